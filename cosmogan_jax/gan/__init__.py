@@ -1,0 +1,1 @@
+"""Networks, state, losses, train step and sampling of the adversarial emulator."""

@@ -1,0 +1,53 @@
+"""The explicit state of a training run, and how it begins."""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from cosmogan_jax.gan.networks import Networks, Variables
+
+
+@flax.struct.dataclass
+class NetState:
+    """One network: its parameters, running batch statistics and optimizer state."""
+
+    params: Variables
+    batch_stats: Variables
+    opt_state: optax.OptState
+
+
+@flax.struct.dataclass
+class GanState:
+    """All that a step reads and writes. Randomness of step n is fold_in(key, n): resuming needs no history."""
+
+    step: Int[Array, ""]
+    key: Array
+    gen: NetState
+    disc: NetState
+
+
+def adam(learning_rate: float, beta1: float, beta2: float = 0.999) -> optax.GradientTransformation:
+    """Adam as the paper used it: learning rate 2e-4, beta1 0.5; beta2 0.999 and epsilon 1e-8 are defaults.
+
+    TensorFlow 1 adds epsilon to sqrt(v) before the bias correction ("epsilon hat"), optax after it; with
+    epsilon 1e-8 the two differ where |gradient| is within a few orders of 1e-8 only.
+    """
+    return optax.adam(learning_rate, b1=beta1, b2=beta2, eps=1e-8)
+
+
+def init_state(networks: Networks, optimizer: optax.GradientTransformation, key: Array) -> GanState:
+    """State of step 0. The same optimizer serves both networks, with a state of its own for each."""
+    gen_key, disc_key, run_key = jax.random.split(key, 3)
+
+    def start(network, net_key):
+        params, batch_stats = network.init(net_key)
+        return NetState(params, batch_stats, optimizer.init(params))
+
+    return GanState(
+        step=jnp.zeros((), jnp.int32),
+        key=run_key,
+        gen=start(networks.gen, gen_key),
+        disc=start(networks.disc, disc_key),
+    )

@@ -1,0 +1,1 @@
+"""Convergence maps from theory and simulations."""

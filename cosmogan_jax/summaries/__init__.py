@@ -1,0 +1,15 @@
+"""Per-map summary statistics in jnp, with LensTools' definitions and names."""
+
+from cosmogan_jax.summaries.edges import PAPER_L_EDGES, PAPER_THRESHOLDS
+from cosmogan_jax.summaries.minkowski import MinkowskiFunctionals, minkowski_functionals
+from cosmogan_jax.summaries.pixels import pixel_histogram
+from cosmogan_jax.summaries.spectrum import power_spectrum
+
+__all__ = [
+    "PAPER_L_EDGES",
+    "PAPER_THRESHOLDS",
+    "MinkowskiFunctionals",
+    "minkowski_functionals",
+    "pixel_histogram",
+    "power_spectrum",
+]

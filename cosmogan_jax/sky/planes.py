@@ -1,0 +1,106 @@
+"""Born convergence maps from lens planes, train, development and validation from disjoint regions."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+from cosmogan_jax.sky.cosmology import Cosmology, comoving_distance
+
+
+class Region(NamedTuple):
+    """A rectangle of a plane, in pixels."""
+
+    row: int
+    column: int
+    height: int
+    width: int
+
+
+def split_regions(num_pixels: int) -> dict[str, Region]:
+    """Disjoint regions of a plane: its left half to train, the right quarters to develop and validate."""
+    half = num_pixels // 2
+    return {
+        "train": Region(0, 0, num_pixels, half),
+        "development": Region(0, half, half, num_pixels - half),
+        "validation": Region(half, half, num_pixels - half, num_pixels - half),
+    }
+
+
+def check_region(region: Region, num_pixels: int, name: str) -> None:
+    """ValueError where a window of num_pixels does not fit the region."""
+    if num_pixels > min(region.height, region.width):
+        raise ValueError(
+            f"map_pixels={num_pixels} is larger than the {name} region of the planes, "
+            f"{region.height}x{region.width} pixels"
+        )
+
+
+def plane_convergence(
+    potential: Float[np.ndarray, "planes size size"], side_deg: float
+) -> Float[np.ndarray, "planes size size"]:
+    """Convergence of each plane for a source at infinity: half the Laplacian of the lensing potential.
+
+    Five-point Laplacian per radian^2 on the periodic plane, in float64 (the potential is smooth and its
+    second differences lose half the digits).
+    """
+    pixel_rad = np.radians(side_deg) / potential.shape[-1]
+    kappa = np.empty(potential.shape, np.float32)
+    for i, psi in enumerate(potential.astype(np.float64)):
+        around = sum(np.roll(psi, shift, axis) for axis in (0, 1) for shift in (1, -1))
+        kappa[i] = (around - 4 * psi) / pixel_rad**2 / 2
+    return kappa
+
+
+def born_weights(
+    chi: Float[np.ndarray, " planes"], cosmology: Cosmology, source_redshift: float
+) -> Float[np.ndarray, " planes"]:
+    """1 - chi/chi_s for planes in front of the source, 0 behind; distances in Mpc/h.
+
+    Raises:
+      ValueError: the source lies further behind the last plane than the planes lie apart, or before the first.
+    """
+    if not source_redshift > 0:
+        raise ValueError(f"source_redshift={source_redshift} must be positive")
+    chi = np.asarray(chi, np.float64)
+    source = float(comoving_distance(cosmology, source_redshift))
+    spacing = float(np.diff(np.sort(chi)).max()) if len(chi) > 1 else 0.0
+    if source > chi.max() + spacing or source <= chi.min():
+        raise ValueError(
+            f"source_redshift={source_redshift} lies at {source:.0f} Mpc/h, "
+            f"the planes at {chi.min():.0f} to {chi.max():.0f} Mpc/h"
+        )
+    return np.maximum(0.0, 1 - chi / source)
+
+
+def born_maps(
+    key: Array,
+    map_index: Array,
+    kappa_planes: Float[Array, "planes size size"],
+    weights: Float[Array, " planes"],
+    region: Region,
+    num_pixels: int,
+) -> Float[Array, "maps num_pixels num_pixels"]:
+    """Per plane a random window inside the region, in one of the square's eight orientations, then summed.
+
+    Never across the region's border. Map n depends on fold_in(key, n) alone.
+    """
+    corner = jnp.array([region.row, region.column])
+    room = jnp.array([region.height - num_pixels + 1, region.width - num_pixels + 1])
+
+    def window(plane_key, plane):
+        place_key, turn_key = jax.random.split(plane_key)
+        row, column = corner + jax.random.randint(place_key, (2,), 0, room)
+        cut = jax.lax.dynamic_slice(plane, (row, column), (num_pixels, num_pixels))
+        turn = jax.random.randint(turn_key, (), 0, 8)
+        cut = jnp.where(turn & 1, cut.T, cut)
+        cut = jnp.where(turn & 2, cut[::-1], cut)
+        return jnp.where(turn & 4, cut[:, ::-1], cut)
+
+    def one(index):
+        keys = jax.random.split(jax.random.fold_in(key, index), kappa_planes.shape[0])
+        return jnp.tensordot(weights, jax.vmap(window)(keys, kappa_planes), 1)
+
+    return jax.lax.map(one, map_index)

@@ -1,0 +1,67 @@
+"""Lens planes in LensTools' FITS format: dimensionless lensing potential, one plane a file."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+_ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
+_SHARED = ("ANGLE", "H", "OMEGA_M", "OMEGA_L", "W0", "WA")
+
+
+class LensPlanes(NamedTuple):
+    """Planes in order of distance; header holds what all of them share."""
+
+    names: tuple[str, ...]
+    potential: Float[np.ndarray, "planes size size"]
+    redshift: Float[np.ndarray, " planes"]
+    chi: Float[np.ndarray, " planes"]
+    header: dict[str, float]
+
+
+def read_lens_planes(folder: Path) -> LensPlanes:
+    """Read all planes of a folder; chi in Mpc/h, potential dimensionless, ANGLE in degrees.
+
+    Raises:
+      ValueError: no folder, no planes, a broken file, non-finite values, or planes whose angle, size or
+        cosmology disagree.
+      ModuleNotFoundError: astropy is not installed.
+    """
+    try:
+        from astropy.io import fits
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("lens planes need astropy: pip install 'cosmogan_jax[fits]'") from error
+    folder = Path(folder)
+    files = sorted(p for p in folder.glob("*") if p.name.endswith(_ENDINGS)) if folder.is_dir() else []
+    if not files:
+        raise ValueError(f"lens_planes={folder} holds no {' or '.join(_ENDINGS)} file")
+    planes = []
+    for path in files:
+        try:
+            with fits.open(path, memmap=False) as opened:
+                header, data = opened[0].header, opened[0].data
+                values = {key: float(header[key]) for key in (*_SHARED, "Z", "CHI")}
+                data = np.asarray(data, np.float32)
+        except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
+            raise ValueError(f"{path} is not a whole lens plane: {str(error).splitlines()[0]}") from error
+        if data.ndim != 2 or data.shape[0] != data.shape[1]:
+            raise ValueError(f"{path} has shape {data.shape}, expected a square plane")
+        if not np.isfinite(data).all():
+            raise ValueError(f"{path} holds non-finite values")
+        planes.append((values, data, path.name))
+    first, shape, name = planes[0][0], planes[0][1].shape, planes[0][2]
+    for values, data, other in planes:
+        for key in _SHARED:
+            if abs(values[key] - first[key]) > 1e-6 * abs(first[key]):
+                raise ValueError(f"lens planes disagree: {key}={first[key]} in {name}, {values[key]} in {other}")
+        if data.shape != shape:
+            raise ValueError(f"lens planes disagree: shape {shape} in {name}, {data.shape} in {other}")
+    planes.sort(key=lambda plane: plane[0]["CHI"])
+    return LensPlanes(
+        names=tuple(p[2] for p in planes),
+        potential=np.stack([p[1] for p in planes]),
+        redshift=np.array([p[0]["Z"] for p in planes]),
+        chi=np.array([p[0]["CHI"] for p in planes]),
+        header={key: first[key] for key in _SHARED},
+    )

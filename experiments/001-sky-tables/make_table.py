@@ -29,7 +29,7 @@ def main():
     final = results(amplitude, redshift[::-1])
     k, z, power = final.get_matter_power_spectrum(minkh=1e-4, maxkh=150.0, npoints=256)
     np.savez(
-        OUT, log_k=np.log(k).astype(np.float32), redshift=z.astype(np.float32),
+        OUT, log_k=np.log(k).astype(np.float32), redshift=np.asarray(z, np.float32),
         log_power=np.log(power).astype(np.float32),
         source=f"CAMB {camb.__version__}, halofit takahashi; k in h/Mpc, P in (Mpc/h)^3",
     )

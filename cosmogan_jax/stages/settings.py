@@ -1,0 +1,117 @@
+"""What each stage is told: one frozen dataclass a stage, a field for each of its flags, no defaults.
+
+Fields marked neutral (logging, growth of the training) never count as different when a finished stage
+is run again. This module imports no JAX, so that flags parse, --help prints and reports are made without.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+
+def neutral() -> Any:
+    """A field that does not change the stage's result, or only carries it further."""
+    return dataclasses.field(metadata={"neutral": True})
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulate:
+    """Flags of stage simulate."""
+
+    seed: int
+    sky: str
+    lens_planes: str | None
+    map_pixels: int
+    side_deg: float | None
+    source_redshift: float
+    lognormal_shift: float
+    num_train_maps: int
+    num_development_maps: int
+    num_validation_maps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepare:
+    """Flags of stage prepare."""
+
+    seed: int
+    crop_size: int
+    crops_per_map: int
+    normalisation: str
+    normalisation_scale: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Flags of stage train."""
+
+    seed: int
+    crop_size: int
+    num_layers: int
+    num_filters: int
+    latent_size: int
+    transposed_form: str
+    batch_size: int
+    learning_rate: float
+    adam_beta1: float
+    label_flip_probability: float
+    update_order: str
+    checkpoint_every_steps: int
+    num_epochs: int = neutral()
+    num_steps: int | None = neutral()
+    log_every_steps: int = neutral()
+    sample_every_steps: int = neutral()
+
+
+@dataclasses.dataclass(frozen=True)
+class Select:
+    """Flags of stage select."""
+
+    seed: int
+    select_from_step: int
+    select_maps: int
+    select_l_bins: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Generate:
+    """Flags of stage generate."""
+
+    checkpoint: str
+    num_generated: int
+    generate_seed: int
+    generate_batch: int = neutral()
+    export: tuple[str, ...] = dataclasses.field()
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Flags of stage evaluate."""
+
+    evaluate_l_bins: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Flags of stage report."""
+
+    report_title: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """Everything a command line says: where, which stages, and the settings of all stages."""
+
+    workdir: Path
+    stages: tuple[str, ...]
+    by_stage: dict[str, Any]
+
+
+def results_only(settings: Any) -> dict[str, Any]:
+    """The settings of a stage that change its result, by flag name, as JSON would give them back."""
+    values = {
+        field.name: getattr(settings, field.name)
+        for field in dataclasses.fields(settings)
+        if not field.metadata.get("neutral")
+    }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -1,0 +1,56 @@
+"""The crop table: positions of crops in the maps of a store, by split, with the normalisation to be used."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.map_store import MapStore, open_map_store
+
+
+class CropTable(NamedTuple):
+    """Crops are rows (map, row, column); manifest["parents"] and ["boxes"] are indexed by map."""
+
+    store: MapStore
+    crops: dict[str, Int[np.ndarray, "crops 3"]]
+    manifest: dict[str, Any]
+
+    @property
+    def geometry(self) -> MapGeometry:
+        """Pixels and side of a crop."""
+        return MapGeometry(self.manifest["crop_size"], self.manifest["side_deg"])
+
+    def read(self, split: str, limit: int | None = None) -> Float[np.ndarray, "crops size size"]:
+        """Crops of a split; at most `limit`, taken round the maps in turn rather than from the first ones."""
+        crops = self.crops[split]
+        maps, rank = np.unique(crops[:, 0], return_inverse=True)
+        turn = np.concatenate([np.arange(np.count_nonzero(rank == i)) for i in range(len(maps))])
+        chosen = crops[np.argsort(crops[:, 0], kind="stable")][np.argsort(turn, kind="stable")][:limit]
+        size = self.manifest["crop_size"]
+        kappa = np.empty((len(chosen), size, size), np.float32)
+        for index in np.unique(chosen[:, 0]):
+            whole = self.store.read(int(index), int(index) + 1)[0]
+            for i in np.flatnonzero(chosen[:, 0] == index):
+                _, row, column = chosen[i]
+                kappa[i] = whole[row : row + size, column : column + size]
+        return kappa
+
+
+def write_crop_table(path: Path, crops: dict[str, np.ndarray], manifest: dict[str, Any]) -> None:
+    """Write one npy file a split, then the manifest."""
+    for split, table in crops.items():
+        np.save(path / f"crops_{split}.npy", table, allow_pickle=False)
+    write_json(path / "manifest.json", manifest)
+
+
+def open_crop_table(path: Path) -> CropTable:
+    """Open the table and the map store it points to."""
+    manifest = read_json(path / "manifest.json")
+    crops = {
+        file.stem.removeprefix("crops_"): np.load(file, allow_pickle=False)
+        for file in sorted(path.glob("crops_*.npy"))
+    }
+    return CropTable(open_map_store(path / manifest["maps"]), crops, manifest)

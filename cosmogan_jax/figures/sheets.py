@@ -1,0 +1,45 @@
+"""Pictures of maps: real beside generated on one colour scale."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+try:
+    from matplotlib.figure import Figure
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("figures need matplotlib: pip install 'cosmogan_jax[report]'") from error
+
+
+def draw_sheet(
+    real: Float[np.ndarray, "maps size size"],
+    generated: Float[np.ndarray, "maps size size"],
+    side_deg: float,
+    title: str = "",
+) -> Figure:
+    """Real maps above, generated maps below, on the real maps' colour scale (0.5 to 99.5 per cent)."""
+    columns = min(len(real), len(generated))
+    figure = Figure(figsize=(1.5 * columns + 1, 3.8), layout="constrained")
+    axes = figure.subplots(2, columns, squeeze=False)
+    low, high = np.quantile(real, [0.005, 0.995])
+    for row, (name, maps) in zip(axes, (("real", real), ("generated", generated))):
+        for ax, kappa in zip(row, maps):
+            image = ax.imshow(
+                kappa, vmin=low, vmax=high, origin="lower", cmap="cividis", extent=(0, side_deg, 0, side_deg)
+            )
+            ax.tick_params(labelsize=6)
+            if ax is not row[0]:
+                ax.set_yticklabels([])
+        row[0].set_ylabel(f"{name}\n[deg]", fontsize=8)
+    for ax in axes[0]:
+        ax.set_xticklabels([])
+    for ax in axes[1]:
+        ax.set_xlabel("[deg]", fontsize=7)
+    figure.colorbar(image, ax=axes, label="convergence κ", shrink=0.8)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def write_sheet(path: Path, real, generated, side_deg: float, title: str) -> None:
+    """draw_sheet, as a PNG file."""
+    draw_sheet(real, generated, side_deg, title).savefig(path, dpi=110)

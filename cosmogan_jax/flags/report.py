@@ -1,0 +1,12 @@
+"""Flags of stage report."""
+
+from absl import flags
+
+from cosmogan_jax.stages.settings import Report as SETTINGS
+
+__all__ = ["SETTINGS", "define"]
+
+
+def define() -> None:
+    """Define the flags."""
+    flags.DEFINE_string("report_title", "Convergence map emulator", "Title of the page.")

@@ -1,0 +1,21 @@
+"""Flags of the run as a whole."""
+
+from absl import flags
+
+
+def define(stages: tuple[str, ...]) -> None:
+    """Define the flags."""
+    flags.DEFINE_list("stages", list(stages), f"Stages to run, any of {','.join(stages)}; always in this order.")
+    flags.register_validator("stages", lambda chosen: _known(chosen, stages))
+    flags.DEFINE_string("workdir", "runs/default", "Run directory; every stage fills one directory in it.")
+    flags.DEFINE_integer("seed", 0, "Seed of maps, crops, weights, batches and selection.", lower_bound=0)
+    flags.DEFINE_boolean("debug", False, "Show the traceback of an error.")
+
+
+def _known(chosen: list[str], stages: tuple[str, ...]) -> bool:
+    for stage in chosen:
+        if stage not in stages:
+            raise flags.ValidationError(f"unknown stage {stage!r}; there are {','.join(stages)}")
+    if not chosen:
+        raise flags.ValidationError("names no stage")
+    return True

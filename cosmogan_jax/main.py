@@ -1,0 +1,36 @@
+"""Command line: parses the flags and hands them to the stages.
+
+python -m cosmogan_jax.main --flagfile=experiments/quickstart/run.flags
+"""
+
+import sys
+
+from absl import app
+
+from cosmogan_jax import flags
+from cosmogan_jax.stages import pipeline
+
+
+def main(argv: list[str]) -> int:
+    """Run the stages; errors of the user's making are one line and exit code 1."""
+    if len(argv) > 1:
+        print(f"error: unexpected argument {argv[1]!r}; settings are flags, see --help", file=sys.stderr)
+        return 1
+    try:
+        pipeline.run(flags.read(), sys.argv, flags.as_text())
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def console() -> None:
+    """Define the flags and start absl."""
+    flags.define()
+    app.run(main)
+
+
+if __name__ == "__main__":
+    console()

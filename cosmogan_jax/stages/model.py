@@ -1,0 +1,40 @@
+"""What train, select and generate share: the networks and checkpoints that the settings describe."""
+
+from pathlib import Path
+
+import jax
+import optax
+
+from cosmogan_jax.gan.networks import Architecture, Networks, build_networks
+from cosmogan_jax.gan.state import GanState, adam, init_state
+from cosmogan_jax.storage.checkpoints import Checkpoints
+from cosmogan_jax.storage.run_directory import stage_directory, stage_record
+
+
+def build(settings) -> tuple[Networks, optax.GradientTransformation, GanState]:
+    """Networks, optimizer and fresh state from train's settings, or any object with its attributes."""
+    if settings.batch_size < 2:
+        raise ValueError(f"batch_size={settings.batch_size} must be at least 2: batch norm needs a variance")
+    networks = build_networks(
+        Architecture(
+            settings.crop_size,
+            settings.num_layers,
+            settings.num_filters,
+            settings.latent_size,
+            settings.transposed_form,
+        )
+    )
+    optimizer = adam(settings.learning_rate, settings.adam_beta1)
+    return networks, optimizer, init_state(networks, optimizer, jax.random.key(settings.seed))
+
+
+class _Recorded:
+    def __init__(self, flags):
+        self.__dict__.update(flags)
+
+
+def open_trained(workdir: Path) -> tuple[Networks, GanState, Checkpoints]:
+    """The networks of a finished stage train, a state to restore into, and its checkpoints."""
+    directory = stage_directory(workdir, "train")
+    networks, _, state = build(_Recorded(stage_record(workdir, "train")["flags"]))
+    return networks, state, Checkpoints(directory / "checkpoints")

@@ -5,7 +5,9 @@ from jaxtyping import Float
 
 
 def spectrum_chi2(
-    generated: Float[np.ndarray, "maps bins"], reference: Float[np.ndarray, "maps bins"], num_histogram_bins: int = 10
+    generated: Float[np.ndarray, "maps bins"],
+    reference: Float[np.ndarray, "maps bins"],
+    num_histogram_bins: int = 10,
 ) -> float:
     """Mean over modes of the chi-squared distance between the two histograms of the mode's power.
 

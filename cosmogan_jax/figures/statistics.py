@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-_STYLE = {"validation": ("#222222", "-"), "generated": ("#d55e00", "--")}  # Okabe and Ito's colour-blind palette
+_STYLE = {
+    "validation": ("#222222", "-"),
+    "generated": ("#d55e00", "--"),
+}  # Okabe and Ito's colour-blind palette
 
 
 def _table(tables: dict[str, Any], key: str, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -83,8 +86,15 @@ def draw_selection(selection: dict[str, Any]) -> Figure:
     """Score of every checkpoint."""
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     ax = figure.subplots()
-    ax.plot([s["step"] for s in selection["scores"]], [s["chi2"] for s in selection["scores"]], "o-", color="#222222")
-    ax.axvline(selection["selected"], color="#d55e00", ls="--", label=f"selected: step {selection['selected']}")
+    ax.plot(
+        [s["step"] for s in selection["scores"]],
+        [s["chi2"] for s in selection["scores"]],
+        "o-",
+        color="#222222",
+    )
+    ax.axvline(
+        selection["selected"], color="#d55e00", ls="--", label=f"selected: step {selection['selected']}"
+    )
     ax.set(xlabel="step", ylabel="χ² of the power spectrum\n(0 equal, 1 disjoint)")
     ax.legend()
     return figure

@@ -9,4 +9,6 @@ __all__ = ["SETTINGS", "define"]
 
 def define() -> None:
     """Define the flags."""
-    flags.DEFINE_integer("evaluate_l_bins", 16, "Bands of ell from a crop's fundamental mode to its Nyquist mode.")
+    flags.DEFINE_integer(
+        "evaluate_l_bins", 16, "Bands of ell from a crop's fundamental mode to its Nyquist mode."
+    )

@@ -5,7 +5,9 @@ from absl import flags
 
 def define(stages: tuple[str, ...]) -> None:
     """Define the flags."""
-    flags.DEFINE_list("stages", list(stages), f"Stages to run, any of {','.join(stages)}; always in this order.")
+    flags.DEFINE_list(
+        "stages", list(stages), f"Stages to run, any of {','.join(stages)}; always in this order."
+    )
     flags.register_validator("stages", lambda chosen: _known(chosen, stages))
     flags.DEFINE_string("workdir", "runs/default", "Run directory; every stage fills one directory in it.")
     flags.DEFINE_integer("seed", 0, "Seed of maps, crops, weights, batches and selection.", lower_bound=0)

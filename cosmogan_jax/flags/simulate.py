@@ -13,7 +13,9 @@ def define() -> None:
     flags.DEFINE_string("lens_planes", None, "Folder of lens planes in LensTools' FITS format (sky=planes).")
     flags.DEFINE_integer("map_pixels", 1024, "Pixels on a side of a simulated map.")
     flags.DEFINE_float(
-        "side_deg", None, "Side of a map in degrees. Unset: sqrt(12) (lognormal), what the planes say (planes)."
+        "side_deg",
+        None,
+        "Side of a map in degrees. Unset: sqrt(12) (lognormal), what the planes say (planes).",
     )
     flags.DEFINE_float("source_redshift", 1.0, "Redshift of the lensed sources.")
     flags.DEFINE_float(

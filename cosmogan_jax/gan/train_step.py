@@ -73,9 +73,7 @@ def make_train_step(
         disc_loss, (real_cotangent, fake_cotangent) = jax.value_and_grad(discriminator_loss, argnums=(0, 1))(
             real_logits, fake_logits, flipped
         )
-        disc_grads = jax.tree.map(
-            jnp.add, real_pullback(real_cotangent)[0], fake_pullback(fake_cotangent)[0]
-        )
+        disc_grads = jax.tree.map(jnp.add, real_pullback(real_cotangent)[0], fake_pullback(fake_cotangent)[0])
         disc = _update(optimizer, state.disc, disc_grads, disc_stats)
 
         if update_order == "joint":

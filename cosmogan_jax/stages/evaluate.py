@@ -58,7 +58,11 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     }
     for name, values in of.items():
         np.savez(out / f"{name}.npz", **values)
-    np.savez(out / "shown.npz", generated=generated.read(0, min(_SHOWN, generated.num_maps)), validation=real[:_SHOWN])
+    np.savez(
+        out / "shown.npz",
+        generated=generated.read(0, min(_SHOWN, generated.num_maps)),
+        validation=real[:_SHOWN],
+    )
     ratio = of["generated"]["power_spectrum"].mean(0) / of["validation"]["power_spectrum"].mean(0)
     crops = table.crops["validation"]
     write_json(
@@ -87,7 +91,11 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     middle = np.sqrt(l_edges[1:] * l_edges[:-1])
     band = (middle >= 700) & (middle <= 7000)
     worst = float(np.exp(np.abs(np.log(ratio[band])).max())) if band.any() else None
-    return {"worst_power_factor_ell_700_7000": worst, "num_generated": generated.num_maps, "num_validation": len(real)}
+    return {
+        "worst_power_factor_ell_700_7000": worst,
+        "num_generated": generated.num_maps,
+        "num_validation": len(real),
+    }
 
 
 def _list(values: np.ndarray) -> list[float | None]:

@@ -45,7 +45,10 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
 
     def batches():
         for start in tqdm(
-            range(0, settings.num_generated, settings.generate_batch), desc="generate", unit="batch", disable=None
+            range(0, settings.num_generated, settings.generate_batch),
+            desc="generate",
+            unit="batch",
+            disable=None,
         ):
             index = jnp.arange(start, start + settings.generate_batch)  # always whole: one compilation
             kappa = np.asarray(draw(index))[: settings.num_generated - start]
@@ -72,7 +75,12 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
             stop = min(start + 1024, len(array))
             array[start:stop] = store.read(start, stop)
         array.flush()
-    return {"step": step, "num_maps": settings.num_generated, "side_deg": geometry.side_deg, "unit": "dimensionless"}
+    return {
+        "step": step,
+        "num_maps": settings.num_generated,
+        "side_deg": geometry.side_deg,
+        "unit": "dimensionless",
+    }
 
 
 def _step(checkpoint: str, checkpoints, workdir: Path) -> int:

@@ -90,7 +90,11 @@ def _run_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
     module = importlib.import_module(f"cosmogan_jax.stages.{stage}")
     record = run_directory.stage_record(workdir, stage)
     grown = getattr(module, "has_grown", lambda *_: False)
-    if record is not None and record["inputs"] == inputs and not grown(settings[stage], record["summary"], workdir):
+    if (
+        record is not None
+        and record["inputs"] == inputs
+        and not grown(settings[stage], record["summary"], workdir)
+    ):
         print(f"{stage}: finished {record['finished']}, skipped", file=sys.stderr)
         return
     print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)
@@ -100,6 +104,8 @@ def _run_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
     summary = module.run(settings[stage], workdir, out)
     seconds = round(time.monotonic() - began, 2)
     run_directory.finish_stage(
-        workdir, stage, {"stage": stage, "flags": chain, "inputs": inputs, "summary": summary, "seconds": seconds}
+        workdir,
+        stage,
+        {"stage": stage, "flags": chain, "inputs": inputs, "summary": summary, "seconds": seconds},
     )
     print(f"{stage}: done in {seconds:.1f} s", file=sys.stderr)

@@ -58,5 +58,10 @@ def _crops_outside(kappa: np.ndarray, crops: np.ndarray, size: int) -> int:
     """Crops with a pixel outside [-1, 1], by two-dimensional cumulative sums (paper: below 0.9 %)."""
     sums = np.pad((np.abs(kappa) > 1).astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     row, column = crops[:, 1], crops[:, 2]
-    inside = sums[row + size, column + size] - sums[row, column + size] - sums[row + size, column] + sums[row, column]
+    inside = (
+        sums[row + size, column + size]
+        - sums[row, column + size]
+        - sums[row + size, column]
+        + sums[row, column]
+    )
     return int((inside > 0).sum())

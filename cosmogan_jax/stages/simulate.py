@@ -60,7 +60,9 @@ class _Lognormal:
         side_deg = PAPER_SIDE_DEG if settings.side_deg is None else settings.side_deg
         self.geometry = MapGeometry(settings.map_pixels, side_deg)
         amplitudes, self._variance = lognormal.lognormal_amplitudes(
-            lambda ell: convergence_power(ell, settings.source_redshift), self.geometry, settings.lognormal_shift
+            lambda ell: convergence_power(ell, settings.source_redshift),
+            self.geometry,
+            settings.lognormal_shift,
         )
         self._amplitudes = jnp.asarray(amplitudes, jnp.float32)
         self._key, self._kappa0 = jax.random.key(settings.seed), settings.lognormal_shift

@@ -30,7 +30,9 @@ def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
     """
     steps = _num_steps(settings, summary["steps_per_epoch"])
     if steps < summary["steps"]:
-        raise ValueError(f"num_steps={steps} is less than the {summary['steps']} steps already trained in {workdir}")
+        raise ValueError(
+            f"num_steps={steps} is less than the {summary['steps']} steps already trained in {workdir}"
+        )
     return steps > summary["steps"]
 
 
@@ -74,9 +76,10 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     _cut_metrics(metrics_path, first)
     order_key = jax.random.key(settings.seed)
     order = None
-    with open(metrics_path, "a") as log, tqdm(
-        total=num_steps, initial=first, desc="train", unit="step", disable=None
-    ) as bar:
+    with (
+        open(metrics_path, "a") as log,
+        tqdm(total=num_steps, initial=first, desc="train", unit="step", disable=None) as bar,
+    ):
         for step in range(first, num_steps):
             epoch, batch = divmod(step, steps_per_epoch)
             if order is None or batch == 0:
@@ -116,7 +119,9 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
 def _num_steps(settings: Train, steps_per_epoch: int) -> int:
     steps = settings.num_steps if settings.num_steps is not None else settings.num_epochs * steps_per_epoch
     if steps < 1:
-        raise ValueError(f"num_steps={settings.num_steps}, num_epochs={settings.num_epochs}: nothing to train")
+        raise ValueError(
+            f"num_steps={settings.num_steps}, num_epochs={settings.num_epochs}: nothing to train"
+        )
     return steps
 
 
@@ -131,5 +136,9 @@ def _train_maps(table) -> tuple[jax.Array, np.ndarray]:
 def _cut_metrics(path: Path, step: int) -> None:
     """Drop what was logged after the checkpoint: those steps are trained again."""
     if path.exists():
-        kept = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
+        kept = [
+            line
+            for line in path.read_text().splitlines()
+            if line.endswith("}") and json.loads(line)["step"] <= step
+        ]
         path.write_text("".join(line + "\n" for line in kept))

@@ -33,7 +33,9 @@ class Checkpoints:
           ValueError: no such checkpoint, or one that cannot be read.
         """
         if step not in self.steps():
-            raise ValueError(f"no checkpoint of step {step} in {self.directory}; there are {list(self.steps())}")
+            raise ValueError(
+                f"no checkpoint of step {step} in {self.directory}; there are {list(self.steps())}"
+            )
         template = jax.tree.map(ocp.utils.to_shape_dtype_struct, _key_data(like))
         try:
             data = self._manager.restore(step, args=ocp.args.StandardRestore(template))

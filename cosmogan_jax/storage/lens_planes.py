@@ -54,7 +54,9 @@ def read_lens_planes(folder: Path) -> LensPlanes:
     for values, data, other in planes:
         for key in _SHARED:
             if abs(values[key] - first[key]) > 1e-6 * abs(first[key]):
-                raise ValueError(f"lens planes disagree: {key}={first[key]} in {name}, {values[key]} in {other}")
+                raise ValueError(
+                    f"lens planes disagree: {key}={first[key]} in {name}, {values[key]} in {other}"
+                )
         if data.shape != shape:
             raise ValueError(f"lens planes disagree: shape {shape} in {name}, {data.shape} in {other}")
     planes.sort(key=lambda plane: plane[0]["CHI"])

@@ -1,8 +1,8 @@
 """Convergence maps on disk: one sharded, checksummed zarr3 array and a manifest beside it.
 
-    <store>/kappa/          zarr3 array (map, row, column), float32, one map a chunk, CRC32C per chunk
-    <store>/manifest.json   geometry, units, origin of every map; written last, so that a store whose
-                            writing was cut off has none and is refused
+<store>/kappa/          zarr3 array (map, row, column), float32, one map a chunk, CRC32C per chunk
+<store>/manifest.json   geometry, units, origin of every map; written last, so that a store whose
+                        writing was cut off has none and is refused
 """
 
 import dataclasses
@@ -147,7 +147,9 @@ def open_map_store(path: Path) -> MapStore:
         )
     array = _open_array(path)
     if list(array.shape) != manifest["shape"]:
-        raise ValueError(f"{path}: the array's shape {list(array.shape)} is not the manifest's {manifest['shape']}")
+        raise ValueError(
+            f"{path}: the array's shape {list(array.shape)} is not the manifest's {manifest['shape']}"
+        )
     return MapStore(path, manifest)
 
 

@@ -26,7 +26,17 @@ from typing import Any
 
 from cosmogan_jax.storage.json_files import read_json, write_json
 
-_PACKAGES = ("cosmogan_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "tensorstore")
+_PACKAGES = (
+    "cosmogan_jax",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "numpy",
+    "scipy",
+    "tensorstore",
+)
 
 
 @contextlib.contextmanager

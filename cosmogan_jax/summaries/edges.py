@@ -21,7 +21,9 @@ def check_edges(edges, name: str) -> Float[np.ndarray, " edges"]:
         raise ValueError(f"{name} of shape {edges.shape} must be one list of at least two edges")
     if not np.isfinite(edges).all() or not (np.diff(edges) > 0).all():
         bad = int(np.argmin(np.diff(edges) > 0))
-        raise ValueError(f"{name} must increase: {name}[{bad}]={edges[bad]}, {name}[{bad + 1}]={edges[bad + 1]}")
+        raise ValueError(
+            f"{name} must increase: {name}[{bad}]={edges[bad]}, {name}[{bad + 1}]={edges[bad + 1]}"
+        )
     return edges
 
 

@@ -19,7 +19,10 @@ class MinkowskiFunctionals(NamedTuple):
 
 
 def minkowski_functionals(
-    kappa: Float[Array, "*batch height width"], thresholds: Float[np.ndarray, " edges"], *, normalised: bool = True
+    kappa: Float[Array, "*batch height width"],
+    thresholds: Float[np.ndarray, " edges"],
+    *,
+    normalised: bool = True,
 ) -> MinkowskiFunctionals:
     """V0, V1, V2 over threshold bins t_i, t_{i+1}, with LensTools' pixel forms (Petri 2016).
 

@@ -9,7 +9,10 @@ from cosmogan_jax.summaries.edges import check_edges, check_kappa
 
 
 def pixel_histogram(
-    kappa: Float[Array, "*batch height width"], edges: Float[np.ndarray, " edges"], *, normalised: bool = False
+    kappa: Float[Array, "*batch height width"],
+    edges: Float[np.ndarray, " edges"],
+    *,
+    normalised: bool = False,
 ) -> Float[Array, "*batch bins"]:
     """Density of the pixel values over the edges: counts / (pixels in range * bin width).
 

@@ -1,6 +1,6 @@
 """Make cosmogan_jax/sky/tables/paper_power.npz: non-linear matter power of the paper's cosmology, by CAMB.
 
-    python experiments/001-sky-tables/make_table.py
+python experiments/001-sky-tables/make_table.py
 """
 
 from pathlib import Path
@@ -14,8 +14,14 @@ OUT = Path(__file__).resolve().parents[2] / "cosmogan_jax/sky/tables/paper_power
 
 def results(amplitude, redshifts):
     params = camb.set_params(
-        H0=100 * H, ombh2=OMEGA_B * H**2, omch2=(OMEGA_M - OMEGA_B) * H**2, mnu=0.0, omk=0.0,
-        As=amplitude, ns=N_S, halofit_version="takahashi",
+        H0=100 * H,
+        ombh2=OMEGA_B * H**2,
+        omch2=(OMEGA_M - OMEGA_B) * H**2,
+        mnu=0.0,
+        omk=0.0,
+        As=amplitude,
+        ns=N_S,
+        halofit_version="takahashi",
     )
     params.set_matter_power(redshifts=redshifts, kmax=150.0)
     params.NonLinear = camb.model.NonLinear_both
@@ -29,7 +35,9 @@ def main():
     final = results(amplitude, redshift[::-1])
     k, z, power = final.get_matter_power_spectrum(minkh=1e-4, maxkh=150.0, npoints=256)
     np.savez(
-        OUT, log_k=np.log(k).astype(np.float32), redshift=np.asarray(z, np.float32),
+        OUT,
+        log_k=np.log(k).astype(np.float32),
+        redshift=np.asarray(z, np.float32),
         log_power=np.log(power).astype(np.float32),
         source=f"CAMB {camb.__version__}, halofit takahashi; k in h/Mpc, P in (Mpc/h)^3",
     )

@@ -1,0 +1,57 @@
+"""Imports run one way: main -> flags -> stages -> libraries -> summaries -> geometry."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
+LIBRARIES = {"gan", "compare", "sky", "figures", "storage"}
+MAY_IMPORT = {
+    "main": {"flags", "stages"},
+    "flags": {"flags", "stages"},
+    "stages": LIBRARIES | {"stages", "summaries", "geometry"},
+    **{library: {library, "summaries", "geometry"} for library in LIBRARIES},
+    "summaries": {"summaries", "geometry"},
+    "geometry": set(),
+    "__init__": set(),
+}
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module, [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+
+
+def test_imports_run_one_way():
+    seen = 0
+    for path in PACKAGE.rglob("*.py"):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        for module, names in imported(path):
+            if module.split(".")[0] != "cosmogan_jax":
+                continue
+            parts = module.split(".")[1:2] or names
+            for other in parts:
+                assert other in MAY_IMPORT[part], f"{path} imports {other}"
+                seen += 1
+    assert seen > 30
+
+
+def test_no_stage_imports_another():
+    shared = {"settings", "model"}
+    stages = {"simulate", "prepare", "train", "select", "generate", "evaluate", "report"}
+    for stage in stages:
+        for module, _ in imported(PACKAGE / "stages" / f"{stage}.py"):
+            if module.startswith("cosmogan_jax.stages."):
+                assert module.split(".")[2] in shared, f"{stage} imports {module}"
+
+
+def test_flags_are_known_to_flags_only_and_report_needs_no_jax():
+    for path in PACKAGE.rglob("*.py"):
+        for module, names in imported(path):
+            if module.startswith("absl") and path.parent.name != "flags":
+                assert path.name == "main.py", path
+                assert "flags" not in names, path
+            if "report.py" in path.name or path.parent.name == "figures":
+                assert module.split(".")[0] not in ("jax", "flax"), path

@@ -1,0 +1,104 @@
+"""The whole loop through the command line, at tiny size; resumed equals undisturbed; errors are one line."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosmogan_jax.storage.map_store import open_map_store
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = ["--map_pixels=32", "--side_deg=1", "--num_train_maps=6", "--num_development_maps=3", "--num_validation_maps=3", "--crop_size=16", "--crops_per_map=6", "--normalisation=linear", "--normalisation_scale=0.12", "--num_filters=2", "--batch_size=4", "--checkpoint_every_steps=2", "--log_every_steps=1", "--sample_every_steps=4", "--select_maps=8", "--num_generated=10", "--generate_batch=4", "--export=fits,npy"]
+
+
+def main(workdir, *flags, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "cosmogan_jax.main", f"--workdir={workdir}", *TINY, *flags],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        timeout=300,
+    )
+    assert done.returncode == code, done.stderr[-3000:]
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    main(workdir, "--num_steps=6")
+    return workdir
+
+
+def test_loop_ends_in_a_report(whole):
+    page = (whole / "report/report.html").read_text()
+    assert page.count("<img") == 6
+    assert not re.search(r"(src|href)=['\"]?http", page)
+    tables = json.loads((whole / "evaluate/statistics.json").read_text())
+    assert tables["num_generated"] == 10
+    assert sorted(p.name for p in (whole / "train/samples").iterdir()) == [
+        "step_0000004.png",
+        "step_0000006.png",
+    ]
+
+
+def test_exports_are_the_stored_maps(whole):
+    from astropy.io import fits
+
+    kappa = open_map_store(whole / "generate/maps").read()
+    np.testing.assert_array_equal(np.load(whole / "generate/kappa.npy", allow_pickle=False), kappa)
+    with fits.open(whole / "generate/fits/kappa_000003.fits") as opened:
+        np.testing.assert_array_equal(opened[0].data, kappa[3])
+        assert opened[0].header["ANGLE"] == pytest.approx(0.5)
+
+
+def test_finished_stages_are_skipped_and_contradictions_named(whole):
+    before = (whole / "train/stage.json").read_text()
+    assert main(whole, "--num_steps=6").count("skipped") == 7
+    message = main(whole, "--num_steps=6", "--num_filters=4", code=1)
+    assert "num_filters=4" in message
+    assert "num_filters=2" in message
+    assert message.count("\n") == 1
+    assert "num_steps=4 is less" in main(whole, "--num_steps=4", code=1)
+    assert (whole / "train/stage.json").read_text() == before
+
+
+def test_grown_training_equals_undisturbed(whole, tmp_path):
+    grown = tmp_path / "grown"
+    main(grown, "--num_steps=4")
+    message = main(grown, "--num_steps=6")
+    assert message.count("skipped") == 2
+    one, two = (open_map_store(run / "generate/maps").read() for run in (whole, grown))
+    np.testing.assert_array_equal(one, two)
+    assert (whole / "train/metrics.jsonl").read_text() == (grown / "train/metrics.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--stages=trian"], "unknown stage 'trian'"),
+        (["--stages=train"], "no finished stage 'prepare'"),
+        (["--num_filter=3"], "Did you mean"),
+        (["--map_pixels=8"], "crop_size=16 is larger"),
+        (["--crop_size=24"], "map_size=24 must be divisible by"),
+        (["--sky=planes"], "needs --lens_planes"),
+        (["--num_train_maps=0"], "num_train_maps=0"),
+        (["--batch_size=400"], "batch_size=400 is more than"),
+        (["something"], "unexpected argument 'something'"),
+    ],
+)
+def test_bad_input(tmp_path, flags, words):
+    assert words in main(tmp_path / "run", *flags, "--num_steps=2", code=1)
+
+
+def test_a_held_work_directory(tmp_path):
+    from cosmogan_jax.storage.run_directory import hold
+
+    with hold(tmp_path):
+        assert "is held by another run" in main(tmp_path, code=1)

@@ -1,0 +1,69 @@
+"""Networks against the paper's tables and against flax's own layers."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cosmogan_jax.gan.networks import Architecture, build_networks, count_parameters
+from cosmogan_jax.gan.transposed_convolution import transposed_convolution
+
+# float32 sums of up to 25 * 24 products in another order: relative to the largest entry.
+REORDERED_SUM = 1e-5
+
+
+def test_parameter_counts_of_the_paper():
+    networks = build_networks(Architecture(256, 4, 64, 64))
+    for network, expected in ((networks.gen, 12_824_449), (networks.disc, 4_436_225)):
+        params, _ = jax.eval_shape(network.init, jax.random.key(0))
+        assert count_parameters(params) == expected
+
+
+@pytest.mark.parametrize(("size", "layers"), [(64, 4), (48, 4), (32, 5)])
+def test_sizes(size, layers):
+    networks = build_networks(Architecture(size, layers, 2, 3))
+    params, stats = networks.gen.init(jax.random.key(0))
+    maps, _ = networks.gen.apply(params, stats, jnp.ones((2, 3)), train=False)
+    assert maps.shape == (2, size, size)
+    params, stats = networks.disc.init(jax.random.key(1))
+    assert networks.disc.apply(params, stats, maps, train=False)[0].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((250, 4, 64, 64), "map_size=250"),
+        ((256, 3, 64, 64), "num_layers=3"),
+        ((64, 4, 0, 64), "num_filters=0"),
+    ],
+)
+def test_bad_architectures(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Architecture(*arguments)
+
+
+def test_initial_weights():
+    networks = build_networks(Architecture(64, 4, 32, 64))
+    params, stats = networks.gen.init(jax.random.key(0))
+    kernel = params["deconv1"]["kernel"]
+    # A normal cut at two sigma keeps 0.8796 of its standard deviation; 4e5 draws know it to 1e-3.
+    np.testing.assert_allclose(kernel.std(), 0.02 * 0.8796, rtol=5e-3)
+    assert abs(kernel).max() <= 0.04
+    np.testing.assert_allclose(params["dense"]["kernel"].std(), 0.02, rtol=1e-2)
+    assert all(not leaf.any() for leaf in jax.tree.leaves(params["deconv1"]["bias"]))
+    assert set(stats) == {"bn0", "bn1", "bn2", "bn3"}
+
+
+@pytest.mark.parametrize("size", [4, 7])
+@pytest.mark.parametrize("form", ["phases", "stock"])
+def test_transposed_convolution_equals_flax_forward_and_in_gradients(size, form):
+    layer = nn.ConvTranspose(5, (5, 5), (2, 2), padding="SAME", use_bias=False)
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (3, size, size, 24))
+    kernel = jax.random.normal(keys[1], (5, 5, 24, 5))
+    cotangent = jax.random.normal(keys[2], (3, 2 * size, 2 * size, 5))
+    theirs, their_pullback = jax.vjp(lambda x, k: layer.apply({"params": {"kernel": k}}, x), x, kernel)
+    ours, our_pullback = jax.vjp(lambda x, k: transposed_convolution(x, k, form), x, kernel)
+    for a, b in zip((ours, *our_pullback(cotangent)), (theirs, *their_pullback(cotangent))):
+        np.testing.assert_allclose(a, b, atol=REORDERED_SUM * float(abs(b).max()))

@@ -140,3 +140,18 @@ def check_edges(name: str, edges: ArrayLike) -> NDArray[np.float64]:
         lower, upper = values[falls[0]], values[falls[0] + 1]
         raise ValueError(f"{name} must increase strictly: edge {falls[0]} is {lower}, the next is {upper}")
     return values
+
+
+def log_l_edges(geometry: MapGeometry, num_bins: int) -> NDArray[np.float64]:
+    """Edges, evenly spaced in log ell, from just below the fundamental to the Nyquist multipole.
+
+    A bin that holds no mode of the map is joined to the next, so there may be fewer than `num_bins`.
+
+    Raises:
+        ValueError: if `num_bins` is less than 1.
+    """
+    if num_bins < 1:
+        raise ValueError(f"num_bins={num_bins} must be positive")
+    edges = np.geomspace(0.999 * geometry.fundamental_ell, geometry.nyquist_ell, num_bins + 1)
+    counts = np.histogram(geometry.half_plane_ell(), edges)[0]
+    return np.concatenate([edges[:1], edges[1:][counts > 0]])

@@ -5,7 +5,7 @@ python -m cosmogan_jax.main --flagfile=experiments/quickstart/run.flags
 
 import sys
 
-from absl import app
+from absl import app, logging
 
 from cosmogan_jax import flags
 from cosmogan_jax.stages import pipeline
@@ -16,6 +16,8 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         print(f"error: unexpected argument {argv[1]!r}; settings are flags, see --help", file=sys.stderr)
         return 1
+    if "--verbosity" not in " ".join(sys.argv):
+        logging.set_verbosity(logging.WARNING)  # the checkpoint library tells every file it touches
     try:
         pipeline.run(flags.read(), sys.argv, flags.as_text())
     except (ValueError, OSError, ModuleNotFoundError) as error:

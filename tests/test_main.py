@@ -13,7 +13,26 @@ import pytest
 from cosmogan_jax.storage.map_store import open_map_store
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = ["--map_pixels=32", "--side_deg=1", "--num_train_maps=6", "--num_development_maps=3", "--num_validation_maps=3", "--crop_size=16", "--crops_per_map=6", "--normalisation=linear", "--normalisation_scale=0.12", "--num_filters=2", "--batch_size=4", "--checkpoint_every_steps=2", "--log_every_steps=1", "--sample_every_steps=4", "--select_maps=8", "--num_generated=10", "--generate_batch=4", "--export=fits,npy"]
+TINY = [
+    "--map_pixels=32",
+    "--side_deg=1",
+    "--num_train_maps=6",
+    "--num_development_maps=3",
+    "--num_validation_maps=3",
+    "--crop_size=16",
+    "--crops_per_map=6",
+    "--normalisation=linear",
+    "--normalisation_scale=0.12",
+    "--num_filters=2",
+    "--batch_size=4",
+    "--checkpoint_every_steps=2",
+    "--log_every_steps=1",
+    "--sample_every_steps=4",
+    "--select_maps=8",
+    "--num_generated=10",
+    "--generate_batch=4",
+    "--export=fits,npy",
+]
 
 
 def main(workdir, *flags, code=0):

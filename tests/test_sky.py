@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.geometry import MapGeometry, ell_bins, half_plane_ell, log_l_edges
+from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.sky.cosmology import HUBBLE_DISTANCE, Cosmology, comoving_distance
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps
@@ -25,9 +25,7 @@ def test_distance_in_an_einstein_de_sitter_universe():
 def test_distance_equals_astropy():
     astropy = pytest.importorskip("astropy.cosmology", reason="astropy comes with the extra fits")
     theirs = astropy.w0waCDM(100.0, 0.26, 0.74, -0.9, 0.1, Tcmb0=0).comoving_distance(1.5).value
-    np.testing.assert_allclose(
-        comoving_distance(Cosmology(0.26, 0.74, 0.7, -0.9, 0.1), 1.5), theirs, rtol=1e-6
-    )
+    np.testing.assert_allclose(comoving_distance(Cosmology(0.26, 0.74, 0.7, -0.9, 0.1), 1.5), theirs, rtol=1e-6)
 
 
 def test_convergence_power_is_of_the_known_size():
@@ -49,10 +47,10 @@ def test_lognormal_maps_have_the_spectrum_and_do_not_depend_on_the_batch():
     np.testing.assert_array_equal(
         draw(jax.random.key(3), jnp.array([7]), amplitudes, variance, 0.04)[0], kappa[7]
     )
-    edges = np.array(log_l_edges(geometry, 10))
+    edges = log_l_edges(geometry, 10)
     found = np.asarray(power_spectrum(kappa, edges, 3.5, mode_weights="full_plane")).mean(0)
-    ell = half_plane_ell(geometry)
-    bins = ell_bins(ell, edges)
+    ell = geometry.half_plane_ell()
+    bins = geometry.half_plane_bins(edges)
     theory = np.array([convergence_power(ell[bins == b], 1.0).mean() for b in range(len(edges) - 1)])
     band = (edges[:-1] > 500) & (edges[1:] < geometry.nyquist_ell)
     np.testing.assert_allclose(found[band], theory[band], rtol=MEAN_POWER)

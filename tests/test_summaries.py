@@ -84,9 +84,7 @@ def test_parseval_and_symmetry():
     kappa = jax.random.normal(jax.random.key(0), (2, 64, 64)) + 0.5
     every = np.array([-1.0, 1e9])
     side = 3.0
-    total = (
-        power_spectrum(kappa, every, side, mode_weights="full_plane")[:, 0] / np.radians(side) ** 2 * 64**2
-    )
+    total = power_spectrum(kappa, every, side, mode_weights="full_plane")[:, 0] / np.radians(side) ** 2 * 64**2
     np.testing.assert_allclose(total, (kappa**2).mean((1, 2)) * 1, rtol=1e-5)
     bins = np.geomspace(100, 8000, 9)
     full = power_spectrum(kappa, bins, side, mode_weights="full_plane")

@@ -97,9 +97,7 @@ def test_losses_in_closed_form():
     np.testing.assert_allclose(discriminator_loss(zero, zero), 2 * np.log(2), rtol=1e-6)
     np.testing.assert_allclose(generator_loss(zero), np.log(2), rtol=1e-6)
     np.testing.assert_allclose(binary_cross_entropy(jnp.array([-200.0]), 1.0), 200.0)
-    np.testing.assert_allclose(
-        discriminator_loss(zero + 3, zero - 3, 1.0), 2 * np.log1p(np.exp(3)), rtol=1e-6
-    )
+    np.testing.assert_allclose(discriminator_loss(zero + 3, zero - 3, 1.0), 2 * np.log1p(np.exp(3)), rtol=1e-6)
 
 
 def test_bad_arguments():

@@ -1,0 +1,1 @@
+"""Two ensembles of maps side by side."""

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-_STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:1.5rem auto;padding:0 1rem;color:#222}
+_STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:1.5rem auto;padding:0 1rem}
 img{max-width:100%;height:auto}table{border-collapse:collapse;font-size:.85rem;display:block;overflow-x:auto}
-td,th{border-bottom:1px solid #ccc;padding:.15rem .6rem;text-align:right}th:first-child,td:first-child{text-align:left}"""
+td,th{border-bottom:1px solid #ccc;padding:.15rem .6rem;text-align:right}
+th:first-child,td:first-child{text-align:left}"""
 
 
 def render(title: str, tables: dict[str, Any], figures: dict[str, Figure], stages: dict[str, Any]) -> str:
@@ -19,9 +20,10 @@ def render(title: str, tables: dict[str, Any], figures: dict[str, Figure], stage
     parts = [
         f"<h1>{html.escape(title)}</h1>",
         f"<p>{tables['num_generated']} generated maps against {tables['num_validation']} validation crops "
-        f"from {tables['validation_parent_maps']} parent maps ({tables['validation_boxes']} independent boxes or "
-        f"regions); {tables['num_pixels']}² pixels, {tables['side_deg']:.4g}° wide, source redshift "
-        f"{tables['source_redshift']:g}. Bands show mean ± σ over maps. Crops of one map are not independent.</p>",
+        f"from {tables['validation_parent_maps']} parent maps ({tables['validation_boxes']} independent "
+        f"boxes or regions); {tables['num_pixels']}² pixels, {tables['side_deg']:.4g}° wide, source redshift "
+        f"{tables['source_redshift']:g}. Bands show mean ± σ over maps. "
+        "Crops of one map are not independent.</p>",
     ]
     for name, figure in figures.items():
         parts.append(f"<h2>{html.escape(name)}</h2><img alt='{html.escape(name)}' src='{_inline(figure)}'>")

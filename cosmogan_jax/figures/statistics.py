@@ -92,9 +92,7 @@ def draw_selection(selection: dict[str, Any]) -> Figure:
         "o-",
         color="#222222",
     )
-    ax.axvline(
-        selection["selected"], color="#d55e00", ls="--", label=f"selected: step {selection['selected']}"
-    )
+    ax.axvline(selection["selected"], color="#d55e00", ls="--", label=f"selected: step {selection['selected']}")
     ax.set(xlabel="step", ylabel="χ² of the power spectrum\n(0 equal, 1 disjoint)")
     ax.legend()
     return figure

@@ -5,9 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-def binary_cross_entropy(
-    logits: Float[Array, " batch"], target: Float[Array, ""] | float
-) -> Float[Array, ""]:
+def binary_cross_entropy(logits: Float[Array, " batch"], target: Float[Array, ""] | float) -> Float[Array, ""]:
     """Mean of -t log sigmoid(l) - (1-t) log(1 - sigmoid(l)), computed without overflow."""
     return jnp.mean(jax.nn.softplus(logits) - target * logits)
 

@@ -13,9 +13,7 @@ def latents(key: Array, index: Int[Array, " maps"], latent_size: int) -> Float[A
     return jax.vmap(lambda n: jax.random.normal(jax.random.fold_in(key, n), (latent_size,)))(index)
 
 
-def sample(
-    networks: Networks, gen: NetState, z: Float[Array, "maps latent"]
-) -> Float[Array, "maps size size"]:
+def sample(networks: Networks, gen: NetState, z: Float[Array, "maps latent"]) -> Float[Array, "maps size size"]:
     """Generated maps in network units, batch norm by the running averages."""
     return networks.gen.apply(gen.params, gen.batch_stats, z, train=False)[0]
 

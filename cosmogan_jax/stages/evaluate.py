@@ -28,7 +28,7 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     if generated.geometry != geometry:
         raise ValueError(f"generated maps are {generated.geometry}, validation crops {geometry}")
     real = table.read("validation", generated.num_maps)
-    l_edges = np.array(log_l_edges(geometry, settings.evaluate_l_bins))
+    l_edges = log_l_edges(geometry, settings.evaluate_l_bins)
     low, high = np.quantile(real, [1e-4, 1 - 1e-4])
     pixel_edges = np.linspace(low - 0.25 * (high - low), high + 0.25 * (high - low), _PIXEL_BINS + 1)
 

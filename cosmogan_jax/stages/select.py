@@ -34,15 +34,13 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
             f"select_from_step={settings.select_from_step} leaves no checkpoint of {list(checkpoints.steps())}"
         )
     geometry = table.geometry
-    l_edges = np.array(log_l_edges(geometry, settings.select_l_bins))
+    l_edges = log_l_edges(geometry, settings.select_l_bins)
     normalisation = Normalisation(**table.manifest["normalisation"])
     spectrum = jax.jit(
         lambda kappa: power_spectrum(kappa, l_edges, geometry.side_deg, mode_weights="full_plane")
     )
     draw = jax.jit(lambda gen, z: normalisation.inverse(sample(networks, gen, z)))
-    z = latents(
-        jax.random.key(settings.seed + 2), jnp.arange(settings.select_maps), networks.arch.latent_size
-    )
+    z = latents(jax.random.key(settings.seed + 2), jnp.arange(settings.select_maps), networks.arch.latent_size)
 
     def spectra(batches):
         return np.concatenate([np.asarray(spectrum(kappa)) for kappa in batches])

@@ -119,9 +119,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
 def _num_steps(settings: Train, steps_per_epoch: int) -> int:
     steps = settings.num_steps if settings.num_steps is not None else settings.num_epochs * steps_per_epoch
     if steps < 1:
-        raise ValueError(
-            f"num_steps={settings.num_steps}, num_epochs={settings.num_epochs}: nothing to train"
-        )
+        raise ValueError(f"num_steps={settings.num_steps}, num_epochs={settings.num_epochs}: nothing to train")
     return steps
 
 

@@ -94,9 +94,7 @@ def begin_stage(workdir: Path, stage: str, settings: dict[str, Any], *, resumabl
 def finish_stage(workdir: Path, stage: str, record: dict[str, Any]) -> None:
     """Make a stage whole: its record, then its name."""
     partial, whole = workdir / f"{stage}.partial", workdir / stage
-    write_json(
-        partial / "stage.json", {"result": uuid.uuid4().hex, "finished": _now(), **record, **versions()}
-    )
+    write_json(partial / "stage.json", {"result": uuid.uuid4().hex, "finished": _now(), **record, **versions()})
     if whole.exists():
         shutil.rmtree(whole)
     partial.rename(whole)

@@ -7,7 +7,7 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.geometry import MapGeometry, ell_bins, half_plane_ell
+from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries.edges import check_edges, check_kappa
 
 
@@ -38,10 +38,10 @@ def power_spectrum(
         raise ValueError(f"mode_weights={mode_weights!r} must be 'half_plane' or 'full_plane'")
     geometry = MapGeometry(kappa.shape[-1], float(side_deg))
     size, num_bins = geometry.num_pixels, len(l_edges) - 1
-    bins = ell_bins(half_plane_ell(geometry), l_edges).ravel()
-    weights = np.ones((size, size // 2 + 1))
-    if mode_weights == "full_plane":
-        weights[:, 1 : (size + 1) // 2] = 2
+    bins = geometry.half_plane_bins(l_edges).ravel()
+    weights = geometry.half_plane_weights()
+    if mode_weights == "half_plane":
+        weights = np.ones_like(weights)
     weights = np.where(bins >= 0, weights.ravel(), 0.0)
     total = np.bincount(np.maximum(bins, 0), weights, num_bins)
     scale = weights * (geometry.side_rad / size**2) ** 2 / np.maximum(total, 1)[np.maximum(bins, 0)]

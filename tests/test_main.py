@@ -104,7 +104,7 @@ def test_grown_training_equals_undisturbed(whole, tmp_path):
         (["--stages=trian"], "unknown stage 'trian'"),
         (["--stages=train"], "no finished stage 'prepare'"),
         (["--num_filter=3"], "Did you mean"),
-        (["--map_pixels=8"], "crop_size=16 is larger"),
+        (["--map_pixels=8", "--crops_per_map=1"], "crop_size=16 is larger"),
         (["--crop_size=24"], "map_size=24 must be divisible by"),
         (["--sky=planes"], "needs --lens_planes"),
         (["--num_train_maps=0"], "num_train_maps=0"),

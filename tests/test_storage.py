@@ -39,7 +39,7 @@ def test_cut_off_non_finite_and_flipped_bytes(tmp_path):
     data = bytearray(shard.read_bytes())
     data[100] ^= 1
     shard.write_bytes(data)
-    with pytest.raises(ValueError, match="(?i)crc|checksum"):
+    with pytest.raises(ValueError, match="Digest mismatch"):
         open_map_store(tmp_path / "flip").read()
 
 
@@ -68,10 +68,10 @@ def test_lens_planes(tmp_path):
     assert planes.names == ("b.fits", "a.fits")
     assert planes.potential[0, 0, 0] == 100.0
     write_plane(tmp_path / "c.fits", 300.0, omega_m=0.3)
-    with pytest.raises(ValueError, match=r"OMEGA_M=0.26 in a.fits, 0.3 in c.fits"):
+    with pytest.raises(ValueError, match=r"OMEGA_M=0\.26 in a\.fits, 0\.3 in c\.fits"):
         read_lens_planes(tmp_path)
     (tmp_path / "c.fits").write_bytes((tmp_path / "a.fits").read_bytes()[:2900])
-    with pytest.raises(ValueError, match=r"c.fits is not a whole lens plane|c.fits"):
+    with pytest.raises(ValueError, match=r"c\.fits is not a whole lens plane"):
         read_lens_planes(tmp_path)
     with pytest.raises(ValueError, match="holds no"):
         read_lens_planes(tmp_path / "nowhere")

@@ -13,12 +13,13 @@ from cosmogan_jax.gan.train_step import make_train_step
 
 NETWORKS = build_networks(Architecture(16, 4, 2, 8))
 REAL = 0.3 * jax.random.normal(jax.random.key(5), (6, 16, 16))
-# Gradients of the same expression by another route in float32.
-GRADIENT = 1e-4
+# float32 by another route; a step's change of the parameters is known to 1e-7 of the parameters only, and the
+# smallest gradients here are a few 1e-4 of them.
+GRADIENT = 1e-3
 
 
 def norm_relative(a, b):
-    return optax.global_norm(jax.tree.map(jnp.subtract, a, b)) / optax.global_norm(b)
+    return optax.tree.norm(jax.tree.map(jnp.subtract, a, b)) / optax.tree.norm(b)
 
 
 def by_plain_autodiff(state, order, flipped):

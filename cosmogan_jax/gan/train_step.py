@@ -96,8 +96,8 @@ def make_train_step(
             "gen_loss": gen_loss,
             "disc_accuracy_real": jnp.mean(real_logits > 0),
             "disc_accuracy_fake": jnp.mean(fake_logits < 0),
-            "disc_grad_norm": optax.global_norm(disc_grads),
-            "gen_grad_norm": optax.global_norm(gen_grads),
+            "disc_grad_norm": optax.tree.norm(disc_grads),
+            "gen_grad_norm": optax.tree.norm(gen_grads),
         }
         return GanState(step=state.step + 1, key=state.key, gen=gen, disc=disc), metrics
 

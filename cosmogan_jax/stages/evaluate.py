@@ -90,7 +90,8 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     )
     middle = np.sqrt(l_edges[1:] * l_edges[:-1])
     band = (middle >= 700) & (middle <= 7000)
-    worst = float(np.exp(np.abs(np.log(ratio[band])).max())) if band.any() else None
+    known = band.any() and (ratio[band] > 0).all()
+    worst = float(np.exp(np.abs(np.log(ratio[band])).max())) if known else None
     return {
         "worst_power_factor_ell_700_7000": worst,
         "num_generated": generated.num_maps,

@@ -77,7 +77,8 @@ def _check_agreement(workdir: Path, stage: str, settings: dict[str, Any]) -> Non
         if old != new:
             raise ValueError(
                 f"{name}={new} differs from {name}={old}, with which stage {stage!r} was run in {place}; "
-                f"choose another --workdir, remove that directory, or go on with --flagfile={workdir / 'flags.txt'}"
+                f"choose another --workdir, remove that directory, or go on with "
+                f"--flagfile={workdir / 'flags.txt'}"
             )
 
 
@@ -90,11 +91,8 @@ def _run_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
     module = importlib.import_module(f"cosmogan_jax.stages.{stage}")
     record = run_directory.stage_record(workdir, stage)
     grown = getattr(module, "has_grown", lambda *_: False)
-    if (
-        record is not None
-        and record["inputs"] == inputs
-        and not grown(settings[stage], record["summary"], workdir)
-    ):
+    fresh = record is not None and record["inputs"] == inputs
+    if fresh and not grown(settings[stage], record["summary"], workdir):
         print(f"{stage}: finished {record['finished']}, skipped", file=sys.stderr)
         return
     print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)

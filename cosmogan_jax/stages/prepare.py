@@ -16,6 +16,10 @@ SPLITS = ("train", "development", "validation")
 def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
     """Draw crops_per_map positions in every map; a map's crops all belong to the map's split."""
     store = open_map_store(stage_directory(workdir, "simulate") / "maps")
+    if settings.crop_size > store.geometry.num_pixels:
+        raise ValueError(
+            f"crop_size={settings.crop_size} is larger than the maps of {store.geometry.num_pixels} pixels"
+        )
     geometry = store.geometry.crop(settings.crop_size)
     if settings.crops_per_map < 1:
         raise ValueError(f"crops_per_map={settings.crops_per_map} must be positive")

@@ -1,5 +1,6 @@
 """Lens planes in LensTools' FITS format: dimensionless lensing potential, one plane a file."""
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ def read_lens_planes(folder: Path) -> LensPlanes:
     """
     try:
         from astropy.io import fits
+        from astropy.utils.exceptions import AstropyUserWarning
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("lens planes need astropy: pip install 'cosmogan_jax[fits]'") from error
     folder = Path(folder)
@@ -39,11 +41,16 @@ def read_lens_planes(folder: Path) -> LensPlanes:
     planes = []
     for path in files:
         try:
-            with fits.open(path, memmap=False) as opened:
+            # A file shorter than its header says is only a warning to astropy.
+            with (
+                warnings.catch_warnings(action="error", category=AstropyUserWarning),
+                open(path, "rb") as file,
+                fits.open(file, memmap=False) as opened,
+            ):
                 header, data = opened[0].header, opened[0].data
                 values = {key: float(header[key]) for key in (*_SHARED, "Z", "CHI")}
                 data = np.asarray(data, np.float32)
-        except (OSError, KeyError, TypeError, ValueError, IndexError) as error:
+        except (OSError, KeyError, TypeError, ValueError, IndexError, AstropyUserWarning) as error:
             raise ValueError(f"{path} is not a whole lens plane: {str(error).splitlines()[0]}") from error
         if data.ndim != 2 or data.shape[0] != data.shape[1]:
             raise ValueError(f"{path} has shape {data.shape}, expected a square plane")

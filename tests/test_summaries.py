@@ -11,6 +11,8 @@ from cosmogan_jax.summaries import (
     PAPER_L_EDGES,
     PAPER_THRESHOLDS,
     minkowski_functionals,
+    moments,
+    peak_counts,
     pixel_histogram,
     power_spectrum,
 )
@@ -66,6 +68,22 @@ def test_raw_pixel_histogram_equals_numpy(name):
         found = np.asarray(pixel_histogram(jnp.asarray(kappa), edges("t_raw")))
     counts = np.histogram(kappa, edges("t_raw"))[0]
     close(found, counts / counts.sum() / np.diff(edges("t_raw")))
+
+
+# LensTools compares peaks after a cast to float32, which f64_nearties32 was made to show.
+@pytest.mark.parametrize("name", [name for name in MAPS if name != "f64_nearties32"])
+def test_peaks_moments_and_normalised_pixels_equal_lenstools(name):
+    with jax.enable_x64(True):
+        kappa = jnp.asarray(GOLDEN[f"{name}/map"], jnp.float64)
+        close(peak_counts(kappa, edges("t_peak_norm"), normalised=True), GOLDEN[f"{name}/peaks_norm"])
+        close(peak_counts(kappa, edges("t_peak_raw")), GOLDEN[f"{name}/peaks_raw"])
+        close(pixel_histogram(kappa, edges("t_paper"), normalised=True), GOLDEN[f"{name}/pdf_norm"])
+        found, reference = np.asarray(moments(kappa)), GOLDEN[f"{name}/moments"]
+        np.testing.assert_allclose(found, reference, rtol=1e-8, atol=EXACT * np.abs(reference).max())
+
+
+def test_constant_map_has_no_normalised_histogram():
+    assert np.isnan(pixel_histogram(jnp.ones((8, 8)), edges("t_paper"), normalised=True)).all()
 
 
 def test_float32_stays_near():

@@ -7,6 +7,7 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from cosmogan_jax.summaries.derivatives import derivatives
 from cosmogan_jax.summaries.edges import check_edges, check_kappa
 
 
@@ -65,12 +66,7 @@ def minkowski_functionals(
 
 
 def _curvature(k: Array) -> tuple[Array, Array]:
-    def shift(rows, columns):
-        return jnp.roll(k, (-rows, -columns), (0, 1))
-
-    gx, gy = (shift(0, 1) - shift(0, -1)) / 2, (shift(1, 0) - shift(-1, 0)) / 2
-    hxx, hyy = (shift(0, 2) + shift(0, -2) - 2 * k) / 4, (shift(2, 0) + shift(-2, 0) - 2 * k) / 4
-    hxy = (shift(1, 1) + shift(-1, -1) - shift(-1, 1) - shift(1, -1)) / 4
+    gx, gy, hxx, hyy, hxy = derivatives(k)
     square = gx**2 + gy**2
     flat = square == 0
     safe = jnp.where(flat, 1, square)  # guarded, for the gradient's sake too

@@ -17,8 +17,8 @@ def pixel_histogram(
     """Density of the pixel values over the edges: counts / (pixels in range * bin width).
 
     With normalised=True the edges are in units s of the map's population standard deviation, and so is the
-    density (LensTools' form). The last bin is closed on the right. A map with no pixel in range, or with a
-    NaN one, gives NaN.
+    density (LensTools' form). The last bin is closed on the right. A map with no pixel in range, with a
+    NaN one, or constant where normalised=True, gives NaN.
 
     Raises:
       ValueError: edges that do not increase or are fewer than two; maps not real floating.
@@ -35,6 +35,7 @@ def pixel_histogram(
         below = below.at[-1].set(jnp.searchsorted(ordered, scaled[-1], side="right"))
         counts = jnp.diff(below).astype(kappa.dtype)
         density = counts / (counts.sum() * width)
-        return jnp.where(jnp.isfinite(pixels).all(), density, jnp.nan)
+        known = jnp.isfinite(pixels).all() & (scaled[-1] > scaled[0])
+        return jnp.where(known, density, jnp.nan)
 
     return jax.vmap(one)(flat).reshape(*kappa.shape[:-2], len(edges) - 1)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.gan.networks import Architecture, build_networks, count_parameters
+from cosmogan_jax.gan.strided_convolution import strided_convolution
 from cosmogan_jax.gan.transposed_convolution import transposed_convolution
 
 # float32 sums of up to 25 * 24 products in another order: relative to the largest entry.
@@ -65,5 +66,19 @@ def test_transposed_convolution_equals_flax_forward_and_in_gradients(size, form)
     cotangent = jax.random.normal(keys[2], (3, 2 * size, 2 * size, 5))
     theirs, their_pullback = jax.vjp(lambda x, k: layer.apply({"params": {"kernel": k}}, x), x, kernel)
     ours, our_pullback = jax.vjp(lambda x, k: transposed_convolution(x, k, form), x, kernel)
+    for a, b in zip((ours, *our_pullback(cotangent)), (theirs, *their_pullback(cotangent))):
+        np.testing.assert_allclose(a, b, atol=REORDERED_SUM * float(abs(b).max()))
+
+
+@pytest.mark.parametrize("size", [4, 14])
+@pytest.mark.parametrize("form", ["phases", "stock"])
+def test_strided_convolution_equals_flax_forward_and_in_gradients(size, form):
+    layer = nn.Conv(5, (5, 5), (2, 2), padding="SAME", use_bias=False)
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (3, size, size, 24))
+    kernel = jax.random.normal(keys[1], (5, 5, 24, 5))
+    cotangent = jax.random.normal(keys[2], (3, size // 2, size // 2, 5))
+    theirs, their_pullback = jax.vjp(lambda x, k: layer.apply({"params": {"kernel": k}}, x), x, kernel)
+    ours, our_pullback = jax.vjp(lambda x, k: strided_convolution(x, k, form), x, kernel)
     for a, b in zip((ours, *our_pullback(cotangent)), (theirs, *their_pullback(cotangent))):
         np.testing.assert_allclose(a, b, atol=REORDERED_SUM * float(abs(b).max()))

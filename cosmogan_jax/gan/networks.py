@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from cosmogan_jax.gan.strided_convolution import strided_convolution
 from cosmogan_jax.gan.transposed_convolution import Form, transposed_convolution
 
 # The authors' code (not the paper): initial weights of standard deviation 0.02, truncated at two of them
@@ -71,6 +72,17 @@ class Architecture:
         return self.num_filters * 2 ** (layer - 1)
 
 
+class _StridedConv(nn.Module):
+    features: int
+    form: Form
+
+    @nn.compact
+    def __call__(self, x):
+        kernel = self.param("kernel", _conv_init, (5, 5, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return strided_convolution(x, kernel, self.form) + bias
+
+
 class _TransposedConv(nn.Module):
     features: int
     form: Form
@@ -113,9 +125,7 @@ class _Discriminator(nn.Module):
         a = self.arch
         x = x[..., None]
         for layer in range(1, a.num_layers + 1):
-            x = nn.Conv(
-                a.features(layer), (5, 5), (2, 2), padding="SAME", kernel_init=_conv_init, name=f"conv{layer}"
-            )(x)
+            x = _StridedConv(a.features(layer), a.transposed_form, name=f"conv{layer}")(x)
             if layer > 1:
                 x = _batch_norm(train, f"bn{layer}")(x)
             x = nn.leaky_relu(x, LEAKY_RELU_SLOPE)

@@ -56,14 +56,14 @@ def test_initial_weights():
     assert set(stats) == {"bn0", "bn1", "bn2", "bn3"}
 
 
-@pytest.mark.parametrize("size", [4, 7])
+@pytest.mark.parametrize(("size", "features"), [(4, 5), (7, 5), (6, 1), (5, 3)])
 @pytest.mark.parametrize("form", ["phases", "stock"])
-def test_transposed_convolution_equals_flax_forward_and_in_gradients(size, form):
-    layer = nn.ConvTranspose(5, (5, 5), (2, 2), padding="SAME", use_bias=False)
+def test_transposed_convolution_equals_flax_forward_and_in_gradients(size, features, form):
+    layer = nn.ConvTranspose(features, (5, 5), (2, 2), padding="SAME", use_bias=False)
     keys = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(keys[0], (3, size, size, 24))
-    kernel = jax.random.normal(keys[1], (5, 5, 24, 5))
-    cotangent = jax.random.normal(keys[2], (3, 2 * size, 2 * size, 5))
+    kernel = jax.random.normal(keys[1], (5, 5, 24, features))
+    cotangent = jax.random.normal(keys[2], (3, 2 * size, 2 * size, features))
     theirs, their_pullback = jax.vjp(lambda x, k: layer.apply({"params": {"kernel": k}}, x), x, kernel)
     ours, our_pullback = jax.vjp(lambda x, k: transposed_convolution(x, k, form), x, kernel)
     for a, b in zip((ours, *our_pullback(cotangent)), (theirs, *their_pullback(cotangent))):

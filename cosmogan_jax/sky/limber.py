@@ -24,7 +24,9 @@ def convergence_power(ell, source_redshift: float) -> Float[np.ndarray, "..."]:
         C_l = 9/4 Omega_m^2 (H0/c)^4 int_0^chi_s dchi (1+z)^2 (1 - chi/chi_s)^2 P((l+1/2)/chi, z)
 
     P is the non-linear power (halofit) of the paper's cosmology, from a stored CAMB table
-    (experiments/001-sky-tables), 1e-4 < k < 150 h/Mpc; beyond it P counts as 0 above and is not needed below.
+    (experiments/001-sky-tables), 1e-4 < k < 150 h/Mpc. Above, each redshift's P goes on with the logarithmic
+    slope it has at 150: counting it as 0 would lose 1.8 % of C_l at ell 53,000 for sources at redshift 1 and
+    9 % at 0.5. Below, P is held constant, which is not felt at ell > 10.
 
     Raises:
       ValueError: source_redshift not in (0, 3].
@@ -36,8 +38,10 @@ def convergence_power(ell, source_redshift: float) -> Float[np.ndarray, "..."]:
     z = np.linspace(1e-3, source_redshift, 400)
     chi = comoving_distance(PAPER_COSMOLOGY, z)
     k = (ell[..., None] + 0.5) / chi
-    power = np.exp(spline(z, np.log(np.clip(k, 1e-4, 150.0)), grid=False))
-    power = np.where(k <= 150.0, power, 0.0)
+    log_k, log_k_max = np.log(np.maximum(k, 1e-4)), np.log(150.0)
+    slope = spline(z, log_k_max, dy=1, grid=False)
+    log_power = spline(z, np.minimum(log_k, log_k_max), grid=False)
+    power = np.exp(log_power + slope * np.maximum(log_k - log_k_max, 0.0))
     lens = ((1 + z) * (1 - chi / chi[-1])) ** 2
     prefactor = 2.25 * PAPER_COSMOLOGY.omega_m**2 / HUBBLE_DISTANCE**4
     return prefactor * np.trapezoid(lens * power, chi, axis=-1)

@@ -26,7 +26,7 @@ def lognormal_amplitudes(
       kappa0: shift; the lowest possible convergence is -kappa0.
 
     Raises:
-      ValueError: kappa0 not positive.
+      ValueError: kappa0 not positive, or so small that no lognormal field has this spectrum.
     """
     if not kappa0 > 0:
         raise ValueError(f"lognormal_shift={kappa0} must be positive")
@@ -38,6 +38,10 @@ def lognormal_amplitudes(
     power = np.exp(np.interp(np.log(np.maximum(ell, fundamental)), np.log(grid), np.log(c_ell(grid))))
     power[0, 0] = 0.0
     xi = np.fft.irfft2(power, s=(size, size)) / geometry.pixel_rad**2
+    # The logarithm below needs xi > -kappa0^2; xi is least, and negative, at separations near the side.
+    least = float(np.sqrt(max(0.0, -xi.min())))
+    if kappa0 <= least:
+        raise ValueError(f"lognormal_shift={kappa0} must exceed {least:.3g} for a map of this power spectrum")
     xi_gauss = np.log1p(xi / kappa0**2)
     gauss = np.maximum(np.fft.rfft2(xi_gauss).real, 0.0)
     gauss[0, 0] = 0.0

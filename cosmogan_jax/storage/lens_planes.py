@@ -1,5 +1,8 @@
 """Lens planes in LensTools' FITS format: dimensionless lensing potential, one plane a file."""
 
+import gzip
+import io
+import os
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -74,3 +77,47 @@ def read_lens_planes(folder: Path) -> LensPlanes:
         chi=np.array([p[0]["CHI"] for p in planes]),
         header={key: first[key] for key in _SHARED},
     )
+
+
+def write_lens_planes(folder: Path, planes: LensPlanes) -> None:
+    """Write every plane to folder/name as LensTools writes its own, so that it can read them.
+
+    The potential is kept bit for bit. H0 follows from H; NPART is -1, LensTools' value where no number of
+    particles is known.
+
+    Raises:
+      ValueError: a name without a FITS ending, a file that is there already, or non-finite values.
+      ModuleNotFoundError: astropy is not installed.
+    """
+    try:
+        from astropy.io import fits
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("lens planes need astropy: pip install 'cosmogan_jax[fits]'") from error
+    folder = Path(folder)
+    for name, potential in zip(planes.names, planes.potential):
+        if not name.endswith(_ENDINGS):
+            raise ValueError(f"lens plane name={name} must end in {' or '.join(_ENDINGS)}")
+        if (folder / name).exists():
+            raise ValueError(f"{folder / name} is there already")
+        if not np.isfinite(potential).all():
+            raise ValueError(f"lens plane {name} holds non-finite values")
+    folder.mkdir(parents=True, exist_ok=True)
+    shared = planes.header
+    for name, potential, z, chi in zip(planes.names, planes.potential, planes.redshift, planes.chi):
+        hdu = fits.PrimaryHDU(np.asarray(potential, np.float32))
+        hdu.header["H0"] = (100.0 * shared["H"], "Hubble constant in km/s*Mpc")
+        hdu.header["H"] = (shared["H"], "Dimensionless Hubble constant")
+        hdu.header["OMEGA_M"] = (shared["OMEGA_M"], "Dark Matter density")
+        hdu.header["OMEGA_L"] = (shared["OMEGA_L"], "Dark Energy density")
+        hdu.header["W0"] = (shared["W0"], "Dark Energy equation of state")
+        hdu.header["WA"] = (shared["WA"], "Dark Energy running equation of state")
+        hdu.header["Z"] = (float(z), "Redshift of the lens plane")
+        hdu.header["CHI"] = (float(chi), "Comoving distance in Mpc/h")
+        hdu.header["ANGLE"] = (shared["ANGLE"], "Side angle in degrees")
+        hdu.header["NPART"] = (-1.0, "Number of particles on the plane")
+        buffer = io.BytesIO()
+        hdu.writeto(buffer)
+        content = buffer.getvalue()
+        partial = folder / f"{name}.partial"
+        partial.write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
+        os.replace(partial, folder / name)

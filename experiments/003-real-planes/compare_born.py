@@ -28,22 +28,25 @@ def main():
     planes = read_lens_planes(data / "lens_planes")
     side, head = planes.header["ANGLE"], planes.header
     cosmology = Cosmology(head["OMEGA_M"], head["OMEGA_L"], head["H"], head["W0"], head["WA"])
-    kappa = plane_convergence(planes.potential, side)
+    operators = ("five_point", "wide", "spectral")
+    convergences = {name: plane_convergence(planes.potential, side, laplacian=name) for name in operators}
+    kappa = convergences["five_point"]
     rolls = json.loads((data / "rolls.json").read_text())
     result = {}
     for name, redshift in (("z49", 0.49), ("z99", 0.99)):
         with fits.open(data / f"kappa/convergence_{name}.fit") as opened:
             traced = opened[0].data.astype(np.float32)
         weights = born_weights(planes.chi, cosmology, redshift)
-        rolled = (np.roll(k, rolls.get(file, (0, 0)), (0, 1)) for k, file in zip(kappa, planes.names))
-        born = sum(w * k for w, k in zip(weights, rolled))
         edges = log_l_edges(MapGeometry(512, side), 10)
-        power = [np.asarray(power_spectrum(np.float32(m - m.mean()), edges, side)) for m in (born, traced)]
-        result[name] = {
-            "correlation": round(float(np.corrcoef(born.ravel(), traced.ravel())[0, 1]), 4),
-            "l_edges": [round(e) for e in edges],
-            "power_born_to_traced": [round(float(r), 3) for r in power[0] / power[1]],
-        }
+        result[name] = {"l_edges": [round(e) for e in edges]}
+        for laplacian, convergence in convergences.items():
+            rolled = (np.roll(k, rolls.get(file, (0, 0)), (0, 1)) for k, file in zip(convergence, planes.names))
+            born = sum(w * k for w, k in zip(weights, rolled))
+            power = [np.asarray(power_spectrum(np.float32(m - m.mean()), edges, side)) for m in (born, traced)]
+            result[name][laplacian] = {
+                "correlation": round(float(np.corrcoef(born.ravel(), traced.ravel())[0, 1]), 4),
+                "power_born_to_traced": [round(float(r), 3) for r in power[0] / power[1]],
+            }
     small = MapGeometry(512, side).crop(SIZE)
     edges = log_l_edges(small, 8)
 

@@ -86,6 +86,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("size", 64), ("filters", 16), ("batch", 32), ("repeats", 20)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--no_stock", action="store_true", help="leave the slow stock form out")
     args = parser.parse_args()
     shape = (args.size, args.filters, args.batch)
     steppers = {
@@ -93,6 +94,8 @@ def main():
         "jax stock": jax_stepper(*shape, "stock"),
         "torch channels_last": torch_stepper(*shape),
     }
+    if args.no_stock:
+        del steppers["jax stock"]
     times = {name: [] for name in steppers}
     for repeat in range(args.repeats + 2):
         for name, run in steppers.items():

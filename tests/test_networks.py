@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cosmogan_jax.gan import convolutions
+from cosmogan_jax.gan.convolutions import strided_convolution, transposed_convolution
 from cosmogan_jax.gan.networks import Architecture, build_networks, count_parameters
-from cosmogan_jax.gan.strided_convolution import strided_convolution
-from cosmogan_jax.gan.transposed_convolution import transposed_convolution
 
 # float32 sums of up to 25 * 24 products in another order: relative to the largest entry.
 REORDERED_SUM = 1e-5
@@ -82,3 +82,12 @@ def test_strided_convolution_equals_flax_forward_and_in_gradients(size, form):
     ours, our_pullback = jax.vjp(lambda x, k: strided_convolution(x, k, form), x, kernel)
     for a, b in zip((ours, *our_pullback(cotangent)), (theirs, *their_pullback(cotangent))):
         np.testing.assert_allclose(a, b, atol=REORDERED_SUM * float(abs(b).max()))
+
+
+def test_large_kernel_gradients_by_matrix_products(monkeypatch):
+    # The same gradients with the thresholds lowered, so that small maps take the large maps' way.
+    monkeypatch.setattr(convolutions, "_MANY_PIXELS", 1)
+    monkeypatch.setattr(convolutions, "_MANY_CHANNELS", 1)
+    for case in ((4, 5), (6, 7)):
+        test_transposed_convolution_equals_flax_forward_and_in_gradients(*case, "phases")
+        test_strided_convolution_equals_flax_forward_and_in_gradients(2 * case[0], "phases")

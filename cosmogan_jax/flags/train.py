@@ -13,10 +13,11 @@ def define() -> None:
     flags.DEFINE_integer("num_filters", 64, "Features of the layer next to the maps; doubled at every layer.")
     flags.DEFINE_integer("latent_size", 64, "Length of the latent vector z.")
     flags.DEFINE_enum(
-        "transposed_form",
+        "convolution_form",
         "phases",
         ["phases", "stock"],
-        "How transposed convolutions are computed: by phases, or lhs-dilated (several times slower on CPU). "
+        "How transposed convolutions and gradients are computed: by phases, or as autodiff writes them "
+        "(several times slower on CPU). "
         "Equal up to rounding.",
     )
     flags.DEFINE_integer("batch_size", 64, "Maps in a batch.")

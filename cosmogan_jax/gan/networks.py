@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.gan.strided_convolution import strided_convolution
-from cosmogan_jax.gan.transposed_convolution import Form, transposed_convolution
+from cosmogan_jax.gan.convolutions import FORMS, Form, strided_convolution, transposed_convolution
 
 # The authors' code (not the paper): initial weights of standard deviation 0.02, truncated at two of them
 # in convolutions, biases 0; batch norm with epsilon 1e-5 and running averages of decay 0.9.
@@ -40,14 +39,14 @@ class Architecture:
       num_layers: convolutions in each network, at least 4.
       num_filters: features of the widest-resolution layer; doubled at every halving of the resolution.
       latent_size: length of z.
-      transposed_form: "phases" or "stock", see `transposed_convolution`.
+      convolution_form: "phases" or "stock", see `gan/convolutions.py`.
     """
 
     map_size: int
     num_layers: int
     num_filters: int
     latent_size: int
-    transposed_form: Form = "phases"
+    convolution_form: Form = "phases"
 
     def __post_init__(self):
         if self.num_layers < MIN_LAYERS:
@@ -59,8 +58,8 @@ class Architecture:
             raise ValueError(
                 f"map_size={self.map_size} must be divisible by 2**num_layers={2**self.num_layers}"
             )
-        if self.transposed_form not in ("phases", "stock"):
-            raise ValueError(f"transposed_form={self.transposed_form!r} must be 'phases' or 'stock'")
+        if self.convolution_form not in FORMS:
+            raise ValueError(f"convolution_form={self.convolution_form!r} must be 'phases' or 'stock'")
 
     @property
     def base_size(self) -> int:
@@ -111,9 +110,9 @@ class _Generator(nn.Module):
         x = x.reshape(-1, a.base_size, a.base_size, features)
         x = nn.relu(_batch_norm(train, "bn0")(x))
         for i, layer in enumerate(range(a.num_layers - 1, 0, -1), start=1):
-            x = _TransposedConv(a.features(layer), a.transposed_form, name=f"deconv{i}")(x)
+            x = _TransposedConv(a.features(layer), a.convolution_form, name=f"deconv{i}")(x)
             x = nn.relu(_batch_norm(train, f"bn{i}")(x))
-        x = _TransposedConv(1, a.transposed_form, name=f"deconv{a.num_layers}")(x)
+        x = _TransposedConv(1, a.convolution_form, name=f"deconv{a.num_layers}")(x)
         return nn.tanh(x)[..., 0]
 
 
@@ -125,7 +124,7 @@ class _Discriminator(nn.Module):
         a = self.arch
         x = x[..., None]
         for layer in range(1, a.num_layers + 1):
-            x = _StridedConv(a.features(layer), a.transposed_form, name=f"conv{layer}")(x)
+            x = _StridedConv(a.features(layer), a.convolution_form, name=f"conv{layer}")(x)
             if layer > 1:
                 x = _batch_norm(train, f"bn{layer}")(x)
             x = nn.leaky_relu(x, LEAKY_RELU_SLOPE)

@@ -21,7 +21,7 @@ def build(settings) -> tuple[Networks, optax.GradientTransformation, GanState]:
             settings.num_layers,
             settings.num_filters,
             settings.latent_size,
-            settings.transposed_form,
+            settings.convolution_form,
         )
     )
     optimizer = adam(settings.learning_rate, settings.adam_beta1)

@@ -50,7 +50,7 @@ class Train:
     num_layers: int
     num_filters: int
     latent_size: int
-    transposed_form: str
+    convolution_form: str
     batch_size: int
     learning_rate: float
     adam_beta1: float

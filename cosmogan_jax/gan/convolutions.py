@@ -1,0 +1,156 @@
+"""The 5x5 stride-2 convolutions of both networks, plain and transposed, each the other's gradient.
+
+With S the strided convolution, T the transposed one, w' the kernel turned by 180 degrees with its channels
+exchanged, and K the correlation of a large with a small set of maps,
+
+    S(x, w)[m] = sum_i x[2m - 1 + i] w[i]        dS/dx: T(dy, w')    dS/dw: K(x, dy)
+    T(x, w)[n] = sum_{m, i: 2m + i = n + 3} x[m] w[i]     dT/dx: S(dy, w')    dT/dw: K(dy, x)'
+    K(x, y)[i] = sum_m x[2m - 1 + i] y[m]
+
+along each axis (SAME padding; sums over batch and channels left out). Autodiff writes T, and both gradients
+with respect to kernels, as dilated convolutions, which run at a few GFLOP/s on CPUs. Here T is split into the
+four phases of its output (row parity p, column parity q), ordinary convolutions of 2x2, 2x3, 3x2 and 3x3
+taps, 25 in all and none wasted:
+
+    T(x, w)[2m + p, 2n + q] = sum_{i,j} x[m - 1 + i, n - 1 + j] w[(1-p) + 2i, (1-q) + 2j]
+
+and K, where it is large, into one matrix product a tap. experiments/benchmarks/train_step.py measures the
+whole step.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Form = Literal["phases", "stock"]
+FORMS = ("phases", "stock")
+
+_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+# Up to here one convolution of 36 taps beats four of 25 (measured at 1 feature: 2 to 8 times; at 16 it loses).
+_FEW_FEATURES = 4
+# From here on (pixels of the small maps times batch; channels) matrix products beat the CPU's own kernel
+# gradient (measured: 1.5 to 2 times at 32,768 pixels and 64 channels, even below 8192).
+_MANY_PIXELS, _MANY_CHANNELS = 16384, 32
+
+
+def strided_convolution(
+    x: Float[Array, "batch 2*height 2*width channels"],
+    kernel: Float[Array, "5 5 channels features"],
+    form: Form = "phases",
+) -> Float[Array, "batch height width features"]:
+    """SAME-padded 5x5 stride-2 convolution without bias: `flax.linen.Conv(features, (5, 5), (2, 2))`.
+
+    The form changes how gradients are computed; "phases" allows reverse-mode differentiation only.
+
+    Raises:
+      ValueError: an odd height or width, a kernel that is not 5x5, or an unknown form.
+    """
+    _check(kernel, form)
+    if x.shape[1] % 2 or x.shape[2] % 2:
+        raise ValueError(f"x.shape={x.shape} must be even in height and width")
+    return _strided(x, kernel) if form == "phases" else _convolve(x, kernel)
+
+
+def transposed_convolution(
+    x: Float[Array, "batch height width channels"],
+    kernel: Float[Array, "5 5 channels features"],
+    form: Form = "phases",
+) -> Float[Array, "batch 2*height 2*width features"]:
+    """SAME-padded 5x5 stride-2 transposed convolution: `flax.linen.ConvTranspose(features, (5, 5), (2, 2))`.
+
+    Without bias; the same kernel layout (height, width, input channels, features; not transposed) gives the
+    same result in both forms. "phases" allows reverse-mode differentiation only.
+
+    Raises:
+      ValueError: a kernel that is not 5x5, or an unknown form.
+    """
+    _check(kernel, form)
+    if form == "phases":
+        return _transposed(x, kernel)
+    return jax.lax.conv_transpose(x, kernel, (2, 2), padding="SAME", dimension_numbers=_DIMENSIONS)
+
+
+def _check(kernel: Array, form: str) -> None:
+    if kernel.shape[:2] != (5, 5):
+        raise ValueError(f"kernel.shape={kernel.shape} must begin with (5, 5)")
+    if form not in FORMS:
+        raise ValueError(f"form={form!r} must be 'phases' or 'stock'")
+
+
+@jax.custom_vjp
+def _strided(x: Array, kernel: Array) -> Array:
+    return _convolve(x, kernel)
+
+
+@jax.custom_vjp
+def _transposed(x: Array, kernel: Array) -> Array:
+    phases = _all_phases if kernel.shape[-1] <= _FEW_FEATURES else _four_phases
+    y = phases(x, kernel)
+    batch, height, _, width, _, features = y.shape
+    return y.reshape(batch, 2 * height, 2 * width, features)
+
+
+_strided.defvjp(
+    lambda x, kernel: (_strided(x, kernel), (x, kernel)),
+    lambda saved, dy: (_transposed(dy, _turned(saved[1])), _kernel_gradient(saved[0], dy)),
+)
+_transposed.defvjp(
+    lambda x, kernel: (_transposed(x, kernel), (x, kernel)),
+    lambda saved, dy: (_strided(dy, _turned(saved[1])), _turned(_kernel_gradient(dy, saved[0]))),
+)
+
+
+def _turned(kernel: Array) -> Array:
+    return kernel[::-1, ::-1].swapaxes(2, 3)
+
+
+def _convolve(x: Array, kernel: Array) -> Array:
+    return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 2), (1, 2)), dimension_numbers=_DIMENSIONS)
+
+
+def _four_phases(x: Array, kernel: Array) -> Float[Array, "batch height 2 width 2 features"]:
+    def phase(p, q):
+        taps = kernel[1 - p :: 2, 1 - q :: 2]
+        return jax.lax.conv_general_dilated(x, taps, (1, 1), ((1, p), (1, q)), dimension_numbers=_DIMENSIONS)
+
+    rows = [jnp.stack([phase(p, q) for q in (0, 1)], axis=3) for p in (0, 1)]
+    return jnp.stack(rows, axis=2)
+
+
+def _all_phases(x: Array, kernel: Array) -> Float[Array, "batch height 2 width 2 features"]:
+    batch, height, width, channels = x.shape
+    features = kernel.shape[-1]
+    # Tap i of phase p is w[(1-p) + 2i]: pairs of taps, in falling order of p; the sixth tap is 0.
+    pairs = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0))).reshape(3, 2, 3, 2, channels, features)
+    taps = pairs[:, ::-1, :, ::-1].transpose(0, 2, 4, 1, 3, 5).reshape(3, 3, channels, 4 * features)
+    y = jax.lax.conv_general_dilated(x, taps, (1, 1), ((1, 1), (1, 1)), dimension_numbers=_DIMENSIONS)
+    return y.reshape(batch, height, width, 2, 2, features).transpose(0, 1, 3, 2, 4, 5)
+
+
+def _kernel_gradient(
+    large: Float[Array, "batch 2*height 2*width channels"], small: Float[Array, "batch height width features"]
+) -> Float[Array, "5 5 channels features"]:
+    """K of the module's docstring."""
+    batch, height, width, features = small.shape
+    channels = large.shape[-1]
+
+    def native(large, small):
+        zero = jnp.zeros((5, 5, channels, features), large.dtype)
+        return jax.vjp(lambda kernel: _convolve(large, kernel), zero)[1](small)[0]
+
+    def by_taps(large, small):
+        padded = jnp.pad(large, ((0, 0), (1, 3), (1, 3), (0, 0)))
+        padded = padded.reshape(batch, height + 2, 2, width + 2, 2, channels)
+        right = small.reshape(-1, features)
+
+        def tap(i, j):
+            left = padded[:, i // 2 : i // 2 + height, i % 2, j // 2 : j // 2 + width, j % 2]
+            return left.reshape(-1, channels).T @ right
+
+        return jnp.stack([jnp.stack([tap(i, j) for j in range(5)]) for i in range(5)])
+
+    if batch * height * width < _MANY_PIXELS or min(channels, features) < _MANY_CHANNELS:
+        return native(large, small)
+    return jax.lax.platform_dependent(large, small, cpu=by_taps, default=native)

@@ -38,11 +38,24 @@ def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
             for earlier in _needed(stage, settings):
                 if earlier not in chosen:
                     run_directory.stage_directory(workdir, earlier)
+        _check_sizes(chosen, settings)
         for stage in chosen:
             _check_agreement(workdir, stage, settings)
         run_directory.record_run(workdir, command, flags)
         for stage in chosen:
             _run_stage(workdir, stage, settings)
+
+
+def _check_sizes(chosen: list[str], settings: dict[str, Any]) -> None:
+    """What would stop a later stage is told before an earlier one works for hours."""
+    crop_size, map_pixels = settings["prepare"].crop_size, settings["simulate"].map_pixels
+    if crop_size < 1:
+        raise ValueError(f"crop_size={crop_size} must be positive")
+    if "simulate" in chosen and "prepare" in chosen and crop_size > map_pixels:
+        raise ValueError(f"crop_size={crop_size} is larger than map_pixels={map_pixels}")
+    layers = settings["train"].num_layers
+    if "train" in chosen and layers > 0 and crop_size % 2**layers:
+        raise ValueError(f"crop_size={crop_size} must be divisible by 2**num_layers={2**layers}")
 
 
 def _needed(stage: str, settings: dict[str, Any]) -> tuple[str, ...]:

@@ -98,6 +98,32 @@ def test_grown_training_equals_undisturbed(whole, tmp_path):
     assert (whole / "train/metrics.jsonl").read_text() == (grown / "train/metrics.jsonl").read_text()
 
 
+def test_interrupted_evaluation_goes_on(whole):
+    import shutil
+
+    from cosmogan_jax.storage.json_files import read_json, write_json
+
+    before = (whole / "evaluate/statistics.json").read_text()
+    # What a run cut off after its first set of maps leaves: settings and finished parts, no record.
+    record = read_json(whole / "evaluate/stage.json")
+    partial = whole / "evaluate.partial"
+    partial.mkdir()
+    write_json(partial / "settings.json", {**record["flags"], "inputs": record["inputs"]})
+    with np.load(whole / "evaluate/generated.npz") as values:
+        planted = {key: values[key] for key in values if key != "parents"}
+    planted["V0"] = planted["V0"] + 1
+    np.savez(partial / "part_generated_00000000.npz", **planted)
+    shutil.rmtree(whole / "evaluate")
+    main(whole, "--num_steps=6")
+    with np.load(whole / "evaluate/generated.npz") as values:
+        np.testing.assert_array_equal(values["V0"], planted["V0"])
+    assert not list((whole / "evaluate").glob("part_*"))
+    # Without the parts, all is computed anew.
+    shutil.rmtree(whole / "evaluate")
+    main(whole, "--num_steps=6")
+    assert (whole / "evaluate/statistics.json").read_text() == before
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

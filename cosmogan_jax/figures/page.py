@@ -28,7 +28,7 @@ def render(title: str, tables: dict[str, Any], figures: dict[str, Figure], stage
     for name, figure in figures.items():
         parts.append(f"<h2>{html.escape(name)}</h2><img alt='{html.escape(name)}' src='{_inline(figure)}'>")
         if name == "Power spectrum":
-            rows = [(f"{a:.0f} – {b:.0f}", f"{r:.3f}") for a, b, r in zip(edges, edges[1:], ratio)]
+            rows = [(f"{a:.0f} – {b:.0f}", f"{r:.3f}") for a, b, r in zip(edges, edges[1:], ratio) if r]
             parts.append(_rows(("ℓ", "mean power, generated / validation"), rows))
     parts.append("<h2>Cost and settings</h2>")
     cost = [(name, f"{r['seconds']:.1f}", r["finished"]) for name, r in stages.items()]

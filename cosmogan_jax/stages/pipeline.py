@@ -21,7 +21,9 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "report": ("train", "select", "evaluate"),
 }
 STAGES = tuple(INPUTS)
-_RESUMABLE = ("train",)
+# Stages that go on from what an interrupted run left. A training is never thrown away for other flags; the
+# parts of an evaluation are, and they hold only for the very maps they were made of.
+_RESUMABLE = ("train", "evaluate")
 
 
 def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
@@ -80,7 +82,7 @@ def _check_agreement(workdir: Path, stage: str, settings: dict[str, Any]) -> Non
     started = workdir / f"{stage}.partial" / "settings.json"
     if record is not None:
         recorded, place = record["flags"], workdir / stage
-    elif stage in _RESUMABLE and started.is_file():
+    elif stage == "train" and started.is_file():
         recorded, place = read_json(started), started.parent
     else:
         return
@@ -111,7 +113,8 @@ def _run_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
     print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)
     began = time.monotonic()
     chain = _chain(stage, settings)
-    out = run_directory.begin_stage(workdir, stage, chain, resumable=stage in _RESUMABLE)
+    started = chain if stage == "train" else {**chain, "inputs": inputs}
+    out = run_directory.begin_stage(workdir, stage, started, resumable=stage in _RESUMABLE)
     summary = module.run(settings[stage], workdir, out)
     seconds = round(time.monotonic() - began, 2)
     run_directory.finish_stage(

@@ -45,7 +45,7 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
     def spectra(batches):
         return np.concatenate([np.asarray(spectrum(kappa)) for kappa in batches])
 
-    real = table.read("development", settings.select_maps)
+    real = table.cut(table.choose("development", settings.select_maps))
     reference = spectra(real[i : i + _BATCH] for i in range(0, len(real), _BATCH))
     scores = []
     for step in tqdm(steps, desc="select", unit="checkpoint", disable=None):

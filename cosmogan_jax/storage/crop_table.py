@@ -23,18 +23,21 @@ class CropTable(NamedTuple):
         """Pixels and side of a crop."""
         return MapGeometry(self.manifest["crop_size"], self.manifest["side_deg"])
 
-    def read(self, split: str, limit: int | None = None) -> Float[np.ndarray, "crops size size"]:
-        """Crops of a split; at most `limit`, taken round the maps in turn rather than from the first ones."""
-        crops = self.crops[split]
-        maps, rank = np.unique(crops[:, 0], return_inverse=True)
-        turn = np.concatenate([np.arange(np.count_nonzero(rank == i)) for i in range(len(maps))])
-        chosen = crops[np.argsort(crops[:, 0], kind="stable")][np.argsort(turn, kind="stable")][:limit]
+    def choose(self, split: str, limit: int | None = None) -> Int[np.ndarray, "crops 3"]:
+        """At most `limit` crops of a split, as many of each map as of any other, in the order of the maps."""
+        crops = self.crops[split][np.argsort(self.crops[split][:, 0], kind="stable")]
+        _, counts = np.unique(crops[:, 0], return_counts=True)
+        turn = np.concatenate([np.arange(count) for count in counts])
+        return crops[np.sort(np.argsort(turn, kind="stable")[:limit])]
+
+    def cut(self, crops: Int[np.ndarray, "crops 3"]) -> Float[np.ndarray, "crops size size"]:
+        """The given crops; each map they touch is read once, and one map is in memory at a time."""
         size = self.manifest["crop_size"]
-        kappa = np.empty((len(chosen), size, size), np.float32)
-        for index in np.unique(chosen[:, 0]):
+        kappa = np.empty((len(crops), size, size), np.float32)
+        for index in np.unique(crops[:, 0]):
             whole = self.store.read(int(index), int(index) + 1)[0]
-            for i in np.flatnonzero(chosen[:, 0] == index):
-                _, row, column = chosen[i]
+            for i in np.flatnonzero(crops[:, 0] == index):
+                _, row, column = crops[i]
                 kappa[i] = whole[row : row + size, column : column + size]
         return kappa
 

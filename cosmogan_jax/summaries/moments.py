@@ -1,25 +1,48 @@
 """The nine moments of a map and its derivatives."""
 
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from cosmogan_jax.summaries.derivatives import derivatives
-from cosmogan_jax.summaries.edges import check_kappa
+from cosmogan_jax.summaries.batching import over_maps
+from cosmogan_jax.summaries.derivatives import all_derivatives_valid, derivatives
+from cosmogan_jax.summaries.edges import check_kappa, check_mask, sigma
 
 
-def moments(kappa: Float[Array, "*batch height width"]) -> Float[Array, "*batch 9"]:
+def moments(
+    kappa: Float[Array, "*batch height width"], mask: Bool[Array, "*batch height width"] | None = None
+) -> Float[Array, "*batch 9"]:
     """sigma0, sigma1, S0, S1, S2, K0, K1, K2, K3 as LensTools defines them: not connected, with dimensions.
 
     With g^2 = gx^2 + gy^2 and h = hxx + hyy (periodic central differences, per pixel): sigma0 is the
     population standard deviation, sigma1 = sqrt(<g^2>); S0 = <k^3>, S1 = <k^2 h>, S2 = <g^2 h>;
-    K0 = <k^4>, K1 = <k^3 h>, K2 = <k g^2 h>, K3 = <g^4>. A NaN pixel gives NaN.
+    K0 = <k^4>, K1 = <k^3 h>, K2 = <k g^2 h>, K3 = <g^4>.
+
+    Args:
+      kappa: maps.
+      mask: True where a pixel is valid; means are then over valid pixels all of whose derivatives touch valid
+        pixels only. Pixels outside the mask may hold anything, NaN included; a NaN inside gives NaN.
 
     Raises:
-      ValueError: maps not real floating.
+      ValueError: maps not real floating, a mask of another shape.
     """
-    k = check_kappa(kappa)
+    kappa = check_kappa(kappa)
+    if mask is None:
+        return over_maps(lambda k: _moments(k, None), kappa)
+    mask = check_mask(mask, kappa)
+    # The mask travels as a second map: both are cut along the same batch axes.
+    both = jnp.stack([jnp.where(mask, kappa, 0), mask.astype(kappa.dtype)], axis=-3)
+    height, width = kappa.shape[-2:]
+    joined = both.reshape(*kappa.shape[:-2], 2 * height, width)
+    return over_maps(lambda m: _moments(m[:height], m[height:] > 0), joined)
+
+
+def _moments(k: Array, mask: Array | None) -> Array:
+    weight = None if mask is None else all_derivatives_valid(mask).astype(k.dtype)
     gx, gy, hxx, hyy, _ = derivatives(k)
     g2, h = gx**2 + gy**2, hxx + hyy
+
+    def mean(x):
+        return x.mean() if weight is None else (weight * x).sum() / weight.sum()
+
     products = (k**3, k**2 * h, g2 * h, k**4, k**3 * h, k * g2 * h, g2**2)
-    means = [product.mean((-2, -1)) for product in products]
-    return jnp.stack([k.std((-2, -1)), jnp.sqrt(g2.mean((-2, -1))), *means], axis=-1)
+    return jnp.stack([sigma(k, weight), jnp.sqrt(mean(g2)), *map(mean, products)])

@@ -5,7 +5,12 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.summaries.edges import check_edges, check_kappa
+from cosmogan_jax.geometry import check_edges
+from cosmogan_jax.summaries.batching import over_maps
+from cosmogan_jax.summaries.derivatives import shifted
+from cosmogan_jax.summaries.edges import bin_index, check_kappa, sigma
+
+_AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 
 
 def peak_counts(
@@ -19,22 +24,22 @@ def peak_counts(
     A peak lies strictly above all eight neighbours, periodically wrapped. s is the map's population standard
     deviation (normalised=True) or 1. LensTools casts the centre pixel to float32 before comparing it; here it
     keeps the map's precision, so float64 maps with differences below 1e-7 may count more peaks. A map with a
-    NaN pixel gives NaN.
+    NaN pixel gives NaN (LensTools counts on around it).
 
     Raises:
       ValueError: thresholds that do not increase or are fewer than two; maps not real floating.
     """
-    edges = check_edges(thresholds, "thresholds")
+    edges = check_edges("thresholds", thresholds)
     kappa = check_kappa(kappa)
-    height, width = kappa.shape[-2:]
     edge, step = jnp.asarray(edges, kappa.dtype), jnp.asarray(np.diff(edges), kappa.dtype)
-    shifts = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 
-    def one(k):
-        s = jnp.std(k) if normalised else jnp.ones((), k.dtype)
-        is_peak = jnp.stack([k > jnp.roll(k, shift, (0, 1)) for shift in shifts]).all(0)
-        index = jnp.searchsorted(s * edge, k.ravel(), side="right", method="compare_all")
-        counts = jax.ops.segment_sum(is_peak.ravel().astype(k.dtype), index, len(edges) + 1)[1:-1]
+    def count(k):
+        at = shifted(k, 1)
+        is_peak = jnp.ones(k.shape, bool)
+        for neighbour in _AROUND:
+            is_peak &= k > at(*neighbour)
+        index = bin_index(k, edge * sigma(k) if normalised else edge)
+        counts = jax.ops.segment_sum(is_peak.ravel().astype(k.dtype), index.ravel(), len(edges) + 1)[1:-1]
         return jnp.where(jnp.isfinite(k).all(), counts / step, jnp.nan)
 
-    return jax.vmap(one)(kappa.reshape(-1, height, width)).reshape(*kappa.shape[:-2], len(edges) - 1)
+    return over_maps(count, kappa)

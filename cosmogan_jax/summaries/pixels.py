@@ -5,7 +5,9 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.summaries.edges import check_edges, check_kappa
+from cosmogan_jax.geometry import check_edges
+from cosmogan_jax.summaries.batching import over_maps
+from cosmogan_jax.summaries.edges import bin_index, check_kappa, sigma
 
 
 def pixel_histogram(
@@ -17,25 +19,22 @@ def pixel_histogram(
     """Density of the pixel values over the edges: counts / (pixels in range * bin width).
 
     With normalised=True the edges are in units s of the map's population standard deviation, and so is the
-    density (LensTools' form). The last bin is closed on the right. A map with no pixel in range, with a
-    NaN one, or constant where normalised=True, gives NaN.
+    density (LensTools' form). The last bin is closed on the right. NaN where the density is not defined: no
+    pixel in range, a constant map where normalised=True, or a NaN pixel. (LensTools' raw histogram of a map
+    with NaN pixels leaves them out silently; that is not followed.)
 
     Raises:
       ValueError: edges that do not increase or are fewer than two; maps not real floating.
     """
-    edges = check_edges(edges, "edges")
+    edges = check_edges("edges", edges)
     kappa = check_kappa(kappa)
-    flat = kappa.reshape(-1, kappa.shape[-2] * kappa.shape[-1])
     edge, width = jnp.asarray(edges, kappa.dtype), jnp.asarray(np.diff(edges), kappa.dtype)
 
-    def one(pixels):
-        scaled = edge * jnp.std(pixels) if normalised else edge
-        ordered = jnp.sort(pixels)
-        below = jnp.searchsorted(ordered, scaled, side="left")
-        below = below.at[-1].set(jnp.searchsorted(ordered, scaled[-1], side="right"))
-        counts = jnp.diff(below).astype(kappa.dtype)
-        density = counts / (counts.sum() * width)
-        known = jnp.isfinite(pixels).all() & (scaled[-1] > scaled[0])
-        return jnp.where(known, density, jnp.nan)
+    def histogram(k):
+        scaled = edge * sigma(k) if normalised else edge
+        index = bin_index(k, scaled) - (k == scaled[-1])
+        counts = jax.ops.segment_sum(jnp.ones(k.size, k.dtype), index.ravel(), len(edges) + 1)[1:-1]
+        known = jnp.isfinite(k).all() & (scaled[-1] > scaled[0])
+        return jnp.where(known, counts / (counts.sum() * width), jnp.nan)
 
-    return jax.vmap(one)(flat).reshape(*kappa.shape[:-2], len(edges) - 1)
+    return over_maps(histogram, kappa)

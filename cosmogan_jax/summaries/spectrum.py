@@ -7,8 +7,9 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.summaries.edges import check_edges, check_kappa
+from cosmogan_jax.geometry import MapGeometry, check_edges
+from cosmogan_jax.summaries.batching import over_maps
+from cosmogan_jax.summaries.edges import check_kappa
 
 
 def power_spectrum(
@@ -26,34 +27,31 @@ def power_spectrum(
     changes when a map is transposed. "full_plane" is the mean over the whole plane (columns 0 < j < N/2
     weigh two), symmetric and equal to Parseval's sum.
 
-    A NaN pixel makes every non-empty bin NaN. (LensTools' own answer to such a map is undefined.)
+    A NaN pixel makes every bin that holds modes NaN, as in LensTools, and leaves 0 in the empty ones.
+    In float32 the weakest bins of a smooth map are good to about 3e-3 (the transform's rounding against a
+    dynamic range of 1e10), others to 1e-6.
 
     Raises:
       ValueError: edges that do not increase or are fewer than two, maps not square or not real floating,
         side_deg not positive, unknown mode_weights.
     """
-    l_edges = check_edges(l_edges, "l_edges")
+    l_edges = check_edges("l_edges", l_edges)
     kappa = check_kappa(kappa, square=True)
     if mode_weights not in ("half_plane", "full_plane"):
         raise ValueError(f"mode_weights={mode_weights!r} must be 'half_plane' or 'full_plane'")
-    geometry = MapGeometry(kappa.shape[-1], float(side_deg))
-    size, num_bins = geometry.num_pixels, len(l_edges) - 1
+    geometry = MapGeometry(kappa.shape[-1], side_deg)
+    num_bins = len(l_edges) - 1
     bins = geometry.half_plane_bins(l_edges).ravel()
-    weights = geometry.half_plane_weights()
-    if mode_weights == "half_plane":
-        weights = np.ones_like(weights)
-    weights = np.where(bins >= 0, weights.ravel(), 0.0)
-    total = np.bincount(np.maximum(bins, 0), weights, num_bins)
-    scale = weights * (geometry.side_rad / size**2) ** 2 / np.maximum(total, 1)[np.maximum(bins, 0)]
+    used = bins >= 0
+    weights = geometry.half_plane_weights().ravel() if mode_weights == "full_plane" else np.ones(bins.shape)
+    total = np.bincount(bins[used], weights[used], num_bins)
+    norm = np.where(used, weights, 0.0) * (geometry.side_rad / geometry.num_pixels**2) ** 2
+    norm = jnp.asarray(norm / np.maximum(total, 1)[bins], kappa.dtype)
+    # Modes in no bin are gathered in one more, which is dropped.
+    target = jnp.asarray(np.where(used, bins, num_bins))
 
-    # Modes sorted by bin on the host: the sum over a bin is then a sorted segment sum.
-    order = np.argsort(bins, kind="stable")[np.count_nonzero(bins < 0) :]
-    segments, scale = jnp.asarray(bins[order]), jnp.asarray(scale[order], kappa.dtype)
+    def spectrum(map_):
+        f = jnp.fft.rfft2(map_).ravel()
+        return jax.ops.segment_sum((f.real**2 + f.imag**2) * norm, target, num_bins + 1)[:-1]
 
-    def one(map_):
-        f = jnp.fft.rfft2(map_).ravel()[order]
-        power = (f.real**2 + f.imag**2) * scale
-        return jax.ops.segment_sum(power, segments, num_bins, indices_are_sorted=True)
-
-    flat = kappa.reshape(-1, size, size)
-    return jax.vmap(one)(flat).reshape(*kappa.shape[:-2], num_bins)
+    return over_maps(spectrum, kappa)

@@ -5,6 +5,8 @@ gives (params, batch_stats), `apply` takes them and gives the output with the ne
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -71,7 +73,10 @@ class Architecture:
         return self.num_filters * 2 ** (layer - 1)
 
 
-class _StridedConv(nn.Module):
+class _Conv(nn.Module):
+    """A 5x5 stride-2 convolution, plain or transposed, with a bias."""
+
+    convolution: Callable[[Array, Array, Form], Array]
     features: int
     form: Form
 
@@ -79,18 +84,11 @@ class _StridedConv(nn.Module):
     def __call__(self, x):
         kernel = self.param("kernel", _conv_init, (5, 5, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return strided_convolution(x, kernel, self.form) + bias
+        return self.convolution(x, kernel, self.form) + bias
 
 
-class _TransposedConv(nn.Module):
-    features: int
-    form: Form
-
-    @nn.compact
-    def __call__(self, x):
-        kernel = self.param("kernel", _conv_init, (5, 5, x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return transposed_convolution(x, kernel, self.form) + bias
+_StridedConv = functools.partial(_Conv, strided_convolution)
+_TransposedConv = functools.partial(_Conv, transposed_convolution)
 
 
 def _batch_norm(train: bool, name: str) -> nn.BatchNorm:

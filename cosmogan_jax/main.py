@@ -16,12 +16,13 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         print(f"error: unexpected argument {argv[1]!r}; settings are flags, see --help", file=sys.stderr)
         return 1
-    if "--verbosity" not in " ".join(sys.argv):
+    settings = flags.read()
+    if not settings.verbosity_given:
         logging.set_verbosity(logging.WARNING)  # the checkpoint library tells every file it touches
     try:
-        pipeline.run(flags.read(), sys.argv, flags.as_text())
+        pipeline.run(settings, sys.argv, flags.as_text())
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        if "--debug" in sys.argv:
+        if settings.debug:
             raise
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

@@ -12,7 +12,6 @@ CARD_DIGITS = 1e-13
 
 
 def planes():
-    pytest.importorskip("astropy", reason="astropy comes with the extra fits")
     potential = np.random.default_rng(2).normal(size=(2, 8, 8)).astype(np.float32) * np.float32(1e-7)
     potential[0, 0, :3] = [0.0, -0.0, 1e-42]
     chi, redshift = np.array([40.00001588847272, 2439.817844379609]), np.array([0.01337760180130476, 1.04])

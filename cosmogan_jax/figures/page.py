@@ -50,5 +50,7 @@ def _inline(figure: Figure) -> str:
 
 
 def _rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    line = lambda tag, cells: "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"  # noqa: E731
+    def line(tag: str, cells: tuple[str, ...]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
     return "<table>" + line("th", head) + "".join(line("td", row) for row in rows) + "</table>"

@@ -35,7 +35,13 @@ def read() -> RunSettings:
         by_stage[stage] = module.SETTINGS(
             **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
         )
-    return RunSettings(Path(values.workdir), tuple(values.stages), by_stage)
+    return RunSettings(
+        Path(values.workdir),
+        tuple(values.stages),
+        by_stage,
+        debug=values.debug,
+        verbosity_given=values["verbosity"].present > 0,
+    )
 
 
 def as_text() -> str:

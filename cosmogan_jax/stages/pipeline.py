@@ -16,7 +16,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "prepare": ("simulate",),
     "train": ("prepare",),
     "select": ("prepare", "train"),
-    "generate": ("train", "select"),
+    "generate": ("prepare", "train", "select"),
     "evaluate": ("prepare", "generate"),
     "report": ("train", "select", "evaluate"),
 }
@@ -63,7 +63,7 @@ def _check_sizes(chosen: list[str], settings: dict[str, Any]) -> None:
 def _needed(stage: str, settings: dict[str, Any]) -> tuple[str, ...]:
     # A checkpoint given by number, or the last one, needs no selection.
     if stage == "generate" and settings["generate"].checkpoint != "selected":
-        return ("train",)
+        return ("prepare", "train")
     if stage == "report":  # shows a selection where there is one
         return ("train", "evaluate")
     return INPUTS[stage]

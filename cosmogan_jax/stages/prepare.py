@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 
 from cosmogan_jax.stages.settings import Prepare
-from cosmogan_jax.storage.crop_table import write_crop_table
+from cosmogan_jax.storage.crop_table import SPLITS, write_crop_table
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.run_directory import stage_directory
-
-SPLITS = ("train", "development", "validation")
 
 
 def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:

@@ -100,11 +100,13 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
-    """Everything a command line says: where, which stages, and the settings of all stages."""
+    """Everything a command line says: where, which stages, how to speak, and the settings of all stages."""
 
     workdir: Path
     stages: tuple[str, ...]
     by_stage: dict[str, Any]
+    debug: bool
+    verbosity_given: bool
 
 
 def results_only(settings: Any) -> dict[str, Any]:

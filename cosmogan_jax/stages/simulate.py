@@ -14,10 +14,10 @@ from cosmogan_jax.sky import lognormal, planes
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.stages.settings import Simulate
+from cosmogan_jax.storage.crop_table import SPLITS
 from cosmogan_jax.storage.lens_planes import read_lens_planes
 from cosmogan_jax.storage.map_store import write_map_store
 
-SPLITS = ("train", "development", "validation")
 PAPER_SIDE_DEG = math.sqrt(12.0)  # maps of 12 square degrees
 _BATCH = 16
 

@@ -10,6 +10,8 @@ from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 
+SPLITS = ("train", "development", "validation")
+
 
 class CropTable(NamedTuple):
     """Crops are rows (map, row, column); manifest["parents"] and ["boxes"] are indexed by map."""

@@ -7,8 +7,6 @@ from jaxtyping import Float
 
 from cosmogan_jax.geometry import MapGeometry
 
-FORMATS = ("fits", "npy")
-
 
 def write_fits_map(
     path: Path,

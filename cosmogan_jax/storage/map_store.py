@@ -28,6 +28,7 @@ class MapStore:
 
     path: Path
     manifest: dict[str, Any]
+    array: ts.TensorStore
 
     @property
     def num_maps(self) -> int:
@@ -42,7 +43,7 @@ class MapStore:
     def read(self, start: int = 0, stop: int | None = None) -> Float[np.ndarray, "maps height width"]:
         """Maps start to stop as float32; a chunk whose checksum fails raises ValueError."""
         stop = self.num_maps if stop is None else stop
-        return _open_array(self.path)[start:stop].read().result()
+        return self.array[start:stop].read().result()
 
 
 def write_map_store(
@@ -99,13 +100,13 @@ def write_map_store(
             raise ValueError(f"map {bad} holds non-finite values")
         pending.append(batch)
         # Whole shards only: writing into a part of one reads and writes it again.
-        ready = np.concatenate(pending)
-        while len(ready) >= shard:
-            written = _write(array, written, ready[:shard], num_maps)
-            ready = ready[shard:]
-        pending = [ready] if len(ready) else []
-    for rest in pending:
-        written = _write(array, written, rest, num_maps)
+        if sum(map(len, pending)) >= shard:
+            ready = np.concatenate(pending)
+            whole = len(ready) - len(ready) % shard
+            written = _write(array, written, ready[:whole], num_maps)
+            pending = [ready[whole:]]
+    if sum(map(len, pending)):
+        written = _write(array, written, np.concatenate(pending), num_maps)
     if written != num_maps or num_maps == 0:
         raise ValueError(f"num_maps={num_maps} announced, {written} maps given")
     full = {
@@ -119,7 +120,7 @@ def write_map_store(
         **manifest,
     }
     write_json(path / "manifest.json", full)
-    return MapStore(path, full)
+    return MapStore(path, full, array)
 
 
 def _write(array, first: int, maps: np.ndarray, num_maps: int) -> int:
@@ -150,7 +151,7 @@ def open_map_store(path: Path) -> MapStore:
         raise ValueError(
             f"{path}: the array's shape {list(array.shape)} is not the manifest's {manifest['shape']}"
         )
-    return MapStore(path, manifest)
+    return MapStore(path, manifest, array)
 
 
 def _open_array(path: Path):

@@ -5,18 +5,29 @@ from typing import Any
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 # Maps written out side by side in the loop's body; their operations are independent, so cores share them.
 _AT_ONCE = 4
 
 
-def over_maps(statistic: Callable[[Array], Any], kappa: Float[Array, "*batch height width"]) -> Any:
-    """statistic of every map, with the batch axes in front of each result.
+def over_maps(
+    statistic: Callable[..., Any],
+    kappa: Float[Array, "*batch height width"],
+    mask: Bool[Array, "*batch height width"] | None = None,
+) -> Any:
+    """statistic(map), or with a mask statistic(map, its mask), with the batch axes in front of each result.
+
+    Pixels outside the mask are 0 in what the statistic sees.
 
     On a CPU a map and what is computed from it stay in the cache when maps are taken in turn: vmapped,
     statistics of 256^2 maps take two to three times as long (experiments/benchmarks/summaries.py).
     """
+    if mask is not None:
+        # The mask travels below its map: both are cut along the same batch axes.
+        height = kappa.shape[-2]
+        joined = jnp.concatenate([jnp.where(mask, kappa, 0), mask.astype(kappa.dtype)], axis=-2)
+        return over_maps(lambda both: statistic(both[:height], both[height:] > 0), joined)
     batch = kappa.shape[:-2]
     flat = kappa.reshape(-1, *kappa.shape[-2:])
 

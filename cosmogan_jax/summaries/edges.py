@@ -55,7 +55,5 @@ def sigma(k: Array, weight: Array | None = None) -> Array:
         total = weight.sum()
         mean = (weight * k).sum() / total
         variance = (weight * (k - mean) ** 2).sum() / total
-    positive = variance > 0
-    return jnp.where(
-        variance == 0, 0, jnp.sqrt(jnp.where(positive, variance, jnp.where(variance == 0, 1, variance)))
-    )
+    constant = variance == 0
+    return jnp.where(constant, 0, jnp.sqrt(jnp.where(constant, 1, variance)))

@@ -67,7 +67,7 @@ def minkowski_functionals(
     fine[::2], fine[1::2] = edges, (edges[1:] + edges[:-1]) / 2
     fine, step = jnp.asarray(fine, kappa.dtype), jnp.asarray(np.diff(edges), kappa.dtype)
 
-    def functionals(k, valid):
+    def functionals(k, valid=None):
         weight = None if valid is None else all_derivatives_valid(valid).astype(k.dtype)
         s = sigma(k, weight) if normalised else jnp.ones((), k.dtype)
         length, curvature = _length_and_curvature(k)
@@ -83,13 +83,7 @@ def minkowski_functionals(
         v0, v1, v2 = above[0, 1::2], -jnp.diff(above[1, ::2]) / step, -jnp.diff(above[2, ::2]) / step
         return MinkowskiFunctionals(*(jnp.where(jnp.isfinite(k).all(), v / n, jnp.nan) for v in (v0, v1, v2)))
 
-    if mask is None:
-        return over_maps(lambda k: functionals(k, None), kappa)
-    mask = check_mask(mask, kappa)
-    # The mask travels below its map: both are cut along the same batch axes.
-    joined = jnp.concatenate([jnp.where(mask, kappa, 0), mask.astype(kappa.dtype)], axis=-2)
-    height = kappa.shape[-2]
-    return over_maps(lambda m: functionals(m[:height], m[height:] > 0), joined)
+    return over_maps(functionals, kappa, None if mask is None else check_mask(mask, kappa))
 
 
 def _above_hard(k: Array, fine: Array, parts: tuple[Array, ...]) -> Float[Array, "parts fine"]:

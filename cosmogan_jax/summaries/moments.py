@@ -26,17 +26,10 @@ def moments(
       ValueError: maps not real floating, a mask of another shape.
     """
     kappa = check_kappa(kappa)
-    if mask is None:
-        return over_maps(lambda k: _moments(k, None), kappa)
-    mask = check_mask(mask, kappa)
-    # The mask travels as a second map: both are cut along the same batch axes.
-    both = jnp.stack([jnp.where(mask, kappa, 0), mask.astype(kappa.dtype)], axis=-3)
-    height, width = kappa.shape[-2:]
-    joined = both.reshape(*kappa.shape[:-2], 2 * height, width)
-    return over_maps(lambda m: _moments(m[:height], m[height:] > 0), joined)
+    return over_maps(_moments, kappa, None if mask is None else check_mask(mask, kappa))
 
 
-def _moments(k: Array, mask: Array | None) -> Array:
+def _moments(k: Array, mask: Array | None = None) -> Array:
     weight = None if mask is None else all_derivatives_valid(mask).astype(k.dtype)
     gx, gy, hxx, hyy, _ = derivatives(k)
     g2, h = gx**2 + gy**2, hxx + hyy

@@ -8,7 +8,7 @@ import json
 import camb
 import numpy as np
 from camb.sources import GaussianSourceWindow
-from make_table import N_S, OMEGA_B, OMEGA_M, SIGMA8, H, results
+from make_table import OMEGA_M, SIGMA8, H, cosmology, results
 
 from cosmogan_jax.sky.cosmology import HUBBLE_DISTANCE
 from cosmogan_jax.sky.limber import convergence_power
@@ -16,22 +16,6 @@ from cosmogan_jax.sky.limber import convergence_power
 WINDOW_ELL = [30, 100, 300, 700, 1000, 2000, 4000, 7000]
 LIMBER_ELL = [100, 1000, 5000, 10000, 20000, 40000, 53000, 75000]
 K_MAX = 500.0  # h/Mpc, for the second check: beyond the stored table's 150
-
-
-def cosmology(amplitude):
-    """CAMB's parameters without a matter power table: kmax=150 beside a lensing window takes 11 GB."""
-    params = camb.set_params(
-        H0=100 * H,
-        ombh2=OMEGA_B * H**2,
-        omch2=(OMEGA_M - OMEGA_B) * H**2,
-        mnu=0.0,
-        omk=0.0,
-        As=amplitude,
-        ns=N_S,
-        halofit_version="takahashi",
-    )
-    params.NonLinear = camb.model.NonLinear_both
-    return params
 
 
 def window_power(params, redshift):

@@ -12,7 +12,8 @@ OMEGA_M, OMEGA_B, H, SIGMA8, N_S = 0.26, 0.046, 0.72, 0.798, 0.96
 OUT = Path(__file__).resolve().parents[2] / "cosmogan_jax/sky/tables/paper_power.npz"
 
 
-def results(amplitude, redshifts):
+def cosmology(amplitude):
+    """CAMB's parameters without a matter power table: kmax=150 beside a lensing window takes 11 GB."""
     params = camb.set_params(
         H0=100 * H,
         ombh2=OMEGA_B * H**2,
@@ -23,8 +24,13 @@ def results(amplitude, redshifts):
         ns=N_S,
         halofit_version="takahashi",
     )
-    params.set_matter_power(redshifts=redshifts, kmax=150.0)
     params.NonLinear = camb.model.NonLinear_both
+    return params
+
+
+def results(amplitude, redshifts):
+    params = cosmology(amplitude)
+    params.set_matter_power(redshifts=redshifts, kmax=150.0)
     return camb.get_results(params)
 
 

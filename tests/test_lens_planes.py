@@ -6,7 +6,7 @@ import pytest
 from cosmogan_jax.sky.planes import plane_convergence
 from cosmogan_jax.storage.lens_planes import LensPlanes, read_lens_planes, write_lens_planes
 
-HEADER = {"ANGLE": 3.5, "H": 0.7, "OMEGA_M": 0.26, "OMEGA_L": 0.74, "W0": -0.9, "WA": 0.1}
+HEADER = {"H": 0.7, "OMEGA_M": 0.26, "OMEGA_L": 0.74, "W0": -0.9, "WA": 0.1}
 # A FITS card holds 20 characters of a number.
 CARD_DIGITS = 1e-13
 
@@ -15,7 +15,7 @@ def planes():
     potential = np.random.default_rng(2).normal(size=(2, 8, 8)).astype(np.float32) * np.float32(1e-7)
     potential[0, 0, :3] = [0.0, -0.0, 1e-42]
     chi, redshift = np.array([40.00001588847272, 2439.817844379609]), np.array([0.01337760180130476, 1.04])
-    return LensPlanes(("near.fits", "far.fit.gz"), potential, redshift, chi, dict(HEADER))
+    return LensPlanes(("near.fits", "far.fit.gz"), potential, redshift, chi, np.array([3.5, 2.0]), dict(HEADER))
 
 
 def test_round_trip_is_bit_exact(tmp_path):
@@ -26,6 +26,7 @@ def test_round_trip_is_bit_exact(tmp_path):
     assert read.potential.tobytes() == written.potential.tobytes()
     np.testing.assert_allclose(read.chi, written.chi, rtol=CARD_DIGITS)
     np.testing.assert_allclose(read.redshift, written.redshift, rtol=CARD_DIGITS)
+    np.testing.assert_array_equal(read.side_deg, written.side_deg)
     assert read.header == written.header
     assert sorted(p.name for p in (tmp_path / "p").iterdir()) == ["far.fit.gz", "near.fits"]
 

@@ -7,7 +7,13 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from cosmogan_jax.sky import ray_tracing
 from cosmogan_jax.sky.cosmology import Cosmology, comoving_distance
+from cosmogan_jax.sky.symmetries import orient
+
+# Pixels about a window that multi-plane ray tracing needs: rays wander by a few arcminutes at most, and second
+# differences reach two pixels further.
+MARGIN = 8
 
 
 class Region(NamedTuple):
@@ -71,6 +77,11 @@ def plane_convergence(
     return kappa
 
 
+def source_distance(cosmology: Cosmology, source_redshift: float) -> float:
+    """Comoving distance of the sources in Mpc/h."""
+    return float(comoving_distance(cosmology, source_redshift))
+
+
 def born_weights(
     chi: Float[np.ndarray, " planes"], cosmology: Cosmology, source_redshift: float
 ) -> Float[np.ndarray, " planes"]:
@@ -82,7 +93,7 @@ def born_weights(
     if not source_redshift > 0:
         raise ValueError(f"source_redshift={source_redshift} must be positive")
     chi = np.asarray(chi, np.float64)
-    source = float(comoving_distance(cosmology, source_redshift))
+    source = source_distance(cosmology, source_redshift)
     spacing = float(np.diff(np.sort(chi)).max()) if len(chi) > 1 else 0.0
     if source > chi.max() + spacing or source <= chi.min():
         raise ValueError(
@@ -104,20 +115,57 @@ def born_maps(
 
     Never across the region's border. Map n depends on fold_in(key, n) alone.
     """
-    corner = jnp.array([region.row, region.column])
-    room = jnp.array([region.height - num_pixels + 1, region.width - num_pixels + 1])
-
-    def window(plane_key, plane):
-        place_key, turn_key = jax.random.split(plane_key)
-        row, column = corner + jax.random.randint(place_key, (2,), 0, room)
-        cut = jax.lax.dynamic_slice(plane, (row, column), (num_pixels, num_pixels))
-        turn = jax.random.randint(turn_key, (), 0, 8)
-        cut = jnp.where(turn & 1, cut.T, cut)
-        cut = jnp.where(turn & 2, cut[::-1], cut)
-        return jnp.where(turn & 4, cut[:, ::-1], cut)
 
     def one(index):
         keys = jax.random.split(jax.random.fold_in(key, index), kappa_planes.shape[0])
-        return jnp.tensordot(weights, jax.vmap(window)(keys, kappa_planes), 1)
+        cut = jax.vmap(lambda *plane: window(*plane, region, num_pixels))
+        return jnp.tensordot(weights, cut(keys, kappa_planes), 1)
+
+    return jax.lax.map(one, map_index)
+
+
+def window(
+    key: Array, plane: Float[Array, "size size"], region: Region, num_pixels: int
+) -> Float[Array, "num_pixels num_pixels"]:
+    """A window at a random place inside the region, in one of the square's eight orientations."""
+    corner = jnp.array([region.row, region.column])
+    room = jnp.array([region.height - num_pixels + 1, region.width - num_pixels + 1])
+    place_key, turn_key = jax.random.split(key)
+    row, column = corner + jax.random.randint(place_key, (2,), 0, room)
+    cut = jax.lax.dynamic_slice(plane, (row, column), (num_pixels, num_pixels))
+    return orient(cut, jax.random.randint(turn_key, (), 0, 8))
+
+
+def traced_maps(
+    key: Array,
+    map_index: Array,
+    potential: Float[Array, "planes size size"],
+    chi: Float[Array, " planes"],
+    source_chi: Float[Array, ""],
+    pixel_rad: Float[Array, ""],
+    region: Region,
+    num_pixels: int,
+) -> Float[Array, "maps num_pixels num_pixels"]:
+    """As born_maps, with rays deflected from plane to plane (multi-plane), one ray a pixel.
+
+    Windows are MARGIN pixels larger on every side. A deflection that all rays of a window share only moves it,
+    and is taken off, so rays stay within the margin; one that would not reads the border's value.
+    """
+    theta = ray_tracing.ray_grid(num_pixels, num_pixels * pixel_rad)
+    wide = num_pixels + 2 * MARGIN
+    middle = jnp.full(2, (wide - 4 - 1) / 2)  # of the window without the two pixels that differences cost
+
+    def one(index):
+        def through(rays, plane):
+            plane_key, psi, distance = plane
+            field = ray_tracing.field_of_potential(window(plane_key, psi, region, wide), pixel_rad)
+            field = field._replace(
+                alpha_y=field.alpha_y - field.alpha_y.mean(), alpha_x=field.alpha_x - field.alpha_x.mean()
+            )
+            return ray_tracing.pass_plane(rays, field, distance, pixel_rad, middle, wrap=False), None
+
+        keys = jax.random.split(jax.random.fold_in(key, index), potential.shape[0])
+        rays, _ = jax.lax.scan(through, ray_tracing.begin(theta), (keys, potential, chi))
+        return ray_tracing.lensed_maps(rays, source_chi).kappa
 
     return jax.lax.map(one, map_index)

@@ -22,8 +22,8 @@ INPUTS: dict[str, tuple[str, ...]] = {
 }
 STAGES = tuple(INPUTS)
 # Stages that go on from what an interrupted run left. A training is never thrown away for other flags; the
-# parts of an evaluation are, and they hold only for the very maps they were made of.
-_RESUMABLE = ("train", "evaluate")
+# parts of a simulation or an evaluation are; they hold only for the very settings and maps they were made of.
+_RESUMABLE = ("simulate", "train", "evaluate")
 
 
 def run(run_settings: RunSettings, command: list[str], flags: str) -> None:

@@ -52,7 +52,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         "boxes": store.manifest["boxes"],
         "origin": store.manifest["origin"],
     }
-    write_crop_table(out, {split: np.concatenate(table) for split, table in tables.items()}, manifest)
+    write_crop_table(out, {split: np.concatenate(table) for split, table in tables.items() if table}, manifest)
     return {split: sum(map(len, table)) for split, table in tables.items()}
 
 

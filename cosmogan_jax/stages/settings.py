@@ -25,9 +25,33 @@ class Simulate:
     side_deg: float | None
     source_redshift: float
     lognormal_shift: float
+    omega_m: float | None
+    omega_b: float | None
+    sigma8: float | None
+    n_s: float | None
+    h: float | None
+    w0: float | None
+    wa: float | None
+    ray_tracing: str
+    rays_per_pixel: int
+    box_size: float
+    num_particles_side: int
+    mesh_factor: int
+    num_time_steps: int
+    start_redshift: float
+    slabs_per_box: int
+    plane_pixels: int | None
+    sharpen_to: str
+    num_train_boxes: int
+    num_development_boxes: int
+    num_validation_boxes: int
+    num_auxiliary_boxes: int
     num_train_maps: int
     num_development_maps: int
     num_validation_maps: int
+    num_auxiliary_maps: int | None
+    boxes_dir: str | None = neutral()
+    write_lens_planes: bool = neutral()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 
-SPLITS = ("train", "development", "validation")
+SPLITS = ("train", "development", "validation", "auxiliary")
 
 
 class CropTable(NamedTuple):

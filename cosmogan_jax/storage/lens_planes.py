@@ -11,25 +11,26 @@ import numpy as np
 from jaxtyping import Float
 
 _ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
-_SHARED = ("ANGLE", "H", "OMEGA_M", "OMEGA_L", "W0", "WA")
+_SHARED = ("H", "OMEGA_M", "OMEGA_L", "W0", "WA")
 
 
 class LensPlanes(NamedTuple):
-    """Planes in order of distance; header holds what all of them share."""
+    """Planes in order of distance; header holds the cosmology, which all of them share."""
 
     names: tuple[str, ...]
     potential: Float[np.ndarray, "planes size size"]
     redshift: Float[np.ndarray, " planes"]
     chi: Float[np.ndarray, " planes"]
+    side_deg: Float[np.ndarray, " planes"]
     header: dict[str, float]
 
 
 def read_lens_planes(folder: Path) -> LensPlanes:
-    """Read all planes of a folder; chi in Mpc/h, potential dimensionless, ANGLE in degrees.
+    """Read all planes of a folder; chi in Mpc/h, potential dimensionless.
 
     Raises:
-      ValueError: no folder, no planes, a broken file, non-finite values, or planes whose angle, size or
-        cosmology disagree.
+      ValueError: no folder, no planes, a broken file, non-finite values, or planes whose size or cosmology
+        disagree.
       ModuleNotFoundError: astropy is not installed.
     """
     try:
@@ -51,7 +52,7 @@ def read_lens_planes(folder: Path) -> LensPlanes:
                 fits.open(file, memmap=False) as opened,
             ):
                 header, data = opened[0].header, opened[0].data
-                values = {key: float(header[key]) for key in (*_SHARED, "Z", "CHI")}
+                values = {key: float(header[key]) for key in (*_SHARED, "ANGLE", "Z", "CHI")}
                 data = np.asarray(data, np.float32)
         except (OSError, KeyError, TypeError, ValueError, IndexError, AstropyUserWarning) as error:
             raise ValueError(f"{path} is not a whole lens plane: {str(error).splitlines()[0]}") from error
@@ -75,6 +76,7 @@ def read_lens_planes(folder: Path) -> LensPlanes:
         potential=np.stack([p[1] for p in planes]),
         redshift=np.array([p[0]["Z"] for p in planes]),
         chi=np.array([p[0]["CHI"] for p in planes]),
+        side_deg=np.array([p[0]["ANGLE"] for p in planes]),
         header={key: first[key] for key in _SHARED},
     )
 
@@ -103,7 +105,9 @@ def write_lens_planes(folder: Path, planes: LensPlanes) -> None:
             raise ValueError(f"lens plane {name} holds non-finite values")
     folder.mkdir(parents=True, exist_ok=True)
     shared = planes.header
-    for name, potential, z, chi in zip(planes.names, planes.potential, planes.redshift, planes.chi):
+    for name, potential, z, chi, side_deg in zip(
+        planes.names, planes.potential, planes.redshift, planes.chi, planes.side_deg
+    ):
         hdu = fits.PrimaryHDU(np.asarray(potential, np.float32))
         hdu.header["H0"] = (100.0 * shared["H"], "Hubble constant in km/s*Mpc")
         hdu.header["H"] = (shared["H"], "Dimensionless Hubble constant")
@@ -113,7 +117,7 @@ def write_lens_planes(folder: Path, planes: LensPlanes) -> None:
         hdu.header["WA"] = (shared["WA"], "Dark Energy running equation of state")
         hdu.header["Z"] = (float(z), "Redshift of the lens plane")
         hdu.header["CHI"] = (float(chi), "Comoving distance in Mpc/h")
-        hdu.header["ANGLE"] = (shared["ANGLE"], "Side angle in degrees")
+        hdu.header["ANGLE"] = (float(side_deg), "Side angle in degrees")
         hdu.header["NPART"] = (-1.0, "Number of particles on the plane")
         buffer = io.BytesIO()
         hdu.writeto(buffer)

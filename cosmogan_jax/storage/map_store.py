@@ -1,6 +1,7 @@
 """Convergence maps on disk: one sharded, checksummed zarr3 array and a manifest beside it.
 
 <store>/kappa/          zarr3 array (map, row, column), float32, one map a chunk, CRC32C per chunk
+<store>/written.json    how many maps are on disk while the store is written
 <store>/manifest.json   geometry, units, origin of every map; written last, so that a store whose
                         writing was cut off has none and is refused
 """
@@ -15,6 +16,7 @@ import tensorstore as ts
 from jaxtyping import Float
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.storage.arrays import create_array, images_per_shard, open_array
 from cosmogan_jax.storage.json_files import read_json, write_json
 
 FORMAT = "cosmogan_jax map store"
@@ -46,14 +48,25 @@ class MapStore:
         return self.array[start:stop].read().result()
 
 
+def maps_written(path: Path) -> int:
+    """How many maps of a store that is being written are on disk; a run that was cut off goes on from there."""
+    journal = Path(path) / "written.json"
+    return read_json(journal)["maps"] if journal.is_file() else 0
+
+
 def write_map_store(
     path: Path,
     batches: Iterable[Float[np.ndarray, "batch height width"]],
     num_maps: int,
     geometry: MapGeometry,
     manifest: dict[str, Any],
+    start: int = 0,
 ) -> MapStore:
-    """Write maps batch by batch into a new store; memory holds one shard (64 MiB) at a time.
+    """Write maps batch by batch; memory holds one shard (64 MiB) and one batch at a time.
+
+    Args:
+      start: the map the batches begin with. Above 0, what was written of this store before is gone on with;
+        it must be maps_written(path).
 
     Raises:
       ValueError: a map of another shape, non-finite values, or another number of maps than announced.
@@ -62,35 +75,16 @@ def write_map_store(
     path = Path(path)
     if (path / "manifest.json").exists():
         raise FileExistsError(f"map store {path} exists already")
+    if start != 0 and start != maps_written(path):
+        raise ValueError(f"start={start}: the store at {path} holds {maps_written(path)} maps")
     size = geometry.num_pixels
-    shard = max(1, min(num_maps, _SHARD_BYTES // (4 * size * size)))
-    array = ts.open(
-        {
-            "driver": "zarr3",
-            "kvstore": {"driver": "file", "path": f"{path.resolve() / 'kappa'}/"},
-            "metadata": {
-                "shape": [num_maps, size, size],
-                "data_type": "float32",
-                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [shard, size, size]}},
-                "codecs": [
-                    {
-                        "name": "sharding_indexed",
-                        "configuration": {
-                            "chunk_shape": [1, size, size],
-                            "codecs": [
-                                {"name": "bytes", "configuration": {"endian": "little"}},
-                                {"name": "crc32c"},
-                            ],
-                        },
-                    }
-                ],
-                "dimension_names": ["map", "row", "column"],
-            },
-        },
-        create=True,
-        delete_existing=True,
-    ).result()
-    written, pending = 0, []
+    shape, shard = (num_maps, size, size), images_per_shard(num_maps, size, _SHARD_BYTES)
+    if start:
+        array = open_array(path / "kappa", shape, write=True)
+    else:
+        (path / "written.json").unlink(missing_ok=True)
+        array = create_array(path / "kappa", shape, (shard, size, size), ["map", "row", "column"])
+    written, pending = start, []
     for batch in batches:
         batch = np.asarray(batch, np.float32)
         if batch.shape[1:] != (size, size):
@@ -103,10 +97,10 @@ def write_map_store(
         if sum(map(len, pending)) >= shard:
             ready = np.concatenate(pending)
             whole = len(ready) - len(ready) % shard
-            written = _write(array, written, ready[:whole], num_maps)
+            written = _write(path, array, written, ready[:whole])
             pending = [ready[whole:]]
     if sum(map(len, pending)):
-        written = _write(array, written, np.concatenate(pending), num_maps)
+        written = _write(path, array, written, np.concatenate(pending))
     if written != num_maps or num_maps == 0:
         raise ValueError(f"num_maps={num_maps} announced, {written} maps given")
     full = {
@@ -120,13 +114,15 @@ def write_map_store(
         **manifest,
     }
     write_json(path / "manifest.json", full)
+    (path / "written.json").unlink()
     return MapStore(path, full, array)
 
 
-def _write(array, first: int, maps: np.ndarray, num_maps: int) -> int:
-    if first + len(maps) > num_maps:
-        raise ValueError(f"num_maps={num_maps} announced, more maps given")
+def _write(path: Path, array, first: int, maps: np.ndarray) -> int:
+    if first + len(maps) > array.shape[0]:
+        raise ValueError(f"num_maps={array.shape[0]} announced, more maps given")
     array[first : first + len(maps)].write(maps).result()
+    write_json(path / "written.json", {"maps": first + len(maps)})
     return first + len(maps)
 
 
@@ -146,17 +142,4 @@ def open_map_store(path: Path) -> MapStore:
             f"{path}: format={manifest.get('format')!r} version={manifest.get('version')!r}, "
             f"expected {FORMAT!r} version {VERSION}"
         )
-    array = _open_array(path)
-    if list(array.shape) != manifest["shape"]:
-        raise ValueError(
-            f"{path}: the array's shape {list(array.shape)} is not the manifest's {manifest['shape']}"
-        )
-    return MapStore(path, manifest, array)
-
-
-def _open_array(path: Path):
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path.resolve() / 'kappa'}/"}}
-    try:
-        return ts.open(spec, read=True).result()
-    except ValueError as error:
-        raise ValueError(f"{path}: the array cannot be opened: {str(error).splitlines()[0][:200]}") from error
+    return MapStore(path, manifest, open_array(path / "kappa", tuple(manifest["shape"])))

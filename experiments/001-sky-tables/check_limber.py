@@ -8,10 +8,10 @@ import json
 import camb
 import numpy as np
 from camb.sources import GaussianSourceWindow
-from make_table import OMEGA_M, SIGMA8, H, cosmology, results
 
-from cosmogan_jax.sky.cosmology import HUBBLE_DISTANCE
+from cosmogan_jax.sky.cosmology import HUBBLE_DISTANCE, PAPER_COSMOLOGY
 from cosmogan_jax.sky.limber import convergence_power
+from cosmogan_jax.sky.matter_power import camb_amplitude, camb_parameters
 
 WINDOW_ELL = [30, 100, 300, 700, 1000, 2000, 4000, 7000]
 LIMBER_ELL = [100, 1000, 5000, 10000, 20000, 40000, 53000, 75000]
@@ -30,23 +30,23 @@ def limber_power(params, redshift):
     """The same integral on CAMB's own matter power to K_MAX and CAMB's own distances, 4000 steps."""
     background = camb.get_background(params)
     matter = camb.get_matter_power_interpolator(params, nonlinear=True, kmax=K_MAX, zmax=redshift + 0.01)
-    source = background.comoving_radial_distance(redshift) * H
+    source = background.comoving_radial_distance(redshift) * PAPER_COSMOLOGY.h
     chi = np.linspace(1e-4, 1, 4001)[:-1] * source
-    z = background.redshift_at_comoving_radial_distance(chi / H)
+    z = background.redshift_at_comoving_radial_distance(chi / PAPER_COSMOLOGY.h)
     power = []
     for ell in LIMBER_ELL:
         k = (ell + 0.5) / chi
         p = np.where(k < K_MAX, matter.P(z, np.minimum(k, K_MAX), grid=False), 0.0)
         power.append(np.trapezoid(((1 + z) * (1 - chi / source)) ** 2 * p, chi))
-    return 2.25 * OMEGA_M**2 / HUBBLE_DISTANCE**4 * np.array(power)
+    return 2.25 * PAPER_COSMOLOGY.omega_m**2 / HUBBLE_DISTANCE**4 * np.array(power)
 
 
 def main():
-    amplitude = 2e-9 * (SIGMA8 / results(2e-9, [0.0]).get_sigma8_0()) ** 2
+    amplitude = camb_amplitude(PAPER_COSMOLOGY)
     found = {"camb": camb.__version__, "amplitude": amplitude}
     for redshift in (0.5, 1.0):
-        window = window_power(cosmology(amplitude), redshift)
-        limber = limber_power(cosmology(amplitude), redshift)
+        window = window_power(camb_parameters(PAPER_COSMOLOGY, amplitude), redshift)
+        limber = limber_power(camb_parameters(PAPER_COSMOLOGY, amplitude), redshift)
         found[f"source_redshift_{redshift}"] = {
             "window_ell": WINDOW_ELL,
             "camb_window_power": [float(f"{p:.6e}") for p in window],

@@ -26,7 +26,7 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     data = parser.parse_args().data
     planes = read_lens_planes(data / "lens_planes")
-    side, head = planes.header["ANGLE"], planes.header
+    side, head = float(planes.side_deg[0]), planes.header
     cosmology = Cosmology(head["OMEGA_M"], head["OMEGA_L"], head["H"], head["W0"], head["WA"])
     operators = ("five_point", "wide", "spectral")
     convergences = {name: plane_convergence(planes.potential, side, laplacian=name) for name in operators}

@@ -1,0 +1,161 @@
+"""The boxes of stage simulate: makes those that are missing, one at a time on every local device."""
+
+import concurrent.futures
+import dataclasses
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from cosmogan_jax.sky.light_cone import PlaneSchedule
+from cosmogan_jax.sky.matter_power import MatterPower
+from cosmogan_jax.sky.nbody import BoxSettings, evolve
+from cosmogan_jax.sky.resolution import box_bytes
+from cosmogan_jax.storage.boxes import Box, BoxWriter, claim, open_box
+
+_POLL_SECONDS = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxPlan:
+    """What all boxes of a run have in common."""
+
+    settings: BoxSettings
+    power: MatterPower
+    schedule: PlaneSchedule
+    source_redshift: float
+    seed: int
+
+    def identity(self) -> dict[str, Any]:
+        """What makes a box this box, but for its name."""
+        cosmology = {f"cosmology.{name}": value for name, value in vars(self.power.cosmology).items()}
+        own = {"source_redshift": self.source_redshift, "seed": self.seed}
+        return {**dataclasses.asdict(self.settings), **cosmology, **own}
+
+
+def get_boxes(folder: Path, keys: dict[str, jax.Array], plan: BoxPlan) -> dict[str, Box]:
+    """All boxes named, made where they are not whole; several processes may make boxes of one folder.
+
+    Raises:
+      ValueError: a box of other settings, or a device that has not the memory for one.
+    """
+    identity = plan.identity()
+    missing = queue.SimpleQueue()
+    for name in keys:
+        if open_box(folder, name, identity) is None:
+            missing.put(name)
+    if not missing.empty():
+        devices = jax.local_devices()
+        for device in devices:
+            _check_memory(device, plan.settings, len(devices))
+        stop = threading.Event()
+        with (
+            tqdm(total=missing.qsize() * plan.settings.num_time_steps, desc="boxes", unit="step",
+                 disable=None) as bar,
+            concurrent.futures.ThreadPoolExecutor(len(devices)) as pool,
+        ):  # fmt: skip
+            workers = [pool.submit(_work, device, missing, folder, keys, plan, bar, stop) for device in devices]
+            try:
+                for done in concurrent.futures.as_completed(workers):
+                    done.result()
+            except BaseException:
+                stop.set()  # the other devices stop after their step
+                raise
+    found = {name: open_box(folder, name, identity) for name in keys}
+    return {name: box for name, box in found.items() if box is not None}
+
+
+def _work(device, missing, folder, keys, plan, bar, stop) -> None:
+    told = False
+    while not stop.is_set():
+        try:
+            name = missing.get_nowait()
+        except queue.Empty:
+            return
+        with claim(folder, name) as mine:
+            if mine and open_box(folder, name, plan.identity()) is None:
+                with jax.default_device(device):
+                    _make(folder, name, keys[name], plan, bar, stop)
+                continue
+        if open_box(folder, name, plan.identity()) is None:
+            if not told:
+                print(f"simulate: waits for box {name}, which another process makes", file=sys.stderr)
+                told = True
+            missing.put(name)
+            stop.wait(_POLL_SECONDS)
+        else:
+            bar.update(plan.settings.num_time_steps)
+
+
+def _make(folder: Path, name: str, key: jax.Array, plan: BoxPlan, bar, stop) -> None:
+    settings = plan.settings
+    cuts = 3 * settings.slabs_per_box
+    writer = BoxWriter(folder, name, len(plan.schedule.chi), cuts, settings.plane_pixels)
+    began = time.monotonic()
+    step_seconds, write_seconds = [], 0.0
+    steps = evolve(key, settings, plan.power, plan.schedule)
+    mark = began
+    for particles, planes in steps:
+        jax.block_until_ready((particles, planes))
+        ready = time.monotonic()
+        if not planes:
+            step_seconds.append(ready - mark)
+        for index, contrast in planes:
+            writer.write(index, np.asarray(contrast))
+        mark = time.monotonic()
+        write_seconds += mark - ready
+        bar.update()
+        if stop.is_set():
+            return
+    total = time.monotonic() - began
+    step_median = float(np.median(step_seconds)) if step_seconds else total / settings.num_time_steps
+    planes_seconds = max(0.0, total - write_seconds - step_median * settings.num_time_steps)
+    seconds = {
+        "total": total,
+        "step": step_median,
+        "plane": planes_seconds / (len(plan.schedule.chi) * cuts),
+        "write": write_seconds,
+    }
+    device = jax.numpy.zeros(()).devices().pop()
+    writer.finish(
+        {**plan.identity()},
+        {
+            "seconds": {what: round(value, 5) for what, value in seconds.items()},
+            "device": device.device_kind,
+            "chi": plan.schedule.chi.tolist(),
+            "redshift": plan.schedule.redshift.tolist(),
+        },
+    )
+
+
+def _check_memory(device, settings: BoxSettings, num_devices: int) -> None:
+    needed = box_bytes(
+        settings.num_particles_side, settings.num_mesh, settings.slabs_per_box, settings.plane_pixels
+    )
+    free = free_bytes(device, num_devices)
+    if free is not None and needed > free:
+        raise ValueError(
+            f"num_particles_side={settings.num_particles_side} on a mesh of {settings.num_mesh} needs about "
+            f"{needed / 2**30:.1f} GiB, {device.device_kind} has {free / 2**30:.1f} GiB free"
+        )
+
+
+def free_bytes(device, num_devices: int) -> int | None:
+    """Memory that may still be taken on a device, None if it does not say; the host's is shared out."""
+    statistics = device.memory_stats()
+    if statistics and "bytes_limit" in statistics:
+        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+    if device.platform == "cpu":
+        try:
+            lines = Path("/proc/meminfo").read_text().splitlines()
+        except OSError:
+            return None
+        available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+        return available[0] // num_devices if available else None
+    return None

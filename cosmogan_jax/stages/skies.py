@@ -1,0 +1,139 @@
+"""Skies that need no simulation: lognormal fields, and lens planes that somebody has made.
+
+A sky has `geometry`, `origin` (for the manifest), `records` (JSON files beside the maps), `cost`, `batch_size`,
+`box(index, split)` and `maps(index, split)`; a map depends on its index alone, whatever the batch.
+"""
+
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.sky import lognormal, planes
+from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
+from cosmogan_jax.sky.limber import convergence_power
+from cosmogan_jax.sky.matter_power import matter_power
+from cosmogan_jax.stages.settings import Simulate
+from cosmogan_jax.storage.lens_planes import read_lens_planes
+
+PAPER_SIDE_DEG = math.sqrt(12.0)  # maps of 12 square degrees
+_PARAMETERS = ("omega_m", "omega_b", "sigma8", "n_s", "h", "w0", "wa")
+
+
+def chosen_cosmology(settings: Simulate) -> Cosmology:
+    """The paper's cosmology with the parameters that were given."""
+    given = {name: getattr(settings, name) for name in _PARAMETERS if getattr(settings, name) is not None}
+    values = {**vars(PAPER_COSMOLOGY), **given}
+    return Cosmology(**{**values, "omega_lambda": 1.0 - values["omega_m"]} if given else values)
+
+
+class LognormalSky:
+    """Shifted lognormal fields with the Limber spectrum."""
+
+    batch_size = 16
+
+    def __init__(self, settings: Simulate, workdir: Path, counts: dict[str, int]):
+        if settings.ray_tracing != "born":
+            raise ValueError(f"ray_tracing={settings.ray_tracing} needs --sky=nbody or --sky=planes")
+        side_deg = PAPER_SIDE_DEG if settings.side_deg is None else settings.side_deg
+        self.geometry = MapGeometry(settings.map_pixels, side_deg)
+        power = matter_power(chosen_cosmology(settings))
+        amplitudes, self._variance = lognormal.lognormal_amplitudes(
+            lambda ell: convergence_power(ell, settings.source_redshift, power),
+            self.geometry,
+            settings.lognormal_shift,
+        )
+        self._amplitudes = jnp.asarray(amplitudes, jnp.float32)
+        self._key, self._kappa0 = jax.random.key(settings.seed), settings.lognormal_shift
+        self.origin = {
+            "sky": "lognormal",
+            "lognormal_shift": settings.lognormal_shift,
+            "cosmology": vars(power.cosmology),
+            "matter_power": power.source,
+            "independence": "every map is an independent draw",
+        }
+        self.records, self.cost = {}, {}
+        self._maps = jax.jit(lognormal.lognormal_maps)
+
+    def box(self, index: int, split: str) -> str:
+        """Every map is its own box."""
+        return f"map {index}"
+
+    def maps(self, index, split: str):
+        """The maps of these indices."""
+        return self._maps(self._key, index, self._amplitudes, self._variance, self._kappa0)
+
+
+class PlanesSky:
+    """Windows of lens planes in LensTools' format."""
+
+    batch_size = 16
+
+    def __init__(self, settings: Simulate, workdir: Path, counts: dict[str, int]):
+        if not settings.lens_planes:
+            raise ValueError("sky=planes needs --lens_planes=<folder of lens planes>")
+        for name in _PARAMETERS:
+            if getattr(settings, name) is not None:
+                raise ValueError(
+                    f"{name}={getattr(settings, name)}: the cosmology of sky=planes is the planes'"
+                )
+        if counts["auxiliary"]:
+            raise ValueError(
+                f"num_auxiliary_maps={counts['auxiliary']}: one light cone holds no independent structures "
+                "for auxiliary maps; sky=planes makes none"
+            )
+        lens = read_lens_planes(Path(settings.lens_planes))
+        plane_size, plane_side = lens.potential.shape[-1], float(lens.side_deg[0])
+        if np.ptp(lens.side_deg) > 1e-6 * plane_side:
+            raise ValueError(
+                f"lens planes of different angle, {lens.side_deg.min():g} to {lens.side_deg.max():g} degrees: "
+                "sky=planes cuts the same window from planes of one angle"
+            )
+        self._regions = planes.split_regions(plane_size)
+        traced = settings.ray_tracing == "multi_plane"
+        margin = planes.MARGIN if traced else 0
+        for name, region in self._regions.items():
+            planes.check_region(region, settings.map_pixels + 2 * margin, name)
+        self.geometry = MapGeometry(plane_size, plane_side).crop(settings.map_pixels)
+        side = self.geometry.side_deg
+        if settings.side_deg is not None and not math.isclose(settings.side_deg, side, rel_tol=1e-6):
+            raise ValueError(f"side_deg={settings.side_deg} disagrees with the planes: {settings.map_pixels} "
+                             f"of their pixels are {side} degrees wide")  # fmt: skip
+        header = lens.header
+        cosmology = Cosmology(header["OMEGA_M"], header["OMEGA_L"], header["H"], header["W0"], header["WA"])
+        weights = planes.born_weights(lens.chi, cosmology, settings.source_redshift)
+        used = weights > 0
+        chi = jnp.asarray(lens.chi[used], jnp.float32)
+        source = planes.source_distance(cosmology, settings.source_redshift)
+        self._planes = (
+            (jnp.asarray(lens.potential[used]), chi, jnp.float32(source),
+             jnp.float32(self.geometry.pixel_rad))
+            if traced
+            else (jnp.asarray(planes.plane_convergence(lens.potential[used], plane_side)),
+                  jnp.asarray(weights[used], jnp.float32))
+        )  # fmt: skip
+        self._key, self._size = jax.random.key(settings.seed), settings.map_pixels
+        self.origin = {
+            "sky": "planes",
+            "ray_tracing": settings.ray_tracing,
+            "planes": [name for name, use in zip(lens.names, used) if use],
+            "born_weights": [round(float(w), 6) for w in weights[used]],
+            "cosmology": vars(cosmology),
+            "regions": {name: region._asdict() for name, region in self._regions.items()},
+            "independence": "all maps of a region share its structures and are not independent samples; "
+            "the regions of the splits are disjoint in every plane",
+        }
+        self.records, self.cost = {}, {}
+        draw = planes.traced_maps if traced else planes.born_maps
+        self._maps = jax.jit(draw, static_argnames=("region", "num_pixels"))
+
+    def box(self, index: int, split: str) -> str:
+        """Maps of one region are one sample."""
+        return f"region {split}"
+
+    def maps(self, index, split: str):
+        """The maps of these indices, from the split's region."""
+        return self._maps(self._key, index, *self._planes, region=self._regions[split], num_pixels=self._size)

@@ -60,7 +60,7 @@ def test_two_planes_couple():
 
 
 def test_deflection_by_an_isothermal_sphere():
-    """kappa = e / (2 r) deflects by e towards the centre at any distance (Bartelmann & Schneider 2001, Sect. 3)."""
+    """kappa = e / (2 r) deflects by e towards the centre at any distance (an isothermal sphere)."""
     size, side = 512, 0.05
     y = (np.arange(size) - size // 2) * side / size
     r = np.hypot(y[:, None], y)

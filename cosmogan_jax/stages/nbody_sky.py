@@ -263,7 +263,7 @@ def _add_born(kappa, planes, placed, pixel, weight, rays_per_pixel):
     return jax.lax.map(one, (kappa, placed.cut, placed.shift, placed.turn))
 
 
-@functools.partial(jax.jit, donate_argnums=0)
+@jax.jit
 def _trace(rays, planes, placed, chi, side, strength):
     size = planes.shape[-1]
     kappa = strength * orient(planes[placed.cut], placed.turn)

@@ -1,0 +1,251 @@
+"""Stage simulate with the N-body sky, at tiny size: boxes shared, resumed, refused; maps as recorded."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosmogan_jax.storage.lens_planes import read_lens_planes
+from cosmogan_jax.storage.map_store import open_map_store
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = [
+    "--stages=simulate",
+    "--sky=nbody",
+    "--box_size=64",
+    "--num_particles_side=16",
+    "--num_time_steps=6",
+    "--source_redshift=0.1",
+    "--side_deg=6",
+    "--map_pixels=32",
+    "--num_train_boxes=2",
+    "--num_train_maps=5",
+    "--num_development_maps=1",
+    "--num_validation_maps=2",
+]
+
+
+def start(workdir, *flags, devices=1):
+    return subprocess.Popen(
+        [sys.executable, "-m", "cosmogan_jax.main", f"--workdir={workdir}", *TINY, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        },
+    )
+
+
+def main(workdir, *flags, code=0, devices=1):
+    process = start(workdir, *flags, devices=devices)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == code, said[-3000:]
+    return said
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("nbody") / "whole"
+    said = main(workdir, "--write_lens_planes")
+    assert "warning: the boxes resolve ell up to" in said
+    return workdir
+
+
+def test_maps_name_their_boxes(whole):
+    store = open_map_store(whole / "simulate/maps")
+    assert store.manifest["splits"] == ["train"] * 5 + ["development"] + ["validation"] * 2 + ["auxiliary"] * 2
+    assert store.manifest["boxes"] == [
+        "train_000", "train_000", "train_000", "train_001", "train_001",
+        "development_000", "validation_000", "validation_000", "auxiliary_000", "auxiliary_000",
+    ]  # fmt: skip
+    kappa = store.read()
+    assert (kappa.std((1, 2)) > 1e-5).all()
+    assert len(np.unique(kappa.std((1, 2)))) == len(kappa)
+    cost = json.loads((whole / "simulate/cost.json").read_text())
+    assert cost["box"] >= cost["step"] > 0
+    placements = json.loads((whole / "simulate/placements.json").read_text())
+    planes = len(store.manifest["origin"]["resolution"]["particle_nyquist_ell"])
+    assert np.shape(placements["cut"]) == (10, planes)
+
+
+def test_a_map_can_be_made_again_from_the_manifest_and_the_box(whole):
+    """By an independent route: interpolation of the corrected plane by scipy, in float64."""
+    from scipy.ndimage import map_coordinates
+
+    from cosmogan_jax.sky import light_cone
+    from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY
+    from cosmogan_jax.storage.boxes import open_box
+
+    store = open_map_store(whole / "simulate/maps")
+    record = json.loads((whole / "boxes/train_001/box.json").read_text())
+    settings = {key: value for key, value in record["settings"].items() if key != "version"}
+    box = open_box(whole / "boxes", "train_001", settings)
+    placed = json.loads((whole / "simulate/placements.json").read_text())
+    schedule = light_cone.plane_schedule(PAPER_COSMOLOGY, 0.1, 64.0, 2)
+    strength, weights = light_cone.lensing_weights(PAPER_COSMOLOGY, schedule, 0.1)
+    size, index, kappa = 64, 4, 0.0
+    rows, columns = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)
+    inside = np.hypot(rows, columns) <= 0.5
+    window = (np.sinc(rows) * np.sinc(columns)) ** 4
+    for number, chi in enumerate(schedule.chi):
+        plane = box.read(number)[placed["cut"][index][number]].astype(np.float64)
+        plane = np.fft.irfft2(np.where(inside, np.fft.rfft2(plane) / window, 0))
+        turn = placed["turn"][index][number]
+        plane = plane.T if turn & 1 else plane
+        plane = plane[::-1] if turn & 2 else plane
+        plane = plane[:, ::-1] if turn & 4 else plane
+        rays = (np.arange(64) + 0.5 - 32) * np.radians(6.0) / 64 * chi / 64.0 * size
+        shift = placed["shift"][index][number]
+        at = np.meshgrid(rays + shift[0] * size, rays + shift[1] * size, indexing="ij")
+        kappa = kappa + strength[number] * weights[number] * map_coordinates(
+            plane, at, order=1, mode="grid-wrap"
+        )
+    expected = kappa.reshape(32, 2, 32, 2).mean((1, 3))
+    found = store.read(index, index + 1)[0]
+    # Shifts are written with seven digits; planes are corrected in float32.
+    np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_lens_planes_hold_the_boxes_convergence(whole):
+    from cosmogan_jax.sky import light_cone, planes
+    from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY
+    from cosmogan_jax.storage.arrays import open_array
+
+    lens = read_lens_planes(whole / "boxes/train_000/lens_planes")
+    schedule = light_cone.plane_schedule(PAPER_COSMOLOGY, 0.1, 64.0, 2)
+    assert len(lens.names) == 6 * len(schedule.chi)
+    strength, _ = light_cone.lensing_weights(PAPER_COSMOLOGY, schedule, 0.1)
+    number = lens.names.index(f"snap{len(schedule.chi) - 3}_potentialPlane1_normal2.fits")
+    np.testing.assert_allclose(lens.side_deg[number], np.degrees(64.0 / schedule.chi[2]))
+    kappa = planes.plane_convergence(lens.potential[number][None], lens.side_deg[number], "spectral")[0]
+    record = json.loads((whole / "boxes/train_000/box.json").read_text())
+    contrast = open_array(whole / "boxes/train_000/planes", tuple(record["shape"]))[2, 5].read().result()
+    modes, expected = np.fft.rfft2(kappa), np.fft.rfft2(strength[2] * contrast)
+    # Long waves: the clouds' window, divided out in the potential, is below 0.7 % there.
+    low = slice(0, 4)
+    np.testing.assert_allclose(modes[low, low], expected[low, low], atol=0.01 * np.abs(expected).max())
+
+
+def test_the_planes_sky_refuses_planes_of_different_angle(whole):
+    said = main(
+        whole.parent / "other", "--sky=planes", f"--lens_planes={whole}/boxes/train_000/lens_planes", code=1
+    )
+    assert "lens planes of different angle" in said
+    assert "Traceback" not in said
+
+
+def test_number_of_devices_and_resuming_change_nothing(whole, tmp_path):
+    again = tmp_path / "two"
+    process = start(again, devices=2)
+    # Killed while it works, at whatever it does; then the same command goes on.
+    time.sleep(7)
+    process.kill()
+    process.communicate()
+    main(again, devices=2)
+    one, two = (open_map_store(run / "simulate/maps") for run in (whole, again))
+    np.testing.assert_array_equal(one.read(), two.read())
+    assert one.manifest["boxes"] == two.manifest["boxes"]
+
+
+def test_interrupted_maps_go_on(whole, tmp_path):
+    """The store's journal says three maps are written: these are kept as they are, the rest is made."""
+    from cosmogan_jax.storage.arrays import open_array
+    from cosmogan_jax.storage.json_files import read_json, write_json
+
+    cut = tmp_path / "cut"
+    shutil.copytree(whole, cut)
+    record = read_json(cut / "simulate/stage.json")
+    (cut / "simulate").rename(cut / "simulate.partial")
+    partial = cut / "simulate.partial"
+    write_json(partial / "settings.json", {**record["flags"], "inputs": record["inputs"]})
+    for name in ("stage.json", "maps/manifest.json"):
+        (partial / name).unlink()
+    write_json(partial / "maps/written.json", {"maps": 3})
+    array = open_array(partial / "maps/kappa", (10, 32, 32), write=True)
+    planted = np.arange(10, dtype=np.float32)[:, None, None] * np.ones((32, 32), np.float32)
+    array[:].write(planted).result()
+    main(cut)
+    found, expected = (open_map_store(run / "simulate/maps").read() for run in (cut, whole))
+    np.testing.assert_array_equal(found[:3], planted[:3])
+    np.testing.assert_array_equal(found[3:], expected[3:])
+
+
+def test_boxes_are_shared_and_their_settings_kept(whole, tmp_path):
+    before = {p: p.stat().st_mtime_ns for p in (whole / "boxes").rglob("box.json")}
+    shared = f"--boxes_dir={whole}/boxes"
+    main(tmp_path / "more", shared, "--num_validation_maps=1")
+    assert before == {p: p.stat().st_mtime_ns for p in (whole / "boxes").rglob("box.json")}
+    said = main(tmp_path / "other", shared, "--num_time_steps=7", code=1)
+    assert "was made with num_time_steps=6, now num_time_steps=7" in said
+
+
+def test_waits_for_a_box_that_another_process_makes(whole, tmp_path):
+    boxes = tmp_path / "boxes"
+    shutil.copytree(whole / "boxes", boxes)
+    (boxes / "train_001").rename(tmp_path / "train_001")
+    with open(boxes / "train_001.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = start(tmp_path / "waits", f"--boxes_dir={boxes}")
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "waits for box train_001" in line:
+                (tmp_path / "train_001").rename(boxes / "train_001")
+                break
+        said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, "".join(lines) + said
+    np.testing.assert_array_equal(
+        open_map_store(tmp_path / "waits/simulate/maps").read(), open_map_store(whole / "simulate/maps").read()
+    )
+
+
+def test_multi_plane_maps_are_near_born(whole, tmp_path):
+    main(tmp_path / "traced", f"--boxes_dir={whole}/boxes", "--ray_tracing=multi_plane")
+    born, traced = (open_map_store(run / "simulate/maps").read() for run in (whole, tmp_path / "traced"))
+    correlation = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(born, traced)])
+    assert 0.98 < correlation < 1.0
+
+
+def test_sharpening_is_recorded(whole, tmp_path):
+    main(tmp_path / "sharp", f"--boxes_dir={whole}/boxes", "--sharpen_to=halofit")
+    store = open_map_store(tmp_path / "sharp/simulate/maps")
+    assert store.manifest["origin"]["sharpen_to"] == "halofit"
+    record = json.loads((tmp_path / "sharp/simulate/transfer.json").read_text())
+    assert record["calibrated_on"] == "train_000"
+    assert not np.array_equal(store.read(), open_map_store(whole / "simulate/maps").read())
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--side_deg=60"], "maps would hold the same structures twice"),
+        (["--mesh_factor=0"], "mesh of 0 cells a side must be a multiple of 16"),
+        (["--num_particles_side=1024"], "exceeds 2147483647"),
+        (["--num_particles_side=640"], "GiB free"),
+        (["--source_redshift=0"], "source_redshift=0.0 must be positive"),
+        (["--sigma8=0"], "sigma8=0.0 must be positive"),
+        (["--omega_m=-0.1"], "omega_m=-0.1 must be positive"),
+        (["--num_train_boxes=0"], "num_train_boxes=0 must be positive"),
+        (["--num_train_boxes=9"], "num_train_boxes=9 is more than num_train_maps=5"),
+        (["--start_redshift=1", "--source_redshift=2.5", "--side_deg=0.5"], "must be above the farthest plane"),
+        (["--rays_per_pixel=0"], "rays_per_pixel=0 must be positive"),
+        (["--sky=lognormal", "--ray_tracing=multi_plane"], "needs --sky=nbody or --sky=planes"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, flags, message):
+    said = main(tmp_path / "bad", *flags, code=1)
+    errors = [line for line in said.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in said

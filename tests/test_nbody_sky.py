@@ -253,7 +253,7 @@ def test_bad_input_is_one_line(tmp_path, flags, message):
 
 @pytest.mark.slow
 def test_power_of_a_240_box_is_limbers(tmp_path):
-    """C_l within 10 % of Limber on ell 200 to 800; 4 minutes on two cores, recorded in experiments/004-nbody."""
+    """C_l within 10 % of Limber on ell 200 to 800; 4 minutes on two cores."""
     from cosmogan_jax.geometry import MapGeometry
     from cosmogan_jax.sky.limber import convergence_power
     from cosmogan_jax.summaries import power_spectrum
@@ -261,7 +261,8 @@ def test_power_of_a_240_box_is_limbers(tmp_path):
     main(
         tmp_path / "boxes", "--box_size=240", "--num_particles_side=128", "--num_time_steps=60",
         "--source_redshift=1", "--side_deg=3.4641016", "--map_pixels=256", "--num_train_boxes=2",
-        "--num_train_maps=64", "--num_development_maps=32", "--num_validation_maps=32", "--num_auxiliary_maps=0",
+        "--num_train_maps=64", "--num_development_maps=32", "--num_validation_maps=32",
+        "--num_auxiliary_maps=0",
     )  # fmt: skip
     store = open_map_store(tmp_path / "boxes/simulate/maps")
     edges = np.array([200.0, 800.0])

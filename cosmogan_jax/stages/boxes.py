@@ -124,7 +124,7 @@ def _make(folder: Path, name: str, key: jax.Array, plan: BoxPlan, bar, stop) -> 
     }
     device = jax.numpy.zeros(()).devices().pop()
     writer.finish(
-        {**plan.identity()},
+        plan.identity(),
         {
             "seconds": {what: round(value, 5) for what, value in seconds.items()},
             "device": device.device_kind,

@@ -71,7 +71,7 @@ def test_lens_planes(tmp_path):
     with pytest.raises(ValueError, match=r"OMEGA_M=0\.26 in a\.fits, 0\.3 in c\.fits"):
         read_lens_planes(tmp_path)
     (tmp_path / "c.fits").write_bytes((tmp_path / "a.fits").read_bytes()[:2900])
-    with pytest.raises(ValueError, match=r"c\.fits is not a whole lens plane"):
+    with pytest.raises(ValueError, match=r"c\.fits is not a whole FITS image"):
         read_lens_planes(tmp_path)
     with pytest.raises(ValueError, match="holds no"):
         read_lens_planes(tmp_path / "nowhere")

@@ -14,7 +14,7 @@ from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.stages.settings import Generate
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.json_files import read_json
-from cosmogan_jax.storage.map_files import write_fits_map
+from cosmogan_jax.storage.map_files import write_fits_map, write_npy_maps
 from cosmogan_jax.storage.map_store import write_map_store
 from cosmogan_jax.storage.run_directory import stage_directory
 
@@ -69,12 +69,8 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     store = write_map_store(out / "maps", batches(), settings.num_generated, geometry, manifest)
     if "npy" in settings.export:
         size = geometry.num_pixels
-        shape = (settings.num_generated, size, size)
-        array = np.lib.format.open_memmap(out / "kappa.npy", mode="w+", dtype=np.float32, shape=shape)
-        for start in range(0, len(array), 1024):
-            stop = min(start + 1024, len(array))
-            array[start:stop] = store.read(start, stop)
-        array.flush()
+        parts = (store.read(n, min(n + 1024, store.num_maps)) for n in range(0, store.num_maps, 1024))
+        write_npy_maps(out / "kappa.npy", parts, (store.num_maps, size, size))
     return {
         "step": step,
         "num_maps": settings.num_generated,

@@ -1,16 +1,13 @@
 """Lens planes in LensTools' FITS format: dimensionless lensing potential, one plane a file."""
 
-import gzip
-import io
-import os
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-_ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
+from cosmogan_jax.storage.fits_files import ENDINGS, read_image, write_image
+
 _SHARED = ("H", "OMEGA_M", "OMEGA_L", "W0", "WA")
 
 
@@ -33,29 +30,18 @@ def read_lens_planes(folder: Path) -> LensPlanes:
         disagree.
       ModuleNotFoundError: astropy is not installed.
     """
-    try:
-        from astropy.io import fits
-        from astropy.utils.exceptions import AstropyUserWarning
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("lens planes need astropy: pip install 'cosmogan_jax[fits]'") from error
     folder = Path(folder)
-    files = sorted(p for p in folder.glob("*") if p.name.endswith(_ENDINGS)) if folder.is_dir() else []
+    files = sorted(p for p in folder.glob("*") if p.name.endswith(ENDINGS)) if folder.is_dir() else []
     if not files:
-        raise ValueError(f"lens_planes={folder} holds no {' or '.join(_ENDINGS)} file")
+        raise ValueError(f"lens_planes={folder} holds no {' or '.join(ENDINGS)} file")
     planes = []
     for path in files:
+        header, data = read_image(path)
         try:
-            # A file shorter than its header says is only a warning to astropy.
-            with (
-                warnings.catch_warnings(action="error", category=AstropyUserWarning),
-                open(path, "rb") as file,
-                fits.open(file, memmap=False) as opened,
-            ):
-                header, data = opened[0].header, opened[0].data
-                values = {key: float(header[key]) for key in (*_SHARED, "ANGLE", "Z", "CHI")}
-                data = np.asarray(data, np.float32)
-        except (OSError, KeyError, TypeError, ValueError, IndexError, AstropyUserWarning) as error:
-            raise ValueError(f"{path} is not a whole lens plane: {str(error).splitlines()[0]}") from error
+            values = {key: float(header[key]) for key in (*_SHARED, "ANGLE", "Z", "CHI")}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a lens plane: {' '.join(map(str, error.args))}") from error
+        data = data.astype(np.float32)
         if data.ndim != 2 or data.shape[0] != data.shape[1]:
             raise ValueError(f"{path} has shape {data.shape}, expected a square plane")
         if not np.isfinite(data).all():
@@ -91,14 +77,10 @@ def write_lens_planes(folder: Path, planes: LensPlanes) -> None:
       ValueError: a name without a FITS ending, a file that is there already, or non-finite values.
       ModuleNotFoundError: astropy is not installed.
     """
-    try:
-        from astropy.io import fits
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("lens planes need astropy: pip install 'cosmogan_jax[fits]'") from error
     folder = Path(folder)
     for name, potential in zip(planes.names, planes.potential):
-        if not name.endswith(_ENDINGS):
-            raise ValueError(f"lens plane name={name} must end in {' or '.join(_ENDINGS)}")
+        if not name.endswith(ENDINGS):
+            raise ValueError(f"lens plane name={name} must end in {' or '.join(ENDINGS)}")
         if (folder / name).exists():
             raise ValueError(f"{folder / name} is there already")
         if not np.isfinite(potential).all():
@@ -108,20 +90,16 @@ def write_lens_planes(folder: Path, planes: LensPlanes) -> None:
     for name, potential, z, chi, side_deg in zip(
         planes.names, planes.potential, planes.redshift, planes.chi, planes.side_deg
     ):
-        hdu = fits.PrimaryHDU(np.asarray(potential, np.float32))
-        hdu.header["H0"] = (100.0 * shared["H"], "Hubble constant in km/s*Mpc")
-        hdu.header["H"] = (shared["H"], "Dimensionless Hubble constant")
-        hdu.header["OMEGA_M"] = (shared["OMEGA_M"], "Dark Matter density")
-        hdu.header["OMEGA_L"] = (shared["OMEGA_L"], "Dark Energy density")
-        hdu.header["W0"] = (shared["W0"], "Dark Energy equation of state")
-        hdu.header["WA"] = (shared["WA"], "Dark Energy running equation of state")
-        hdu.header["Z"] = (float(z), "Redshift of the lens plane")
-        hdu.header["CHI"] = (float(chi), "Comoving distance in Mpc/h")
-        hdu.header["ANGLE"] = (float(side_deg), "Side angle in degrees")
-        hdu.header["NPART"] = (-1.0, "Number of particles on the plane")
-        buffer = io.BytesIO()
-        hdu.writeto(buffer)
-        content = buffer.getvalue()
-        partial = folder / f"{name}.partial"
-        partial.write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
-        os.replace(partial, folder / name)
+        cards = {
+            "H0": (100.0 * shared["H"], "Hubble constant in km/s*Mpc"),
+            "H": (shared["H"], "Dimensionless Hubble constant"),
+            "OMEGA_M": (shared["OMEGA_M"], "Dark Matter density"),
+            "OMEGA_L": (shared["OMEGA_L"], "Dark Energy density"),
+            "W0": (shared["W0"], "Dark Energy equation of state"),
+            "WA": (shared["WA"], "Dark Energy running equation of state"),
+            "Z": (float(z), "Redshift of the lens plane"),
+            "CHI": (float(chi), "Comoving distance in Mpc/h"),
+            "ANGLE": (float(side_deg), "Side angle in degrees"),
+            "NPART": (-1.0, "Number of particles on the plane"),
+        }
+        write_image(folder / name, np.asarray(potential, np.float32), cards)

@@ -71,15 +71,15 @@ def test_exports_are_the_stored_maps(whole):
     from astropy.io import fits
 
     kappa = open_map_store(whole / "generate/maps").read()
-    np.testing.assert_array_equal(np.load(whole / "generate/kappa.npy", allow_pickle=False), kappa)
-    with fits.open(whole / "generate/fits/kappa_000003.fits") as opened:
+    np.testing.assert_array_equal(np.load(whole / "export/kappa.npy", allow_pickle=False), kappa)
+    with fits.open(whole / "export/fits/kappa_000003.fits") as opened:
         np.testing.assert_array_equal(opened[0].data, kappa[3])
         assert opened[0].header["ANGLE"] == pytest.approx(0.5)
 
 
 def test_finished_stages_are_skipped_and_contradictions_named(whole):
     before = (whole / "train/stage.json").read_text()
-    assert main(whole, "--num_steps=6").count("skipped") == 7
+    assert main(whole, "--num_steps=6").count("skipped") == 8
     message = main(whole, "--num_steps=6", "--num_filters=4", code=1)
     assert "num_filters=4" in message
     assert "num_filters=2" in message

@@ -17,12 +17,18 @@ th:first-child,td:first-child{text-align:left}"""
 def render(title: str, tables: dict[str, Any], figures: dict[str, Figure], stages: dict[str, Any]) -> str:
     """The page: what was compared, figures, power ratios, settings and cost of every stage."""
     edges, ratio = np.array(tables["l_edges"]), tables["power_ratio"]
+    boxes, redshift = tables["validation_boxes"], tables["source_redshift"]
+    independent = (
+        "how many of them are independent is not known"
+        if boxes is None
+        else f"{boxes} independent boxes or regions"
+    )
     parts = [
         f"<h1>{html.escape(title)}</h1>",
         f"<p>{tables['num_generated']} generated maps against {tables['num_validation']} validation crops "
-        f"from {tables['validation_parent_maps']} parent maps ({tables['validation_boxes']} independent "
-        f"boxes or regions); {tables['num_pixels']}² pixels, {tables['side_deg']:.4g}° wide, source redshift "
-        f"{tables['source_redshift']:g}. Bands show mean ± σ over maps. "
+        f"from {tables['validation_parent_maps']} parent maps ({independent}); "
+        f"{tables['num_pixels']}² pixels, {tables['side_deg']:.4g}° wide, source redshift "
+        f"{'not known' if redshift is None else format(redshift, 'g')}. Bands show mean ± σ over maps. "
         "Crops of one map are not independent.</p>",
     ]
     for name, figure in figures.items():

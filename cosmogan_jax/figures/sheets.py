@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 try:
+    import matplotlib
     from matplotlib.figure import Figure
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("figures need matplotlib: pip install 'cosmogan_jax[report]'") from error
@@ -38,6 +39,32 @@ def draw_sheet(
     figure.colorbar(image, ax=axes, label="convergence κ", shrink=0.8)
     figure.suptitle(title, fontsize=9)
     return figure
+
+
+def draw_maps(kappa: Float[np.ndarray, "maps size size"], side_deg: float, title: str) -> Figure:
+    """Maps in one row on one colour scale (0.5 to 99.5 per cent of the valid pixels); invalid ones in red."""
+    figure = Figure(figsize=(1.9 * len(kappa) + 1, 2.6), layout="constrained")
+    axes = figure.subplots(1, len(kappa), squeeze=False)[0]
+    valid = kappa[np.isfinite(kappa)]
+    low, high = np.quantile(valid, [0.005, 0.995]) if valid.size else (0.0, 1.0)
+    colours = matplotlib.colormaps["cividis"].with_extremes(bad="#d62728")
+    for ax, image in zip(axes, kappa):
+        shown = ax.imshow(
+            image, vmin=low, vmax=high, origin="lower", cmap=colours, extent=(0, side_deg, 0, side_deg)
+        )
+        ax.tick_params(labelsize=6)
+        ax.set_xlabel("[deg]", fontsize=7)
+        if ax is not axes[0]:
+            ax.set_yticklabels([])
+    axes[0].set_ylabel("[deg]", fontsize=7)
+    figure.colorbar(shown, ax=axes, label="convergence κ", shrink=0.9)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def write_maps(path: Path, kappa, side_deg: float, title: str) -> None:
+    """draw_maps, as a PNG file."""
+    draw_maps(kappa, side_deg, title).savefig(path, dpi=110)
 
 
 def write_sheet(path: Path, real, generated, side_deg: float, title: str) -> None:

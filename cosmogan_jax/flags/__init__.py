@@ -5,7 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
-from cosmogan_jax.flags import evaluate, generate, prepare, report, run, select, simulate, train
+from cosmogan_jax.flags import evaluate, export, generate, prepare, report, run, select, simulate, train
 from cosmogan_jax.stages.settings import RunSettings
 
 _MODULES = {
@@ -15,6 +15,7 @@ _MODULES = {
     "select": select,
     "generate": generate,
     "evaluate": evaluate,
+    "export": export,
     "report": report,
 }
 
@@ -39,6 +40,7 @@ def read() -> RunSettings:
         Path(values.workdir),
         tuple(values.stages),
         by_stage,
+        dry_run=values.dry_run,
         debug=values.debug,
         verbosity_given=values["verbosity"].present > 0,
     )
@@ -52,6 +54,6 @@ def as_text() -> str:
         for module, found in own.items()
         if module.startswith("cosmogan_jax.flags")
         for flag in found
-        if flag.value is not None and flag.name not in ("debug",)
+        if flag.value is not None and flag.name not in ("debug", "dry_run")
     ]
     return "\n".join(sorted(filter(None, lines))) + "\n"

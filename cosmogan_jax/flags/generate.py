@@ -6,8 +6,6 @@ from cosmogan_jax.stages.settings import Generate as SETTINGS
 
 __all__ = ["SETTINGS", "define"]
 
-_EXPORTS = ("fits", "npy")
-
 
 def define() -> None:
     """Define the flags."""
@@ -18,5 +16,3 @@ def define() -> None:
     flags.DEFINE_integer("num_generated", 1024, "Maps to generate.")
     flags.DEFINE_integer("generate_seed", 0, "Seed of the generated maps.", lower_bound=0)
     flags.DEFINE_integer("generate_batch", 64, "Maps generated at once; does not change them.")
-    flags.DEFINE_list("export", [], "Files to write beside the map store: fits (one a map), npy (one for all).")
-    flags.register_validator("export", lambda e: all(x in _EXPORTS for x in e), "knows fits and npy only")

@@ -7,10 +7,43 @@ from cosmogan_jax.stages.settings import Prepare as SETTINGS
 __all__ = ["SETTINGS", "define"]
 
 
+class _Shape(flags.ArgumentParser):
+    """Whole numbers between commas."""
+
+    syntactic_help = "whole numbers, as 2048,2048"
+
+    def parse(self, argument):
+        """A tuple of the numbers."""
+        if isinstance(argument, tuple):
+            return argument
+        parts = argument.split(",") if argument else []
+        if not all(part.strip().isdigit() for part in parts):
+            raise ValueError("expected whole numbers, as 2048,2048")
+        return tuple(map(int, parts))
+
+    def flag_type(self):
+        """As absl names it."""
+        return "whole numbers"
+
+
 def define() -> None:
     """Define the flags."""
+    _define_maps()
+    flags.DEFINE_enum(
+        "split_by",
+        "map",
+        ["map", "crops"],
+        "map: the maps are split, in their order, and all crops of a map belong to its split. crops: train, "
+        "development and validation crops come from all maps, at other positions, and may overlap.",
+    )
+    for split in ("development", "validation"):
+        flags.DEFINE_float(
+            f"{split}_share",
+            0.1,
+            f"Share of {split} maps in --maps, or, with split_by=crops, of {split} crops.",
+        )
     flags.DEFINE_integer("crop_size", 256, "Pixels on a side of a crop, and so of generated maps.")
-    flags.DEFINE_integer("crops_per_map", 200, "Random crops of every map.")
+    flags.DEFINE_integer("crops_per_map", 200, "Random crops of every map; with split_by=crops, to train on.")
     flags.DEFINE_enum(
         "normalisation",
         "none",
@@ -19,3 +52,33 @@ def define() -> None:
         "kappa/scale, or arcsinh(kappa/scale)/3.",
     )
     flags.DEFINE_float("normalisation_scale", 1.0, "Scale of the normalisation, in kappa (dimensionless).")
+
+
+def _define_maps() -> None:
+    flags.DEFINE_list(
+        "maps",
+        [],
+        "Convergence maps to train on, in place of simulated ones: files, map stores, folders or globs of npy, "
+        "FITS, HDF5 or raw .f32. Split into train, development and validation maps, see --split_by.",
+    )
+    for split in ("development", "validation", "auxiliary"):
+        flags.DEFINE_list(f"{split}_maps", [], f"As --maps, for {split} maps from a source of their own.")
+    flags.DEFINE_string("hdf5_dataset", None, "Path of the dataset in HDF5 files. Unset: the only one.")
+    flags.DEFINE(
+        _Shape(),
+        "raw_shape",
+        (),
+        "Shape of raw .f32 files: rows,columns of a map, or maps,rows,columns.",
+        serializer=flags.ListSerializer(","),
+    )
+    flags.DEFINE_integer("channel", None, "Channel of maps that have several.", lower_bound=0)
+    flags.DEFINE_integer(
+        "downsample", 1, "Pixels along a side that are averaged to one (the paper: 2, from 2048 to 1024)."
+    )
+    flags.DEFINE_enum(
+        "invalid_pixels",
+        "refuse",
+        ["refuse", "drop", "avoid"],
+        "Maps with NaN, infinite or fill-value pixels: refuse them, drop such maps (and constant ones), or "
+        "avoid the pixels: no crop holds one.",
+    )

@@ -11,6 +11,11 @@ def define(stages: tuple[str, ...]) -> None:
     flags.register_validator("stages", lambda chosen: _known(chosen, stages))
     flags.DEFINE_string("workdir", "runs/default", "Run directory; every stage fills one directory in it.")
     flags.DEFINE_integer("seed", 0, "Seed of maps, crops, weights, batches and selection.", lower_bound=0)
+    flags.DEFINE_boolean(
+        "dry_run",
+        False,
+        "Tell which stages would run and what prepare finds in the maps; writes nothing but a picture of them.",
+    )
     flags.DEFINE_boolean("debug", False, "Show the traceback of an error.")
 
 

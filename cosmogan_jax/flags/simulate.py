@@ -20,9 +20,14 @@ def define() -> None:
     flags.DEFINE_float(
         "side_deg",
         None,
-        "Side of a map in degrees. Unset: sqrt(12) (lognormal, nbody), what the planes say (planes).",
+        "Side of a map in degrees. Unset: sqrt(12) (lognormal, nbody), what the planes say, or the files of "
+        "--maps.",
     )
-    flags.DEFINE_float("source_redshift", 1.0, "Redshift of the lensed sources.")
+    flags.DEFINE_float(
+        "source_redshift",
+        None,
+        "Redshift of the lensed sources. Unset: the paper's 1, or what the files of --maps say.",
+    )
     flags.DEFINE_float(
         "lognormal_shift",
         0.04,

@@ -31,6 +31,25 @@ def define() -> None:
         "joint: D and G updated from one pass of D over the fakes (the authors' code). sequential: D first, "
         "then G from a fresh pass of the updated D.",
     )
+    flags.DEFINE_enum(
+        "augment",
+        "none",
+        ["none", "symmetries"],
+        "Turn or mirror every crop at random, in one of the square's eight ways (the paper did not).",
+    )
+    flags.DEFINE_enum(
+        "feed",
+        "auto",
+        ["auto", "device", "stream"],
+        "Where crops are cut: from maps held on the device, or streamed from the disk. auto: device where they "
+        "take less than half of what is free. The batches are the same.",
+    )
+    flags.DEFINE_float(
+        "stream_cache_gib",
+        None,
+        "Memory for parts of maps already read, when streaming, in GiB. Unset: a quarter of the machine's.",
+        lower_bound=0.0,
+    )
     flags.DEFINE_integer("num_epochs", 45, "Passes over the training crops; may grow in a later run.")
     flags.DEFINE_integer("num_steps", None, "Steps; takes the place of num_epochs; may grow in a later run.")
     flags.DEFINE_integer("checkpoint_every_steps", 1000, "Steps between checkpoints.")

@@ -10,9 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from cosmogan_jax.compare.ensembles import bands, effective_modes
+from cosmogan_jax.compare.validity import AGREEMENT_FACTOR, agreeing_range
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.stages.settings import Evaluate
-from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.json_files import write_json
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.run_directory import stage_directory
@@ -70,15 +71,19 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         np.savez(out / f"{name}.npz", parents=parents[name], **values)
     shown = generated.read(0, min(_SHOWN, generated.num_maps))
     np.savez(out / "shown.npz", generated=shown, validation=first[:_SHOWN])
+    means = {
+        key: [of[name][key].mean(0) for name in ("generated", "validation")]
+        for key in ("power_spectrum", "pixels")
+    }
     with np.errstate(divide="ignore", invalid="ignore"):  # bins without modes
-        ratio = of["generated"]["power_spectrum"].mean(0) / of["validation"]["power_spectrum"].mean(0)
+        ratio = means["power_spectrum"][0] / means["power_spectrum"][1]
     write_json(
         out / "statistics.json",
         {
             "num_generated": generated.num_maps,
             "num_validation": len(crops),
             "validation_parent_maps": len(np.unique(parents["validation"])),
-            "validation_boxes": len({table.manifest["boxes"][i] for i in np.unique(crops[:, 0])}),
+            "validation_boxes": _number_of_boxes(table, crops),
             "side_deg": geometry.side_deg,
             "num_pixels": geometry.num_pixels,
             "source_redshift": table.manifest["source_redshift"],
@@ -90,6 +95,11 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
                 for key in of["generated"]
             },
             "power_ratio": _list(ratio),
+            "validated": {
+                "factor": AGREEMENT_FACTOR,
+                "ell": agreeing_range(l_edges, *means["power_spectrum"]),
+                "kappa": agreeing_range(pixel_edges, *means["pixels"]),
+            },
         },
     )
     for part in out.glob("part_*"):
@@ -128,6 +138,12 @@ def _in_parts(
         with np.load(path, allow_pickle=False) as part:
             parts.append(dict(part))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _number_of_boxes(table: CropTable, crops: np.ndarray) -> int | None:
+    """Independent boxes or regions the crops come from; None where the maps' origin does not tell."""
+    boxes = {table.manifest["boxes"][i] for i in np.unique(crops[:, 0])}
+    return None if None in boxes else len(boxes)
 
 
 def _table(values: np.ndarray, parents: np.ndarray) -> dict[str, Any]:

@@ -18,6 +18,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "select": ("prepare", "train"),
     "generate": ("prepare", "train", "select"),
     "evaluate": ("prepare", "generate"),
+    "export": ("generate", "evaluate"),
     "report": ("train", "select", "evaluate"),
 }
 STAGES = tuple(INPUTS)
@@ -34,18 +35,53 @@ def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
         run directory that another run holds.
     """
     workdir, settings = run_settings.workdir, run_settings.by_stage
-    chosen = [stage for stage in STAGES if stage in run_settings.stages]
+    chosen = _chosen(run_settings)
+    if run_settings.dry_run:
+        _dry_run(workdir, chosen, settings)
+        return
     with run_directory.hold(workdir):
-        for stage in chosen:
-            for earlier in _needed(stage, settings):
-                if earlier not in chosen:
-                    run_directory.stage_directory(workdir, earlier)
-        _check_sizes(chosen, settings)
-        for stage in chosen:
-            _check_agreement(workdir, stage, settings)
+        _check(workdir, chosen, settings)
         run_directory.record_run(workdir, command, flags)
         for stage in chosen:
             _run_stage(workdir, stage, settings)
+
+
+def _chosen(run_settings: RunSettings) -> list[str]:
+    """The stages asked for, in order, without those that the settings leave nothing to do."""
+    left_out = set()
+    if run_settings.by_stage["prepare"].maps:
+        left_out.add("simulate")
+    if not run_settings.by_stage["export"].export:
+        left_out.add("export")
+    chosen = [stage for stage in STAGES if stage in run_settings.stages and stage not in left_out]
+    if not chosen:
+        reason = {"simulate": "--maps gives the maps", "export": "--export names no format"}
+        only = run_settings.stages[0]
+        raise ValueError(f"stages={','.join(run_settings.stages)}: nothing to do, {reason[only]}")
+    return chosen
+
+
+def _check(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
+    for stage in chosen:
+        for earlier in _needed(stage, settings):
+            if earlier not in chosen:
+                run_directory.stage_directory(workdir, earlier)
+    _check_sizes(chosen, settings)
+    for stage in chosen:
+        _check_agreement(workdir, stage, settings)
+
+
+def _dry_run(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
+    """Say what would be done; a stage that has something to show without working shows it."""
+    _check(workdir, chosen, settings)
+    stale = False
+    for stage in chosen:
+        module = importlib.import_module(f"cosmogan_jax.stages.{stage}")
+        stale = stale or not _is_finished(workdir, stage, settings, module)
+        print(f"{stage}: would {'run' if stale else 'be skipped, finished'} in {workdir / stage}")
+        shows = getattr(module, "dry_run", None)
+        if stale and shows and all(run_directory.stage_record(workdir, e) for e in _needed(stage, settings)):
+            shows(settings[stage], workdir)
 
 
 def _check_sizes(chosen: list[str], settings: dict[str, Any]) -> None:
@@ -61,6 +97,10 @@ def _check_sizes(chosen: list[str], settings: dict[str, Any]) -> None:
 
 
 def _needed(stage: str, settings: dict[str, Any]) -> tuple[str, ...]:
+    if stage == "prepare" and settings["prepare"].maps:
+        return ()
+    if stage == "export":  # says in which range the maps were validated, where that is known
+        return () if settings["export"].export_from else ("generate",)
     # A checkpoint given by number, or the last one, needs no selection.
     if stage == "generate" and settings["generate"].checkpoint != "selected":
         return ("prepare", "train")
@@ -97,19 +137,31 @@ def _check_agreement(workdir: Path, stage: str, settings: dict[str, Any]) -> Non
             )
 
 
-def _run_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
-    inputs = {
+def _inputs(workdir: Path, stage: str, settings: dict[str, Any]) -> dict[str, str]:
+    """Which results of earlier stages a stage reads, by the mark each result carries."""
+    reads = INPUTS[stage] if _needed(stage, settings) else ()
+    return {
         earlier: record["result"]
-        for earlier in INPUTS[stage]
+        for earlier in reads
         if (record := run_directory.stage_record(workdir, earlier)) is not None
     }
-    module = importlib.import_module(f"cosmogan_jax.stages.{stage}")
+
+
+def _is_finished(workdir: Path, stage: str, settings: dict[str, Any], module: Any) -> bool:
     record = run_directory.stage_record(workdir, stage)
+    if record is None or record["inputs"] != _inputs(workdir, stage, settings):
+        return False
     grown = getattr(module, "has_grown", lambda *_: False)
-    fresh = record is not None and record["inputs"] == inputs
-    if fresh and not grown(settings[stage], record["summary"], workdir):
-        print(f"{stage}: finished {record['finished']}, skipped", file=sys.stderr)
+    return not grown(settings[stage], record["summary"], workdir)
+
+
+def _run_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
+    module = importlib.import_module(f"cosmogan_jax.stages.{stage}")
+    if _is_finished(workdir, stage, settings, module):
+        finished = run_directory.stage_record(workdir, stage)["finished"]
+        print(f"{stage}: finished {finished}, skipped", file=sys.stderr)
         return
+    inputs = _inputs(workdir, stage, settings)
     print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)
     began = time.monotonic()
     chain = _chain(stage, settings)

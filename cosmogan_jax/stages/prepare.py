@@ -1,69 +1,148 @@
-"""Stage prepare: a table of crop positions over the maps, which are stored once."""
+"""Stage prepare: maps, given or simulated, looked at, stored once; and a table of crop positions over them."""
 
+import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from cosmogan_jax.stages import crops as crop_positions
+from cosmogan_jax.stages.inspection import Inspection, as_table, inspect, summaries, unusable
+from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps
+from cosmogan_jax.stages.map_sources import MapSources, as_sources, open_sources
 from cosmogan_jax.stages.settings import Prepare
 from cosmogan_jax.storage.crop_table import SPLITS, write_crop_table
+from cosmogan_jax.storage.json_files import write_json
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.run_directory import stage_directory
 
 
 def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
-    """Draw crops_per_map positions in every map; a map's crops all belong to the map's split."""
-    store = open_map_store(stage_directory(workdir, "simulate") / "maps")
-    if settings.crop_size > store.geometry.num_pixels:
-        raise ValueError(
-            f"crop_size={settings.crop_size} is larger than the maps of {store.geometry.num_pixels} pixels"
-        )
-    geometry = store.geometry.crop(settings.crop_size)
-    if settings.crops_per_map < 1:
-        raise ValueError(f"crops_per_map={settings.crops_per_map} must be positive")
-    if not settings.normalisation_scale > 0:
-        raise ValueError(f"normalisation_scale={settings.normalisation_scale} must be positive")
-    room = store.geometry.num_pixels - settings.crop_size + 1
-    if settings.crops_per_map > room**2:
-        raise ValueError(
-            f"crops_per_map={settings.crops_per_map} is more than the {room**2} positions of a crop of "
-            f"{settings.crop_size} pixels in a map of {store.geometry.num_pixels}"
-        )
-    tables: dict[str, list] = {split: [] for split in SPLITS}
-    outside = total = 0
-    for index, split in enumerate(store.manifest["splits"]):
-        rng = np.random.Generator(np.random.Philox(key=[settings.seed, index]))
-        place = rng.choice(room**2, settings.crops_per_map, replace=False)
-        crops = np.stack([np.full_like(place, index), place // room, place % room], axis=1)
-        tables[split].append(crops.astype(np.int32))
-        if split == "train":
-            kappa = store.read(index, index + 1)[0]
-            outside += _crops_outside(kappa, crops, settings.crop_size)
-            total += len(crops)
+    """Look at the maps, store those that come as files, draw the crops."""
+    found, dropped, splits = _examine(settings, workdir)
+    _draw(found, out / "found.png")
+    write_json(
+        out / "found.json",
+        {
+            "num_pixels": found.geometry.num_pixels,
+            "side_deg": found.geometry.side_deg,
+            "source_redshift": found.sources.source_redshift,
+            "files": _finite(summaries(found, per_file=True)),
+        },
+    )
+    if settings.maps:
+        store, maps = import_maps(out / "maps", found, dropped, splits, settings.seed), "maps"
+    else:
+        store, maps = open_map_store(stage_directory(workdir, "simulate") / "maps"), "../simulate/maps"
+    table, shares = crop_positions.draw_crops(store, settings, _network_limit(settings))
+    print(
+        f"prepare: {', '.join(f'{len(rows)} {split}' for split, rows in table.items())} crops; "
+        f"{100 * shares['outside_unit_range']:.3g} % of the training crops hold a pixel outside [-1, 1] "
+        f"(paper: below 0.9 %), {100 * shares['outside_network_range']:.3g} % one that the generator's tanh "
+        "cannot reach",
+        flush=True,
+    )
     manifest = {
-        "maps": "../simulate/maps",
+        "maps": maps,
         "crop_size": settings.crop_size,
-        "side_deg": geometry.side_deg,
+        "side_deg": store.geometry.crop(settings.crop_size).side_deg,
         "source_redshift": store.manifest["source_redshift"],
         "normalisation": {"kind": settings.normalisation, "scale": settings.normalisation_scale},
-        "share_of_crops_outside_unit_range": outside / total,
+        **{f"share_of_crops_{name}": share for name, share in shares.items()},
+        "split_by": settings.split_by,
         "seed": settings.seed,
         "parents": store.manifest["parents"],
         "boxes": store.manifest["boxes"],
         "origin": store.manifest["origin"],
     }
-    write_crop_table(out, {split: np.concatenate(table) for split, table in tables.items() if table}, manifest)
-    return {split: sum(map(len, table)) for split, table in tables.items()}
+    if settings.split_by == "crops":
+        manifest["overlap"] = "crops of different splits come from the same maps and may share pixels"
+    write_crop_table(out, table, manifest)
+    return {split: len(rows) for split, rows in table.items()} | {"maps": len(splits)}
 
 
-def _crops_outside(kappa: np.ndarray, crops: np.ndarray, size: int) -> int:
-    """Crops with a pixel outside [-1, 1], by two-dimensional cumulative sums (paper: below 0.9 %)."""
-    sums = np.pad((np.abs(kappa) > 1).astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    row, column = crops[:, 1], crops[:, 2]
-    inside = (
-        sums[row + size, column + size]
-        - sums[row, column + size]
-        - sums[row + size, column]
-        + sums[row, column]
+def dry_run(settings: Prepare, workdir: Path) -> None:
+    """Look at the maps and say what would be made of them; the only thing written is a picture."""
+    found, _, splits = _examine(settings, workdir)
+    if settings.maps:
+        check_room(workdir / "prepare", found.sources, len(splits))
+    counts = {split: splits.count(split) for split in dict.fromkeys(splits)}
+    crops: dict[str, int] = {}
+    for split, given in crop_positions.counts_by_split(splits, settings).items():
+        for target, count in given.items():
+            crops[target] = crops.get(target, 0) + count * counts[split]
+    stored = (
+        f"{4e-9 * len(splits) * found.geometry.num_pixels**2:.3g} GB stored" if settings.maps else "in place"
     )
-    return int((inside > 0).sum())
+    print(
+        f"prepare: would take {', '.join(f'{n} {split}' for split, n in counts.items())} maps ({stored}) and "
+        f"{', '.join(f'{n} {split}' for split, n in crops.items())} crops of {settings.crop_size} pixels"
+    )
+    _draw(found, workdir / "prepare.dry_run.png")
+
+
+def _examine(settings: Prepare, workdir: Path) -> tuple[Inspection, list[int], list[str]]:
+    """What the maps are like, printed; those that are left out; the split of the others."""
+    for name in ("crops_per_map", "crop_size", "normalisation_scale"):
+        if not getattr(settings, name) > 0:
+            raise ValueError(f"{name}={getattr(settings, name)} must be positive")
+    shares = settings.development_share + settings.validation_share
+    if min(settings.development_share, settings.validation_share) <= 0 or shares >= 1:
+        raise ValueError(
+            f"development_share={settings.development_share} and validation_share={settings.validation_share} "
+            "must be positive and leave some maps to train on"
+        )
+    sources = _open(settings, workdir)
+    pixels = sources.geometry.num_pixels
+    if settings.crop_size > pixels:
+        raise ValueError(f"crop_size={settings.crop_size} is larger than the maps of {pixels} pixels")
+    room = (pixels - settings.crop_size + 1) ** 2
+    if settings.crops_per_map > room:
+        raise ValueError(
+            f"crops_per_map={settings.crops_per_map} is more than the {room} positions of a crop of "
+            f"{settings.crop_size} pixels in a map of {pixels}"
+        )
+    found = inspect(sources)
+    print(as_table(found), flush=True)
+    dropped = unusable(found, settings.invalid_pixels)
+    for number in dropped:
+        print(f"prepare: leaves out {found.maps[number].name}", flush=True)
+    return found, dropped, assign_splits(found, dropped, settings)
+
+
+def _open(settings: Prepare, workdir: Path) -> MapSources:
+    if settings.maps:
+        return open_sources(settings)
+    apart = {f"{split}_maps": getattr(settings, f"{split}_maps") for split in SPLITS[1:]}
+    for name, value in {**apart, "downsample": settings.downsample}.items():
+        if value not in ((), 1):
+            said = ",".join(value) if isinstance(value, tuple) else value
+            raise ValueError(f"{name}={said} goes with --maps; without it, maps come from stage simulate")
+    return as_sources(stage_directory(workdir, "simulate") / "maps")
+
+
+def _network_limit(settings: Prepare) -> float:
+    """Largest convergence that tanh can make: the normalisation's inverse of 1."""
+    if settings.normalisation == "none":
+        return 1.0
+    return settings.normalisation_scale * (math.sinh(3.0) if settings.normalisation == "arcsinh" else 1.0)
+
+
+def _draw(found: Inspection, path: Path) -> None:
+    try:
+        from cosmogan_jax.figures.sheets import write_maps
+    except ModuleNotFoundError as error:
+        print(f"prepare: no picture of the maps ({error})", flush=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_maps(path, found.shown, found.geometry.side_deg, "maps as found")
+    print(f"prepare: a picture of {len(found.shown)} of them in {path}", flush=True)
+
+
+def _finite(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """JSON has no NaN."""
+    return [
+        {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in e.items()
+        }
+        for e in entries
+    ]

@@ -23,7 +23,7 @@ class Simulate:
     lens_planes: str | None
     map_pixels: int
     side_deg: float | None
-    source_redshift: float
+    source_redshift: float | None
     lognormal_shift: float
     omega_m: float | None
     omega_b: float | None
@@ -59,6 +59,20 @@ class Prepare:
     """Flags of stage prepare."""
 
     seed: int
+    maps: tuple[str, ...]
+    development_maps: tuple[str, ...]
+    validation_maps: tuple[str, ...]
+    auxiliary_maps: tuple[str, ...]
+    side_deg: float | None
+    source_redshift: float | None
+    hdf5_dataset: str | None
+    raw_shape: tuple[int, ...]
+    channel: int | None
+    downsample: int
+    invalid_pixels: str
+    split_by: str
+    development_share: float
+    validation_share: float
     crop_size: int
     crops_per_map: int
     normalisation: str
@@ -80,11 +94,14 @@ class Train:
     adam_beta1: float
     label_flip_probability: float
     update_order: str
+    augment: str
     checkpoint_every_steps: int
     num_epochs: int = neutral()
     num_steps: int | None = neutral()
     log_every_steps: int = neutral()
     sample_every_steps: int = neutral()
+    feed: str = neutral()
+    stream_cache_gib: float | None = neutral()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +122,6 @@ class Generate:
     num_generated: int
     generate_seed: int
     generate_batch: int = neutral()
-    export: tuple[str, ...] = dataclasses.field()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +129,14 @@ class Evaluate:
     """Flags of stage evaluate."""
 
     evaluate_l_bins: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Flags of stage export."""
+
+    export: tuple[str, ...]
+    export_from: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +153,7 @@ class RunSettings:
     workdir: Path
     stages: tuple[str, ...]
     by_stage: dict[str, Any]
+    dry_run: bool
     debug: bool
     verbosity_given: bool
 

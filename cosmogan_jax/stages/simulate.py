@@ -1,5 +1,6 @@
 """Stage simulate: convergence maps from a sky, each with its split and what it was made of."""
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from cosmogan_jax.storage.json_files import write_json
 from cosmogan_jax.storage.map_store import maps_written, write_map_store
 
 _SKIES = {"lognormal": LognormalSky, "planes": PlanesSky, "nbody": NbodySky}
+_PAPER_REDSHIFT = 1.0
 
 
 def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
@@ -23,6 +25,8 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
 
     A run that was cut off goes on with the box and the maps it had not finished.
     """
+    if settings.source_redshift is None:
+        settings = dataclasses.replace(settings, source_redshift=_PAPER_REDSHIFT)
     counts = _counts(settings)
     began = time.monotonic()
     sky = _SKIES[settings.sky](settings, workdir, counts)

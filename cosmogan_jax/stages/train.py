@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from cosmogan_jax.gan.normalisation import Normalisation
-from cosmogan_jax.gan.sampling import cut_crops, epoch_order, latents, sample
+from cosmogan_jax.gan.sampling import latents, sample
 from cosmogan_jax.gan.train_step import make_train_step
+from cosmogan_jax.stages.feeding import open_feed, random_orientations
 from cosmogan_jax.stages.model import build
 from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.storage.checkpoints import Checkpoints
@@ -51,7 +53,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     num_steps = _num_steps(settings, steps_per_epoch)
     networks, optimizer, state = build(settings)
     normalisation = Normalisation(**table.manifest["normalisation"])
-    maps, crops = _train_maps(table)
+    feed = open_feed(table, settings)
     train_step = make_train_step(
         networks,
         optimizer,
@@ -59,9 +61,13 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         update_order=settings.update_order,
     )
 
-    def step_on_crops(state, maps, batch):
-        return train_step(state, normalisation.forward(cut_crops(maps, batch, settings.crop_size)))
+    def step_on_crops(state, held, batch):
+        kappa = feed.crops(held, batch)
+        if settings.augment == "symmetries":
+            kappa = random_orientations(order_key, state.step, kappa)
+        return train_step(state, normalisation.forward(kappa))
 
+    order_key = jax.random.key(settings.seed)
     step_on_crops = jax.jit(step_on_crops, donate_argnums=0)
     draw = jax.jit(lambda gen, z: normalisation.inverse(sample(networks, gen, z)))
     z = latents(jax.random.key(settings.seed + 1), jnp.arange(_SHEET_MAPS), settings.latent_size)
@@ -74,20 +80,15 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         print(f"train: goes on from step {done[-1]}", flush=True)
     first = done[-1] if done else 0
     _cut_metrics(metrics_path, first)
-    order_key = jax.random.key(settings.seed)
-    order = None
     with (
         open(metrics_path, "a") as log,
         tqdm(total=num_steps, initial=first, desc="train", unit="step", disable=None) as bar,
     ):
-        for step in range(first, num_steps):
-            epoch, batch = divmod(step, steps_per_epoch)
-            if order is None or batch == 0:
-                order = np.asarray(epoch_order(order_key, epoch, len(crops)))
-            chosen = crops[order[batch * settings.batch_size : (batch + 1) * settings.batch_size]]
-            state, metrics = step_on_crops(state, maps, chosen)
+        began = time.monotonic()
+        for number, batch in enumerate(feed.batches(first, num_steps), first + 1):
+            epoch = (number - 1) // steps_per_epoch
+            state, metrics = step_on_crops(state, feed.held, batch)
             bar.update()
-            number = step + 1
             last = number == num_steps
             if number % settings.log_every_steps == 0 or last:
                 values = {name: float(value) for name, value in metrics.items()}
@@ -102,7 +103,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                 bar.set_postfix(D=f"{values['disc_loss']:.3f}", G=f"{values['gen_loss']:.3f}", refresh=False)
             if settings.sample_every_steps > 0 and (number % settings.sample_every_steps == 0 or last):
                 (out / "samples").mkdir(exist_ok=True)
-                real = np.asarray(cut_crops(maps, crops[:_SHEET_MAPS], settings.crop_size))
+                real = table.cut(crops[:_SHEET_MAPS])
                 write_sheet(
                     out / "samples" / f"step_{number:07d}.png",
                     real,
@@ -112,8 +113,15 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                 )
             if number % settings.checkpoint_every_steps == 0 or last:
                 checkpoints.save(number, state)
+    waited = feed.waited / max(time.monotonic() - began, 1e-9)
     checkpoints.close()
-    return {"steps": num_steps, "steps_per_epoch": steps_per_epoch, "epochs": num_steps / steps_per_epoch}
+    return {
+        "steps": num_steps,
+        "steps_per_epoch": steps_per_epoch,
+        "epochs": num_steps / steps_per_epoch,
+        "feed": type(feed).__name__,
+        "share_of_time_waited_for_maps": round(waited, 4),
+    }
 
 
 def _num_steps(settings: Train, steps_per_epoch: int) -> int:
@@ -121,14 +129,6 @@ def _num_steps(settings: Train, steps_per_epoch: int) -> int:
     if steps < 1:
         raise ValueError(f"num_steps={settings.num_steps}, num_epochs={settings.num_epochs}: nothing to train")
     return steps
-
-
-def _train_maps(table) -> tuple[jax.Array, np.ndarray]:
-    """The training maps on the device, and the crops with maps numbered among them."""
-    crops = table.crops["train"].copy()
-    used, crops[:, 0] = np.unique(crops[:, 0], return_inverse=True)
-    maps = np.concatenate([table.store.read(int(i), int(i) + 1) for i in used])
-    return jnp.asarray(maps), crops
 
 
 def _cut_metrics(path: Path, step: int) -> None:

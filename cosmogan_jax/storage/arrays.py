@@ -1,20 +1,36 @@
-"""Arrays of square images on disk: zarr3, float32, sharded, every image a chunk with its CRC32C."""
+"""Arrays of square images on disk: zarr3, float32, sharded, every chunk with its CRC32C."""
 
 import math
 from pathlib import Path
+from typing import Any
 
 import tensorstore as ts
 
 
-def create_array(path: Path, shape: tuple[int, ...], shard: tuple[int, ...], dimension_names: list[str]):
-    """A new array at `path`, whatever was there; the last two axes are an image's rows and columns."""
-    chunk = [1] * (len(shape) - 2) + list(shape[-2:])
+def create_array(
+    path: Path,
+    shape: tuple[int, ...],
+    shard: tuple[int, ...],
+    dimension_names: list[str],
+    *,
+    chunk_pixels: int | None = None,
+    attributes: dict[str, Any] | None = None,
+):
+    """A new array at `path`, whatever was there; the last two axes are an image's rows and columns.
+
+    chunk_pixels is the side of a chunk, a divisor of the image's; without it a chunk is one image. What was
+    never written reads as NaN: a lost chunk is not taken for a map of zeros.
+    """
+    side = [chunk_pixels, chunk_pixels] if chunk_pixels else list(shape[-2:])
+    chunk = [1] * (len(shape) - 2) + side
     return ts.open(
         {
             **_spec(path),
             "metadata": {
                 "shape": list(shape),
                 "data_type": "float32",
+                "fill_value": "NaN",
+                "attributes": attributes or {},
                 "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(shard)}},
                 "codecs": [
                     {
@@ -36,10 +52,16 @@ def create_array(path: Path, shape: tuple[int, ...], shard: tuple[int, ...], dim
     ).result()
 
 
-def open_array(path: Path, shape: tuple[int, ...], *, write: bool = False):
-    """An array that is there; ValueError where it cannot be opened or has another shape."""
+def open_array(path: Path, shape: tuple[int, ...], *, write: bool = False, cache_bytes: int = 0):
+    """An array that is there; ValueError where it cannot be opened or has another shape.
+
+    cache_bytes: how much of it, decoded and checked, may stay in memory for the next read.
+    """
+    context = ts.Context({"cache_pool": {"total_bytes_limit": cache_bytes}})
+    # A whole array does not change: what is in the cache needs no look at the disk.
+    cached = {"recheck_cached_data": False} if cache_bytes else {}
     try:
-        array = ts.open(_spec(path), read=True, write=write).result()
+        array = ts.open(_spec(path), read=True, write=write, context=context, **cached).result()
     except ValueError as error:
         raise ValueError(f"{path}: the array cannot be opened: {str(error).splitlines()[0][:200]}") from error
     if array.shape != tuple(shape):
@@ -50,6 +72,21 @@ def open_array(path: Path, shape: tuple[int, ...], *, write: bool = False):
 def images_per_shard(num_images: int, num_pixels: int, shard_bytes: int) -> int:
     """As many images as a shard of that size holds, at least one."""
     return max(1, min(num_images, shard_bytes // (4 * math.prod((num_pixels, num_pixels)))))
+
+
+def chunk_side(num_pixels: int) -> int:
+    """Side of a map's chunks: its largest divisor from 32 to 128 pixels, the whole map where there is none.
+
+    A random crop of 256 pixels touches 9 chunks of 128, 2.25 times its own pixels; whole maps of 1024 as chunks
+    would be 16 times (experiments/benchmarks/streaming.py).
+    """
+    return next((side for side in range(128, 31, -1) if num_pixels % side == 0), num_pixels)
+
+
+def file_sizes(path: Path) -> dict[str, int]:
+    """Bytes of every shard below an array, by its path relative to the array."""
+    shards = sorted(p for p in (Path(path) / "c").rglob("*") if p.is_file())
+    return {str(p.relative_to(path)): p.stat().st_size for p in shards}
 
 
 def _spec(path: Path) -> dict:

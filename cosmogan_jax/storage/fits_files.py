@@ -27,17 +27,17 @@ def read_header(path: Path) -> Any:
         return hdu.header
 
 
-def read_image(path: Path) -> tuple[Any, np.ndarray]:
+def read_image(path: Path, first_axis: slice | None = None) -> tuple[Any, np.ndarray]:
     """Header and pixels of the first image of a file, in this machine's byte order.
 
-    Scaled integers become floats, blank ones NaN.
+    Scaled integers become floats, blank ones NaN. first_axis reads that part of a cube alone.
 
     Raises:
       ValueError: a broken or truncated file, or one that holds no image.
       ModuleNotFoundError: astropy is not installed.
     """
     with _image(path) as hdu:
-        data = hdu.data
+        data = hdu.data if first_axis is None else hdu.section[first_axis]
         return hdu.header, data.astype(data.dtype.newbyteorder("="))
 
 

@@ -1,13 +1,14 @@
 """Convergence maps on disk: one sharded, checksummed zarr3 array and a manifest beside it.
 
-<store>/kappa/          zarr3 array (map, row, column), float32, one map a chunk, CRC32C per chunk
+<store>/kappa/          zarr3 array (map, row, column), float32, CRC32C per chunk; NaN where a pixel is invalid
+<store>/zarr.json       zarr3 group that holds the array, so that zarr and xarray open <store> itself
 <store>/written.json    how many maps are on disk while the store is written
-<store>/manifest.json   geometry, units, origin of every map; written last, so that a store whose
-                        writing was cut off has none and is refused
+<store>/manifest.json   geometry, units, origin and split of every map, size of every shard; written last, so
+                        that a store whose writing was cut off has none and is refused
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import tensorstore as ts
 from jaxtyping import Float
 
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.storage.arrays import create_array, images_per_shard, open_array
+from cosmogan_jax.storage.arrays import chunk_side, create_array, file_sizes, images_per_shard, open_array
 from cosmogan_jax.storage.json_files import read_json, write_json
 
 FORMAT = "cosmogan_jax map store"
-VERSION = 1
+VERSION = 2
 _SHARD_BYTES = 64 * 2**20
 
 
@@ -47,6 +48,24 @@ class MapStore:
         stop = self.num_maps if stop is None else stop
         return self.array[start:stop].read().result()
 
+    def batches(self) -> Iterator[Float[np.ndarray, "batch height width"]]:
+        """All maps in order, a shard (64 MiB) at a time."""
+        step = images_per_shard(self.num_maps, self.geometry.num_pixels, _SHARD_BYTES)
+        for start in range(0, self.num_maps, step):
+            yield self.read(start, min(start + step, self.num_maps))
+
+    def verify(self) -> None:
+        """Read everything once.
+
+        Raises:
+          ValueError: a chunk whose checksum fails, or that is missing.
+        """
+        invalid = sum(int((~np.isfinite(maps)).sum()) for maps in self.batches())
+        if invalid != self.manifest["invalid_pixels"]:
+            raise ValueError(
+                f"{self.path}: {invalid} invalid pixels, the manifest says {self.manifest['invalid_pixels']}"
+            )
+
 
 def maps_written(path: Path) -> int:
     """How many maps of a store that is being written are on disk; a run that was cut off goes on from there."""
@@ -61,15 +80,20 @@ def write_map_store(
     geometry: MapGeometry,
     manifest: dict[str, Any],
     start: int = 0,
+    *,
+    allow_invalid: bool = False,
 ) -> MapStore:
     """Write maps batch by batch; memory holds one shard (64 MiB) and one batch at a time.
 
     Args:
+      manifest: what else is known of the maps; "splits", "parents" and "boxes" have one entry a map.
       start: the map the batches begin with. Above 0, what was written of this store before is gone on with;
         it must be maps_written(path).
+      allow_invalid: NaN marks pixels that hold no convergence; they are stored and counted in the manifest.
 
     Raises:
-      ValueError: a map of another shape, non-finite values, or another number of maps than announced.
+      ValueError: a map of another shape, non-finite values, another number of maps than announced, or a disk
+        that takes no more.
       FileExistsError: there is a store at this path.
     """
     path = Path(path)
@@ -83,23 +107,36 @@ def write_map_store(
         array = open_array(path / "kappa", shape, write=True)
     else:
         (path / "written.json").unlink(missing_ok=True)
-        array = create_array(path / "kappa", shape, (shard, size, size), ["map", "row", "column"])
-    written, pending = start, []
+        attributes = {"long_name": "convergence kappa", "units": "1", "side_deg": geometry.side_deg}
+        array = create_array(
+            path / "kappa",
+            shape,
+            (shard, size, size),
+            ["map", "row", "column"],
+            chunk_pixels=chunk_side(size),
+            attributes=attributes,
+        )
+    written, pending, held, invalid = start, [], 0, 0
+    if start and allow_invalid:
+        invalid = int((~np.isfinite(array[:start].read().result())).sum())
     for batch in batches:
         batch = np.asarray(batch, np.float32)
         if batch.shape[1:] != (size, size):
             raise ValueError(f"maps of shape {batch.shape[1:]} do not fit a store of ({size}, {size})")
-        if not np.isfinite(batch).all():
-            bad = written + sum(map(len, pending)) + int(np.argmin(np.isfinite(batch).all(axis=(1, 2))))
+        if allow_invalid and not np.isinf(batch).any():
+            invalid += int(np.isnan(batch).sum())
+        elif not np.isfinite(batch).all():
+            bad = written + held + int(np.argmin(np.isfinite(batch).all(axis=(1, 2))))
             raise ValueError(f"map {bad} holds non-finite values")
         pending.append(batch)
+        held += len(batch)
         # Whole shards only: writing into a part of one reads and writes it again.
-        if sum(map(len, pending)) >= shard:
+        if held >= shard:
             ready = np.concatenate(pending)
             whole = len(ready) - len(ready) % shard
             written = _write(path, array, written, ready[:whole])
-            pending = [ready[whole:]]
-    if sum(map(len, pending)):
+            pending, held = [ready[whole:]], len(ready) - whole
+    if held:
         written = _write(path, array, written, np.concatenate(pending))
     if written != num_maps or num_maps == 0:
         raise ValueError(f"num_maps={num_maps} announced, {written} maps given")
@@ -111,8 +148,20 @@ def write_map_store(
         "quantity": "convergence kappa",
         "unit": "dimensionless",
         "side_deg": geometry.side_deg,
+        "invalid_pixels": invalid,
+        "shards": file_sizes(path / "kappa"),
         **manifest,
     }
+    told = ("quantity", "unit", "side_deg", "source_redshift")
+    attributes = {"title": FORMAT, **{key: full[key] for key in told if full.get(key) is not None}}
+    # Consolidated: readers of zarr then list no files, and do not stumble over the manifest.
+    inside = {
+        "kind": "inline",
+        "must_understand": False,
+        "metadata": {"kappa": read_json(path / "kappa/zarr.json")},
+    }
+    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes, "consolidated_metadata": inside}
+    write_json(path / "zarr.json", group)
     write_json(path / "manifest.json", full)
     (path / "written.json").unlink()
     return MapStore(path, full, array)
@@ -121,16 +170,24 @@ def write_map_store(
 def _write(path: Path, array, first: int, maps: np.ndarray) -> int:
     if first + len(maps) > array.shape[0]:
         raise ValueError(f"num_maps={array.shape[0]} announced, more maps given")
-    array[first : first + len(maps)].write(maps).result()
+    try:
+        array[first : first + len(maps)].write(maps).result()
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be written: {str(error).splitlines()[0][:300]}") from error
     write_json(path / "written.json", {"maps": first + len(maps)})
     return first + len(maps)
 
 
-def open_map_store(path: Path) -> MapStore:
-    """Open a whole store.
+def is_map_store(path: Path) -> bool:
+    """Whether the folder is a map store, or was to become one."""
+    return (path / "manifest.json").is_file() or (path / "kappa" / "zarr.json").is_file()
+
+
+def open_map_store(path: Path, cache_bytes: int = 0) -> MapStore:
+    """Open a whole store; that no shard is missing or cut short is checked, checksums are on reading.
 
     Raises:
-      ValueError: no store, one whose writing was cut off, or one of an unknown version.
+      ValueError: no store, one whose writing was cut off, one of an unknown version, or one that lacks a part.
     """
     path = Path(path)
     if not (path / "manifest.json").is_file():
@@ -142,4 +199,9 @@ def open_map_store(path: Path) -> MapStore:
             f"{path}: format={manifest.get('format')!r} version={manifest.get('version')!r}, "
             f"expected {FORMAT!r} version {VERSION}"
         )
-    return MapStore(path, manifest, open_array(path / "kappa", tuple(manifest["shape"])))
+    found = file_sizes(path / "kappa")
+    for name, size in manifest["shards"].items():
+        if found.get(name) != size:
+            raise ValueError(f"{path}/kappa/{name} has {found.get(name, 0)} bytes of {size}: not a whole store")
+    array = open_array(path / "kappa", tuple(manifest["shape"]), cache_bytes=cache_bytes)
+    return MapStore(path, manifest, array)

@@ -46,7 +46,11 @@ def hold(workdir: Path) -> Iterator[None]:
     Raises:
       ValueError: another process holds it; the system frees the lock when that process ends, however.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        (workdir / ".lock").touch()
+    except OSError as error:
+        raise ValueError(f"workdir={workdir} cannot be written: {error.strerror}") from error
     with open(workdir / ".lock", "a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,104 @@
+"""Where crops lie: random positions in every map, each split its own."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cosmogan_jax.stages.settings import Prepare
+from cosmogan_jax.storage.crop_table import SPLITS
+from cosmogan_jax.storage.map_store import MapStore
+
+
+def counts_by_split(splits: list[str], settings: Prepare) -> dict[str, dict[str, int]]:
+    """How many crops a map gives to each split, by the map's own split.
+
+    split_by=map: crops_per_map, all to the map's split. split_by=crops (the paper's other variant): a map
+    that is not auxiliary gives crops_per_map to train, and in proportion to the shares more to development
+    and validation; a split that has maps given for it alone (they come labelled so from files) keeps those.
+    """
+    whole = settings.crops_per_map
+    counts = {split: {split: whole} for split in dict.fromkeys(splits)}
+    if settings.split_by == "crops":
+        apart = {split for split in ("development", "validation") if getattr(settings, f"{split}_maps")}
+        shares = {
+            split: getattr(settings, f"{split}_share")
+            for split in ("development", "validation")
+            if split not in apart
+        }
+        train = 1.0 - sum(shares.values())
+        pooled = {"train": whole} | {
+            split: max(1, round(whole * share / train)) for split, share in shares.items()
+        }
+        counts |= {split: pooled for split in counts if split != "auxiliary" and split not in apart}
+    return counts
+
+
+def draw_crops(
+    store: MapStore, settings: Prepare, limit: float
+) -> tuple[dict[str, Int[np.ndarray, "crops 3"]], dict[str, float]]:
+    """Crop positions (map, row, column) by split, and shares of the training crops that hold extreme pixels.
+
+    Positions of one map are drawn without replacement, from (seed, number of the map) alone, among those
+    whose crop holds valid pixels only.
+
+    Returns:
+      the table; and the shares of training crops with a pixel outside [-1, 1] and outside [-limit, limit].
+
+    Raises:
+      ValueError: a map with fewer positions than crops asked for.
+    """
+    size, pixels = settings.crop_size, store.geometry.num_pixels
+    room = pixels - size + 1
+    wanted = counts_by_split(store.manifest["splits"], settings)
+    tables: dict[str, list] = {split: [] for split in SPLITS}
+    outside = np.zeros(2, np.int64)
+    gaps = store.manifest["invalid_pixels"] > 0
+    for index, split in enumerate(store.manifest["splits"]):
+        counts = wanted[split]
+        total = sum(counts.values())
+        kappa = store.read(index, index + 1)[0] if gaps or counts.get("train") else None
+        valid = _valid_positions(kappa, size) if gaps else None
+        positions = room**2 if valid is None else len(valid)
+        if total > positions:
+            free = " free of invalid pixels" if gaps else ""
+            raise ValueError(
+                f"crops_per_map={settings.crops_per_map} asks for {total} crops of every map, more than the "
+                f"{positions} positions{free} of a crop of {size} pixels in map {index}, of {pixels} pixels"
+            )
+        rng = np.random.Generator(np.random.Philox(key=[settings.seed, index]))
+        place = rng.choice(positions, total, replace=False)
+        place = place if valid is None else valid[place]
+        crops = np.stack([np.full_like(place, index), place // room, place % room], axis=1).astype(np.int32)
+        first = 0
+        for target, count in counts.items():
+            tables[target].append(crops[first : first + count])
+            first += count
+        if "train" in counts:
+            outside += [_crops_beyond(kappa, crops[: counts["train"]], size, bound) for bound in (1.0, limit)]
+    joined = {split: np.concatenate(table) for split, table in tables.items() if table}
+    shares = outside / len(joined["train"])
+    return joined, {"outside_unit_range": float(shares[0]), "outside_network_range": float(shares[1])}
+
+
+def _window_sums(flags: np.ndarray) -> Int[np.ndarray, "height width"]:
+    """Two-dimensional cumulative sums with a border of zeros: any rectangle's count from four of them."""
+    return np.pad(flags.astype(np.int32).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+
+
+def _valid_positions(kappa: Float[np.ndarray, "height width"], size: int) -> Int[np.ndarray, " positions"]:
+    """Row-major numbers of the positions whose crop holds finite pixels only."""
+    sums = _window_sums(~np.isfinite(kappa))
+    invalid = sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]
+    return np.flatnonzero(invalid.ravel() == 0)
+
+
+def _crops_beyond(kappa: np.ndarray, crops: np.ndarray, size: int, bound: float) -> int:
+    """Crops with a pixel outside [-bound, bound] (paper: below 0.9 % at 1)."""
+    sums = _window_sums(np.abs(kappa) > bound)
+    row, column = crops[:, 1], crops[:, 2]
+    beyond = (
+        sums[row + size, column + size]
+        - sums[row, column + size]
+        - sums[row + size, column]
+        + sums[row, column]
+    )
+    return int((beyond > 0).sum())

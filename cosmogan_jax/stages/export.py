@@ -1,0 +1,95 @@
+"""Stage export: maps of a map store as FITS (LensTools, astropy) or npy, with what is known of them."""
+
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from cosmogan_jax.stages.settings import Export
+from cosmogan_jax.storage.fits_files import Cards
+from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.map_files import write_fits_map, write_npy_maps
+from cosmogan_jax.storage.map_store import MapStore, open_map_store
+from cosmogan_jax.storage.run_directory import stage_directory, stage_record
+
+# FITS keys as LensTools and Columbia Lensing name them, by the name in a map store's cosmology.
+_COSMOLOGY = {
+    "h": ("H", "Hubble constant in 100 km/s/Mpc"),
+    "omega_m": ("OMEGA_M", "Matter density today"),
+    "omega_lambda": ("OMEGA_L", "Dark energy density today"),
+    "omega_b": ("OMEGA_B", "Baryon density today"),
+    "sigma8": ("SIGMA8", "Linear rms overdensity in 8 Mpc/h"),
+    "n_s": ("N_S", "Spectral index"),
+    "w0": ("W0", "Dark energy equation of state"),
+    "wa": ("WA", "Its change with the scale factor"),
+}
+
+
+def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:
+    """Write fits/kappa_NNNNNN.fits, kappa.npy, and the store's manifest beside them."""
+    validated = None
+    if settings.export_from:
+        store = open_map_store(Path(settings.export_from))
+    else:
+        store = open_map_store(stage_directory(workdir, "generate") / "maps")
+        validated = _validated(workdir)
+    cards = _cards(store, validated)
+    write_json(out / "manifest.json", {**store.manifest, "validated": validated})
+    if "fits" in settings.export:
+        (out / "fits").mkdir(exist_ok=True)
+        number = 0
+        for batch in tqdm(store.batches(), desc="export fits", unit="shard", disable=None):
+            for kappa in batch:
+                own = {**cards, **_map_cards(store, number)}
+                write_fits_map(out / "fits" / f"kappa_{number:06d}.fits", kappa, store.geometry, own)
+                number += 1
+    if "npy" in settings.export:
+        write_npy_maps(out / "kappa.npy", store.batches(), tuple(store.manifest["shape"]))
+    return {"num_maps": store.num_maps, "side_deg": store.geometry.side_deg, "from": str(store.path)}
+
+
+def _validated(workdir: Path) -> dict[str, Any] | None:
+    """What evaluate found for the very maps that are exported; None where it has not seen them."""
+    record = stage_record(workdir, "evaluate")
+    if record is None or record["inputs"].get("generate") != stage_record(workdir, "generate")["result"]:
+        return None
+    return read_json(workdir / "evaluate" / "statistics.json")["validated"]
+
+
+def _cards(store: MapStore, validated: dict[str, Any] | None) -> Cards:
+    manifest = store.manifest
+    origin = manifest.get("origin", {})
+    cosmology = origin.get("cosmology") or origin.get("trained_on", {}).get("cosmology") or {}
+    known = {
+        "ZSOURCE": (manifest.get("source_redshift"), "Source redshift"),
+        "SEED": (manifest.get("seed"), "Seed of the maps"),
+        "GENSTEP": (origin.get("generator_step"), "Training step of the generator"),
+        "GENSHA": (origin.get("generator_sha256"), ""),  # no room for a comment
+        **{key: (cosmology.get(name), comment) for name, (key, comment) in _COSMOLOGY.items()},
+    }
+    cards = {key: card for key, card in known.items() if card[0] is not None}
+    if "generator_step" in origin:
+        cards |= _validity_cards(validated)
+    return cards
+
+
+def _validity_cards(validated: dict[str, Any] | None) -> Cards:
+    """Where the emulator's mean power and pixel density were within VALFACT of the validation maps'."""
+    if validated is None:
+        return {"VALID": ("not evaluated", "no comparison with validation maps")}
+    cards: dict[str, Any] = {"VALFACT": (validated["factor"], "Agreement with validation maps, a factor")}
+    for key, name, what in (("ELL", "ell", "power agrees"), ("KAP", "kappa", "pixel density agrees")):
+        if validated[name] is None:
+            cards[f"V{key}"] = ("nowhere", f"where {what}")
+        else:
+            cards[f"V{key}MIN"] = (validated[name][0], f"{name} from which {what}")
+            cards[f"V{key}MAX"] = (validated[name][1], f"{name} to which {what}")
+    return cards
+
+
+def _map_cards(store: MapStore, number: int) -> Cards:
+    cards: dict[str, Any] = {"MAPINDEX": (number, "Number of the map in its store")}
+    for key, name, comment in (("SPLIT", "splits", "What the map is for"), ("PARENT", "parents", "Parent map")):
+        if name in store.manifest:
+            cards[key] = (store.manifest[name][number], comment)
+    return cards

@@ -1,0 +1,159 @@
+"""What a set of maps is like, told before any work is done: size, angle, range, moments, broken pixels."""
+
+import dataclasses
+import hashlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.stages.map_sources import MapSources
+
+_ROWS = 12
+_SHOWN = 8
+
+
+class MapFacts(NamedTuple):
+    """One map: moments over its valid pixels (population, float64), and a digest of its float32 pixels."""
+
+    role: str
+    name: str
+    invalid: int
+    low: float
+    high: float
+    mean: float
+    sigma: float
+    skewness: float
+    digest: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """All maps of the sources, in order, and a few pictures of them."""
+
+    sources: MapSources
+    maps: list[MapFacts]
+    shown: Float[np.ndarray, "maps size size"]
+
+    @property
+    def geometry(self) -> MapGeometry:
+        """Pixels and side of every map."""
+        return self.sources.geometry
+
+
+def inspect_map(role: str, name: str, kappa: Float[np.ndarray, "size size"]) -> MapFacts:
+    """The facts of one map; NaN moments where no pixel is valid, NaN skewness of a constant one."""
+    values = kappa[np.isfinite(kappa)]
+    digest = hashlib.blake2b(np.ascontiguousarray(kappa), digest_size=16).digest()
+    invalid = kappa.size - values.size
+    if not values.size:
+        return MapFacts(role, name, invalid, *[float("nan")] * 5, digest)
+    mean = float(values.mean(dtype=np.float64))
+    centred = values - np.float64(mean)
+    square = centred * centred
+    variance = float(square.mean())
+    low, high = float(values.min()), float(values.max())
+    skewness = float((square * centred).mean() / variance**1.5) if high > low else float("nan")
+    return MapFacts(role, name, invalid, low, high, mean, variance**0.5, skewness, digest)
+
+
+def inspect(sources: MapSources) -> Inspection:
+    """Read every map once."""
+    facts, shown = [], []
+    every = max(1, sources.num_maps // _SHOWN)
+    bar = tqdm(sources.maps(), total=sources.num_maps, desc="inspect", unit="map", disable=None)
+    for number, (role, file, index, kappa) in enumerate(bar):
+        facts.append(inspect_map(role, file.name(index), kappa))
+        if number % every == 0 and len(shown) < _SHOWN:
+            shown.append(kappa)
+    return Inspection(sources, facts, np.stack(shown))
+
+
+def unusable(found: Inspection, invalid_pixels: str) -> list[int]:
+    """Maps that must be left out: those with invalid pixels, unless these are avoided, and constant ones.
+
+    Raises:
+      ValueError: there are such maps, and invalid_pixels does not say "drop"; or nothing is left.
+    """
+    pixels = found.geometry.num_pixels**2
+    reasons = {}
+    for number, facts in enumerate(found.maps):
+        if facts.invalid == pixels:
+            reasons[number] = f"holds no valid pixel: all {pixels} are NaN, infinite or fill values"
+        elif facts.low == facts.high:
+            reasons[number] = f"is constant: every valid pixel is {facts.low:g}"
+        elif facts.invalid and invalid_pixels != "avoid":
+            reasons[number] = (
+                f"holds {facts.invalid} invalid pixels of {pixels} (NaN, infinite or fill values); "
+                "--invalid_pixels=avoid keeps crops off them"
+            )
+    if reasons and invalid_pixels != "drop":
+        first, count = next(iter(reasons.items())), len(reasons)
+        others = f" ({count} of {len(found.maps)} maps cannot be used)" if count > 1 else ""
+        raise ValueError(
+            f"{found.maps[first[0]].name} {first[1]}; --invalid_pixels=drop leaves such maps out{others}"
+        )
+    if len(reasons) == len(found.maps):
+        raise ValueError(
+            f"none of the {len(found.maps)} maps can be used: all hold invalid pixels or are constant"
+        )
+    return sorted(reasons)
+
+
+def as_table(found: Inspection) -> str:
+    """A text table: one line a file (where they are few), and a line for each group of maps."""
+    sources, geometry = found.sources, found.geometry
+    redshift = "not known" if sources.source_redshift is None else f"{sources.source_redshift:g}"
+    averaged = f", each the mean of {sources.downsample}x{sources.downsample}" if sources.downsample > 1 else ""
+    lines = [
+        f"{len(found.maps)} maps of {geometry.num_pixels}x{geometry.num_pixels} pixels{averaged}, "
+        f"{geometry.side_deg:.6g} degrees wide ({geometry.pixel_arcmin:.4g} arcmin a pixel, "
+        f"ell {geometry.fundamental_ell:.0f} to {geometry.nyquist_ell:.0f}), source redshift {redshift}",
+        f"{'':32}{'maps':>6} {'stored as':>18} {'kappa min':>10} {'max':>9} {'mean':>10} {'sigma':>9} "
+        f"{'skewness':>8} {'invalid':>8}",
+    ]
+    for entry in summaries(found, per_file=len(_files(found)) <= _ROWS):
+        name = entry["name"] if len(entry["name"]) < 32 else "..." + entry["name"][-28:]
+        lines.append(
+            f"{name:32}{entry['maps']:6d} {entry['stored_as']:>18} {entry['min']:10.4g} {entry['max']:9.4g} "
+            f"{entry['mean']:10.2e} {entry['sigma']:9.4g} {entry['skewness']:8.3f} {entry['invalid_pixels']:8d}"
+        )
+    return "\n".join(lines)
+
+
+def summaries(found: Inspection, *, per_file: bool) -> list[dict[str, Any]]:
+    """Facts of every file, then of every group of files; sigma and skewness are means over maps."""
+    entries, number = [], 0
+    for _, file in _files(found):
+        group = found.maps[number : number + file.num_maps]
+        number += file.num_maps
+        if per_file:
+            kind = f"{file.format.split(':')[0]} {file.dtype}"
+            entries.append({"name": str(file.path), "stored_as": kind, **_summary(group)})
+    for role in found.sources.files:
+        group = [facts for facts in found.maps if facts.role == role]
+        name = "all maps" if role == "maps" else f"all maps, {role}"
+        entries.append({"name": name, "stored_as": "", **_summary(group)})
+    return entries
+
+
+def _files(found: Inspection) -> list[tuple[str, Any]]:
+    return [(role, file) for role, files in found.sources.files.items() for file in files]
+
+
+def _summary(group: list[MapFacts]) -> dict[str, Any]:
+    def mean(name):
+        values = np.array([getattr(facts, name) for facts in group])
+        values = values[np.isfinite(values)]
+        return float(values.mean()) if values.size else float("nan")
+
+    valid = [facts for facts in group if np.isfinite(facts.low)]
+    return {
+        "maps": len(group),
+        "min": min((facts.low for facts in valid), default=float("nan")),
+        "max": max((facts.high for facts in valid), default=float("nan")),
+        **{name: mean(name) for name in ("mean", "sigma", "skewness")},
+        "invalid_pixels": sum(facts.invalid for facts in group),
+    }

@@ -1,0 +1,135 @@
+"""Maps of files to the run's own map store: which map belongs to which split, where each came from."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from cosmogan_jax.stages.inspection import Inspection
+from cosmogan_jax.stages.map_sources import MapSources
+from cosmogan_jax.stages.settings import Prepare
+from cosmogan_jax.storage.checksums import file_sha256
+from cosmogan_jax.storage.crop_table import SPLITS
+from cosmogan_jax.storage.map_store import MapStore, write_map_store
+from cosmogan_jax.storage.readers import MapFile
+
+_UNKNOWN = (
+    "not known: the files do not say which maps share structures, so errors of means over them may be too small"
+)
+
+
+def assign_splits(found: Inspection, dropped: list[int], settings: Prepare) -> list[str]:
+    """The split of every map that is kept.
+
+    Maps of --development_maps, --validation_maps and --auxiliary_maps are these. Maps of a map store that
+    records splits keep them. Else the maps of --maps are split in their order, which keeps neighbours (often
+    of one simulation) together: first train, then development, then validation, by the shares given; with
+    split_by=crops all of them are "train", and the crop table gives each split crops of every map.
+
+    Raises:
+      ValueError: fewer maps than splits, or the same map in two splits.
+    """
+    gone, files = set(dropped), found.sources.files
+    recorded = [split for file in files.get("maps", ()) for split in file.splits or [None] * file.num_maps]
+    kept = [number for number in range(len(found.maps)) if number not in gone]
+    to_split = [number for number in kept if found.maps[number].role == "maps"]
+    known = [recorded[number] in SPLITS for number in to_split]
+    if any(known) and not all(known):
+        raise ValueError("--maps names map stores that record splits beside maps that do not; give one kind")
+    if all(known) and known:
+        split_of = {number: recorded[number] for number in to_split}
+    else:
+        labels = _by_share(len(to_split), settings, files)
+        split_of = dict(zip(to_split, labels))
+    split_of |= {number: found.maps[number].role for number in kept if found.maps[number].role != "maps"}
+    _check_twins(found, split_of)
+    wanted = {"train"} if settings.split_by == "crops" else {"train", "development", "validation"}
+    for split in sorted(wanted - set(split_of.values())):
+        raise ValueError(f"no map is left for {split}: of {len(kept)} maps none belongs to it")
+    return [split_of[number] for number in kept]
+
+
+def _by_share(count: int, settings: Prepare, files: dict[str, Any]) -> list[str]:
+    if settings.split_by == "crops":
+        return ["train"] * count
+    shares = {
+        split: 0.0 if split in files else getattr(settings, f"{split}_share")
+        for split in ("development", "validation")
+    }
+    counts = {split: max(1, round(share * count)) if share else 0 for split, share in shares.items()}
+    train = count - sum(counts.values())
+    if train < 1:
+        raise ValueError(
+            f"{count} maps are too few to be split into train, development and validation maps; "
+            "--split_by=crops takes crops of every map for all three, or give --development_maps and "
+            "--validation_maps"
+        )
+    return ["train"] * train + ["development"] * counts["development"] + ["validation"] * counts["validation"]
+
+
+def _check_twins(found: Inspection, split_of: dict[int, str]) -> None:
+    first: dict[bytes, int] = {}
+    for number, split in split_of.items():
+        twin = first.setdefault(found.maps[number].digest, number)
+        if split_of[twin] != split:
+            raise ValueError(
+                f"{found.maps[number].name} ({split}) is the same map as {found.maps[twin].name} "
+                f"({split_of[twin]}): what is tested must not be trained on"
+            )
+
+
+def check_room(folder: Path, sources: MapSources, num_maps: int) -> None:
+    """ValueError where the disk has no room for the store; 2 per cent more than its pixels."""
+    needed = int(4.08 * num_maps * sources.geometry.num_pixels**2)
+    free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
+    if needed > free:
+        raise ValueError(
+            f"workdir={folder.parent} has {free / 1e9:.2f} GB free, the map store of {num_maps} maps of "
+            f"{sources.geometry.num_pixels}x{sources.geometry.num_pixels} needs {needed / 1e9:.2f} GB"
+        )
+
+
+def import_maps(path: Path, found: Inspection, dropped: list[int], splits: list[str], seed: int) -> MapStore:
+    """Write the maps that are kept to a map store, by split, with the checksum of every file they came from."""
+    sources, gone = found.sources, set(dropped)
+    check_room(path, sources, len(splits))
+    files = [file for group in sources.files.values() for file in group]
+    places = [(file, index) for file in files for index in range(file.num_maps)]
+    kept = [place for number, place in enumerate(places) if number not in gone]
+    parents = [(str(file.path), file.parents[index] if file.parents else index) for file, index in kept]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(parents))}
+    manifest = {
+        "source_redshift": sources.source_redshift,
+        "seed": seed,
+        "transform": {"downsample": sources.downsample, "by": "mean of pixels in float64, rounded to float32"},
+        "splits": splits,
+        "parents": [numbers[name] for name in parents],
+        "boxes": [file.boxes[index] if file.boxes else None for file, index in kept],
+        "maps": [file.name(index) for file, index in kept],
+        "dropped": [found.maps[number].name for number in dropped],
+        "origin": {"sky": "files", "files": [_file_record(file) for file in files], **_shared_origin(files)},
+    }
+    read = tqdm(sources.maps(), total=sources.num_maps, desc="import", unit="map", disable=None)
+    batches = (kappa[None] for number, (*_, kappa) in enumerate(read) if number not in gone)
+    return write_map_store(path, batches, len(splits), sources.geometry, manifest, allow_invalid=True)
+
+
+def _file_record(file: MapFile) -> dict[str, Any]:
+    whole = file.path / "manifest.json" if file.path.is_dir() else file.path
+    return {
+        "path": str(file.path.resolve()),
+        "format": file.format,
+        "dtype": file.dtype,
+        "maps": file.num_maps,
+        "bytes": whole.stat().st_size,
+        "sha256": file_sha256(whole),
+        "says": file.facts,
+    }
+
+
+def _shared_origin(files: list[MapFile]) -> dict[str, Any]:
+    """What a single map store says of cosmology and independence holds for its maps here too."""
+    says = files[0].facts if len(files) == 1 else {}
+    kept = {key: says[key] for key in ("cosmology", "independence") if key in says}
+    return {"independence": _UNKNOWN, **kept}

@@ -1,0 +1,116 @@
+"""The maps that stage prepare is given: files by split, one size, one angle, one source redshift."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from cosmogan_jax.geometry import MapGeometry, check_side_deg
+from cosmogan_jax.stages.settings import Prepare
+from cosmogan_jax.storage.readers import MapFile, ReadOptions, find_map_files, open_map_file
+
+# A user's rounding of sqrt(12) to 3.4641 agrees with the file's 3.46410161.
+_GIVEN_AGREES = 1e-4
+_FILES_AGREE = 1e-6
+_BATCH_BYTES = 64 * 2**20
+
+
+class MapSources(NamedTuple):
+    """Open files, by what they are to be: "maps" to be split, or the name of a split."""
+
+    files: dict[str, tuple[MapFile, ...]]
+    downsample: int
+    geometry: MapGeometry
+    source_redshift: float | None
+
+    def maps(self) -> Iterator[tuple[str, MapFile, int, Float[np.ndarray, "size size"]]]:
+        """Every map in order with its role, file and number in that file; a few are in memory at a time."""
+        for role, files in self.files.items():
+            for file in files:
+                step = max(1, _BATCH_BYTES // (8 * file.num_pixels**2))
+                for start in range(0, file.num_maps, step):
+                    batch = file.read(start, min(start + step, file.num_maps), self.downsample)
+                    for index, kappa in enumerate(batch, start):
+                        yield role, file, index, kappa
+
+    @property
+    def num_maps(self) -> int:
+        """Number of all maps."""
+        return sum(file.num_maps for files in self.files.values() for file in files)
+
+
+def open_sources(settings: Prepare) -> MapSources:
+    """Open all files that the flags name.
+
+    Raises:
+      ValueError: no files, files that cannot be read, or sizes, angles or redshifts that disagree or lack.
+    """
+    options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel)
+    given = {
+        "maps": settings.maps,
+        "development": settings.development_maps,
+        "validation": settings.validation_maps,
+        "auxiliary": settings.auxiliary_maps,
+    }
+    files = {
+        role: tuple(open_map_file(path, options) for path in find_map_files(patterns))
+        for role, patterns in given.items()
+        if patterns
+    }
+    return agree(files, settings.downsample, settings.side_deg, settings.source_redshift)
+
+
+def agree(
+    files: dict[str, tuple[MapFile, ...]],
+    downsample: int,
+    side_deg: float | None,
+    source_redshift: float | None,
+) -> MapSources:
+    """Sources of one size, angle and redshift, of what the files say and what is given besides."""
+    every = [file for group in files.values() for file in group]
+    first = every[0]
+    for other in every:
+        if other.num_pixels != first.num_pixels:
+            raise ValueError(
+                f"maps disagree: {first.num_pixels} pixels a side in {first.path}, {other.num_pixels} in "
+                f"{other.path}; a data set has maps of one size"
+            )
+    if downsample < 1 or first.num_pixels % downsample:
+        raise ValueError(
+            f"downsample={downsample} must divide the {first.num_pixels} pixels of a map's side ({first.path})"
+        )
+    side = _common(every, "side_deg", "degrees wide", side_deg)
+    silent = next((file for file in every if file.side_deg is None), None)
+    if side_deg is None and silent is not None:
+        raise ValueError(
+            f"{silent.path} does not say how wide its maps are: give --side_deg, in degrees "
+            "(3.4641 in the paper, 3.5 for Columbia Lensing and MassiveNuS, 5 for kappaTNG)"
+        )
+    geometry = MapGeometry(first.num_pixels // downsample, check_side_deg(side))
+    redshift = _common(every, "source_redshift", "for sources at redshift", source_redshift)
+    return MapSources(files, downsample, geometry, redshift)
+
+
+def _common(files: list[MapFile], name: str, words: str, given: float | None) -> float | None:
+    """The one value the files say, or the one given; both where there are both, and they agree."""
+    says = [file for file in files if getattr(file, name) is not None]
+    if not says:
+        return given
+    value = getattr(says[0], name)
+    for other in says:
+        if not math.isclose(getattr(other, name), value, rel_tol=_FILES_AGREE):
+            raise ValueError(
+                f"maps disagree: {says[0].path} is {words} {value:g}, {other.path} {getattr(other, name):g}"
+            )
+    if given is not None and not math.isclose(given, value, rel_tol=_GIVEN_AGREES):
+        raise ValueError(f"{name}={given:g} disagrees with {says[0].path}, which says {value:g}")
+    return value
+
+
+def as_sources(store: Path) -> MapSources:
+    """The maps of a map store of an earlier stage."""
+    file = open_map_file(store)
+    return agree({"maps": (file,)}, 1, None, None)

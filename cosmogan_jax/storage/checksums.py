@@ -1,0 +1,25 @@
+"""SHA-256 of files and of a network's variables."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal, as sha256sum prints it."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tree_sha256(tree: Any) -> str:
+    """Of a pytree of arrays: path, type, shape and little-endian bytes of every leaf, in the order of paths."""
+    found = hashlib.sha256()
+    leaves = [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+    for path, leaf in sorted(leaves, key=lambda item: item[0]):
+        array = np.asarray(leaf)
+        found.update(f"{path} {array.dtype.name} {array.shape}\n".encode())
+        found.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
+    return found.hexdigest()

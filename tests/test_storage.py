@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.storage import map_store
 from cosmogan_jax.storage.lens_planes import read_lens_planes
 from cosmogan_jax.storage.map_store import open_map_store, write_map_store
 
@@ -41,6 +44,91 @@ def test_cut_off_non_finite_and_flipped_bytes(tmp_path):
     shard.write_bytes(data)
     with pytest.raises(ValueError, match="Digest mismatch"):
         open_map_store(tmp_path / "flip").read()
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 9),
+    size=st.sampled_from([1, 3, 31, 64, 97, 130, 256]),
+    batch=st.integers(1, 5),
+)
+@settings(max_examples=25)
+def test_any_number_and_size_of_maps_comes_back(tmp_path_factory, seed, count, size, batch):
+    path = tmp_path_factory.mktemp("store") / "s"
+    kappa = np.random.default_rng(seed).normal(size=(count, size, size)).astype(np.float32)
+    kappa.flat[0] = -0.0
+    parts = (kappa[n : n + batch] for n in range(0, count, batch))
+    write_map_store(path, parts, count, MapGeometry(size, 2.0), {})
+    store = open_map_store(path)
+    store.verify()
+    assert store.read().tobytes() == kappa.tobytes()
+    assert np.concatenate(list(store.batches())).tobytes() == kappa.tobytes()
+
+
+def test_shards_of_many_maps(tmp_path, monkeypatch):
+    """Small shards: several are written, the last is part empty, and writing goes on at a shard's border."""
+    monkeypatch.setattr(map_store, "_SHARD_BYTES", 3 * 4 * 16 * 16)
+    kappa = maps(8)
+
+    def broken():
+        yield from kappa[:7, None]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_map_store(tmp_path / "s", broken(), 8, GEOMETRY, {})
+    with pytest.raises(ValueError, match="its writing was cut off"):
+        open_map_store(tmp_path / "s")
+    assert map_store.maps_written(tmp_path / "s") == 6
+    write_map_store(tmp_path / "s", [kappa[6:]], 8, GEOMETRY, {}, start=6)
+    store = open_map_store(tmp_path / "s")
+    assert sorted(store.manifest["shards"]) == ["c/0/0/0", "c/1/0/0", "c/2/0/0"]
+    np.testing.assert_array_equal(store.read(), kappa)
+
+
+def test_zarr_and_xarray_open_the_store(tmp_path):
+    import xarray
+    import zarr
+
+    kappa = np.random.default_rng(1).normal(size=(3, 256, 256)).astype(np.float32)
+    write_map_store(tmp_path / "s", [kappa], 3, MapGeometry(256, 3.5), {"source_redshift": 1.0})
+    group = zarr.open_group(tmp_path / "s", mode="r")
+    assert list(group) == ["kappa"]
+    assert group["kappa"][:].tobytes() == kappa.tobytes()
+    assert group["kappa"].metadata.dimension_names == ("map", "row", "column")
+    with xarray.open_zarr(tmp_path / "s", chunks=None) as data:
+        assert data.kappa.dims == ("map", "row", "column")
+        assert data.kappa.values.tobytes() == kappa.tobytes()
+        assert (data.attrs["side_deg"], data.attrs["source_redshift"]) == (3.5, 1.0)
+
+
+def test_lost_and_shortened_shards(tmp_path):
+    write_map_store(tmp_path / "s", [maps(3)], 3, GEOMETRY, {})
+    shard = tmp_path / "s/kappa/c/0/0/0"
+    content = shard.read_bytes()
+    for left in (content[:-1], None):
+        shard.unlink()
+        if left is not None:
+            shard.write_bytes(left)
+        with pytest.raises(ValueError, match=r"c/0/0/0 has \d+ bytes of \d+: not a whole store"):
+            open_map_store(tmp_path / "s")
+    # A store that another program left a hole in: what is missing reads as NaN, never as a map of zeros.
+    shard.write_bytes(content)
+    store = open_map_store(tmp_path / "s")
+    shard.unlink()
+    with pytest.raises(ValueError, match="768 invalid pixels, the manifest says 0"):
+        store.verify()
+
+
+def test_invalid_pixels_are_kept_where_allowed(tmp_path):
+    kappa = maps(3)
+    kappa[1, 2, 3] = kappa[2, 0, 0] = np.nan
+    store = write_map_store(tmp_path / "s", [kappa], 3, GEOMETRY, {}, allow_invalid=True)
+    assert store.manifest["invalid_pixels"] == 2
+    np.testing.assert_array_equal(open_map_store(tmp_path / "s").read(), kappa)
+    open_map_store(tmp_path / "s").verify()
+    kappa[0, 0, 0] = np.inf
+    with pytest.raises(ValueError, match="map 0 holds non-finite"):
+        write_map_store(tmp_path / "t", [kappa], 3, GEOMETRY, {}, allow_invalid=True)
 
 
 def write_plane(path, chi, omega_m=0.26, size=8):

@@ -108,7 +108,7 @@ def as_table(found: Inspection) -> str:
     redshift = "not known" if sources.source_redshift is None else f"{sources.source_redshift:g}"
     averaged = f", each the mean of {sources.downsample}x{sources.downsample}" if sources.downsample > 1 else ""
     lines = [
-        f"{len(found.maps)} maps of {geometry.num_pixels}x{geometry.num_pixels} pixels{averaged}, "
+        f"{plural(len(found.maps), 'map')} of {geometry.num_pixels}x{geometry.num_pixels} pixels{averaged}, "
         f"{geometry.side_deg:.6g} degrees wide ({geometry.pixel_arcmin:.4g} arcmin a pixel, "
         f"ell {geometry.fundamental_ell:.0f} to {geometry.nyquist_ell:.0f}), source redshift {redshift}",
         f"{'':32}{'maps':>6} {'stored as':>18} {'kappa min':>10} {'max':>9} {'mean':>10} {'sigma':>9} "
@@ -137,6 +137,11 @@ def summaries(found: Inspection, *, per_file: bool) -> list[dict[str, Any]]:
         name = "all maps" if role == "maps" else f"all maps, {role}"
         entries.append({"name": name, "stored_as": "", **_summary(group)})
     return entries
+
+
+def plural(count: int, noun: str) -> str:
+    """1 map, 2 maps."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _files(found: Inspection) -> list[tuple[str, Any]]:

@@ -61,7 +61,8 @@ def _by_share(count: int, settings: Prepare, files: dict[str, Any]) -> list[str]
     train = count - sum(counts.values())
     if train < 1:
         raise ValueError(
-            f"{count} maps are too few to be split into train, development and validation maps; "
+            f"{count} {'map is' if count == 1 else 'maps are'} too few to be split into train, development and "
+            "validation maps; "
             "--split_by=crops takes crops of every map for all three, or give --development_maps and "
             "--validation_maps"
         )

@@ -61,12 +61,18 @@ def _chosen(run_settings: RunSettings) -> list[str]:
     return chosen
 
 
+def _module(stage: str) -> Any:
+    return importlib.import_module(f"cosmogan_jax.stages.{stage}")
+
+
 def _check(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
     for stage in chosen:
         for earlier in _needed(stage, settings):
             if earlier not in chosen:
                 run_directory.stage_directory(workdir, earlier)
     _check_sizes(chosen, settings)
+    if "prepare" in chosen:
+        _module("prepare").check(settings["prepare"])
     for stage in chosen:
         _check_agreement(workdir, stage, settings)
 
@@ -76,7 +82,7 @@ def _dry_run(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None
     _check(workdir, chosen, settings)
     stale = False
     for stage in chosen:
-        module = importlib.import_module(f"cosmogan_jax.stages.{stage}")
+        module = _module(stage)
         stale = stale or not _is_finished(workdir, stage, settings, module)
         print(f"{stage}: would {'run' if stale else 'be skipped, finished'} in {workdir / stage}")
         shows = getattr(module, "dry_run", None)
@@ -156,7 +162,7 @@ def _is_finished(workdir: Path, stage: str, settings: dict[str, Any], module: An
 
 
 def _run_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
-    module = importlib.import_module(f"cosmogan_jax.stages.{stage}")
+    module = _module(stage)
     if _is_finished(workdir, stage, settings, module):
         finished = run_directory.stage_record(workdir, stage)["finished"]
         print(f"{stage}: finished {finished}, skipped", file=sys.stderr)

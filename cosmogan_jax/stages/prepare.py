@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from cosmogan_jax.stages import crops as crop_positions
-from cosmogan_jax.stages.inspection import Inspection, as_table, inspect, summaries, unusable
+from cosmogan_jax.stages.inspection import Inspection, as_table, inspect, plural, summaries, unusable
 from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps
-from cosmogan_jax.stages.map_sources import MapSources, as_sources, open_sources
+from cosmogan_jax.stages.map_sources import as_sources, open_sources
 from cosmogan_jax.stages.settings import Prepare
 from cosmogan_jax.storage.crop_table import SPLITS, write_crop_table
 from cosmogan_jax.storage.json_files import write_json
@@ -18,7 +18,9 @@ from cosmogan_jax.storage.run_directory import stage_directory
 def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
     """Look at the maps, store those that come as files, draw the crops."""
     found, dropped, splits = _examine(settings, workdir)
-    _draw(found, out / "found.png")
+    if _draw(found, out / "found.png"):
+        where = workdir / "prepare" / "found.png"
+        print(f"prepare: a picture of {plural(len(found.shown), 'map')} is {where}", flush=True)
     write_json(
         out / "found.json",
         {
@@ -59,6 +61,27 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
     return {split: len(rows) for split, rows in table.items()} | {"maps": len(splits)}
 
 
+def check(settings: Prepare) -> None:
+    """ValueError for flags that cannot be meant, before an earlier stage works for hours."""
+    for name in ("crops_per_map", "normalisation_scale"):
+        if not getattr(settings, name) > 0:
+            raise ValueError(f"{name}={getattr(settings, name)} must be positive")
+    shares = settings.development_share + settings.validation_share
+    if min(settings.development_share, settings.validation_share) <= 0 or shares >= 1:
+        raise ValueError(
+            f"development_share={settings.development_share} and validation_share={settings.validation_share} "
+            "must be positive and leave some maps to train on"
+        )
+    if settings.maps:
+        return
+    unset = {f"{split}_maps": () for split in SPLITS[1:]} | {"downsample": 1, "invalid_pixels": "refuse"}
+    for name, default in unset.items():
+        value = getattr(settings, name)
+        if value != default:
+            said = ",".join(value) if isinstance(value, tuple) else value
+            raise ValueError(f"{name}={said} goes with --maps; without it, maps come from stage simulate")
+
+
 def dry_run(settings: Prepare, workdir: Path) -> None:
     """Look at the maps and say what would be made of them; the only thing written is a picture."""
     found, _, splits = _examine(settings, workdir)
@@ -76,21 +99,17 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
         f"prepare: would take {', '.join(f'{n} {split}' for split, n in counts.items())} maps ({stored}) and "
         f"{', '.join(f'{n} {split}' for split, n in crops.items())} crops of {settings.crop_size} pixels"
     )
-    _draw(found, workdir / "prepare.dry_run.png")
+    picture = workdir / "prepare.dry_run.png"
+    if _draw(found, picture):
+        print(f"prepare: a picture of {plural(len(found.shown), 'map')} is {picture}")
 
 
 def _examine(settings: Prepare, workdir: Path) -> tuple[Inspection, list[int], list[str]]:
     """What the maps are like, printed; those that are left out; the split of the others."""
-    for name in ("crops_per_map", "crop_size", "normalisation_scale"):
-        if not getattr(settings, name) > 0:
-            raise ValueError(f"{name}={getattr(settings, name)} must be positive")
-    shares = settings.development_share + settings.validation_share
-    if min(settings.development_share, settings.validation_share) <= 0 or shares >= 1:
-        raise ValueError(
-            f"development_share={settings.development_share} and validation_share={settings.validation_share} "
-            "must be positive and leave some maps to train on"
-        )
-    sources = _open(settings, workdir)
+    if settings.maps:
+        sources = open_sources(settings)
+    else:
+        sources = as_sources(stage_directory(workdir, "simulate") / "maps")
     pixels = sources.geometry.num_pixels
     if settings.crop_size > pixels:
         raise ValueError(f"crop_size={settings.crop_size} is larger than the maps of {pixels} pixels")
@@ -108,17 +127,6 @@ def _examine(settings: Prepare, workdir: Path) -> tuple[Inspection, list[int], l
     return found, dropped, assign_splits(found, dropped, settings)
 
 
-def _open(settings: Prepare, workdir: Path) -> MapSources:
-    if settings.maps:
-        return open_sources(settings)
-    apart = {f"{split}_maps": getattr(settings, f"{split}_maps") for split in SPLITS[1:]}
-    for name, value in {**apart, "downsample": settings.downsample}.items():
-        if value not in ((), 1):
-            said = ",".join(value) if isinstance(value, tuple) else value
-            raise ValueError(f"{name}={said} goes with --maps; without it, maps come from stage simulate")
-    return as_sources(stage_directory(workdir, "simulate") / "maps")
-
-
 def _network_limit(settings: Prepare) -> float:
     """Largest convergence that tanh can make: the normalisation's inverse of 1."""
     if settings.normalisation == "none":
@@ -126,15 +134,15 @@ def _network_limit(settings: Prepare) -> float:
     return settings.normalisation_scale * (math.sinh(3.0) if settings.normalisation == "arcsinh" else 1.0)
 
 
-def _draw(found: Inspection, path: Path) -> None:
+def _draw(found: Inspection, path: Path) -> bool:
     try:
         from cosmogan_jax.figures.sheets import write_maps
     except ModuleNotFoundError as error:
         print(f"prepare: no picture of the maps ({error})", flush=True)
-        return
+        return False
     path.parent.mkdir(parents=True, exist_ok=True)
     write_maps(path, found.shown, found.geometry.side_deg, "maps as found")
-    print(f"prepare: a picture of {len(found.shown)} of them in {path}", flush=True)
+    return True
 
 
 def _finite(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

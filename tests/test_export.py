@@ -1,0 +1,125 @@
+"""Export: what other tools read in the files, and the range in which the emulator was validated."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from astropy.wcs.utils import proj_plane_pixel_scales
+
+from cosmogan_jax.compare.validity import agreeing_range
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.storage.checksums import tree_sha256
+from cosmogan_jax.storage.map_files import write_npy_maps
+from cosmogan_jax.storage.map_store import write_map_store
+from cosmogan_jax.storage.readers import find_map_files, open_map_file
+
+VALIDATED = {"factor": 1.25, "ell": [420.0, 9000.0], "kappa": None}
+
+
+@pytest.fixture
+def store(tmp_path):
+    kappa = np.random.default_rng(0).normal(size=(5, 32, 32)).astype(np.float32)
+    kappa[1, 2, 3] = np.nan
+    manifest = {
+        "source_redshift": 1.0,
+        "seed": 7,
+        "parents": [0, 0, 1, 1, 2],
+        "splits": ["generated"] * 5,
+        "origin": {
+            "generator_step": 1234,
+            "generator_sha256": "ab" * 32,
+            "trained_on": {"cosmology": {"omega_m": 0.26, "h": 0.72, "w0": -1.0, "sigma8": 0.798}},
+        },
+    }
+    return write_map_store(tmp_path / "s", [kappa], 5, MapGeometry(32, 0.866), manifest, allow_invalid=True)
+
+
+def test_fits_as_lenstools_and_astropy_read_it(store, run_main, tmp_path):
+    code, _, error = run_main(
+        f"--workdir={tmp_path}/run", "--stages=export", f"--export_from={store.path}", "--export=fits,npy"
+    )
+    assert code == 0, error
+    kappa = store.read()
+    names = sorted(p.name for p in (tmp_path / "run/export/fits").iterdir())
+    assert names == [f"kappa_{n:06d}.fits" for n in range(5)]
+    for n, name in enumerate(names):
+        # LensTools' ConvergenceMap.load: the primary image, and ANGLE in degrees.
+        with fits.open(tmp_path / "run/export/fits" / name) as opened:
+            header, image = opened[0].header, opened[0].data
+            assert header["ANGLE"] == 0.866
+            assert image.astype("<f4").tobytes() == kappa[n].tobytes()
+        sides = 32 * proj_plane_pixel_scales(WCS(header))
+        np.testing.assert_allclose(sides, 0.866, rtol=1e-9)
+        assert (header["ZSOURCE"], header["SEED"], header["MAPINDEX"]) == (1.0, 7, n)
+        assert (header["GENSTEP"], header["GENSHA"]) == (1234, "ab" * 32)
+        assert (header["H"], header["OMEGA_M"], header["W0"], header["SIGMA8"]) == (0.72, 0.26, -1.0, 0.798)
+        assert header["PARENT"] == store.manifest["parents"][n]
+        assert header["VALID"] == "not evaluated"
+    # Its own readers take the files back: maps, angle, redshift.
+    for n, path in enumerate(find_map_files([f"{tmp_path}/run/export/fits"])):
+        back = open_map_file(path)
+        assert (back.side_deg, back.source_redshift, back.facts["OMEGA_M"]) == (0.866, 1.0, 0.26)
+        assert back.read(0, 1)[0].tobytes() == kappa[n].tobytes()
+    assert np.load(tmp_path / "run/export/kappa.npy", allow_pickle=False).tobytes() == kappa.tobytes()
+    manifest = json.loads((tmp_path / "run/export/manifest.json").read_text())
+    assert manifest["origin"]["generator_step"] == 1234
+
+
+def test_validated_range_in_the_header(store):
+    from cosmogan_jax.stages.export import _cards
+
+    cards = _cards(store, VALIDATED)
+    assert {key: cards[key][0] for key in ("VALFACT", "VELLMIN", "VELLMAX", "VKAP")} == {
+        "VALFACT": 1.25, "VELLMIN": 420.0, "VELLMAX": 9000.0, "VKAP": "nowhere",
+    }  # fmt: skip
+
+
+def test_nothing_to_export_and_unknown_formats(run_main, tmp_path):
+    code, _, error = run_main(f"--workdir={tmp_path}/run", "--stages=export")
+    assert (code, error) == (1, "error: stages=export: nothing to do, --export names no format\n")
+    code, _, error = run_main(f"--workdir={tmp_path}/run", "--stages=export", "--export=npy")
+    assert (code, "holds no finished stage 'generate'" in error) == (1, True)
+    code, _, error = run_main(
+        f"--workdir={tmp_path}/run", "--stages=export", "--export=npy", f"--export_from={tmp_path}"
+    )
+    assert (code, "holds no whole map store" in error) == (1, True)
+
+
+def test_npy_is_whole_or_not_there(tmp_path):
+    with pytest.raises(ValueError, match="5 maps announced, 3 given"):
+        write_npy_maps(tmp_path / "k.npy", [np.zeros((3, 4, 4), np.float32)], (5, 4, 4))
+    assert not (tmp_path / "k.npy").exists()
+
+
+def test_agreeing_range():
+    edges = np.arange(9.0)
+    reference = np.array([1.0, 1, 1, 1, 1, 1, 1, 1])
+    assert agreeing_range(edges, reference * 1.2, reference) == (0.0, 8.0)
+    assert agreeing_range(edges, reference * 1.3, reference) is None
+    assert agreeing_range(edges, reference / 1.3, reference) is None
+    found = np.array([1.0, 2.0, 1.0, 1.1, 0.9, 3.0, 1.0, 1.0])
+    assert agreeing_range(edges, found, reference) == (2.0, 5.0)
+    # Bins that neither side fills do not break a run, nor belong to its ends.
+    empty = np.array([0.0, 1, 1, 0, 1, 0, 0, 5.0])
+    assert agreeing_range(edges, empty, np.where(empty > 0, 1.0, 0.0)) == (1.0, 5.0)
+    # A bin that one side alone fills does.
+    assert agreeing_range(edges, empty, reference) == (1.0, 3.0)
+    with pytest.raises(ValueError, match="factor=1 must be above 1"):
+        agreeing_range(edges, reference, reference, 1)
+    with pytest.raises(ValueError, match="9 edges do not fit"):
+        agreeing_range(edges, reference[:4], reference[:4])
+
+
+def test_checksum_of_variables():
+    tree = {"a": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}, "b": np.zeros(3, np.float32)}
+    same = {"b": tree["b"].copy(), "a": {"kernel": np.asfortranarray(tree["a"]["kernel"]).astype(">f4")}}
+    assert tree_sha256(tree) == tree_sha256(same)
+    for change in (
+        {"a": {"kernel": tree["a"]["kernel"].reshape(3, 2)}, "b": tree["b"]},
+        {"c": tree["a"], "b": tree["b"]},
+        {"a": tree["a"], "b": np.array([0, 0, 1e-45], np.float32)},
+        {"a": tree["a"], "b": np.zeros(3, np.float64)},
+    ):
+        assert tree_sha256(change) != tree_sha256(tree)

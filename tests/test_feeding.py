@@ -1,0 +1,159 @@
+"""The train step's batches: the same in the same order however they are fed and wherever a run begins."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, batch_rows, open_feed, random_orientations
+from cosmogan_jax.storage.crop_stream import stream_crops
+from cosmogan_jax.storage.crop_table import open_crop_table, write_crop_table
+from cosmogan_jax.storage.map_store import open_map_store, write_map_store
+
+NUM_MAPS, SIZE, CROP, CROPS = 6, 96, 40, 53
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Training crops in maps 1, 3 and 4 of a store, in no order, across the borders of its chunks of 96."""
+    folder = tmp_path_factory.mktemp("feed")
+    kappa = np.random.default_rng(0).normal(size=(NUM_MAPS, SIZE, SIZE)).astype(np.float32)
+    write_map_store(folder / "maps", [kappa], NUM_MAPS, MapGeometry(SIZE, 1.0), {})
+    rng = np.random.default_rng(1)
+    crops = np.stack(
+        [rng.choice([1, 3, 4], CROPS), *rng.integers(0, SIZE - CROP + 1, (2, CROPS))], axis=1
+    ).astype(np.int32)
+    write_crop_table(folder, {"train": crops}, {"maps": "maps", "crop_size": CROP, "side_deg": 40 / 96})
+    return open_crop_table(folder)
+
+
+@pytest.fixture
+def settings(parse):
+    return lambda *flags: parse("--batch_size=8", "--seed=5", *flags).by_stage["train"]
+
+
+def batches(feed, first, stop):
+    return [np.asarray(feed.crops(feed.held, batch)) for batch in feed.batches(first, stop)]
+
+
+def test_both_feeds_give_the_same_batches(table, settings):
+    device, stream = (
+        DeviceFeed(table, table.crops["train"], settings()),
+        StreamFeed(table, table.crops["train"], settings("--stream_cache_gib=0")),
+    )
+    one, two = batches(device, 0, 14), batches(stream, 0, 14)
+    assert len(one) == len(two) == 14
+    for a, b in zip(one, two):
+        assert a.shape == (8, CROP, CROP)
+        assert a.tobytes() == b.tobytes()
+    # And they are the crops that the table names.
+    kappa = table.store.read()
+    rows = next(batch_rows(table.crops["train"], 5, 8, 0, 1))
+    for cut, (n, row, column) in zip(one[0], rows):
+        np.testing.assert_array_equal(cut, kappa[n, row : row + CROP, column : column + CROP])
+    assert stream.waited > 0
+
+
+def test_a_run_that_begins_later_sees_what_it_would_have(table, settings):
+    for feed in (DeviceFeed, StreamFeed):
+        feed = feed(table, table.crops["train"], settings())
+        for a, b in zip(batches(feed, 0, 14)[9:], batches(feed, 9, 14)):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_each_epoch_is_a_new_permutation_without_its_part_batch():
+    crops = np.arange(53 * 3).reshape(53, 3)
+    per_epoch = 53 // 8
+    epochs = [
+        np.concatenate(list(batch_rows(crops, 5, 8, e * per_epoch, (e + 1) * per_epoch))) for e in range(4)
+    ]
+    for seen in epochs:
+        assert len(seen) == len(np.unique(seen[:, 0])) == 48
+    left_out = [set(crops[:, 0]) - set(seen[:, 0]) for seen in epochs]
+    assert len({frozenset(left) for left in left_out}) == 4
+    other = np.concatenate(list(batch_rows(crops, 6, 8, 0, per_epoch)))
+    assert not np.array_equal(other, epochs[0])
+
+
+def test_streaming_reads_ahead_and_notices_broken_chunks(table, tmp_path):
+    asked = []
+
+    def rows():
+        for n in range(6):
+            asked.append(n)
+            yield np.array([[n % NUM_MAPS, 0, 0]])
+
+    stream = stream_crops(table.store, rows(), CROP, ahead=3)
+    next(stream)
+    assert asked == [0, 1, 2, 3]
+    assert len(list(stream)) == 5
+    write_map_store(tmp_path / "s", [table.store.read()], NUM_MAPS, MapGeometry(SIZE, 1.0), {})
+    shard = tmp_path / "s/kappa/c/0/0/0"
+    content = bytearray(shard.read_bytes())
+    content[2 * 4 * SIZE * SIZE + 5000] ^= 4  # in map 2
+    shard.write_bytes(content)
+    stream = stream_crops(open_map_store(tmp_path / "s"), rows(), CROP, ahead=1)
+    assert len([next(stream), next(stream)]) == 2
+    with pytest.raises(ValueError, match="Digest mismatch"):
+        next(stream)
+
+
+def test_auto_holds_maps_where_they_fit(table, settings, monkeypatch):
+    from cosmogan_jax.stages import feeding
+
+    assert isinstance(open_feed(table, settings()), DeviceFeed)
+    needed = 4 * 3 * SIZE * SIZE  # the three maps that training crops lie in
+    monkeypatch.setattr(feeding, "free_memory", lambda device: 2 * needed)
+    assert isinstance(open_feed(table, settings()), StreamFeed)
+    monkeypatch.setattr(feeding, "free_memory", lambda device: 2 * needed + 1)
+    assert isinstance(open_feed(table, settings()), DeviceFeed)
+    assert isinstance(open_feed(table, settings("--feed=stream")), StreamFeed)
+
+
+def test_random_orientations_are_the_squares_eight():
+    square = np.arange(16, dtype=np.float32).reshape(4, 4)
+    kappa = np.broadcast_to(square, (400, 4, 4))
+    found = np.asarray(random_orientations(jax.random.key(0), 3, kappa))
+    eight = {
+        turned.tobytes() for t in (square, square.T) for turned in (np.rot90(t, k).copy() for k in range(4))
+    }
+    counts = {t: sum(f.tobytes() == t for f in found) for t in eight}
+    assert len(eight) == 8
+    assert sum(counts.values()) == 400
+    # 50 of each are expected, with a standard deviation of 6.6.
+    assert min(counts.values()) > 20
+    again = np.asarray(random_orientations(jax.random.key(0), 3, kappa))
+    np.testing.assert_array_equal(found, again)
+    assert not np.array_equal(found, np.asarray(random_orientations(jax.random.key(0), 4, kappa)))
+
+
+def test_training_streamed_equals_training_from_the_device(run_main, tmp_path):
+    """From a file to trained networks: the metrics of both feeds, and of a resumed run, are the same."""
+    np.save(tmp_path / "k.npy", np.random.default_rng(2).normal(size=(8, 32, 32)).astype(np.float32) * 0.02)
+    tiny = (
+        f"--maps={tmp_path}/k.npy", "--side_deg=1", "--stages=prepare,train", "--crop_size=16",
+        "--crops_per_map=9", "--normalisation=linear", "--normalisation_scale=0.1", "--num_filters=2",
+        "--batch_size=4", "--log_every_steps=1", "--checkpoint_every_steps=7", "--sample_every_steps=0",
+        "--augment=symmetries",
+    )  # fmt: skip
+    metrics, summaries = {}, {}
+    for name, runs in (
+        ("device", [("--feed=device", "--num_steps=17")]),
+        ("stream", [("--feed=stream", "--num_steps=17")]),
+        ("resumed", [("--feed=stream", "--num_steps=9"), ("--feed=device", "--num_steps=17")]),
+        ("plain", [("--augment=none", "--num_steps=17")]),
+    ):
+        for flags in runs:
+            code, _, error = run_main(f"--workdir={tmp_path}/{name}", *tiny, *flags)
+            assert code == 0, error
+        lines = (tmp_path / name / "train/metrics.jsonl").read_text().splitlines()
+        metrics[name] = np.array([list(json.loads(line).values()) for line in lines])
+        summaries[name] = json.loads((tmp_path / name / "train/stage.json").read_text())["summary"]
+    np.testing.assert_array_equal(metrics["device"], metrics["resumed"])
+    # Two programs, cut inside or outside the step: XLA may round them differently.
+    np.testing.assert_allclose(metrics["stream"], metrics["device"], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(metrics["plain"], metrics["device"], rtol=1e-2)
+    assert summaries["stream"]["feed"] == "StreamFeed"
+    assert 0 <= summaries["stream"]["share_of_time_waited_for_maps"] < 1

@@ -1,0 +1,270 @@
+"""Stage prepare on maps as users have them: splits, crops, what is found, and what is refused."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from cosmogan_jax.stages import map_import
+from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.storage.map_store import open_map_store
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ("--stages=prepare", "--crop_size=8", "--crops_per_map=12")
+
+
+def maps(count, size=24, seed=0, sigma=0.02):
+    return (np.random.default_rng(seed).normal(size=(count, size, size)) * sigma).astype(np.float32)
+
+
+@pytest.fixture
+def prepare(run_main, tmp_path):
+    """Runs the stage; gives its table, or the one line of its error."""
+
+    def run(*flags, code=0):
+        found, _, error = run_main(f"--workdir={tmp_path}/run", *SMALL, *flags)
+        assert found == code, error
+        if not code:
+            return open_crop_table(tmp_path / "run/prepare")
+        lines = [line for line in error.splitlines() if not line.startswith("prepare: begins")]
+        assert len(lines) == 1, error
+        assert not (tmp_path / "run/prepare").exists()
+        return lines[0]
+
+    return run
+
+
+def save(path, kappa, **cards):
+    if path.suffix == ".npy":
+        np.save(path, kappa)
+    else:
+        fits.PrimaryHDU(kappa, fits.Header(cards)).writeto(path)
+    return path
+
+
+def test_a_folder_of_fits_becomes_a_store_and_crops(prepare, tmp_path):
+    kappa = maps(10)
+    (tmp_path / "sims").mkdir()
+    for n, one in enumerate(kappa, 1):
+        save(tmp_path / f"sims/WLconv_z1.50_{n:04d}r.fits", one, ANGLE=3.5)
+    table = prepare(f"--maps={tmp_path}/sims")
+    manifest = table.store.manifest
+    np.testing.assert_array_equal(table.store.read(), kappa)
+    assert (manifest["side_deg"], manifest["source_redshift"]) == (3.5, 1.5)
+    assert table.geometry.side_deg == pytest.approx(3.5 / 3)
+    assert manifest["splits"] == ["train"] * 8 + ["development", "validation"]
+    assert manifest["maps"][3] == f"{tmp_path}/sims/WLconv_z1.50_0004r.fits"
+    record = manifest["origin"]["files"][3]
+    sha = subprocess.run(["sha256sum", record["path"]], capture_output=True, text=True, check=True).stdout
+    assert record["sha256"] == sha.split()[0]
+    # Each map's crops belong to its split, lie inside it, and are all different.
+    for split, crops in table.crops.items():
+        assert set(crops[:, 0]) == {n for n, s in enumerate(manifest["splits"]) if s == split}
+        assert crops[:, 1:].min() >= 0
+        assert crops[:, 1:].max() <= 16
+        assert len(np.unique(crops, axis=0)) == len(crops) == 12 * len(set(crops[:, 0]))
+    n, row, column = table.crops["validation"][5]
+    np.testing.assert_array_equal(
+        table.cut(table.crops["validation"][5:6])[0], kappa[n, row : row + 8, column : column + 8]
+    )
+    found = json.loads((tmp_path / "run/prepare/found.json").read_text())
+    assert len(found["files"]) == 11
+    assert found["files"][-1]["sigma"] == pytest.approx(kappa.std((1, 2)).mean(), rel=1e-5)
+    centred = kappa.astype(np.float64) - kappa.mean((1, 2), dtype=np.float64, keepdims=True)
+    skewness = (centred**3).mean((1, 2)) / (centred**2).mean((1, 2)) ** 1.5
+    assert found["files"][-1]["skewness"] == pytest.approx(skewness.mean(), rel=1e-9)
+    assert (tmp_path / "run/prepare/found.png").stat().st_size > 5000
+
+
+def test_the_papers_downsampling(prepare, tmp_path):
+    kappa = maps(4, 48).astype(np.float64)
+    table = prepare(f"--maps={save(tmp_path / 'k.npy', kappa)}", "--side_deg=3.4641", "--downsample=2")
+    expected = (kappa[:, ::2, ::2] + kappa[:, 1::2, ::2] + kappa[:, ::2, 1::2] + kappa[:, 1::2, 1::2]) / 4
+    np.testing.assert_allclose(table.store.read(), expected, rtol=2**-23, atol=1e-12)
+    assert table.store.geometry.num_pixels == 24
+    assert table.store.manifest["transform"]["downsample"] == 2
+    assert table.store.manifest["origin"]["files"][0]["dtype"] == "<f8"
+
+
+def test_crops_from_all_maps(prepare, tmp_path):
+    path = save(tmp_path / "k.npy", maps(3))
+    table = prepare(f"--maps={path}", "--side_deg=3.5", "--split_by=crops", "--validation_share=0.2",
+                    "--development_share=0.1")  # fmt: skip
+    counts = {split: len(crops) for split, crops in table.crops.items()}
+    # 12 to train are 70 %: 10 % are 1.7, 20 % are 3.4 of every map.
+    assert counts == {"train": 36, "development": 6, "validation": 9}
+    for crops in table.crops.values():
+        assert set(crops[:, 0]) == {0, 1, 2}
+    everything = np.concatenate(list(table.crops.values()))
+    assert len(np.unique(everything, axis=0)) == len(everything)
+    assert "may share pixels" in table.manifest["overlap"]
+
+
+def test_sets_of_their_own(prepare, tmp_path):
+    for n, name in enumerate(("train", "dev", "test", "other")):
+        save(tmp_path / f"{name}.npy", maps(3, seed=n))
+    flags = [f"--maps={tmp_path}/train.npy", f"--development_maps={tmp_path}/dev.npy", "--side_deg=3.5",
+             f"--validation_maps={tmp_path}/test.npy", f"--auxiliary_maps={tmp_path}/other.npy"]  # fmt: skip
+    table = prepare(*flags)
+    expected = ["train"] * 3 + ["development"] * 3 + ["validation"] * 3 + ["auxiliary"] * 3
+    assert table.store.manifest["splits"] == expected
+    assert {split: len(c) for split, c in table.crops.items()} == dict.fromkeys(dict.fromkeys(expected), 36)
+
+
+def test_a_map_store_keeps_its_splits_and_boxes(prepare, run_main, tmp_path):
+    code, _, error = run_main(
+        f"--workdir={tmp_path}/sky", "--stages=simulate", "--map_pixels=24", "--side_deg=1",
+        "--source_redshift=0.8",
+        "--num_train_maps=4", "--num_development_maps=2", "--num_validation_maps=3", "--num_auxiliary_maps=2",
+    )  # fmt: skip
+    assert code == 0, error
+    table = prepare(f"--maps={tmp_path}/sky/simulate/maps")
+    before = open_map_store(tmp_path / "sky/simulate/maps")
+    after = table.store
+    for key in ("splits", "boxes", "side_deg", "source_redshift", "parents"):
+        assert after.manifest[key] == before.manifest[key]
+    assert after.manifest["origin"]["cosmology"]["omega_m"] == 0.26
+    assert after.read().tobytes() == before.read().tobytes()
+
+
+def test_share_of_crops_outside(prepare, tmp_path, capsys):
+    kappa = maps(5)
+    kappa[0, 3, 4], kappa[2, 18, 10] = 1.5, -1.01
+    kappa[1, 12, 12] = 0.5
+    path = save(tmp_path / "k.npy", kappa)
+    table = prepare(f"--maps={path}", "--side_deg=1", "--normalisation=linear", "--normalisation_scale=0.4")
+    cuts = np.abs(table.cut(table.crops["train"])).max((1, 2))
+    for key, bound in (("share_of_crops_outside_unit_range", 1), ("share_of_crops_outside_network_range", 0.4)):
+        assert table.manifest[key] == pytest.approx((cuts > bound).mean())
+    assert 0 < (cuts > 1).mean() < (cuts > 0.4).mean()
+
+
+def test_invalid_pixels_refused_dropped_or_avoided(prepare, tmp_path):
+    kappa = maps(6)
+    kappa[1, 10, 11] = np.nan
+    kappa[4, :3] = -1.6375e30
+    path = save(tmp_path / "k.npy", kappa)
+    said = prepare(f"--maps={path}", "--side_deg=1", code=1)
+    assert f"{path}[1] holds 1 invalid pixels of 576" in said
+    assert "--invalid_pixels=avoid" in said
+    assert "(2 of 6 maps cannot be used)" in said
+    table = prepare(f"--maps={path}", "--side_deg=1", "--invalid_pixels=avoid")
+    assert table.store.manifest["invalid_pixels"] == 1 + 3 * 24
+    cuts = np.concatenate([table.cut(crops) for crops in table.crops.values()])
+    assert len(cuts) == 72
+    assert np.isfinite(cuts).all()
+    # Of 17 by 17 positions, 8 by 8 hold the pixel: with all others asked for, these are left out.
+    shutil.rmtree(tmp_path / "run")
+    said = prepare(f"--maps={path}", "--side_deg=1", "--invalid_pixels=avoid", "--crops_per_map=226", code=1)
+    assert "asks for 226 crops of every map, more than the 225 positions free of invalid pixels" in said
+    crops = prepare(f"--maps={path}", "--side_deg=1", "--invalid_pixels=avoid", "--crops_per_map=225").crops[
+        "train"
+    ]
+    holds = (np.abs(crops[:, 1] - 6.5) < 4) & (np.abs(crops[:, 2] - 7.5) < 4) & (crops[:, 0] == 1)
+    assert not holds.any()
+    shutil.rmtree(tmp_path / "run")
+    table = prepare(f"--maps={path}", "--side_deg=1", "--invalid_pixels=drop")
+    np.testing.assert_array_equal(table.store.read(), kappa[[0, 2, 3, 5]])
+    assert table.store.manifest["dropped"] == [f"{path}[1]", f"{path}[4]"]
+
+
+def test_a_dry_run_shows_and_writes_a_picture_only(run_main, tmp_path):
+    path = save(tmp_path / "k.npy", maps(10).astype(">f8"))
+    code, out, error = run_main(
+        f"--workdir={tmp_path}/run", *SMALL, f"--maps={path}", "--side_deg=2", "--dry_run",
+        "--stages=simulate,prepare,train", "--num_layers=3",
+    )  # fmt: skip
+    assert (code, error) == (0, "")
+    assert "10 maps of 24x24 pixels, 2 degrees wide (5 arcmin a pixel, ell 180 to 2160)" in out
+    assert "source redshift not known" in out
+    assert "npy >f8" in out
+    assert "prepare: would take 8 train, 1 development, 1 validation maps" in out
+    assert "96 train, 12 development, 12 validation crops of 8 pixels" in out
+    assert "train: would run" in out
+    assert "simulate" not in out
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["prepare.dry_run.png"]
+
+
+@pytest.mark.parametrize(
+    ("files", "flags", "words"),
+    [
+        ({"a.npy": maps(4)}, [], "a.npy does not say how wide its maps are: give --side_deg, in degrees"),
+        ({"a.npy": maps(4)}, ["--side_deg=-1"], "side_deg=-1.0 must be positive"),
+        ({"a.fits": (maps(4), 3.5)}, ["--side_deg=5"], "side_deg=5 disagrees with"),
+        ({"a.fits": (maps(4), 3.5), "b.fits": (maps(4, 32), 3.5)}, [], "24 pixels a side in"),
+        ({"a.fits": (maps(4), 3.5), "b.fits": (maps(4, seed=1), 5.0)}, [], "is degrees wide 3.5"),
+        ({"a_z0.5.npy": maps(4), "a_z1.0.npy": maps(4, seed=1)}, ["--side_deg=1"], "sources at redshift 0.5"),
+        ({"a_z0.5.npy": maps(4)}, ["--side_deg=1", "--source_redshift=1"], "source_redshift=1 disagrees"),
+        ({}, [], "the folder holds no file that ends in .npy .fits"),
+        ({"a.npy": maps(4) * np.nan}, ["--side_deg=1"], "a.npy[0] holds no valid pixel"),
+        ({"a.npy": maps(4) * np.nan}, ["--side_deg=1", "--invalid_pixels=drop"], "none of the 4 maps"),
+        ({"a.npy": maps(4) * 0 + 0.5}, ["--side_deg=1"], "a.npy[0] is constant: every valid pixel is 0.5"),
+        ({"a.npy": maps(2)}, ["--side_deg=1"], "2 maps are too few to be split"),
+        ({"a.npy": maps(4)}, ["--side_deg=1", "--crop_size=25"], "crop_size=25 is larger than the maps of 24"),
+        ({"a.npy": maps(4)}, ["--side_deg=1", "--crops_per_map=290"], "more than the 289 positions"),
+        ({"a.npy": maps(4)}, ["--side_deg=1", "--crops_per_map=280", "--split_by=crops"], "asks for 350 crops"),
+        ({"a.npy": maps(4)}, ["--side_deg=1", "--downsample=5"], "downsample=5 must divide the 24 pixels"),
+        ({"a.npy": maps(4)}, ["--side_deg=1", "--validation_share=0.95"], "leave some maps to train on"),
+        ({"a.npy": maps(4)[[0, 1, 2, 1]]}, ["--side_deg=1"], "what is tested must not be trained on"),
+        ({"a.npy": maps(4).astype(complex)}, ["--side_deg=1"], "a.npy holds complex128"),
+    ],
+)  # fmt: skip
+def test_bad_maps_are_one_line(prepare, tmp_path, files, flags, words):
+    (tmp_path / "sims").mkdir()
+    for name, content in files.items():
+        if isinstance(content, tuple):
+            save(tmp_path / "sims" / name, content[0], ANGLE=content[1])
+        else:
+            save(tmp_path / "sims" / name, content)
+    assert words in prepare(f"--maps={tmp_path}/sims", *flags, code=1)
+
+
+def test_flags_that_need_maps(prepare):
+    said = prepare(
+        "--stages=simulate,prepare", "--map_pixels=24", "--num_train_maps=1", "--num_development_maps=1",
+        "--num_validation_maps=1", "--downsample=2", code=1,
+    )  # fmt: skip
+    assert "downsample=2 goes with --maps" in said  # and the simulation has not begun
+
+
+def test_no_room_and_no_place(prepare, run_main, tmp_path, monkeypatch):
+    path = save(tmp_path / "k.npy", maps(5))
+    usage = type(shutil.disk_usage("/"))
+    monkeypatch.setattr(map_import.shutil, "disk_usage", lambda _: usage(10**6, 10**6, 9000))
+    said = prepare(f"--maps={path}", "--side_deg=1", code=1)
+    assert "free, the map store of 5 maps of 24x24 needs" in said
+    monkeypatch.undo()
+    code, _, error = run_main(f"--workdir={path}/run", *SMALL, f"--maps={path}", "--side_deg=1")
+    assert code == 1
+    assert error == f"error: workdir={path}/run cannot be written: Not a directory\n"
+
+
+def test_a_disk_that_takes_no_more(tmp_path):
+    """The write itself fails (a limit on file sizes stands in for a full disk); nothing is taken for whole."""
+    path = save(tmp_path / "k.npy", maps(5, 256))
+    flags = [f"--workdir={tmp_path}/run", *SMALL, f"--maps={path}", "--side_deg=1"]
+
+    def run(limit):
+        return subprocess.run(
+            ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "-", sys.executable, "-m", "cosmogan_jax.main",
+             *flags],
+            capture_output=True, text=True, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        )  # fmt: skip
+
+    done = run(limit=500)  # blocks of 1024 bytes; the shard has 1.3 MB
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "maps cannot be written" in errors[0]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run/prepare").exists()
+    with pytest.raises(ValueError, match="its writing was cut off"):
+        open_map_store(tmp_path / "run/prepare.partial/maps")
+    assert run(limit="unlimited").returncode == 0
+    np.testing.assert_array_equal(open_map_store(tmp_path / "run/prepare/maps").read(), maps(5, 256))

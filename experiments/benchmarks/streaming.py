@@ -82,9 +82,10 @@ def one_round(store, options, seed):
     began, waited = time.monotonic(), 0.0
     for _ in range(options.steps):
         mark = time.monotonic()
-        next(stream)
+        batch = next(stream)
         got = time.monotonic()
         waited += got - mark
+        del batch
         time.sleep(max(0.0, got + STEP_SECONDS - time.monotonic()))
     return waited / (time.monotonic() - began)
 

@@ -60,7 +60,7 @@ def test_fits_as_lenstools_and_astropy_read_it(store, run_main, tmp_path):
     # Its own readers take the files back: maps, angle, redshift.
     for n, path in enumerate(find_map_files([f"{tmp_path}/run/export/fits"])):
         back = open_map_file(path)
-        assert (back.side_deg, back.source_redshift, back.facts["OMEGA_M"]) == (0.866, 1.0, 0.26)
+        assert (back.side_deg, back.source_redshift, back.facts["cosmology"]["omega_m"]) == (0.866, 1.0, 0.26)
         assert back.read(0, 1)[0].tobytes() == kappa[n].tobytes()
     assert np.load(tmp_path / "run/export/kappa.npy", allow_pickle=False).tobytes() == kappa.tobytes()
     manifest = json.loads((tmp_path / "run/export/manifest.json").read_text())

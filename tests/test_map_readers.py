@@ -130,6 +130,15 @@ def test_float64_is_rounded_and_fill_values_are_invalid():
     assert np.isnan(as_kappa(kappa, 2)).all()
 
 
+def test_hdf5_fill_values_are_invalid(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["kappa"] = np.array([[0.1, -99.0], [0.2, 0.3]], np.float32)
+        file["kappa"].attrs["_FillValue"] = np.float32(-99.0)
+    np.testing.assert_array_equal(
+        open_map_file(tmp_path / "a.h5").read(0, 1), np.array([[[0.1, np.nan], [0.2, 0.3]]], np.float32)
+    )
+
+
 def test_columbia_names_tell_the_redshift_and_wcs_the_angle(tmp_path):
     image = np.ones((4, 4), np.float32)
     path = tmp_path / "WLconv_z1.50_0001r.fits"

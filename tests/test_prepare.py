@@ -82,6 +82,19 @@ def test_a_folder_of_fits_becomes_a_store_and_crops(prepare, tmp_path):
     assert (tmp_path / "run/prepare/found.png").stat().st_size > 5000
 
 
+def test_cosmology_of_headers_is_kept_and_must_be_one(prepare, tmp_path):
+    kappa = maps(5)
+    (tmp_path / "sims").mkdir()
+    for n, one in enumerate(kappa):
+        save(tmp_path / f"sims/{n}.fits", one, ANGLE=3.5, OMEGA_M=0.26, H=0.72, W0=-1.0)
+    save(tmp_path / "sims/other.fits", maps(1, seed=9)[0], ANGLE=3.5, OMEGA_M=0.3)
+    said = prepare(f"--maps={tmp_path}/sims", code=1)
+    assert f"one cosmology: omega_m 0.26 in {tmp_path}/sims/0.fits and 4 more, 0.3 in" in said
+    table = prepare(f"--maps={tmp_path}/sims/?.fits")
+    assert table.store.manifest["origin"]["cosmology"] == {"omega_m": 0.26, "h": 0.72, "w0": -1.0}
+    assert table.manifest["origin"]["independence"].startswith("not known")
+
+
 def test_the_papers_downsampling(prepare, tmp_path):
     kappa = maps(4, 48).astype(np.float64)
     table = prepare(f"--maps={save(tmp_path / 'k.npy', kappa)}", "--side_deg=3.4641", "--downsample=2")
@@ -197,9 +210,9 @@ def test_a_dry_run_shows_and_writes_a_picture_only(run_main, tmp_path):
         ({"a.npy": maps(4)}, [], "a.npy does not say how wide its maps are: give --side_deg, in degrees"),
         ({"a.npy": maps(4)}, ["--side_deg=-1"], "side_deg=-1.0 must be positive"),
         ({"a.fits": (maps(4), 3.5)}, ["--side_deg=5"], "side_deg=5 disagrees with"),
-        ({"a.fits": (maps(4), 3.5), "b.fits": (maps(4, 32), 3.5)}, [], "24 pixels a side in"),
-        ({"a.fits": (maps(4), 3.5), "b.fits": (maps(4, seed=1), 5.0)}, [], "is degrees wide 3.5"),
-        ({"a_z0.5.npy": maps(4), "a_z1.0.npy": maps(4, seed=1)}, ["--side_deg=1"], "sources at redshift 0.5"),
+        ({"a.fits": (maps(4), 3.5), "b.fits": (maps(4, 32), 3.5)}, [], "one size: pixels a side 24 in"),
+        ({"a.fits": (maps(4), 3.5), "b.fits": (maps(4, seed=1), 5.0)}, [], "one angle: degrees wide 3.5 in"),
+        ({"a_z0.5.npy": maps(4), "a_z1.0.npy": maps(4, seed=1)}, ["--side_deg=1"], "source redshift 0.5 in"),
         ({"a_z0.5.npy": maps(4)}, ["--side_deg=1", "--source_redshift=1"], "source_redshift=1 disagrees"),
         ({}, [], "the folder holds no file that ends in .npy .fits"),
         ({"a.npy": maps(4) * np.nan}, ["--side_deg=1"], "a.npy[0] holds no valid pixel"),

@@ -6,23 +6,11 @@ from typing import Any
 from tqdm import tqdm
 
 from cosmogan_jax.stages.settings import Export
-from cosmogan_jax.storage.fits_files import Cards
+from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS, Cards
 from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.storage.map_files import write_fits_map, write_npy_maps
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 from cosmogan_jax.storage.run_directory import stage_directory, stage_record
-
-# FITS keys as LensTools and Columbia Lensing name them, by the name in a map store's cosmology.
-_COSMOLOGY = {
-    "h": ("H", "Hubble constant in 100 km/s/Mpc"),
-    "omega_m": ("OMEGA_M", "Matter density today"),
-    "omega_lambda": ("OMEGA_L", "Dark energy density today"),
-    "omega_b": ("OMEGA_B", "Baryon density today"),
-    "sigma8": ("SIGMA8", "Linear rms overdensity in 8 Mpc/h"),
-    "n_s": ("N_S", "Spectral index"),
-    "w0": ("W0", "Dark energy equation of state"),
-    "wa": ("WA", "Its change with the scale factor"),
-}
 
 
 def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:
@@ -65,7 +53,7 @@ def _cards(store: MapStore, validated: dict[str, Any] | None) -> Cards:
         "SEED": (manifest.get("seed"), "Seed of the maps"),
         "GENSTEP": (origin.get("generator_step"), "Training step of the generator"),
         "GENSHA": (origin.get("generator_sha256"), ""),  # no room for a comment
-        **{key: (cosmology.get(name), comment) for name, (key, comment) in _COSMOLOGY.items()},
+        **{key: (cosmology.get(name), comment) for name, (key, comment) in COSMOLOGY_CARDS.items()},
     }
     cards = {key: card for key, card in known.items() if card[0] is not None}
     if "generator_step" in origin:

@@ -130,7 +130,7 @@ def _file_record(file: MapFile) -> dict[str, Any]:
 
 
 def _shared_origin(files: list[MapFile]) -> dict[str, Any]:
-    """What a single map store says of cosmology and independence holds for its maps here too."""
-    says = files[0].facts if len(files) == 1 else {}
-    kept = {key: says[key] for key in ("cosmology", "independence") if key in says}
-    return {"independence": _UNKNOWN, **kept}
+    """The cosmology that the files say, which is one; and what a map store says of independence."""
+    cosmology = {name: value for file in files for name, value in file.facts.get("cosmology", {}).items()}
+    independence = files[0].facts.get("independence", _UNKNOWN) if len(files) == 1 else _UNKNOWN
+    return {"independence": independence, **({"cosmology": cosmology} if cosmology else {})}

@@ -1,7 +1,7 @@
 """The maps that stage prepare is given: files by split, one size, one angle, one source redshift."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,42 +72,62 @@ def agree(
     """Sources of one size, angle and redshift, of what the files say and what is given besides."""
     every = [file for group in files.values() for file in group]
     first = every[0]
-    for other in every:
-        if other.num_pixels != first.num_pixels:
-            raise ValueError(
-                f"maps disagree: {first.num_pixels} pixels a side in {first.path}, {other.num_pixels} in "
-                f"{other.path}; a data set has maps of one size"
-            )
+    _one_of_each(every, lambda file: file.num_pixels, "pixels a side", "size")
+    for parameter in sorted({name for file in every for name in _cosmology(file)}):
+        _one_of_each(every, lambda file, p=parameter: _cosmology(file).get(p), parameter, "cosmology")
     if downsample < 1 or first.num_pixels % downsample:
         raise ValueError(
             f"downsample={downsample} must divide the {first.num_pixels} pixels of a map's side ({first.path})"
         )
-    side = _common(every, "side_deg", "degrees wide", side_deg)
+    side = _common(every, "side_deg", "degrees wide", "angle", side_deg)
     silent = next((file for file in every if file.side_deg is None), None)
     if side_deg is None and silent is not None:
         raise ValueError(
             f"{silent.path} does not say how wide its maps are: give --side_deg, in degrees "
-            "(3.4641 in the paper, 3.5 for Columbia Lensing and MassiveNuS, 5 for kappaTNG)"
+            "(3.4641 for the paper's maps, 0.86603 for its crops of 256 pixels, 3.5 for Columbia Lensing and "
+            "MassiveNuS, 5 for kappaTNG)"
         )
     geometry = MapGeometry(first.num_pixels // downsample, check_side_deg(side))
-    redshift = _common(every, "source_redshift", "for sources at redshift", source_redshift)
+    redshift = _common(every, "source_redshift", "source redshift", "source redshift", source_redshift)
     return MapSources(files, downsample, geometry, redshift)
 
 
-def _common(files: list[MapFile], name: str, words: str, given: float | None) -> float | None:
+def _common(files: list[MapFile], name: str, unit: str, what: str, given: float | None) -> float | None:
     """The one value the files say, or the one given; both where there are both, and they agree."""
-    says = [file for file in files if getattr(file, name) is not None]
-    if not says:
+    says = _one_of_each(files, lambda file: getattr(file, name), unit, what)
+    if says is None:
         return given
-    value = getattr(says[0], name)
-    for other in says:
-        if not math.isclose(getattr(other, name), value, rel_tol=_FILES_AGREE):
-            raise ValueError(
-                f"maps disagree: {says[0].path} is {words} {value:g}, {other.path} {getattr(other, name):g}"
-            )
+    value, file = says
     if given is not None and not math.isclose(given, value, rel_tol=_GIVEN_AGREES):
-        raise ValueError(f"{name}={given:g} disagrees with {says[0].path}, which says {value:g}")
+        raise ValueError(f"{name}={given:g} disagrees with {file.path}, which says {value:g}")
     return value
+
+
+def _one_of_each(
+    files: list[MapFile], says: Callable[[MapFile], float | None], unit: str, what: str
+) -> tuple[float, MapFile] | None:
+    """What all files that say something say, and the first of these; ValueError where they differ."""
+    groups: list[tuple[float, list[MapFile]]] = []
+    for file in files:
+        value = says(file)
+        if value is None:
+            continue
+        group = next((g for v, g in groups if math.isclose(v, value, rel_tol=_FILES_AGREE)), None)
+        if group is None:
+            groups.append((value, [file]))
+        else:
+            group.append(file)
+    if len(groups) > 1:
+        told = (
+            f"{value:g} in {group[0].path}" + (f" and {len(group) - 1} more" if len(group) > 1 else "")
+            for value, group in groups
+        )
+        raise ValueError(f"maps disagree, a data set has one {what}: {unit} {', '.join(told)}")
+    return (groups[0][0], groups[0][1][0]) if groups else None
+
+
+def _cosmology(file: MapFile) -> dict[str, float]:
+    return file.facts.get("cosmology", {})
 
 
 def as_sources(store: Path) -> MapSources:

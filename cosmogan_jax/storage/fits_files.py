@@ -15,6 +15,18 @@ import numpy as np
 ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
 Cards = Mapping[str, tuple[Any, str]]
 
+# Cards of cosmological parameters, as LensTools and Columbia Lensing name them, by the project's names.
+COSMOLOGY_CARDS = {
+    "h": ("H", "Hubble constant in 100 km/s/Mpc"),
+    "omega_m": ("OMEGA_M", "Matter density today"),
+    "omega_lambda": ("OMEGA_L", "Dark energy density today"),
+    "omega_b": ("OMEGA_B", "Baryon density today"),
+    "sigma8": ("SIGMA8", "Linear rms overdensity in 8 Mpc/h"),
+    "n_s": ("N_S", "Spectral index"),
+    "w0": ("W0", "Dark energy equation of state"),
+    "wa": ("WA", "Its change with the scale factor"),
+}
+
 
 def read_header(path: Path) -> Any:
     """Header of the first image of a file, an astropy Header.

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.storage.fits_files import read_header, read_image
+from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS, read_header, read_image
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 
 _REDSHIFT = ("ZSOURCE", "Z_SOURCE", "Z_S", "ZS", "REDSHIFT", "Z")
-_COSMOLOGY = ("H0", "H", "OMEGA_M", "OMEGA_L", "OMEGA_B", "SIGMA8", "N_S", "W0", "WA")
 # ANGLE and WCS of one header: written from one number, but rounded differently.
 _SAME_SIDE = 1e-4
 
@@ -47,8 +46,15 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         load,
         _side_deg(path, header, num_pixels),
         next((float(header[key]) for key in _REDSHIFT if _is_number(header.get(key))), None),
-        {key: float(header[key]) for key in _COSMOLOGY if _is_number(header.get(key))},
+        _cosmology(header),
     )
+
+
+def _cosmology(header: Any) -> dict[str, Any]:
+    found = {
+        name: float(header[key]) for name, (key, _) in COSMOLOGY_CARDS.items() if _is_number(header.get(key))
+    }
+    return {"cosmology": found} if found else {}
 
 
 def _stored_dtype(path: Path, header: Any) -> str:

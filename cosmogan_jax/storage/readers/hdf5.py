@@ -9,13 +9,15 @@ import numpy as np
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 
 _SIDE = ("side_deg", "ANGLE", "angle", "side_angle")
+_FILL = ("_FillValue", "missing_value")
 _REDSHIFT = ("source_redshift", "redshift", "ZSOURCE", "z_s", "z")
 
 
 def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
     """Maps of one dataset; which one need not be said where the file holds a single array of 2 to 4 axes.
 
-    side_deg and the source redshift are read from attributes of the dataset or of the file.
+    side_deg and the source redshift are read from attributes of the dataset or of the file; pixels that hold
+    the dataset's _FillValue or missing_value are NaN.
 
     Raises:
       ValueError: a broken file, no such dataset, several to choose from, or no stack of square maps.
@@ -41,7 +43,9 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
                 dataset = file[name]
                 # h5py has no None in an index: a single map is read whole.
                 source = dataset[...] if num_maps == 1 else dataset
-                return np.asarray(take(source, slice(start, stop)), dataset.dtype.newbyteorder("="))
+                values = np.asarray(take(source, slice(start, stop)), dataset.dtype.newbyteorder("="))
+                fill = _first(dict(dataset.attrs), _FILL)
+                return values if fill is None else np.where(values == values.dtype.type(fill), np.nan, values)
         except OSError as error:
             raise ValueError(f"{path}:{name} cannot be read: {str(error).splitlines()[0]}") from error
 

@@ -1,6 +1,7 @@
 """NumPy's npy files, memory-mapped, never unpickled; and raw little-endian float32."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ def open_npy(path: Path, options: ReadOptions) -> MapFile:
         if "object" in reason.lower():
             reason = "it holds pickled Python objects, which are never loaded; save a plain float array"
         raise ValueError(f"{path} is not a whole npy file: {reason}") from error
-    return _stack(path, "npy", array, options)
+    return _stack(path, "npy", array, lambda: np.load(path, mmap_mode="r", allow_pickle=False), options)
 
 
 def open_raw(path: Path, options: ReadOptions) -> MapFile:
@@ -50,14 +51,21 @@ def open_raw(path: Path, options: ReadOptions) -> MapFile:
         raise ValueError(
             f"{path} has {size} bytes, --raw_shape={','.join(map(str, shape))} needs {4 * math.prod(shape)}"
         )
-    return _stack(path, "raw float32", np.memmap(path, "<f4", "r", shape=shape), options)
+
+    def map_file():
+        return np.memmap(path, "<f4", "r", shape=shape)
+
+    return _stack(path, "raw float32", map_file(), map_file, options)
 
 
-def _stack(path: Path, format_: str, array: np.ndarray, options: ReadOptions) -> MapFile:
+def _stack(
+    path: Path, format_: str, array: np.ndarray, map_file: Callable[[], np.ndarray], options: ReadOptions
+) -> MapFile:
     dtype = check_dtype(path, array.dtype)
     num_maps, num_pixels, take = stack_layout(path, array.shape, options.channel)
 
     def load(start: int, stop: int) -> np.ndarray:
-        return np.array(take(array, slice(start, stop)), array.dtype.newbyteorder("="))
+        # Mapped anew each time: pages that were read do not stay in this process's memory.
+        return np.array(take(map_file(), slice(start, stop)), array.dtype.newbyteorder("="))
 
     return MapFile(Path(path), format_, num_maps, num_pixels, dtype, load)

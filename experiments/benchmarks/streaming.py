@@ -5,7 +5,7 @@ Batches are random crops of 1024^2 maps. Three states of the store are measured:
 dropped from the system's cache before every round), in the system's page cache, and in the process's own cache
 (decoded and checked). Rounds are interleaved; medians over rounds.
 
-    python experiments/benchmarks/streaming.py [--maps=256] [--folder=runs/streaming]
+    python experiments/benchmarks/streaming.py [--maps=256] [--chunk_pixels=128] [--folder=runs/streaming]
 """
 
 import argparse
@@ -13,12 +13,14 @@ import json
 import os
 import platform
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.storage import map_store
 from cosmogan_jax.storage.crop_stream import stream_crops
 from cosmogan_jax.storage.map_store import open_map_store, write_map_store
 
@@ -30,8 +32,11 @@ def main():
     options.add_argument("--maps", type=int, default=256, help="maps of 1024^2, 4 MiB each")
     options.add_argument("--steps", type=int, default=100, help="steps of a round")
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--chunk_pixels", type=int, help="side of a chunk, in place of the project's choice")
     options.add_argument("--folder", type=Path, default=Path("runs/streaming"))
     options = options.parse_args()
+    if options.chunk_pixels:
+        map_store.chunk_side = lambda num_pixels: options.chunk_pixels
     store = make_store(options.folder / "maps", options.maps)
     size = sum(store.manifest["shards"].values())
     cached = open_map_store(store.path, cache_bytes=2 * size)
@@ -47,7 +52,7 @@ def main():
     drop_pages(store.path)
     read = size / sequential_read(store.path) / 1e9
     content = {
-        "command": f"python experiments/benchmarks/streaming.py --maps={options.maps}",
+        "command": " ".join(["python", *sys.argv]),
         "date": time.strftime("%Y-%m-%d"),
         "hardware": f"{cpu_name()}, {os.cpu_count()} cores",
         "store_bytes": size,

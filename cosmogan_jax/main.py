@@ -9,6 +9,7 @@ from absl import app, logging
 
 from cosmogan_jax import flags
 from cosmogan_jax.stages import pipeline
+from cosmogan_jax.stages.interruption import Paused
 
 
 def main(argv: list[str]) -> int:
@@ -21,6 +22,8 @@ def main(argv: list[str]) -> int:
         logging.set_verbosity(logging.WARNING)  # the checkpoint library tells every file it touches
     try:
         pipeline.run(settings, sys.argv, flags.as_text())
+    except Paused as pause:
+        print(pause, file=sys.stderr)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         if settings.debug:
             raise

@@ -52,6 +52,15 @@ def define() -> None:
     )
     flags.DEFINE_integer("num_epochs", 45, "Passes over the training crops; may grow in a later run.")
     flags.DEFINE_integer("num_steps", None, "Steps; takes the place of num_epochs; may grow in a later run.")
-    flags.DEFINE_integer("checkpoint_every_steps", 1000, "Steps between checkpoints.")
+    flags.DEFINE_integer(
+        "checkpoint_every_steps", 1000, "Steps between checkpoints; there is one after every epoch too."
+    )
+    flags.DEFINE_float(
+        "max_minutes",
+        None,
+        "Minutes after which stage train saves and ends the run (exit code 0), as it does on SIGTERM; the same "
+        "command goes on from there.",
+        lower_bound=0.0,
+    )
     flags.DEFINE_integer("log_every_steps", 50, "Steps between lines of metrics.jsonl.")
     flags.DEFINE_integer("sample_every_steps", 1000, "Steps between pictures of samples; 0: none.")

@@ -100,6 +100,7 @@ class Train:
     num_steps: int | None = neutral()
     log_every_steps: int = neutral()
     sample_every_steps: int = neutral()
+    max_minutes: float | None = neutral()
     feed: str = neutral()
     stream_cache_gib: float | None = neutral()
 

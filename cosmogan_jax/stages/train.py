@@ -15,6 +15,7 @@ from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents, sample
 from cosmogan_jax.gan.train_step import make_train_step
 from cosmogan_jax.stages.feeding import open_feed, random_orientations
+from cosmogan_jax.stages.interruption import Paused, watch
 from cosmogan_jax.stages.model import build
 from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.storage.checkpoints import Checkpoints
@@ -83,6 +84,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     with (
         open(metrics_path, "a") as log,
         tqdm(total=num_steps, initial=first, desc="train", unit="step", disable=None) as bar,
+        watch(settings.max_minutes) as stop_reason,
     ):
         began = time.monotonic()
         for number, batch in enumerate(feed.batches(first, num_steps), first + 1):
@@ -111,8 +113,16 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                     table.geometry.side_deg,
                     f"step {number}",
                 )
-            if number % settings.checkpoint_every_steps == 0 or last:
+            reason = None if last else stop_reason()
+            at_rest = number % settings.checkpoint_every_steps == 0 or number % steps_per_epoch == 0
+            if at_rest or last or reason:
                 checkpoints.save(number, state)
+            if reason:
+                checkpoints.close()
+                raise Paused(
+                    f"train: stopped by {reason} after step {number} of {num_steps}, which is saved; the same "
+                    f"command goes on from there, or --flagfile={workdir / 'flags.txt'}"
+                )
     waited = feed.waited / max(time.monotonic() - began, 1e-9)
     checkpoints.close()
     return {

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 
@@ -19,12 +20,17 @@ class Checkpoints:
 
     def steps(self) -> Sequence[int]:
         """Steps of all whole checkpoints, ascending."""
+        self._manager.wait_until_finished()
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: Any) -> None:
-        """Write a state (a pytree of arrays and PRNG keys) and wait until it is on the disk."""
-        self._manager.save(step, args=ocp.args.StandardSave(_key_data(state)))
-        self._manager.wait_until_finished()
+        """Begin to write a state (a pytree of arrays and PRNG keys); the other methods wait for it.
+
+        The state may be donated to the next step: what is written is a copy of it.
+        """
+        # On a CPU the writer would otherwise read the very memory that the next step overwrites.
+        copied = jax.tree.map(jnp.copy, _key_data(state))
+        self._manager.save(step, args=ocp.args.StandardSave(copied))
 
     def restore(self, step: int, like: Any) -> Any:
         """The state of a step, in the structure of `like`.
@@ -46,7 +52,8 @@ class Checkpoints:
         )
 
     def close(self) -> None:
-        """Free what the manager holds."""
+        """Wait until all is on the disk, and free what the manager holds."""
+        self._manager.wait_until_finished()
         self._manager.close()
 
 

@@ -1,0 +1,99 @@
+"""Trainings that are stopped and go on: nothing lost, nothing repeated, the same numbers as undisturbed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from cosmogan_jax.stages.model import open_trained
+from cosmogan_jax.storage.checkpoints import Checkpoints
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    np.save(tmp_path / "k.npy", np.random.default_rng(2).normal(size=(8, 32, 32)).astype(np.float32) * 0.02)
+    return [
+        f"--maps={tmp_path}/k.npy", "--side_deg=1", "--stages=prepare,train", "--crop_size=16",
+        "--crops_per_map=2", "--normalisation=linear", "--normalisation_scale=0.1", "--num_filters=2",
+        "--batch_size=4", "--log_every_steps=3", "--sample_every_steps=0",
+    ]  # fmt: skip
+
+
+def trained(workdir):
+    """Metrics as text, and every leaf of the last state."""
+    _, like, checkpoints = open_trained(workdir)
+    last = checkpoints.steps()[-1]
+    state = checkpoints.restore(last, like)
+    checkpoints.close()
+    leaves = jax.tree.leaves(state.replace(key=jax.random.key_data(state.key)))
+    return last, (workdir / "train/metrics.jsonl").read_text(), [np.asarray(leaf) for leaf in leaves]
+
+
+def assert_same(one, two):
+    assert one[:2] == two[:2]
+    for a, b in zip(one[2], two[2]):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_stopped_after_every_step_equals_undisturbed(run_main, tiny, tmp_path):
+    steps = 5  # over the border of an epoch of 3
+    code, _, error = run_main(f"--workdir={tmp_path}/whole", *tiny, f"--num_steps={steps}")
+    assert code == 0, error
+    for step in range(1, steps):
+        code, _, error = run_main(f"--workdir={tmp_path}/cut", *tiny, f"--num_steps={steps}", "--max_minutes=0")
+        assert code == 0, error
+        said = error.splitlines()[-1]
+        assert said.startswith(f"train: stopped by max_minutes=0 after step {step} of {steps}, which is saved")
+        assert not (tmp_path / "cut/train").exists()
+    code, _, error = run_main(f"--workdir={tmp_path}/cut", *tiny, f"--num_steps={steps}")
+    assert code == 0, error
+    assert_same(trained(tmp_path / "whole"), trained(tmp_path / "cut"))
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(run_main, tiny, tmp_path):
+    flags = [f"--workdir={tmp_path}/cut", *tiny, "--num_steps=4000", "--checkpoint_every_steps=4000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cosmogan_jax.main", *flags], stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    metrics = tmp_path / "cut/train.partial/metrics.jsonl"
+    for _ in range(600):
+        time.sleep(0.1)
+        if metrics.exists() and metrics.stat().st_size > 500:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    assert "train: stopped by SIGTERM after step" in error.splitlines()[-1]
+    stopped = int(error.splitlines()[-1].split("after step ")[1].split()[0])
+    last = json.loads(metrics.read_text().splitlines()[-1])["step"]
+    assert last <= stopped < last + 3
+    steps = f"--num_steps={stopped + 10}"
+    code, _, error = run_main(f"--workdir={tmp_path}/cut", *tiny, steps, "--checkpoint_every_steps=4000")
+    assert code == 0, error
+    code, _, error = run_main(f"--workdir={tmp_path}/whole", *tiny, steps, "--checkpoint_every_steps=4000")
+    assert code == 0, error
+    assert_same(trained(tmp_path / "whole"), trained(tmp_path / "cut"))
+
+
+def test_a_checkpoint_is_of_its_step_though_the_state_is_donated(tmp_path):
+    """Written while the next steps overwrite the memory it came from."""
+    checkpoints = Checkpoints(tmp_path / "c")
+    step = jax.jit(lambda x: x + 1, donate_argnums=0)
+    state = {"x": jax.numpy.zeros(200_000)}
+    for number in range(8):
+        checkpoints.save(number, state)
+        state["x"] = step(step(state["x"])) - 1
+    for number in range(8):
+        found = checkpoints.restore(number, state)["x"]
+        np.testing.assert_array_equal(found, np.full(200_000, number, np.float32))
+    checkpoints.close()

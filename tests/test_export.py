@@ -56,7 +56,7 @@ def test_fits_as_lenstools_and_astropy_read_it(store, run_main, tmp_path):
         assert (header["GENSTEP"], header["GENSHA"]) == (1234, "ab" * 32)
         assert (header["H"], header["OMEGA_M"], header["W0"], header["SIGMA8"]) == (0.72, 0.26, -1.0, 0.798)
         assert header["PARENT"] == store.manifest["parents"][n]
-        assert header["VALID"] == "not evaluated"
+        assert header["VALID"] == "unknown"
     # Its own readers take the files back: maps, angle, redshift.
     for n, path in enumerate(find_map_files([f"{tmp_path}/run/export/fits"])):
         back = open_map_file(path)

@@ -114,15 +114,17 @@ def test_streaming_reads_ahead_and_notices_broken_chunks(table, tmp_path):
 
     stream = stream_crops(table.store, rows(), CROP, ahead=3)
     next(stream)
-    time.sleep(1.0)
     # Taken: one. Waiting, ready: three; one more waits for a place, and one is being read.
+    patience = time.monotonic() + 60
+    while len(asked) < 5 and time.monotonic() < patience:
+        time.sleep(0.01)
+    time.sleep(0.2)  # time to ask for more than it should
     assert 5 <= len(asked) <= 6
     assert len(list(stream)) == 19
     # A reader that goes away ends the thread.
     stream = stream_crops(table.store, rows(), CROP, ahead=1)
     next(stream)
     stream.close()
-    time.sleep(0.5)
     assert not [thread for thread in threading.enumerate() if thread.name == "crop stream"]
     write_map_store(tmp_path / "s", [table.store.read()], NUM_MAPS, MapGeometry(SIZE, 1.0), {})
     shard = tmp_path / "s/kappa/c/0/0/0"

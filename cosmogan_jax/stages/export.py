@@ -37,10 +37,13 @@ def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:
 
 
 def _validated(workdir: Path) -> dict[str, Any] | None:
-    """What evaluate found for the very maps that are exported; None where it has not seen them."""
+    """What evaluate found for the very maps that are exported; None where it has not seen them, or others."""
     record = stage_record(workdir, "evaluate")
-    if record is None or record["inputs"].get("generate") != stage_record(workdir, "generate")["result"]:
+    if record is None:
         return None
+    for stage, result in record["inputs"].items():
+        if (now := stage_record(workdir, stage)) is None or now["result"] != result:
+            return None
     return read_json(workdir / "evaluate" / "statistics.json")["validated"]
 
 
@@ -64,7 +67,7 @@ def _cards(store: MapStore, validated: dict[str, Any] | None) -> Cards:
 def _validity_cards(validated: dict[str, Any] | None) -> Cards:
     """Where the emulator's mean power and pixel density were within VALFACT of the validation maps'."""
     if validated is None:
-        return {"VALID": ("not evaluated", "no comparison with validation maps")}
+        return {"VALID": ("unknown", "no comparison with validation maps at hand")}
     cards: dict[str, Any] = {"VALFACT": (validated["factor"], "Agreement with validation maps, a factor")}
     for key, name, what in (("ELL", "ell", "power agrees"), ("KAP", "kappa", "pixel density agrees")):
         if validated[name] is None:

@@ -44,20 +44,22 @@ def stream_crops(
                     return
                 del crops
             put([])
-        except Exception as error:
+        except BaseException as error:  # whatever ends the thread must end the wait for it
             put(error)
 
-    threading.Thread(target=work, name="crop stream", daemon=True).start()
+    thread = threading.Thread(target=work, name="crop stream", daemon=True)
+    thread.start()
     try:
         while True:
             item = ready.get()
-            if isinstance(item, Exception):
+            if isinstance(item, BaseException):
                 raise item
             if not item:
                 return
             yield item.pop()  # no reference stays here: whoever takes a batch decides when its memory goes
     finally:
         stop.set()
+        thread.join()
 
 
 def _read_in_order(store: MapStore, batches: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

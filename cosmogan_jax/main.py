@@ -17,15 +17,21 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         print(f"error: unexpected argument {argv[1]!r}; settings are flags, see --help", file=sys.stderr)
         return 1
-    settings = flags.read()
-    if not settings.verbosity_given:
-        logging.set_verbosity(logging.WARNING)  # the checkpoint library tells every file it touches
+    debug = flags.debug()
     try:
+        settings = flags.read()
+        if not settings.verbosity_given:
+            logging.set_verbosity(logging.WARNING)  # the checkpoint library tells every file it touches
         pipeline.run(settings, sys.argv, flags.as_text())
     except Paused as pause:
         print(pause, file=sys.stderr)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("interrupted; the same command goes on from what is whole", file=sys.stderr)
+        return 130
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        if settings.debug:
+        if debug:
             raise
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

@@ -13,29 +13,39 @@ hypothesis_settings.load_profile("project")
 
 
 @pytest.fixture
-def parse():
-    """A function (flag, ...) -> RunSettings; every default is the flag's own."""
+def set_flags():
+    """A function (flag, ...) that sets the flags as a command line would; every default is the flag's own."""
     values = absl_flags.FLAGS
     if "workdir" not in values:
         flags.define()
     saved = flagsaver.save_flag_values(values)
 
-    def parsed(*given):
+    def set_to(*given):
         flagsaver.restore_flag_values(saved, values)
         values.unparse_flags()
         values(["cosmogan_jax", *map(str, given)])
-        return flags.read()
 
-    yield parsed
+    yield set_to
     flagsaver.restore_flag_values(saved, values)
 
 
 @pytest.fixture
-def run_main(parse, capsys):
+def parse(set_flags):
+    """A function (flag, ...) -> RunSettings."""
+
+    def parsed(*given):
+        set_flags(*given)
+        return flags.read()
+
+    return parsed
+
+
+@pytest.fixture
+def run_main(set_flags, capsys):
     """A function (flag, ...) -> (exit code, stdout, stderr) that runs the stages in this process."""
 
     def run(*given):
-        parse(*given)
+        set_flags(*given)
         code = main.main(["cosmogan_jax"])
         said = capsys.readouterr()
         return code, said.out, said.err

@@ -74,7 +74,38 @@ def test_exports_are_the_stored_maps(whole):
     np.testing.assert_array_equal(np.load(whole / "export/kappa.npy", allow_pickle=False), kappa)
     with fits.open(whole / "export/fits/kappa_000003.fits") as opened:
         np.testing.assert_array_equal(opened[0].data, kappa[3])
-        assert opened[0].header["ANGLE"] == pytest.approx(0.5)
+        header = opened[0].header
+    assert header["ANGLE"] == pytest.approx(0.5)
+    # The range that evaluate found is in every file, or that there is none.
+    validated = json.loads((whole / "evaluate/statistics.json").read_text())["validated"]
+    assert header["VALFACT"] == validated["factor"] == 1.25
+    for key, name in (("ELL", "ell"), ("KAP", "kappa")):
+        if validated[name] is None:
+            assert header[f"V{key}"] == "nowhere"
+        else:
+            assert [header[f"V{key}MIN"], header[f"V{key}MAX"]] == pytest.approx(validated[name])
+
+
+def test_help_lists_the_flags():
+    done = subprocess.run(
+        [sys.executable, "-m", "cosmogan_jax.main", "--help"], capture_output=True, text=True, cwd=ROOT
+    )
+    for flag in ("--workdir", "--maps", "--num_epochs", "--[no]dry_run", "--export_from"):
+        assert f"  {flag}:" in done.stdout
+
+
+def test_a_key_that_interrupts(run_main, tmp_path, monkeypatch):
+    from cosmogan_jax.stages import pipeline
+
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "run", pressed)
+    assert run_main(f"--workdir={tmp_path}") == (
+        130,
+        "",
+        "interrupted; the same command goes on from what is whole\n",
+    )
 
 
 def test_finished_stages_are_skipped_and_contradictions_named(whole):

@@ -1,6 +1,7 @@
 """Flags of the command line, one module a stage; only here is absl.flags imported."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -25,11 +26,20 @@ def define() -> None:
     run.define(tuple(_MODULES))
     for module in _MODULES.values():
         module.define()
+    for flag in _own():
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists them
 
 
 def read() -> RunSettings:
-    """The parsed flags as settings."""
+    """The parsed flags as settings.
+
+    Raises:
+      ValueError: maps that are given and yet none, as by an empty variable of a shell.
+    """
     values = flags.FLAGS
+    for name in ("maps", "development_maps", "validation_maps", "auxiliary_maps"):
+        if values[name].present and not values[name].value:
+            raise ValueError(f"{name}= names nothing; leave the flag away, or name files, folders or globs")
     by_stage = {}
     for stage, module in _MODULES.items():
         fields = {field.name: values[field.name].value for field in dataclasses.fields(module.SETTINGS)}
@@ -37,23 +47,32 @@ def read() -> RunSettings:
             **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
         )
     return RunSettings(
-        Path(values.workdir),
+        Path(values.workdir).expanduser(),
         tuple(values.stages),
+        values["stages"].present > 0,
         by_stage,
         dry_run=values.dry_run,
-        debug=values.debug,
         verbosity_given=values["verbosity"].present > 0,
     )
 
 
+def debug() -> bool:
+    """Whether errors are to be shown with their traceback."""
+    return flags.FLAGS.debug
+
+
 def as_text() -> str:
     """The project's own flags (not absl's) as the text of a flag file; those left unset are left out."""
-    own = flags.FLAGS.flags_by_module_dict()
     lines = [
         flag.serialize()
-        for module, found in own.items()
-        if module.startswith("cosmogan_jax.flags")
-        for flag in found
-        if flag.value is not None and flag.name not in ("debug", "dry_run")
+        for flag in _own()
+        if flag.value is not None and flag.value != [] and flag.name not in ("debug", "dry_run")
     ]
     return "\n".join(sorted(filter(None, lines))) + "\n"
+
+
+def _own() -> list[flags.Flag]:
+    by_module = flags.FLAGS.flags_by_module_dict()
+    return [
+        flag for module, found in by_module.items() if module.startswith("cosmogan_jax.flags") for flag in found
+    ]

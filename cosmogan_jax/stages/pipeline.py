@@ -6,22 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cosmogan_jax.stages.settings import RunSettings, results_only
+from cosmogan_jax.stages.agreement import STAGES, chain, check_flags, check_trained_data, inputs, needed
+from cosmogan_jax.stages.settings import RunSettings
 from cosmogan_jax.storage import run_directory
-from cosmogan_jax.storage.json_files import read_json
 
-# Each stage with the earlier stages whose directories it reads, in the one order they run in.
-INPUTS: dict[str, tuple[str, ...]] = {
-    "simulate": (),
-    "prepare": ("simulate",),
-    "train": ("prepare",),
-    "select": ("prepare", "train"),
-    "generate": ("prepare", "train", "select"),
-    "evaluate": ("prepare", "generate"),
-    "export": ("generate", "evaluate"),
-    "report": ("train", "select", "evaluate"),
-}
-STAGES = tuple(INPUTS)
 # Stages that go on from what an interrupted run left. A training is never thrown away for other flags; the
 # parts of a simulation or an evaluation are; they hold only for the very settings and maps they were made of.
 _RESUMABLE = ("simulate", "train", "evaluate")
@@ -48,16 +36,22 @@ def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
 
 def _chosen(run_settings: RunSettings) -> list[str]:
     """The stages asked for, in order, without those that the settings leave nothing to do."""
-    left_out = set()
-    if run_settings.by_stage["prepare"].maps:
-        left_out.add("simulate")
-    if not run_settings.by_stage["export"].export:
-        left_out.add("export")
-    chosen = [stage for stage in STAGES if stage in run_settings.stages and stage not in left_out]
+    prepare, export = run_settings.by_stage["prepare"], run_settings.by_stage["export"]
+    asked = run_settings.stages
+    if export.export_from and not run_settings.stages_given:
+        asked = ("export",)
+    reasons = {}
+    if prepare.maps:
+        reasons["simulate"] = "--maps gives the maps"
+    if not export.export:
+        reasons["export"] = "--export names no format"
+    chosen = [stage for stage in STAGES if stage in asked and stage not in reasons]
+    left_out = {stage: reason for stage, reason in reasons.items() if stage in asked}
     if not chosen:
-        reason = {"simulate": "--maps gives the maps", "export": "--export names no format"}
-        only = run_settings.stages[0]
-        raise ValueError(f"stages={','.join(run_settings.stages)}: nothing to do, {reason[only]}")
+        raise ValueError(f"stages={','.join(asked)}: nothing to do, {', '.join(left_out.values())}")
+    if run_settings.stages_given:
+        for stage, reason in left_out.items():
+            print(f"{stage}: left out, {reason}", file=sys.stderr)
     return chosen
 
 
@@ -66,15 +60,18 @@ def _module(stage: str) -> Any:
 
 
 def _check(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
-    for stage in chosen:
-        for earlier in _needed(stage, settings):
-            if earlier not in chosen:
-                run_directory.stage_directory(workdir, earlier)
+    check_flags(workdir, chosen, settings)
     _check_sizes(chosen, settings)
     if "prepare" in chosen:
         _module("prepare").check(settings["prepare"])
     for stage in chosen:
-        _check_agreement(workdir, stage, settings)
+        for earlier in needed(stage, settings):
+            if earlier not in chosen:
+                run_directory.stage_directory(workdir, earlier)
+    if "prepare" in chosen and _is_finished(workdir, "prepare", settings, _module("prepare")):
+        _module("prepare").check_unchanged(settings["prepare"], workdir)
+        if "train" in chosen:
+            check_trained_data(workdir)
 
 
 def _dry_run(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
@@ -86,7 +83,7 @@ def _dry_run(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None
         stale = stale or not _is_finished(workdir, stage, settings, module)
         print(f"{stage}: would {'run' if stale else 'be skipped, finished'} in {workdir / stage}")
         shows = getattr(module, "dry_run", None)
-        if stale and shows and all(run_directory.stage_record(workdir, e) for e in _needed(stage, settings)):
+        if stale and shows and all(run_directory.stage_record(workdir, e) for e in needed(stage, settings)):
             shows(settings[stage], workdir)
 
 
@@ -102,60 +99,9 @@ def _check_sizes(chosen: list[str], settings: dict[str, Any]) -> None:
         raise ValueError(f"crop_size={crop_size} must be divisible by 2**num_layers={2**layers}")
 
 
-def _needed(stage: str, settings: dict[str, Any]) -> tuple[str, ...]:
-    if stage == "prepare" and settings["prepare"].maps:
-        return ()
-    if stage == "export":  # says in which range the maps were validated, where that is known
-        return () if settings["export"].export_from else ("generate",)
-    # A checkpoint given by number, or the last one, needs no selection.
-    if stage == "generate" and settings["generate"].checkpoint != "selected":
-        return ("prepare", "train")
-    if stage == "report":  # shows a selection where there is one
-        return ("train", "evaluate")
-    return INPUTS[stage]
-
-
-def _chain(stage: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Flags that change a stage's result: its own and those of all stages it builds on."""
-    flags: dict[str, Any] = {}
-    for earlier in _needed(stage, settings):
-        flags |= _chain(earlier, settings)
-    return flags | results_only(settings[stage])
-
-
-def _check_agreement(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
-    record = run_directory.stage_record(workdir, stage)
-    started = workdir / f"{stage}.partial" / "settings.json"
-    if record is not None:
-        recorded, place = record["flags"], workdir / stage
-    elif stage == "train" and started.is_file():
-        recorded, place = read_json(started), started.parent
-    else:
-        return
-    now = _chain(stage, settings)
-    for name in sorted(recorded.keys() | now.keys()):
-        old, new = recorded.get(name), now.get(name)
-        if old != new:
-            raise ValueError(
-                f"{name}={new} differs from {name}={old}, with which stage {stage!r} was run in {place}; "
-                f"choose another --workdir, remove that directory, or go on with "
-                f"--flagfile={workdir / 'flags.txt'}"
-            )
-
-
-def _inputs(workdir: Path, stage: str, settings: dict[str, Any]) -> dict[str, str]:
-    """Which results of earlier stages a stage reads, by the mark each result carries."""
-    reads = INPUTS[stage] if _needed(stage, settings) else ()
-    return {
-        earlier: record["result"]
-        for earlier in reads
-        if (record := run_directory.stage_record(workdir, earlier)) is not None
-    }
-
-
 def _is_finished(workdir: Path, stage: str, settings: dict[str, Any], module: Any) -> bool:
     record = run_directory.stage_record(workdir, stage)
-    if record is None or record["inputs"] != _inputs(workdir, stage, settings):
+    if record is None or record["inputs"] != inputs(workdir, stage, settings):
         return False
     grown = getattr(module, "has_grown", lambda *_: False)
     return not grown(settings[stage], record["summary"], workdir)
@@ -163,21 +109,21 @@ def _is_finished(workdir: Path, stage: str, settings: dict[str, Any], module: An
 
 def _run_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
     module = _module(stage)
+    if stage == "train":
+        check_trained_data(workdir)
     if _is_finished(workdir, stage, settings, module):
         finished = run_directory.stage_record(workdir, stage)["finished"]
         print(f"{stage}: finished {finished}, skipped", file=sys.stderr)
         return
-    inputs = _inputs(workdir, stage, settings)
+    reads, flags = inputs(workdir, stage, settings), chain(stage, settings)
     print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)
     began = time.monotonic()
-    chain = _chain(stage, settings)
-    started = chain if stage == "train" else {**chain, "inputs": inputs}
-    out = run_directory.begin_stage(workdir, stage, started, resumable=stage in _RESUMABLE)
+    out = run_directory.begin_stage(workdir, stage, {**flags, "inputs": reads}, resumable=stage in _RESUMABLE)
     summary = module.run(settings[stage], workdir, out)
     seconds = round(time.monotonic() - began, 2)
-    run_directory.finish_stage(
-        workdir,
-        stage,
-        {"stage": stage, "flags": chain, "inputs": inputs, "summary": summary, "seconds": seconds},
-    )
+    record = {"stage": stage, "flags": flags, "inputs": reads, "summary": summary, "seconds": seconds}
+    # Where a stage can say what its result is by content, the same result made again is the same.
+    if hasattr(module, "result_mark"):
+        record["result"] = module.result_mark(out)
+    run_directory.finish_stage(workdir, stage, record)
     print(f"{stage}: done in {seconds:.1f} s", file=sys.stderr)

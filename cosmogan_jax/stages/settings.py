@@ -153,9 +153,9 @@ class RunSettings:
 
     workdir: Path
     stages: tuple[str, ...]
+    stages_given: bool
     by_stage: dict[str, Any]
     dry_run: bool
-    debug: bool
     verbosity_given: bool
 
 

@@ -12,9 +12,10 @@ from tqdm import tqdm
 from cosmogan_jax.stages.nbody_sky import NbodySky
 from cosmogan_jax.stages.settings import Simulate
 from cosmogan_jax.stages.skies import LognormalSky, PlanesSky
+from cosmogan_jax.storage.checksums import json_sha256
 from cosmogan_jax.storage.crop_table import SPLITS
 from cosmogan_jax.storage.json_files import write_json
-from cosmogan_jax.storage.map_store import maps_written, write_map_store
+from cosmogan_jax.storage.map_store import maps_written, open_map_store, write_map_store
 
 _SKIES = {"lognormal": LognormalSky, "planes": PlanesSky, "nbody": NbodySky}
 _PAPER_REDSHIFT = 1.0
@@ -65,6 +66,11 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
     }
     write_json(out / "cost.json", {"unit": "seconds of wall time; of a box, step, plane: medians", **cost})
     return {"num_maps": len(split_of), "side_deg": sky.geometry.side_deg, **counts, "seconds": cost}
+
+
+def result_mark(out: Path) -> str:
+    """The maps by their content."""
+    return json_sha256(open_map_store(out / "maps").identity())
 
 
 def _counts(settings: Simulate) -> dict[str, int]:

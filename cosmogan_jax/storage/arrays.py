@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorstore as ts
 
+from cosmogan_jax.storage.checksums import file_sha256
+
 
 def create_array(
     path: Path,
@@ -87,6 +89,11 @@ def file_sizes(path: Path) -> dict[str, int]:
     """Bytes of every shard below an array, by its path relative to the array."""
     shards = sorted(p for p in (Path(path) / "c").rglob("*") if p.is_file())
     return {str(p.relative_to(path)): p.stat().st_size for p in shards}
+
+
+def shard_checksums(path: Path) -> dict[str, str]:
+    """SHA-256 of every shard below an array, by its path relative to the array."""
+    return {name: file_sha256(Path(path) / name) for name in file_sizes(path)}
 
 
 def _spec(path: Path) -> dict:

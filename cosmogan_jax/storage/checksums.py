@@ -1,6 +1,7 @@
-"""SHA-256 of files and of a network's variables."""
+"""SHA-256 of files, of JSON values and of a network's variables."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,11 @@ def file_sha256(path: Path) -> str:
     """Of a file's bytes, in hexadecimal, as sha256sum prints it."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def json_sha256(content: Any) -> str:
+    """Of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def tree_sha256(tree: Any) -> str:

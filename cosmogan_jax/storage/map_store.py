@@ -3,8 +3,9 @@
 <store>/kappa/          zarr3 array (map, row, column), float32, CRC32C per chunk; NaN where a pixel is invalid
 <store>/zarr.json       zarr3 group that holds the array, so that zarr and xarray open <store> itself
 <store>/written.json    how many maps are on disk while the store is written
-<store>/manifest.json   geometry, units, origin and split of every map, size of every shard; written last, so
-                        that a store whose writing was cut off has none and is refused
+<store>/manifest.json   geometry, units, origin and split of every map, size and SHA-256 of every shard (so that
+                        the manifest's own checksum identifies the store); written last, so that a store whose
+                        writing was cut off has none and is refused
 """
 
 import dataclasses
@@ -17,7 +18,14 @@ import tensorstore as ts
 from jaxtyping import Float
 
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.storage.arrays import chunk_side, create_array, file_sizes, images_per_shard, open_array
+from cosmogan_jax.storage.arrays import (
+    chunk_side,
+    create_array,
+    file_sizes,
+    images_per_shard,
+    open_array,
+    shard_checksums,
+)
 from cosmogan_jax.storage.json_files import read_json, write_json
 
 FORMAT = "cosmogan_jax map store"
@@ -53,6 +61,14 @@ class MapStore:
         step = images_per_shard(self.num_maps, self.geometry.num_pixels, _SHARD_BYTES)
         for start in range(0, self.num_maps, step):
             yield self.read(start, min(start + step, self.num_maps))
+
+    def identity(self) -> dict[str, Any]:
+        """What makes this store the data set it is: every pixel (by checksum), geometry, redshift and splits.
+
+        Not where the maps came from: the same maps from files that were moved are the same data set.
+        """
+        keys = ("shape", "side_deg", "source_redshift", "splits", "parents", "boxes", "sha256")
+        return {key: self.manifest.get(key) for key in keys}
 
     def verify(self) -> None:
         """Read everything once.
@@ -99,6 +115,8 @@ def write_map_store(
     path = Path(path)
     if (path / "manifest.json").exists():
         raise FileExistsError(f"map store {path} exists already")
+    if start and allow_invalid:
+        raise ValueError(f"start={start}: invalid pixels are counted from the first map on")
     if start != 0 and start != maps_written(path):
         raise ValueError(f"start={start}: the store at {path} holds {maps_written(path)} maps")
     size = geometry.num_pixels
@@ -117,8 +135,6 @@ def write_map_store(
             attributes=attributes,
         )
     written, pending, held, invalid = start, [], 0, 0
-    if start and allow_invalid:
-        invalid = int((~np.isfinite(array[:start].read().result())).sum())
     for batch in batches:
         batch = np.asarray(batch, np.float32)
         if batch.shape[1:] != (size, size):
@@ -150,6 +166,7 @@ def write_map_store(
         "side_deg": geometry.side_deg,
         "invalid_pixels": invalid,
         "shards": file_sizes(path / "kappa"),
+        "sha256": shard_checksums(path / "kappa"),
         **manifest,
     }
     told = ("quantity", "unit", "side_deg", "source_redshift")

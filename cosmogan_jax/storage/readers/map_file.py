@@ -34,6 +34,7 @@ class MapFile:
         invalid pixel is still in them (see as_kappa).
       facts: what else the file says: cosmology, origin.
       splits, parents, boxes: one entry a map, where a map store records them.
+      numbers: of the maps in the file, where these are only some of its.
     """
 
     path: Path
@@ -48,9 +49,12 @@ class MapFile:
     splits: tuple[str, ...] | None = None
     parents: tuple[Any, ...] | None = None
     boxes: tuple[Any, ...] | None = None
+    numbers: tuple[int, ...] | None = None
 
     def name(self, index: int) -> str:
         """The file, and which of its maps, for messages and manifests."""
+        if self.numbers:
+            return f"{self.path}[{self.numbers[index]}]"
         return str(self.path) if self.num_maps == 1 else f"{self.path}[{index}]"
 
     def read(self, start: int, stop: int, downsample: int = 1) -> Float[np.ndarray, "maps size size"]:

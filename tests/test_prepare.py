@@ -164,9 +164,9 @@ def test_invalid_pixels_refused_dropped_or_avoided(prepare, tmp_path):
     kappa[4, :3] = -1.6375e30
     path = save(tmp_path / "k.npy", kappa)
     said = prepare(f"--maps={path}", "--side_deg=1", code=1)
-    assert f"{path}[1] holds 1 invalid pixels of 576" in said
-    assert "--invalid_pixels=avoid" in said
-    assert "(2 of 6 maps cannot be used)" in said
+    assert f"{path}[1] holds 1 invalid pixel of 576" in said
+    assert "(2 of 6 maps cannot be used as they are)" in said
+    assert "--invalid_pixels=avoid keeps crops off the invalid pixels of 2 maps" in said
     table = prepare(f"--maps={path}", "--side_deg=1", "--invalid_pixels=avoid")
     assert table.store.manifest["invalid_pixels"] == 1 + 3 * 24
     cuts = np.concatenate([table.cut(crops) for crops in table.crops.values()])
@@ -175,7 +175,9 @@ def test_invalid_pixels_refused_dropped_or_avoided(prepare, tmp_path):
     # Of 17 by 17 positions, 8 by 8 hold the pixel: with all others asked for, these are left out.
     shutil.rmtree(tmp_path / "run")
     said = prepare(f"--maps={path}", "--side_deg=1", "--invalid_pixels=avoid", "--crops_per_map=226", code=1)
-    assert "asks for 226 crops of every map, more than the 225 positions free of invalid pixels" in said
+    assert "asks for 226 crops of a map, more than the 225 positions free of invalid pixels" in said
+    assert f"in {path}[1], of 24" in said
+    assert not (tmp_path / "run/prepare.partial/maps").exists()  # found before the maps are stored
     crops = prepare(f"--maps={path}", "--side_deg=1", "--invalid_pixels=avoid", "--crops_per_map=225").crops[
         "train"
     ]
@@ -187,20 +189,172 @@ def test_invalid_pixels_refused_dropped_or_avoided(prepare, tmp_path):
     assert table.store.manifest["dropped"] == [f"{path}[1]", f"{path}[4]"]
 
 
+def test_avoiding_invalid_pixels_leaves_out_maps_without_any_other(prepare, tmp_path, capsys):
+    kappa = maps(7)
+    kappa[1, 10, 11], kappa[3], kappa[5] = np.nan, np.nan, 0.25
+    table = prepare(f"--maps={save(tmp_path / 'k.npy', kappa)}", "--side_deg=1", "--invalid_pixels=avoid")
+    np.testing.assert_array_equal(table.store.read(), kappa[[0, 1, 2, 4, 6]])
+    assert table.store.manifest["dropped"] == [f"{tmp_path}/k.npy[3]", f"{tmp_path}/k.npy[5]"]
+
+
+def test_a_store_with_splits_gives_each_role_its_own_maps(prepare, tmp_path):
+    kappa = maps(10)
+    prepare(f"--maps={save(tmp_path / 'a.npy', kappa)}", "--side_deg=1")
+    (tmp_path / "run").rename(tmp_path / "first")
+    store = tmp_path / "first/prepare/maps"
+    table = prepare(
+        f"--maps={save(tmp_path / 'b.npy', maps(6, seed=1))}",
+        "--side_deg=1",
+        f"--validation_maps={store}",
+    )
+    assert table.store.manifest["splits"] == ["train"] * 5 + ["development", "validation"]
+    np.testing.assert_array_equal(table.store.read(6), kappa[9:])
+    assert table.store.manifest["maps"][6] == f"{store}[9]"
+    # Where every map is "train" (crops of each for every split), another run may split them by map.
+    shutil.rmtree(tmp_path / "run")
+    pooled = prepare(f"--maps={tmp_path}/a.npy", "--side_deg=1", "--split_by=crops").store
+    assert set(pooled.manifest["splits"]) == {"train"}
+    (tmp_path / "run").rename(tmp_path / "second")
+    again = prepare(f"--maps={tmp_path}/second/prepare/maps")
+    assert again.store.manifest["splits"] == ["train"] * 8 + ["development", "validation"]
+
+
+def test_maps_given_twice_are_said(run_main, tmp_path):
+    path = save(tmp_path / "k.npy", maps(8)[[0, 1, 2, 1, 4, 5, 6, 7]])
+    code, out, error = run_main(f"--workdir={tmp_path}/run", *SMALL, f"--maps={path}", "--side_deg=1")
+    assert code == 0, error
+    assert f"prepare: 1 map given twice, as {path}[3], the same as {path}[1]\n" in out
+
+
+def test_files_that_changed_since_are_noticed(run_main, tmp_path):
+    sims, run = tmp_path / "sims", tmp_path / "run"
+    sims.mkdir()
+    for n, one in enumerate(maps(6)):
+        save(sims / f"{n}.fits", one, ANGLE=3.5)
+    flags = [f"--workdir={run}", *SMALL, f"--maps={sims}"]
+    assert run_main(*flags)[0] == 0
+    before = (run / "flags.txt").read_text()
+    os.utime(sims / "2.fits")  # touched, not changed
+    code, _, error = run_main(*flags)
+    assert (code, error.count("skipped")) == (0, 1)
+    save(sims / "new.fits", maps(1, seed=9)[0], ANGLE=3.5)
+    code, _, error = run_main(*flags)
+    assert code == 1
+    assert f"maps={sims}/new.fits has come since {run}/prepare was made of these maps" in error
+    (sims / "new.fits").unlink()
+    content = bytearray((sims / "2.fits").read_bytes())
+    content[2900] ^= 1
+    (sims / "2.fits").write_bytes(content)
+    code, _, error = run_main(*flags)
+    assert code == 1
+    assert f"maps={sims}/2.fits has changed since" in error
+    assert (run / "flags.txt").read_text() == before
+    # Files that are gone are not missed: the stored maps serve.
+    (sims / "2.fits").unlink()
+    code, out, error = run_main(*flags)
+    assert (code, error.count("skipped")) == (0, 1)
+    assert f"1 file of its maps are gone, as {sims}/2.fits" in out
+    shutil.rmtree(sims)
+    assert run_main(*flags)[0] == 0
+
+
+def test_training_goes_on_with_its_own_data_only(run_main, tmp_path):
+    path, run = save(tmp_path / "k.npy", maps(8, 32)), tmp_path / "run"
+    flags = [
+        f"--workdir={run}", f"--maps={path}", "--side_deg=1", "--stages=prepare,train", "--crop_size=16",
+        "--crops_per_map=4", "--num_filters=2", "--batch_size=4", "--sample_every_steps=0",
+    ]  # fmt: skip
+    assert run_main(*flags, "--num_steps=2")[0] == 0
+    # The same maps prepared again are the same data: trained on as if nothing had happened.
+    shutil.rmtree(run / "prepare")
+    code, _, error = run_main(*flags, "--num_steps=3")
+    assert code == 0, error
+    assert "train: done" in error
+    # Others under the same name are not.
+    shutil.rmtree(run / "prepare")
+    np.save(path, maps(8, 32, seed=5))
+    for steps in (3, 4):
+        code, _, error = run_main(*flags, f"--num_steps={steps}")
+        assert code == 1
+        assert f"{run}/train was trained on other data than {run}/prepare now holds" in error
+    # Nor where the training was cut off.
+    (run / "train").rename(run / "train.partial")
+    (run / "train.partial/stage.json").unlink()
+    before = sorted((run / "train.partial").rglob("*"))
+    code, _, error = run_main(*flags, "--num_steps=4")
+    assert code == 1
+    assert f"{run}/train.partial was trained on other data" in error
+    assert sorted((run / "train.partial").rglob("*")) == before
+
+
+def test_a_later_stage_with_other_flags_than_an_earlier_one(run_main, tmp_path):
+    path, run = save(tmp_path / "k.npy", maps(8, 32)), tmp_path / "run"
+    assert run_main(f"--workdir={run}", *SMALL, f"--maps={path}", "--side_deg=1")[0] == 0
+    before = (run / "flags.txt").read_text()
+    code, _, error = run_main(
+        f"--workdir={run}", "--stages=train", f"--maps={path}", "--side_deg=1", "--crops_per_map=12"
+    )
+    assert code == 1
+    assert "crop_size=256 differs from crop_size=8, with which stage 'prepare' was run" in error
+    assert f"--flagfile={run}/flags.txt" in error
+    assert (run / "flags.txt").read_text() == before
+    # The flag that was touched is named, not one that follows from it.
+    code, _, error = run_main(f"--workdir={run}", *SMALL, "--map_pixels=64")
+    assert code == 1
+    assert f"maps= differs from maps={path}" in error
+
+
+def test_a_map_that_changes_under_the_import(prepare, tmp_path, monkeypatch):
+    path = save(tmp_path / "k.npy", maps(5))
+    room = map_import.check_room
+
+    def meanwhile(*given):
+        np.save(path, maps(5, seed=3))
+        return room(*given)
+
+    monkeypatch.setattr("cosmogan_jax.stages.prepare.check_room", meanwhile)
+    assert f"{path}[0] has changed since it was looked at" in prepare(f"--maps={path}", "--side_deg=1", code=1)
+
+
+def test_flags_that_leave_nothing_or_little(run_main, tmp_path):
+    path = save(tmp_path / "k.npy", maps(5))
+    code, _, error = run_main("--maps=", f"--workdir={tmp_path}/run")
+    assert (code, error) == (1, "error: maps= names nothing; leave the flag away, or name files, folders or "
+                                "globs\n")  # fmt: skip
+    assert not (tmp_path / "run").exists()
+    code, _, error = run_main(
+        f"--workdir={tmp_path}/run", "--stages=simulate,prepare", "--crop_size=24", "--crops_per_map=1",
+        f"--maps={path}", "--side_deg=1",
+    )  # fmt: skip
+    assert code == 0
+    assert "simulate: left out, --maps gives the maps" in error
+    # Export of a store from elsewhere is all that is asked then.
+    code, _, error = run_main(
+        f"--workdir={tmp_path}/out", "--export=npy", f"--export_from={tmp_path}/run/prepare/maps"
+    )
+    assert code == 0, error
+    assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_dir()) == ["export"]
+    np.testing.assert_array_equal(np.load(tmp_path / "out/export/kappa.npy"), maps(5))
+    code, _, error = run_main(f"--workdir={tmp_path}/more", *SMALL, "--crop_size=24", f"--maps={path}",
+                              "--side_deg=1")  # fmt: skip
+    assert code == 1
+    assert "maps that are crops already go with --crops_per_map=1" in error
+
+
 def test_a_dry_run_shows_and_writes_a_picture_only(run_main, tmp_path):
     path = save(tmp_path / "k.npy", maps(10).astype(">f8"))
     code, out, error = run_main(
         f"--workdir={tmp_path}/run", *SMALL, f"--maps={path}", "--side_deg=2", "--dry_run",
         "--stages=simulate,prepare,train", "--num_layers=3",
     )  # fmt: skip
-    assert (code, error) == (0, "")
+    assert (code, error) == (0, "simulate: left out, --maps gives the maps\n")
     assert "10 maps of 24x24 pixels, 2 degrees wide (5 arcmin a pixel, ell 180 to 2160)" in out
     assert "source redshift not known" in out
     assert "npy >f8" in out
     assert "prepare: would take 8 train, 1 development, 1 validation maps" in out
     assert "96 train, 12 development, 12 validation crops of 8 pixels" in out
     assert "train: would run" in out
-    assert "simulate" not in out
+    assert "simulate:" not in out
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["prepare.dry_run.png"]
 
 
@@ -221,7 +375,7 @@ def test_a_dry_run_shows_and_writes_a_picture_only(run_main, tmp_path):
         ({"a.npy": maps(2)}, ["--side_deg=1"], "2 maps are too few to be split"),
         ({"a.npy": maps(4)}, ["--side_deg=1", "--crop_size=25"], "crop_size=25 is larger than the maps of 24"),
         ({"a.npy": maps(4)}, ["--side_deg=1", "--crops_per_map=290"], "more than the 289 positions"),
-        ({"a.npy": maps(4)}, ["--side_deg=1", "--crops_per_map=280", "--split_by=crops"], "asks for 350 crops"),
+        ({"a.npy": maps(4)}, ["--side_deg=1", "--crops_per_map=280", "--split_by=crops"], "for 350 crops"),
         ({"a.npy": maps(4)}, ["--side_deg=1", "--downsample=5"], "downsample=5 must divide the 24 pixels"),
         ({"a.npy": maps(4)}, ["--side_deg=1", "--validation_share=0.95"], "leave some maps to train on"),
         ({"a.npy": maps(4)[[0, 1, 2, 1]]}, ["--side_deg=1"], "what is tested must not be trained on"),

@@ -32,6 +32,31 @@ def counts_by_split(splits: list[str], settings: Prepare) -> dict[str, dict[str,
     return counts
 
 
+def num_positions(num_pixels: int, crop_size: int) -> int:
+    """Where a crop can lie in a map without invalid pixels."""
+    return (num_pixels - crop_size + 1) ** 2
+
+
+def check_positions(
+    names: list[str], positions: list[int], num_pixels: int, splits: list[str], settings: Prepare
+) -> None:
+    """The maps, by name and split, against the crops that are asked of each.
+
+    Raises:
+      ValueError: a map with fewer positions than crops asked for.
+    """
+    wanted, whole = counts_by_split(splits, settings), num_positions(num_pixels, settings.crop_size)
+    for name, free, split in zip(names, positions, splits, strict=True):
+        total = sum(wanted[split].values())
+        if total > free:
+            by = " (training, development and validation crops)" if len(wanted[split]) > 1 else ""
+            raise ValueError(
+                f"crops_per_map={settings.crops_per_map} asks for {total} crops of a map{by}, more than the "
+                f"{free} positions{'' if free == whole else ' free of invalid pixels'} of a crop of "
+                f"{settings.crop_size} pixels in {name}, of {num_pixels}"
+            )
+
+
 def draw_crops(
     store: MapStore, settings: Prepare, limit: float
 ) -> tuple[dict[str, Int[np.ndarray, "crops 3"]], dict[str, float]]:
@@ -43,8 +68,7 @@ def draw_crops(
     Returns:
       the table; and the shares of training crops with a pixel outside [-1, 1] and outside [-limit, limit].
 
-    Raises:
-      ValueError: a map with fewer positions than crops asked for.
+    Maps with fewer positions than crops are found before (check_positions).
     """
     size, pixels = settings.crop_size, store.geometry.num_pixels
     room = pixels - size + 1
@@ -56,14 +80,8 @@ def draw_crops(
         counts = wanted[split]
         total = sum(counts.values())
         kappa = store.read(index, index + 1)[0] if gaps or counts.get("train") else None
-        valid = _valid_positions(kappa, size) if gaps else None
+        valid = valid_positions(kappa, size) if gaps else None
         positions = room**2 if valid is None else len(valid)
-        if total > positions:
-            free = " free of invalid pixels" if gaps else ""
-            raise ValueError(
-                f"crops_per_map={settings.crops_per_map} asks for {total} crops of every map, more than the "
-                f"{positions} positions{free} of a crop of {size} pixels in map {index}, of {pixels} pixels"
-            )
         rng = np.random.Generator(np.random.Philox(key=[settings.seed, index]))
         place = rng.choice(positions, total, replace=False)
         place = place if valid is None else valid[place]
@@ -84,21 +102,23 @@ def _window_sums(flags: np.ndarray) -> Int[np.ndarray, "height width"]:
     return np.pad(flags.astype(np.int32).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
 
 
-def _valid_positions(kappa: Float[np.ndarray, "height width"], size: int) -> Int[np.ndarray, " positions"]:
-    """Row-major numbers of the positions whose crop holds finite pixels only."""
-    sums = _window_sums(~np.isfinite(kappa))
-    invalid = sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]
-    return np.flatnonzero(invalid.ravel() == 0)
-
-
-def _crops_beyond(kappa: np.ndarray, crops: np.ndarray, size: int, bound: float) -> int:
-    """Crops with a pixel outside [-bound, bound] (paper: below 0.9 % at 1)."""
-    sums = _window_sums(np.abs(kappa) > bound)
-    row, column = crops[:, 1], crops[:, 2]
-    beyond = (
+def _in_windows(sums: np.ndarray, row: np.ndarray, column: np.ndarray, size: int) -> np.ndarray:
+    return (
         sums[row + size, column + size]
         - sums[row, column + size]
         - sums[row + size, column]
         + sums[row, column]
     )
-    return int((beyond > 0).sum())
+
+
+def valid_positions(kappa: Float[np.ndarray, "height width"], size: int) -> Int[np.ndarray, " positions"]:
+    """Row-major numbers of the positions whose crop holds finite pixels only."""
+    sums = _window_sums(~np.isfinite(kappa))
+    row, column = np.ogrid[: len(kappa) - size + 1, : len(kappa) - size + 1]
+    return np.flatnonzero(_in_windows(sums, row, column, size).ravel() == 0)
+
+
+def _crops_beyond(kappa: np.ndarray, crops: np.ndarray, size: int, bound: float) -> int:
+    """Crops with a pixel outside [-bound, bound] (paper: below 0.9 % at 1)."""
+    sums = _window_sums(np.abs(kappa) > bound)
+    return int((_in_windows(sums, crops[:, 1], crops[:, 2], size) > 0).sum())

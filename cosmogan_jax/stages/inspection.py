@@ -9,6 +9,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.stages.crops import num_positions, valid_positions
 from cosmogan_jax.stages.map_sources import MapSources
 
 _ROWS = 12
@@ -16,7 +17,10 @@ _SHOWN = 8
 
 
 class MapFacts(NamedTuple):
-    """One map: moments over its valid pixels (population, float64), and a digest of its float32 pixels."""
+    """One map: moments over its valid pixels (population, float64), and a digest of its float32 pixels.
+
+    positions: where a crop can lie without an invalid pixel.
+    """
 
     role: str
     name: str
@@ -27,6 +31,7 @@ class MapFacts(NamedTuple):
     sigma: float
     skewness: float
     digest: bytes
+    positions: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,39 +48,46 @@ class Inspection:
         return self.sources.geometry
 
 
-def inspect_map(role: str, name: str, kappa: Float[np.ndarray, "size size"]) -> MapFacts:
+def map_digest(kappa: Float[np.ndarray, "size size"]) -> bytes:
+    """Of the float32 pixels, bit for bit."""
+    return hashlib.blake2b(np.ascontiguousarray(kappa, np.float32), digest_size=16).digest()
+
+
+def inspect_map(role: str, name: str, kappa: Float[np.ndarray, "size size"], crop_size: int) -> MapFacts:
     """The facts of one map; NaN moments where no pixel is valid, NaN skewness of a constant one."""
     values = kappa[np.isfinite(kappa)]
-    digest = hashlib.blake2b(np.ascontiguousarray(kappa), digest_size=16).digest()
-    invalid = kappa.size - values.size
+    digest, invalid = map_digest(kappa), kappa.size - values.size
     if not values.size:
-        return MapFacts(role, name, invalid, *[float("nan")] * 5, digest)
+        return MapFacts(role, name, invalid, *[float("nan")] * 5, digest, 0)
+    positions = len(valid_positions(kappa, crop_size)) if invalid else num_positions(len(kappa), crop_size)
     mean = float(values.mean(dtype=np.float64))
     centred = values - np.float64(mean)
     square = centred * centred
     variance = float(square.mean())
     low, high = float(values.min()), float(values.max())
     skewness = float((square * centred).mean() / variance**1.5) if high > low else float("nan")
-    return MapFacts(role, name, invalid, low, high, mean, variance**0.5, skewness, digest)
+    return MapFacts(role, name, invalid, low, high, mean, variance**0.5, skewness, digest, positions)
 
 
-def inspect(sources: MapSources) -> Inspection:
-    """Read every map once."""
+def inspect(sources: MapSources, crop_size: int) -> Inspection:
+    """Read every map once; crops of crop_size pixels are to be cut from them."""
     facts, shown = [], []
     every = max(1, sources.num_maps // _SHOWN)
     bar = tqdm(sources.maps(), total=sources.num_maps, desc="inspect", unit="map", disable=None)
     for number, (role, file, index, kappa) in enumerate(bar):
-        facts.append(inspect_map(role, file.name(index), kappa))
+        facts.append(inspect_map(role, file.name(index), kappa, crop_size))
         if number % every == 0 and len(shown) < _SHOWN:
             shown.append(kappa)
     return Inspection(sources, facts, np.stack(shown))
 
 
-def unusable(found: Inspection, invalid_pixels: str) -> list[int]:
-    """Maps that must be left out: those with invalid pixels, unless these are avoided, and constant ones.
+def unusable(found: Inspection, invalid_pixels: str) -> dict[int, str]:
+    """Maps that must be left out, each with the reason.
+
+    Those without a valid pixel and constant ones always; those with some invalid pixels unless avoided.
 
     Raises:
-      ValueError: there are such maps, and invalid_pixels does not say "drop"; or nothing is left.
+      ValueError: there are such maps, and invalid_pixels="refuse"; or nothing is left.
     """
     pixels = found.geometry.num_pixels**2
     reasons = {}
@@ -86,20 +98,21 @@ def unusable(found: Inspection, invalid_pixels: str) -> list[int]:
             reasons[number] = f"is constant: every valid pixel is {facts.low:g}"
         elif facts.invalid and invalid_pixels != "avoid":
             reasons[number] = (
-                f"holds {facts.invalid} invalid pixels of {pixels} (NaN, infinite or fill values); "
-                "--invalid_pixels=avoid keeps crops off them"
+                f"holds {plural(facts.invalid, 'invalid pixel')} of {pixels} (NaN, infinite, fill)"
             )
-    if reasons and invalid_pixels != "drop":
-        first, count = next(iter(reasons.items())), len(reasons)
-        others = f" ({count} of {len(found.maps)} maps cannot be used)" if count > 1 else ""
-        raise ValueError(
-            f"{found.maps[first[0]].name} {first[1]}; --invalid_pixels=drop leaves such maps out{others}"
-        )
     if len(reasons) == len(found.maps):
         raise ValueError(
-            f"none of the {len(found.maps)} maps can be used: all hold invalid pixels or are constant"
+            f"none of the {len(found.maps)} maps can be used: {found.maps[0].name} {reasons[0]}, and so on"
         )
-    return sorted(reasons)
+    if reasons and invalid_pixels == "refuse":
+        first, count = next(iter(reasons.items())), len(reasons)
+        partly = sum(0 < found.maps[number].invalid < pixels for number in reasons)
+        advice = "--invalid_pixels=drop leaves out " + ("such maps" if count > 1 else "the map")
+        if partly:
+            advice += f"; --invalid_pixels=avoid keeps crops off the invalid pixels of {plural(partly, 'map')}"
+        others = f" ({count} of {len(found.maps)} maps cannot be used as they are)" if count > 1 else ""
+        raise ValueError(f"{found.maps[first[0]].name} {first[1]}{others}; {advice}")
+    return reasons
 
 
 def as_table(found: Inspection) -> str:

@@ -1,15 +1,16 @@
 """Maps of files to the run's own map store: which map belongs to which split, where each came from."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from cosmogan_jax.stages.inspection import Inspection
-from cosmogan_jax.stages.map_sources import MapSources
+from cosmogan_jax.stages.inspection import Inspection, map_digest, plural
+from cosmogan_jax.stages.map_sources import MapSources, told_cosmology
 from cosmogan_jax.stages.settings import Prepare
-from cosmogan_jax.storage.checksums import file_sha256
+from cosmogan_jax.stages.source_changes import file_mark
 from cosmogan_jax.storage.crop_table import SPLITS
 from cosmogan_jax.storage.map_store import MapStore, write_map_store
 from cosmogan_jax.storage.readers import MapFile
@@ -19,13 +20,14 @@ _UNKNOWN = (
 )
 
 
-def assign_splits(found: Inspection, dropped: list[int], settings: Prepare) -> list[str]:
+def assign_splits(found: Inspection, dropped: Iterable[int], settings: Prepare) -> list[str]:
     """The split of every map that is kept.
 
     Maps of --development_maps, --validation_maps and --auxiliary_maps are these. Maps of a map store that
-    records splits keep them. Else the maps of --maps are split in their order, which keeps neighbours (often
-    of one simulation) together: first train, then development, then validation, by the shares given; with
-    split_by=crops all of them are "train", and the crop table gives each split crops of every map.
+    records splits keep them, unless it knows no split but "train", as after split_by=crops. Else the maps of
+    --maps are split in their order, which keeps neighbours (often of one simulation) together: first train,
+    then development, then validation, by the shares given; with split_by=crops all of them are "train", and
+    the crop table gives each split crops of every map.
 
     Raises:
       ValueError: fewer maps than splits, or the same map in two splits.
@@ -37,13 +39,14 @@ def assign_splits(found: Inspection, dropped: list[int], settings: Prepare) -> l
     known = [recorded[number] in SPLITS for number in to_split]
     if any(known) and not all(known):
         raise ValueError("--maps names map stores that record splits beside maps that do not; give one kind")
-    if all(known) and known:
+    splits = {recorded[number] for number in to_split}
+    if all(known) and known and splits != {"train"}:
         split_of = {number: recorded[number] for number in to_split}
     else:
         labels = _by_share(len(to_split), settings, files)
         split_of = dict(zip(to_split, labels))
     split_of |= {number: found.maps[number].role for number in kept if found.maps[number].role != "maps"}
-    _check_twins(found, split_of)
+    _check_twins(found, split_of, {number for number in to_split if settings.split_by == "crops"})
     wanted = {"train"} if settings.split_by == "crops" else {"train", "development", "validation"}
     for split in sorted(wanted - set(split_of.values())):
         raise ValueError(f"no map is left for {split}: of {len(kept)} maps none belongs to it")
@@ -69,8 +72,10 @@ def _by_share(count: int, settings: Prepare, files: dict[str, Any]) -> list[str]
     return ["train"] * train + ["development"] * counts["development"] + ["validation"] * counts["validation"]
 
 
-def _check_twins(found: Inspection, split_of: dict[int, str]) -> None:
+def _check_twins(found: Inspection, split_of: dict[int, str], for_all: set[int]) -> None:
+    """The same map in two splits is an error; twice in one, it is said. Identity is bit for bit, in float32."""
     first: dict[bytes, int] = {}
+    twice: list[tuple[int, int]] = []
     for number, split in split_of.items():
         twin = first.setdefault(found.maps[number].digest, number)
         if split_of[twin] != split:
@@ -78,23 +83,35 @@ def _check_twins(found: Inspection, split_of: dict[int, str]) -> None:
                 f"{found.maps[number].name} ({split}) is the same map as {found.maps[twin].name} "
                 f"({split_of[twin]}): what is tested must not be trained on"
             )
+        if twin != number:
+            twice.append((number, twin))
+    if twice:
+        one, other = (found.maps[number].name for number in twice[0])
+        also = "; their crops may come to lie in different splits" if twice[0][0] in for_all else ""
+        count = plural(len(twice), "map")
+        print(f"prepare: {count} given twice, as {one}, the same as {other}{also}", flush=True)
 
 
-def check_room(folder: Path, sources: MapSources, num_maps: int) -> None:
+def check_room(workdir: Path, sources: MapSources, num_maps: int) -> None:
     """ValueError where the disk has no room for the store; 2 per cent more than its pixels."""
     needed = int(4.08 * num_maps * sources.geometry.num_pixels**2)
-    free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
+    free = shutil.disk_usage(next(p for p in (workdir, *workdir.absolute().parents) if p.exists())).free
     if needed > free:
         raise ValueError(
-            f"workdir={folder.parent} has {free / 1e9:.2f} GB free, the map store of {num_maps} maps of "
+            f"workdir={workdir} has {free / 1e9:.2f} GB free, the map store of {num_maps} maps of "
             f"{sources.geometry.num_pixels}x{sources.geometry.num_pixels} needs {needed / 1e9:.2f} GB"
         )
 
 
-def import_maps(path: Path, found: Inspection, dropped: list[int], splits: list[str], seed: int) -> MapStore:
-    """Write the maps that are kept to a map store, by split, with the checksum of every file they came from."""
+def import_maps(
+    path: Path, found: Inspection, dropped: Iterable[int], splits: list[str], seed: int
+) -> MapStore:
+    """Write the maps that are kept to a map store, in their order, with the checksums of their files.
+
+    Raises:
+      ValueError: a map that is not the one that was looked at, or a disk that takes no more.
+    """
     sources, gone = found.sources, set(dropped)
-    check_room(path, sources, len(splits))
     files = [file for group in sources.files.values() for file in group]
     places = [(file, index) for file in files for index in range(file.num_maps)]
     kept = [place for number, place in enumerate(places) if number not in gone]
@@ -108,29 +125,28 @@ def import_maps(path: Path, found: Inspection, dropped: list[int], splits: list[
         "parents": [numbers[name] for name in parents],
         "boxes": [file.boxes[index] if file.boxes else None for file, index in kept],
         "maps": [file.name(index) for file, index in kept],
-        "dropped": [found.maps[number].name for number in dropped],
+        "dropped": [found.maps[number].name for number in sorted(gone)],
         "origin": {"sky": "files", "files": [_file_record(file) for file in files], **_shared_origin(files)},
     }
     read = tqdm(sources.maps(), total=sources.num_maps, desc="import", unit="map", disable=None)
-    batches = (kappa[None] for number, (*_, kappa) in enumerate(read) if number not in gone)
-    return write_map_store(path, batches, len(splits), sources.geometry, manifest, allow_invalid=True)
+
+    def batches():
+        for number, (*_, kappa) in enumerate(read):
+            if map_digest(kappa) != found.maps[number].digest:
+                raise ValueError(f"{found.maps[number].name} has changed since it was looked at a moment ago")
+            if number not in gone:
+                yield kappa[None]
+
+    return write_map_store(path, batches(), len(splits), sources.geometry, manifest, allow_invalid=True)
 
 
 def _file_record(file: MapFile) -> dict[str, Any]:
-    whole = file.path / "manifest.json" if file.path.is_dir() else file.path
-    return {
-        "path": str(file.path.resolve()),
-        "format": file.format,
-        "dtype": file.dtype,
-        "maps": file.num_maps,
-        "bytes": whole.stat().st_size,
-        "sha256": file_sha256(whole),
-        "says": file.facts,
-    }
+    said = {"format": file.format, "dtype": file.dtype, "maps": file.num_maps, "says": file.facts}
+    return {**file_mark(file.path), **said}
 
 
 def _shared_origin(files: list[MapFile]) -> dict[str, Any]:
     """The cosmology that the files say, which is one; and what a map store says of independence."""
-    cosmology = {name: value for file in files for name, value in file.facts.get("cosmology", {}).items()}
+    cosmology = {name: value for file in files for name, value in told_cosmology(file).items()}
     independence = files[0].facts.get("independence", _UNKNOWN) if len(files) == 1 else _UNKNOWN
     return {"independence": independence, **({"cosmology": cosmology} if cosmology else {})}

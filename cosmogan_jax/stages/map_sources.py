@@ -1,5 +1,6 @@
 """The maps that stage prepare is given: files by split, one size, one angle, one source redshift."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,6 +43,17 @@ class MapSources(NamedTuple):
         return sum(file.num_maps for files in self.files.values() for file in files)
 
 
+def given_maps(settings: Prepare) -> dict[str, tuple[str, ...]]:
+    """What the flags name, by what it is to be; only what is given."""
+    given = {
+        "maps": settings.maps,
+        "development": settings.development_maps,
+        "validation": settings.validation_maps,
+        "auxiliary": settings.auxiliary_maps,
+    }
+    return {role: patterns for role, patterns in given.items() if patterns}
+
+
 def open_sources(settings: Prepare) -> MapSources:
     """Open all files that the flags name.
 
@@ -49,16 +61,9 @@ def open_sources(settings: Prepare) -> MapSources:
       ValueError: no files, files that cannot be read, or sizes, angles or redshifts that disagree or lack.
     """
     options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel)
-    given = {
-        "maps": settings.maps,
-        "development": settings.development_maps,
-        "validation": settings.validation_maps,
-        "auxiliary": settings.auxiliary_maps,
-    }
     files = {
-        role: tuple(open_map_file(path, options) for path in find_map_files(patterns))
-        for role, patterns in given.items()
-        if patterns
+        role: tuple(_only(open_map_file(path, options), role) for path in find_map_files(patterns))
+        for role, patterns in given_maps(settings).items()
     }
     return agree(files, settings.downsample, settings.side_deg, settings.source_redshift)
 
@@ -73,8 +78,8 @@ def agree(
     every = [file for group in files.values() for file in group]
     first = every[0]
     _one_of_each(every, lambda file: file.num_pixels, "pixels a side", "size")
-    for parameter in sorted({name for file in every for name in _cosmology(file)}):
-        _one_of_each(every, lambda file, p=parameter: _cosmology(file).get(p), parameter, "cosmology")
+    for parameter in sorted({name for file in every for name in told_cosmology(file)}):
+        _one_of_each(every, lambda file, p=parameter: told_cosmology(file).get(p), parameter, "cosmology")
     if downsample < 1 or first.num_pixels % downsample:
         raise ValueError(
             f"downsample={downsample} must divide the {first.num_pixels} pixels of a map's side ({first.path})"
@@ -126,8 +131,28 @@ def _one_of_each(
     return (groups[0][0], groups[0][1][0]) if groups else None
 
 
-def _cosmology(file: MapFile) -> dict[str, float]:
-    return file.facts.get("cosmology", {})
+def told_cosmology(file: MapFile) -> dict[str, float]:
+    """The cosmological parameters that a file says; of generated maps those of the maps they imitate."""
+    told = file.facts.get("cosmology") or file.facts.get("trained_on", {}).get("cosmology") or {}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _only(file: MapFile, split: str) -> MapFile:
+    """Of a map store that records splits, the maps of this one, where it has any; of another file all."""
+    numbers = [number for number, recorded in enumerate(file.splits or ()) if recorded == split]
+    if not numbers or len(numbers) == file.num_maps:
+        return file
+    print(f"{split}_maps={file.path}: takes its {len(numbers)} {split} maps of {file.num_maps}", flush=True)
+
+    def load(start: int, stop: int) -> np.ndarray:
+        return np.concatenate([file.load(number, number + 1) for number in numbers[start:stop]])
+
+    chosen = {
+        name: tuple(told[number] for number in numbers)
+        for name in ("splits", "parents", "boxes")
+        if (told := getattr(file, name)) is not None
+    }
+    return dataclasses.replace(file, num_maps=len(numbers), load=load, numbers=tuple(numbers), **chosen)
 
 
 def as_sources(store: Path) -> MapSources:

@@ -1,17 +1,21 @@
 """Stage prepare: maps, given or simulated, looked at, stored once; and a table of crop positions over them."""
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
 
 from cosmogan_jax.stages import crops as crop_positions
+from cosmogan_jax.stages import source_changes
 from cosmogan_jax.stages.inspection import Inspection, as_table, inspect, plural, summaries, unusable
 from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps
-from cosmogan_jax.stages.map_sources import as_sources, open_sources
+from cosmogan_jax.stages.map_sources import as_sources, given_maps, open_sources
 from cosmogan_jax.stages.settings import Prepare
-from cosmogan_jax.storage.crop_table import SPLITS, write_crop_table
+from cosmogan_jax.storage.checksums import json_sha256
+from cosmogan_jax.storage.crop_table import SPLITS, open_crop_table, write_crop_table
 from cosmogan_jax.storage.json_files import write_json
 from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.storage.readers import find_map_files
 from cosmogan_jax.storage.run_directory import stage_directory
 
 
@@ -31,6 +35,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         },
     )
     if settings.maps:
+        check_room(workdir, found.sources, len(splits))
         store, maps = import_maps(out / "maps", found, dropped, splits, settings.seed), "maps"
     else:
         store, maps = open_map_store(stage_directory(workdir, "simulate") / "maps"), "../simulate/maps"
@@ -61,6 +66,29 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
     return {split: len(rows) for split, rows in table.items()} | {"maps": len(splits)}
 
 
+def result_mark(out: Path) -> str:
+    """The data set by its content: maps, crops and normalisation, not where the maps were read from."""
+    table = open_crop_table(out)
+    crops = {split: rows.tolist() for split, rows in table.crops.items()}
+    told = {key: table.manifest[key] for key in ("crop_size", "side_deg", "normalisation")}
+    return json_sha256({"maps": table.store.identity(), "crops": crops, **told})
+
+
+def check_unchanged(settings: Prepare, workdir: Path) -> None:
+    """ValueError where --maps means other files, or files of other content, than when this stage took them."""
+    if not settings.maps:
+        return
+    now = []
+    for patterns in given_maps(settings).values():
+        for pattern in patterns:
+            with contextlib.suppress(ValueError):  # nothing is there any more: reported with what is gone
+                now += find_map_files([pattern])
+    store = open_map_store(workdir / "prepare/maps")
+    gone = source_changes.check_unchanged(store.manifest["origin"]["files"], now, workdir / "prepare")
+    if gone:
+        print(f"prepare: {plural(len(gone), 'file')} of its maps are gone, as {gone[0]}; the stored ones serve")
+
+
 def check(settings: Prepare) -> None:
     """ValueError for flags that cannot be meant, before an earlier stage works for hours."""
     for name in ("crops_per_map", "normalisation_scale"):
@@ -86,7 +114,7 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
     """Look at the maps and say what would be made of them; the only thing written is a picture."""
     found, _, splits = _examine(settings, workdir)
     if settings.maps:
-        check_room(workdir / "prepare", found.sources, len(splits))
+        check_room(workdir, found.sources, len(splits))
     counts = {split: splits.count(split) for split in dict.fromkeys(splits)}
     crops: dict[str, int] = {}
     for split, given in crop_positions.counts_by_split(splits, settings).items():
@@ -113,18 +141,23 @@ def _examine(settings: Prepare, workdir: Path) -> tuple[Inspection, list[int], l
     pixels = sources.geometry.num_pixels
     if settings.crop_size > pixels:
         raise ValueError(f"crop_size={settings.crop_size} is larger than the maps of {pixels} pixels")
-    room = (pixels - settings.crop_size + 1) ** 2
+    room = crop_positions.num_positions(pixels, settings.crop_size)
     if settings.crops_per_map > room:
         raise ValueError(
             f"crops_per_map={settings.crops_per_map} is more than the {room} positions of a crop of "
             f"{settings.crop_size} pixels in a map of {pixels}"
+            + (": maps that are crops already go with --crops_per_map=1" if room == 1 else "")
         )
-    found = inspect(sources)
+    found = inspect(sources, settings.crop_size)
     print(as_table(found), flush=True)
     dropped = unusable(found, settings.invalid_pixels)
-    for number in dropped:
-        print(f"prepare: leaves out {found.maps[number].name}", flush=True)
-    return found, dropped, assign_splits(found, dropped, settings)
+    for number, reason in dropped.items():
+        print(f"prepare: leaves out {found.maps[number].name}, which {reason}", flush=True)
+    splits = assign_splits(found, dropped, settings)
+    kept = [facts for number, facts in enumerate(found.maps) if number not in dropped]
+    names, positions = [facts.name for facts in kept], [facts.positions for facts in kept]
+    crop_positions.check_positions(names, positions, pixels, splits, settings)
+    return found, list(dropped), splits
 
 
 def _network_limit(settings: Prepare) -> float:

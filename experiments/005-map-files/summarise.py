@@ -22,7 +22,7 @@ def main(folder):
     maps = []
     for path in find_map_files([str(folder / "kappa")]):
         file = open_map_file(path)
-        facts = inspect_map("maps", path.name, file.read(0, 1)[0])._asdict()
+        facts = inspect_map("maps", path.name, file.read(0, 1)[0], 1)._asdict()
         maps.append(
             {
                 "file": path.name,

@@ -13,6 +13,7 @@ import pytest
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, batch_rows, open_feed, random_orientations
+from cosmogan_jax.stages.training_log import read_log
 from cosmogan_jax.storage.crop_stream import stream_crops
 from cosmogan_jax.storage.crop_table import open_crop_table, write_crop_table
 from cosmogan_jax.storage.map_store import open_map_store, write_map_store
@@ -185,8 +186,8 @@ def test_training_streamed_equals_training_from_the_device(run_main, tmp_path):
         for flags in runs:
             code, _, error = run_main(f"--workdir={tmp_path}/{name}", *tiny, *flags)
             assert code == 0, error
-        lines = (tmp_path / name / "train/metrics.jsonl").read_text().splitlines()
-        metrics[name] = np.array([list(json.loads(line).values()) for line in lines])
+        lines = read_log(tmp_path / name / "train/metrics.jsonl", timed=False)
+        metrics[name] = np.array([list(line.values()) for line in lines])
         summaries[name] = json.loads((tmp_path / name / "train/stage.json").read_text())["summary"]
     np.testing.assert_array_equal(metrics["device"], metrics["resumed"])
     # Two programs, cut inside or outside the step: XLA may round them differently.

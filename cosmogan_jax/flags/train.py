@@ -62,5 +62,11 @@ def define() -> None:
         "command goes on from there.",
         lower_bound=0.0,
     )
+    flags.DEFINE_integer(
+        "steps_per_dispatch",
+        0,
+        "Steps in one program between two events (log, samples, checkpoint); 0: 1 on a CPU, 16 on accelerators.",
+        lower_bound=0,
+    )
     flags.DEFINE_integer("log_every_steps", 50, "Steps between lines of metrics.jsonl.")
     flags.DEFINE_integer("sample_every_steps", 1000, "Steps between pictures of samples; 0: none.")

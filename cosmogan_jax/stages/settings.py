@@ -101,6 +101,7 @@ class Train:
     log_every_steps: int = neutral()
     sample_every_steps: int = neutral()
     max_minutes: float | None = neutral()
+    steps_per_dispatch: int = neutral()
     feed: str = neutral()
     stream_cache_gib: float | None = neutral()
 

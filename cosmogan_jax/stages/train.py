@@ -1,8 +1,8 @@
 """Stage train: the adversarial game over the crops, with checkpoints, metrics and sample sheets."""
 
-import json
-import math
+import itertools
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,27 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from cosmogan_jax.gan.networks import Networks
 from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents, sample
-from cosmogan_jax.gan.train_step import make_train_step
-from cosmogan_jax.stages.feeding import open_feed, random_orientations
+from cosmogan_jax.gan.state import GanState
+from cosmogan_jax.gan.train_step import TrainStep, make_train_step
+from cosmogan_jax.stages.dispatch import Dispatcher, Step
+from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, open_feed, random_orientations
 from cosmogan_jax.stages.interruption import Paused, watch
 from cosmogan_jax.stages.model import build
+from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.settings import Train
+from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
 from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.run_directory import stage_directory
 
 _SHEET_MAPS = 8
+
+# What is asked of the state after a step of the schedule's event of the observer's name; the numbers go into
+# the line of metrics.jsonl, if that step has one.
+Observer = Callable[[int, GanState], Mapping[str, float]]
 
 
 def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
@@ -41,17 +50,15 @@ def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
 
 def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     """Train from the last checkpoint in `out`, or from the start."""
-    for name in ("checkpoint_every_steps", "log_every_steps"):
-        if getattr(settings, name) < 1:
-            raise ValueError(f"{name}={getattr(settings, name)} must be positive")
-    if settings.sample_every_steps > 0:
-        from cosmogan_jax.figures.sheets import write_sheet  # says which extra is missing before any work
+    _check(settings)
     table = open_crop_table(stage_directory(workdir, "prepare"))
-    crops = table.crops["train"]
-    steps_per_epoch = len(crops) // settings.batch_size
+    steps_per_epoch = len(table.crops["train"]) // settings.batch_size
     if steps_per_epoch < 1:
-        raise ValueError(f"batch_size={settings.batch_size} is more than the {len(crops)} training crops")
-    num_steps = _num_steps(settings, steps_per_epoch)
+        raise ValueError(
+            f"batch_size={settings.batch_size} is more than the {len(table.crops['train'])} training crops"
+        )
+    schedule = _schedule(settings, steps_per_epoch)
+    num_steps = schedule.num_steps
     networks, optimizer, state = build(settings)
     normalisation = Normalisation(**table.manifest["normalisation"])
     feed = open_feed(table, settings)
@@ -61,77 +68,76 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         label_flip_probability=settings.label_flip_probability,
         update_order=settings.update_order,
     )
-
-    def step_on_crops(state, held, batch):
-        kappa = feed.crops(held, batch)
-        if settings.augment == "symmetries":
-            kappa = random_orientations(order_key, state.step, kappa)
-        return train_step(state, normalisation.forward(kappa))
-
-    order_key = jax.random.key(settings.seed)
-    step_on_crops = jax.jit(step_on_crops, donate_argnums=0)
-    draw = jax.jit(lambda gen, z: normalisation.inverse(sample(networks, gen, z)))
-    z = latents(jax.random.key(settings.seed + 1), jnp.arange(_SHEET_MAPS), settings.latent_size)
+    dispatch = Dispatcher(_on_crops(train_step, feed, normalisation, settings), settings.steps_per_dispatch)
+    observers: dict[str, Observer] = {}
+    if settings.sample_every_steps > 0:
+        observers["sample"] = _sample_sheets(networks, normalisation, table, settings, out / "samples")
 
     checkpoints = Checkpoints(out / "checkpoints")
-    metrics_path = out / "metrics.jsonl"
     done = checkpoints.steps()
+    first, pending = 0, {}
     if done:
-        state = checkpoints.restore(done[-1], state)
-        print(f"train: goes on from step {done[-1]}", flush=True)
-    first = done[-1] if done else 0
-    _cut_metrics(metrics_path, first)
+        first = done[-1]
+        state, pending = checkpoints.restore(first, state), checkpoints.beside(first)
+        print(f"train: goes on from step {first}", flush=True)
+    log = TrainingLog(out / "metrics.jsonl", first, pending)
+    batches = feed.batches(first, num_steps)
+    compiling, began = 0.0, time.monotonic()
     with (
-        open(metrics_path, "a") as log,
         tqdm(total=num_steps, initial=first, desc="train", unit="step", disable=None) as bar,
         watch(settings.max_minutes) as stop_reason,
     ):
-        began = time.monotonic()
-        for number, batch in enumerate(feed.batches(first, num_steps), first + 1):
-            epoch = (number - 1) // steps_per_epoch
-            state, metrics = step_on_crops(state, feed.held, batch)
-            bar.update()
-            last = number == num_steps
-            if number % settings.log_every_steps == 0 or last:
-                values = {name: float(value) for name, value in metrics.items()}
-                if not all(map(math.isfinite, values.values())):
-                    kept = checkpoints.steps()
-                    raise ValueError(
-                        f"step {number}: non-finite metrics {values}; "
-                        f"last good checkpoint: {kept[-1] if kept else 'none'}"
+        try:
+            for before, count in schedule.chunks(first, dispatch.steps):
+                taken = list(itertools.islice(batches, count))
+                state, metrics, seconds = dispatch(state, feed.held, taken)
+                compiling += seconds
+                log.add(metrics, seconds)
+                bar.update(count)
+                step = before + count
+                due = schedule.due(step)
+                reason = None if step == num_steps else stop_reason()
+                if reason or due & {"log", "checkpoint"}:
+                    pending = log.pending()  # finite, or nothing is written
+                observed: dict[str, float] = {}
+                for event, observe in observers.items():
+                    if event in due:
+                        observed |= observe(step, state)
+                if "log" in due:
+                    line = log.write(step, (step - 1) // steps_per_epoch, observed)
+                    bar.set_postfix(D=f"{line['disc_loss']:.3f}", G=f"{line['gen_loss']:.3f}", refresh=False)
+                    pending = {}
+                if "checkpoint" in due or reason:
+                    checkpoints.save(step, state, pending)
+                if reason:
+                    raise Paused(
+                        f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the same "
+                        f"command goes on from there, or --flagfile={workdir / 'flags.txt'}"
                     )
-                log.write(json.dumps({"step": number, "epoch": epoch, **values}) + "\n")
-                log.flush()
-                bar.set_postfix(D=f"{values['disc_loss']:.3f}", G=f"{values['gen_loss']:.3f}", refresh=False)
-            if settings.sample_every_steps > 0 and (number % settings.sample_every_steps == 0 or last):
-                (out / "samples").mkdir(exist_ok=True)
-                real = table.cut(crops[:_SHEET_MAPS])
-                write_sheet(
-                    out / "samples" / f"step_{number:07d}.png",
-                    real,
-                    np.asarray(draw(state.gen, z)),
-                    table.geometry.side_deg,
-                    f"step {number}",
-                )
-            reason = None if last else stop_reason()
-            at_rest = number % settings.checkpoint_every_steps == 0 or number % steps_per_epoch == 0
-            if at_rest or last or reason:
-                checkpoints.save(number, state)
-            if reason:
-                checkpoints.close()
-                raise Paused(
-                    f"train: stopped by {reason} after step {number} of {num_steps}, which is saved; the same "
-                    f"command goes on from there, or --flagfile={workdir / 'flags.txt'}"
-                )
-    waited = feed.waited / max(time.monotonic() - began, 1e-9)
-    checkpoints.close()
+        except NonFinite as error:
+            kept = checkpoints.steps()
+            raise ValueError(f"{error}; last good checkpoint: {kept[-1] if kept else 'none'}") from None
+        finally:
+            log.close()
+            checkpoints.close()
+    print(f"train: {compiling:.1f} s of compilation", flush=True)
     return {
         "steps": num_steps,
         "steps_per_epoch": steps_per_epoch,
         "epochs": num_steps / steps_per_epoch,
+        "steps_per_dispatch": dispatch.steps,
+        "seconds_of_compilation": round(compiling, 2),
         "feed": type(feed).__name__,
-        "share_of_time_waited_for_maps": round(waited, 4),
+        "share_of_time_waited_for_maps": round(feed.waited / max(time.monotonic() - began, 1e-9), 4),
     }
+
+
+def _check(settings: Train) -> None:
+    for name in ("checkpoint_every_steps", "log_every_steps"):
+        if getattr(settings, name) < 1:
+            raise ValueError(f"{name}={getattr(settings, name)} must be positive")
+    if settings.sample_every_steps > 0:
+        from cosmogan_jax.figures import sheets  # noqa: F401  says which extra is missing before any work
 
 
 def _num_steps(settings: Train, steps_per_epoch: int) -> int:
@@ -141,12 +147,44 @@ def _num_steps(settings: Train, steps_per_epoch: int) -> int:
     return steps
 
 
-def _cut_metrics(path: Path, step: int) -> None:
-    """Drop what was logged after the checkpoint: those steps are trained again."""
-    if path.exists():
-        kept = [
-            line
-            for line in path.read_text().splitlines()
-            if line.endswith("}") and json.loads(line)["step"] <= step
-        ]
-        path.write_text("".join(line + "\n" for line in kept))
+def _schedule(settings: Train, steps_per_epoch: int) -> Schedule:
+    events = (
+        Every("log", settings.log_every_steps),
+        Every("sample", settings.sample_every_steps),
+        Every("checkpoint", settings.checkpoint_every_steps),
+        Every("checkpoint", steps_per_epoch),
+    )
+    return Schedule(_num_steps(settings, steps_per_epoch), events)
+
+
+def _on_crops(
+    train_step: TrainStep, feed: DeviceFeed | StreamFeed, normalisation: Normalisation, settings: Train
+) -> Step:
+    """The train step on what the feed gives, turned where augmentation asks for it, in network units."""
+    order_key = jax.random.key(settings.seed)
+
+    def step(state, held, batch):
+        kappa = feed.crops(held, batch)
+        if settings.augment == "symmetries":
+            kappa = random_orientations(order_key, state.step, kappa)
+        return train_step(state, normalisation.forward(kappa))
+
+    return step
+
+
+def _sample_sheets(
+    networks: Networks, normalisation: Normalisation, table: CropTable, settings: Train, folder: Path
+) -> Observer:
+    """Pictures of maps from the same z each time, beside training crops."""
+    from cosmogan_jax.figures.sheets import write_sheet
+
+    draw = jax.jit(lambda gen, z: normalisation.inverse(sample(networks, gen, z)))
+    z = latents(jax.random.key(settings.seed + 1), jnp.arange(_SHEET_MAPS), settings.latent_size)
+
+    def write(step: int, state: GanState) -> Mapping[str, float]:
+        folder.mkdir(exist_ok=True)
+        real, fake = table.cut(table.crops["train"][:_SHEET_MAPS]), np.asarray(draw(state.gen, z))
+        write_sheet(folder / f"step_{step:07d}.png", real, fake, table.geometry.side_deg, f"step {step}")
+        return {}
+
+    return write

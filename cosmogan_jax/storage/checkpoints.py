@@ -23,14 +23,16 @@ class Checkpoints:
         self._manager.wait_until_finished()
         return sorted(self._manager.all_steps())
 
-    def save(self, step: int, state: Any) -> None:
+    def save(self, step: int, state: Any, beside: dict[str, Any] | None = None) -> None:
         """Begin to write a state (a pytree of arrays and PRNG keys); the other methods wait for it.
 
-        The state may be donated to the next step: what is written is a copy of it.
+        `beside` is written with it, as JSON. The state may be donated to the next step: what is written is a
+        copy of it.
         """
         # On a CPU the writer would otherwise read the very memory that the next step overwrites.
         copied = jax.tree.map(jnp.copy, _key_data(state))
-        self._manager.save(step, args=ocp.args.StandardSave(copied))
+        parts = {"state": ocp.args.StandardSave(copied), "beside": ocp.args.JsonSave(beside or {})}
+        self._manager.save(step, args=ocp.args.Composite(**parts))
 
     def restore(self, step: int, like: Any) -> Any:
         """The state of a step, in the structure of `like`.
@@ -38,18 +40,29 @@ class Checkpoints:
         Raises:
           ValueError: no such checkpoint, or one that cannot be read.
         """
+        template = jax.tree.map(ocp.utils.to_shape_dtype_struct, _key_data(like))
+        data = self._read(step, "state", ocp.args.StandardRestore(template))
+        return jax.tree.map(
+            lambda leaf, ref: jax.random.wrap_key_data(leaf) if _is_key(ref) else leaf, data, like
+        )
+
+    def beside(self, step: int) -> dict[str, Any]:
+        """What was saved beside the state of a step.
+
+        Raises:
+          ValueError: no such checkpoint, or one that cannot be read.
+        """
+        return self._read(step, "beside", ocp.args.JsonRestore())
+
+    def _read(self, step: int, part: str, how: Any) -> Any:
         if step not in self.steps():
             raise ValueError(
                 f"no checkpoint of step {step} in {self.directory}; there are {list(self.steps())}"
             )
-        template = jax.tree.map(ocp.utils.to_shape_dtype_struct, _key_data(like))
         try:
-            data = self._manager.restore(step, args=ocp.args.StandardRestore(template))
+            return self._manager.restore(step, args=ocp.args.Composite(**{part: how}))[part]
         except (ValueError, FileNotFoundError, KeyError) as error:
             raise ValueError(f"checkpoint {step} in {self.directory} cannot be read: {error}") from error
-        return jax.tree.map(
-            lambda leaf, ref: jax.random.wrap_key_data(leaf) if _is_key(ref) else leaf, data, like
-        )
 
     def close(self) -> None:
         """Wait until all is on the disk, and free what the manager holds."""

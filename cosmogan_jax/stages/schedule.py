@@ -1,0 +1,56 @@
+"""At which steps of a training the host must have the state, and the dispatches between them."""
+
+import dataclasses
+from collections.abc import Iterator
+
+
+@dataclasses.dataclass(frozen=True)
+class Every:
+    """An event after every `every` steps (0: never), from step `first` on."""
+
+    event: str
+    every: int
+    first: int = 1
+
+    def due(self, step: int) -> bool:
+        """Whether the event follows this step; steps count from 1."""
+        return self.every > 0 and step >= self.first and step % self.every == 0
+
+    def following(self, step: int) -> int | None:
+        """The first step after `step` that the event follows."""
+        if self.every <= 0:
+            return None
+        after = max(step + 1, self.first)
+        return -(-after // self.every) * self.every
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """Events of a training of num_steps steps; each of those with every > 0 follows the last step too.
+
+    One event may be named several times: checkpoints come every so many steps and after every epoch.
+    """
+
+    num_steps: int
+    events: tuple[Every, ...]
+
+    def due(self, step: int) -> frozenset[str]:
+        """Names of the events that follow a step."""
+        last = step == self.num_steps
+        return frozenset(e.event for e in self.events if e.due(step) or (last and e.every > 0))
+
+    def chunks(self, first: int, per_dispatch: int) -> Iterator[tuple[int, int]]:
+        """(steps done before, number of steps) of every dispatch from step `first` on.
+
+        Between two events come dispatches of per_dispatch steps, then single steps: two programs to compile,
+        whatever the intervals. A training that stopped after any dispatch goes on with the very dispatches that
+        it would have had.
+        """
+        step = first
+        while step < self.num_steps:
+            following = (e.following(step) for e in self.events)
+            until = min([self.num_steps, *(f for f in following if f is not None)])
+            while step < until:
+                count = per_dispatch if until - step >= per_dispatch else 1
+                yield step, count
+                step += count

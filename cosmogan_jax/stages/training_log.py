@@ -1,0 +1,109 @@
+"""metrics.jsonl, a line for every logging interval of a training; continued without gap or repeat."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+_AVERAGED = ("disc_loss", "gen_loss", "disc_accuracy_real", "disc_accuracy_fake")
+_NEUTRAL = ("steps_per_second",)
+
+# Metrics of steps, by name, as they go beside a checkpoint.
+Pending = dict[str, list[float]]
+
+
+class NonFinite(ValueError):
+    """Metrics of a step that are not numbers."""
+
+
+class TrainingLog:
+    """Metrics stay on the device until they are asked for: at the end of an interval, or at a checkpoint.
+
+    A line holds `step`, `epoch` (from 0), the metrics of that step under their own names, `mean_` and the name
+    for losses and accuracies averaged over all steps since the line before, what else was observed after the
+    step, and steps_per_second over the interval (without compilation; after a pause, over the part since).
+    All but the last are the same in a training that was stopped and went on.
+    """
+
+    def __init__(self, path: Path, first: int, pending: Pending):
+        """Go on after step `first`: what was logged later is dropped, for those steps are trained again."""
+        _cut(path, first)
+        self._file = open(path, "a")
+        self._step, self._fetched = first, {name: list(values) for name, values in pending.items()}
+        self._waiting: list[dict[str, Float[Array, " steps"]]] = []
+        self._begin_timing()
+
+    def add(self, metrics: dict[str, Float[Array, " steps"]], seconds_of_compilation: float = 0.0) -> None:
+        """Take the metrics of a dispatch without waiting for them."""
+        self._waiting.append(metrics)
+        self._compiling += seconds_of_compilation
+
+    def pending(self) -> Pending:
+        """Metrics of the steps since the last line, from the device.
+
+        Raises:
+          NonFinite: a step has some that are not finite.
+        """
+        for metrics in jax.device_get(self._waiting):
+            count = len(next(iter(metrics.values())))
+            for place in range(count):
+                values = {name: float(value[place]) for name, value in metrics.items()}
+                self._step += 1
+                if not all(map(math.isfinite, values.values())):
+                    raise NonFinite(f"step {self._step}: non-finite metrics {values}")
+                for name, value in values.items():
+                    self._fetched.setdefault(name, []).append(value)
+            self._timed += count
+        self._waiting = []
+        return self._fetched
+
+    def write(self, step: int, epoch: int, observed: Mapping[str, float]) -> dict[str, Any]:
+        """End the interval with its line, and return it.
+
+        Raises:
+          NonFinite: as `pending`.
+        """
+        interval = self.pending()
+        seconds = max(time.monotonic() - self._began - self._compiling, 1e-9)
+        line = {
+            "step": step,
+            "epoch": epoch,
+            **{name: values[-1] for name, values in interval.items()},
+            **{f"mean_{name}": float(np.mean(interval[name])) for name in _AVERAGED},
+            **observed,
+            "steps_per_second": round(self._timed / seconds, 4),
+        }
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        self._fetched = {}
+        self._begin_timing()
+        return line
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _begin_timing(self) -> None:
+        self._began, self._compiling, self._timed = time.monotonic(), 0.0, 0
+
+
+def read_log(path: Path, *, timed: bool = True) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl; without the measured times on request."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if timed or k not in _NEUTRAL} for line in lines]
+
+
+def _cut(path: Path, step: int) -> None:
+    if path.exists():
+        kept = [
+            line
+            for line in path.read_text().splitlines()
+            if line.endswith("}") and json.loads(line)["step"] <= step
+        ]
+        path.write_text("".join(line + "\n" for line in kept))

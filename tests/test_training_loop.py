@@ -1,0 +1,156 @@
+"""What surrounds the train step: the schedule of events, several steps a dispatch, the log's intervals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosmogan_jax.gan.networks import Architecture, build_networks
+from cosmogan_jax.gan.state import adam, init_state
+from cosmogan_jax.gan.train_step import make_train_step
+from cosmogan_jax.stages.dispatch import Dispatcher, scan_steps
+from cosmogan_jax.stages.schedule import Every, Schedule
+from cosmogan_jax.stages.training_log import NonFinite, TrainingLog, read_log
+
+NETWORKS = build_networks(Architecture(16, 4, 2, 8))
+BATCHES = [0.3 * np.random.default_rng(n).normal(size=(4, 16, 16)).astype(np.float32) for n in range(6)]
+KEYS = ("disc_loss", "gen_loss", "disc_accuracy_real", "disc_accuracy_fake", "disc_grad_norm")
+
+events = st.lists(
+    st.builds(Every, st.sampled_from(["log", "score", "checkpoint"]), st.integers(0, 9), st.integers(1, 30)),
+    max_size=4,
+)
+
+
+@given(st.integers(1, 40), events, st.integers(1, 7), st.data())
+@settings(max_examples=200)
+def test_chunks_take_every_step_once_and_stop_at_every_event(num_steps, events, per_dispatch, data):
+    schedule = Schedule(num_steps, tuple(events))
+    chunks = list(schedule.chunks(0, per_dispatch))
+    steps = [step for before, count in chunks for step in range(before + 1, before + count + 1)]
+    assert steps == list(range(1, num_steps + 1))
+    assert {count for _, count in chunks} <= {1, per_dispatch}
+    stops = {before + count for before, count in chunks}
+    for step in steps:
+        expected = {e.event for e in events if e.every and step >= e.first and step % e.every == 0}
+        if step == num_steps:
+            expected |= {e.event for e in events if e.every}
+        assert schedule.due(step) == expected
+        assert not expected or step in stops
+    # Stopped after any dispatch, the rest is as it would have been.
+    place = data.draw(st.integers(0, len(chunks)))
+    first = chunks[place][0] if place < len(chunks) else num_steps
+    assert list(schedule.chunks(first, per_dispatch)) == chunks[place:]
+
+
+def test_few_dispatches_where_few_events_are():
+    schedule = Schedule(100, (Every("log", 50), Every("checkpoint", 33), Every("rank", 1, first=98)))
+    counts = [count for _, count in schedule.chunks(0, 16)]
+    assert counts == [16, 16, 1, 16, 1, 16, 16, 16, 1, 1]
+    assert [before + count for before, count in schedule.chunks(0, 16) if schedule.due(before + count)] == [
+        33, 50, 66, 98, 99, 100,
+    ]  # fmt: skip
+
+
+def on_batch(step):
+    return lambda state, held, batch: step(state, held + batch)
+
+
+def test_a_scan_of_steps_equals_steps_in_turn():
+    """By plain gradient descent, which does not blow rounding up where gradients are zero but for rounding."""
+    optimizer = optax.sgd(1e-2)
+    step = on_batch(make_train_step(NETWORKS, optimizer, label_flip_probability=0.3))
+    start = init_state(NETWORKS, optimizer, jax.random.key(0))
+    state, metrics = jax.jit(scan_steps(step))(start, 0.1, tuple(BATCHES[:4]))
+    single, expected = jax.jit(step), []
+    in_turn = start
+    for batch in BATCHES[:4]:
+        in_turn, found = single(in_turn, 0.1, batch)
+        expected.append(found)
+    assert int(state.step) == 4
+    for name, values in metrics.items():
+        np.testing.assert_allclose(values, [found[name] for found in expected], rtol=1e-4)
+    # Two programs of float32 convolutions: 1e-4 of the largest entry after four steps.
+    for a, b in zip(jax.tree.leaves((state.gen, state.disc)), jax.tree.leaves((in_turn.gen, in_turn.disc))):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * float(abs(b).max()) + 1e-7)
+
+
+def test_dispatches_of_any_size_give_the_same_bits_on_a_cpu():
+    optimizer = adam(1e-3, 0.5)
+    step = on_batch(make_train_step(NETWORKS, optimizer, label_flip_probability=0.3))
+    found = []
+    for sizes in ([1] * 6, [6], [4, 1, 1]):
+        dispatch, state = Dispatcher(step, max(sizes)), init_state(NETWORKS, optimizer, jax.random.key(0))
+        batches, metrics, seconds = iter(BATCHES), [], []
+        for size in sizes:
+            state, stacked, compiling = dispatch(state, 0.1, [next(batches) for _ in range(size)])
+            metrics.append(stacked)
+            seconds.append(compiling)
+        assert seconds[0] > 0
+        assert not any(seconds[1:])  # one program
+        losses = np.concatenate([m["gen_loss"] for m in metrics])
+        assert losses.shape == (6,)
+        leaves = jax.tree.leaves(state.replace(key=jax.random.key_data(state.key)))
+        found.append([losses, *map(np.asarray, leaves)])
+    for other in found[1:]:
+        for a, b in zip(found[0], other):
+            np.testing.assert_array_equal(a, b)
+
+
+def metrics_of(first, stop):
+    """Metrics that tell their step."""
+    return {name: jnp.arange(first, stop, dtype=jnp.float32) * 10.0**k for k, name in enumerate(KEYS)}
+
+
+def test_a_line_holds_the_steps_values_and_the_intervals_means(tmp_path):
+    log = TrainingLog(tmp_path / "m.jsonl", 0, {})
+    log.add(metrics_of(1, 4))
+    log.add(metrics_of(4, 5))
+    line = log.write(4, 0, {"score": 7.5})
+    log.add(metrics_of(5, 7))
+    log.write(6, 1, {})
+    log.close()
+    lines = read_log(tmp_path / "m.jsonl")
+    assert lines[0] == line
+    assert (line["disc_loss"], line["gen_loss"], line["mean_disc_loss"]) == (4, 40, 2.5)
+    assert line["mean_disc_accuracy_real"] == 250
+    assert line["score"] == 7.5
+    assert line["steps_per_second"] > 0
+    assert "mean_disc_grad_norm" not in line
+    assert lines[1]["mean_gen_loss"] == 55
+    assert "steps_per_second" not in read_log(tmp_path / "m.jsonl", timed=False)[0]
+
+
+def test_an_interval_goes_on_after_a_pause_anywhere_in_it(tmp_path):
+    whole = TrainingLog(tmp_path / "whole.jsonl", 0, {})
+    for step in range(1, 7):
+        whole.add(metrics_of(step, step + 1))
+        if step % 3 == 0:
+            whole.write(step, 0, {})
+    for stop in range(1, 6):
+        path, kept = tmp_path / f"{stop}.jsonl", {}
+        # The first run gets further than what it saved at `stop`.
+        for first, last in ((0, 6), (stop, 6)):
+            log = TrainingLog(path, first, kept)
+            for step in range(first + 1, last + 1):
+                log.add(metrics_of(step, step + 1))
+                if step % 3 == 0:
+                    log.write(step, 0, {})
+                if step == stop:
+                    kept = {name: list(values) for name, values in log.pending().items()}
+            log.close()
+        assert read_log(path, timed=False) == read_log(tmp_path / "whole.jsonl", timed=False)
+
+
+def test_the_first_step_that_is_not_finite_is_named(tmp_path):
+    log = TrainingLog(tmp_path / "m.jsonl", 10, {})
+    metrics = metrics_of(11, 17)
+    metrics["gen_loss"] = metrics["gen_loss"].at[3:].set(jnp.nan)
+    log.add(metrics)
+    with pytest.raises(NonFinite, match="step 14: non-finite metrics .*'gen_loss': nan"):
+        log.write(16, 0, {})
+    log.close()
+    assert not read_log(tmp_path / "m.jsonl")

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 ARCMIN_PER_DEG = 60.0
+# Half the sky around: no tangent plane reaches it. What is wider was given in other units.
+MAX_SIDE_DEG = 180.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,7 @@ class MapGeometry:
 
     Attributes:
         num_pixels: pixels along a side, a positive integer.
-        side_deg: angular width in degrees, positive and finite.
+        side_deg: angular width in degrees, positive, at most 180.
 
     Raises:
         ValueError: if either is out of range.
@@ -114,7 +116,7 @@ def half_plane_indices(num_pixels: int) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def check_side_deg(side_deg: float) -> float:
-    """Return `side_deg` as a float; ValueError unless it is a positive, finite number of degrees."""
+    """Return `side_deg` as a float; ValueError unless it is a positive number of degrees, at most 180."""
     if not isinstance(side_deg, numbers.Real) and not (
         isinstance(side_deg, np.ndarray) and side_deg.ndim == 0 and side_deg.dtype.kind in "fiu"
     ):
@@ -122,6 +124,8 @@ def check_side_deg(side_deg: float) -> float:
     side = float(side_deg)
     if not (math.isfinite(side) and side > 0.0):
         raise ValueError(f"side_deg={side_deg!r} must be positive and finite")
+    if side > MAX_SIDE_DEG:
+        raise ValueError(f"side_deg={side_deg!r} must be at most {MAX_SIDE_DEG:g}: maps are flat, in degrees")
     return side
 
 

@@ -1,6 +1,9 @@
 """Export: what other tools read in the files, and the range in which the emulator was validated."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from cosmogan_jax.storage.map_files import write_npy_maps
 from cosmogan_jax.storage.map_store import write_map_store
 from cosmogan_jax.storage.readers import find_map_files, open_map_file
 
+ROOT = Path(__file__).resolve().parents[1]
 VALIDATED = {"factor": 1.25, "ell": [420.0, 9000.0], "kappa": None}
 
 
@@ -90,7 +94,44 @@ def test_nothing_to_export_and_unknown_formats(run_main, tmp_path):
 def test_npy_is_whole_or_not_there(tmp_path):
     with pytest.raises(ValueError, match="5 maps announced, 3 given"):
         write_npy_maps(tmp_path / "k.npy", [np.zeros((3, 4, 4), np.float32)], (5, 4, 4))
-    assert not (tmp_path / "k.npy").exists()
+    with pytest.raises(ValueError, match=r"maps of shape \(4, 5\) do not fit \(4, 4\)"):
+        write_npy_maps(tmp_path / "k.npy", [np.zeros((3, 4, 5), np.float32)], (3, 4, 4))
+    with pytest.raises(ValueError, match=r"none/k\.npy cannot be written: No such file or directory"):
+        write_npy_maps(tmp_path / "none" / "k.npy", [], (0, 4, 4))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["k.npy", "k.fits", "k.fits.gz"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, name):
+    """A limit on file sizes stands in for a full disk; SIGXFSZ is ignored, as Python does."""
+    code = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.storage.map_files import write_fits_map, write_npy_maps
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path, kappa = Path(sys.argv[1]), np.random.default_rng(0).normal(size=(20, 64, 64)).astype("f4")
+def write():
+    if path.suffix == ".npy":
+        write_npy_maps(path, np.split(kappa, 5), kappa.shape)
+    else:
+        write_fits_map(path, kappa[0], MapGeometry(64, 1.0), {})
+write()
+whole = path.read_bytes()
+path.unlink()
+resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) - 100, len(whole) - 100))
+try:
+    write()
+except ValueError as error:
+    print(error)
+print([p.name for p in path.parent.iterdir()])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / name], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{tmp_path / name} cannot be written: File too large\n[]\n"
 
 
 def test_agreeing_range():

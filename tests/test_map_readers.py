@@ -2,6 +2,8 @@
 
 import gzip
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -11,9 +13,11 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cosmogan_jax.storage import gzip_cubes
 from cosmogan_jax.storage.readers import ReadOptions, as_kappa, find_map_files, open_map_file
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "real"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "real"
 SEEDS = st.integers(0, 2**32 - 1)
 FLOATS = ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"]
 
@@ -255,7 +259,7 @@ CASES = {
     "five.npy": r"has shape \(1, 1, 1, 2, 2\); expected",
     "none.npy": "it holds no map",
     "arrays.npz": "a zip or npz archive; save the array of maps alone",
-    "no_image.fits": "not a whole FITS image: it holds no image",
+    "no_image.fits": "no_image.fits holds no FITS image",
     "integers.fits": "holds int16; convergence maps are real",
     "plane.fits": "is a lens plane .*--sky=planes --lens_planes",
     "angle.fits": "ANGLE='wide' in its header is not a number of degrees",
@@ -312,6 +316,115 @@ def test_nothing_is_unpickled(tmp_path):
         with pytest.raises(ValueError, match=name):
             open_map_file(tmp_path / name)
     assert not (tmp_path / "sprung").exists()
+
+
+@given(
+    seed=SEEDS, dtype=st.sampled_from([">f4", ">f8", ">i2", "tiles"]), channel=st.booleans(),
+    extension=st.booleans(), starts=st.permutations(range(5)),
+)  # fmt: skip
+def test_gzipped_cubes_in_any_order_as_astropy_reads_them(
+    tmp_path_factory, seed, dtype, channel, extension, starts
+):
+    kappa = values(seed, (5, 6, 6), ">f4" if dtype == "tiles" else dtype) if dtype != ">i2" else None
+    if kappa is None:
+        kappa = np.random.default_rng(seed).integers(-5, 5, (5, 6, 6)).astype(dtype)
+    stored = kappa[:, None] if channel and dtype != "tiles" else kappa
+    header = fits.Header({"BSCALE": 0.5, "BZERO": 1.0, "BLANK": -5} if dtype == ">i2" else {})
+    if dtype == "tiles":
+        hdus = [fits.PrimaryHDU(), fits.CompImageHDU(stored, compression_type="GZIP_1", quantize_level=0)]
+    else:
+        kind = fits.ImageHDU if extension else fits.PrimaryHDU
+        image = kind(stored)
+        image.header.update(header)
+        hdus = [fits.PrimaryHDU(), image] if extension else [image]
+    path = tmp_path_factory.mktemp("cube") / "kappa.fits.gz"
+    fits.HDUList(hdus).writeto(path)
+    with fits.open(path) as opened:
+        expected = opened[-1].data.reshape(5, 6, 6).astype(np.float32)
+    found = open_map_file(path)
+    for start in starts:
+        stop = min(start + 2, 5)
+        np.testing.assert_array_equal(found.read(start, stop), expected[start:stop])
+
+
+def test_a_gzipped_cube_is_decompressed_once_a_pass(tmp_path, monkeypatch):
+    kappa = np.random.default_rng(0).normal(size=(50, 16, 16)).astype(np.float32)
+    fits.PrimaryHDU(kappa).writeto(tmp_path / "a.fits.gz")
+    found, opened = open_map_file(tmp_path / "a.fits.gz"), []
+
+    class Counted(gzip.GzipFile):
+        def __init__(self, *arguments):
+            opened.append(arguments)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(gzip_cubes.gzip, "GzipFile", Counted)
+    for _ in range(2):
+        np.testing.assert_array_equal(np.concatenate([found.read(n, n + 1) for n in range(50)]), kappa)
+    assert len(opened) == 2
+
+
+def test_a_gzipped_cube_whose_checksum_fails(tmp_path):
+    kappa = np.random.default_rng(0).normal(size=(50, 64, 64)).astype(np.float32)
+    fits.PrimaryHDU(kappa).writeto(tmp_path / "a.fits.gz")
+    content = bytearray((tmp_path / "a.fits.gz").read_bytes())
+    content[-7] ^= 1  # of the CRC32, which stands before the length
+    (tmp_path / "a.fits.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.fits\.gz is not a whole FITS image: .*[Cc][Rr][Cc]"):
+        read_all(open_map_file(tmp_path / "a.fits.gz"))
+
+
+def test_thousands_of_files_need_no_file_descriptor_each(tmp_path):
+    """With room for 48 open files, 100 of each form are opened together, then read."""
+    kappa = np.random.default_rng(0).normal(size=(3, 8, 8)).astype(np.float32)
+    (tmp_path / "f.f32").write_bytes(kappa.tobytes())
+    np.save(tmp_path / "n.npy", kappa)
+    fits.PrimaryHDU(kappa).writeto(tmp_path / "c.fits.gz")
+    fits.PrimaryHDU(kappa).writeto(tmp_path / "i.fits")
+    with h5py.File(tmp_path / "h.h5", "w") as file:
+        file["kappa"] = kappa
+    code = """
+import resource, shutil, sys
+import numpy as np
+from pathlib import Path
+from cosmogan_jax.storage.readers import ReadOptions, find_map_files, open_map_file
+folder = Path(sys.argv[1])
+for path in list(folder.iterdir()):
+    for n in range(100):
+        shutil.copy(path, folder / f"{n}_{path.name}")
+resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
+files = [open_map_file(path, ReadOptions(raw_shape=(8, 8))) for path in find_map_files([str(folder)])]
+assert len(files) == 505
+for file in files:
+    assert np.array_equal(file.read(0, 2)[1], file.read(1, 3)[0])
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_raw_files_may_begin_with_anything(tmp_path):
+    for n, magic in enumerate(
+        (b"\x1f\x8b\x08\x00", b"\x93NUMPY\x01\x00", b"SIMPLE  =   ", b"\x80\x04\x95\x00")
+    ):
+        content = magic + np.arange(64 - len(magic) // 4, dtype="<f4").tobytes()
+        for name in (f"{n}.f32", f"{n}.F32"):
+            (tmp_path / name).write_bytes(content)
+            found = open_map_file(tmp_path / name, ReadOptions(raw_shape=(8, 8)))
+            same_bits(found.read(0, 1), np.frombuffer(content, "<f4").reshape(1, 8, 8))
+
+
+def test_kappatng_binary(tmp_path):
+    kappa = np.random.default_rng(0).normal(size=(24, 24))
+    framed = np.int32(24).tobytes() + kappa.tobytes() + np.int32(24).tobytes()
+    (tmp_path / "kappa23.dat").write_bytes(framed)
+    (tmp_path / "zs.dat").write_text("3.446699999999999764e-02\n")
+    found = open_map_file(tmp_path / "kappa23.dat")
+    assert (found.format, found.num_maps, found.dtype) == ("kappaTNG", 1, "<f8")
+    same_bits(found.read(0, 1), kappa[None])
+    assert [path.name for path in find_map_files([f"{tmp_path}/*"])] == ["kappa23.dat"]
+    for content in (framed[:-8], framed[:-4] + np.int32(25).tobytes()):
+        (tmp_path / "cut.dat").write_bytes(content)
+        with pytest.raises(ValueError, match=r"cut\.dat is none of npy"):
+            open_map_file(tmp_path / "cut.dat")
 
 
 def test_real_maps():

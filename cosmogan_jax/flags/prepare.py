@@ -64,6 +64,11 @@ def _define_maps() -> None:
     for split in ("development", "validation", "auxiliary"):
         flags.DEFINE_list(f"{split}_maps", [], f"As --maps, for {split} maps from a source of their own.")
     flags.DEFINE_string("hdf5_dataset", None, "Path of the dataset in HDF5 files. Unset: the only one.")
+    flags.DEFINE_string(
+        "fits_extension",
+        None,
+        "Name or number of the image in FITS files (0: the first). Unset: the only floating-point image.",
+    )
     flags.DEFINE(
         _Shape(),
         "raw_shape",

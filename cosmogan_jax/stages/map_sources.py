@@ -60,7 +60,7 @@ def open_sources(settings: Prepare) -> MapSources:
     Raises:
       ValueError: no files, files that cannot be read, or sizes, angles or redshifts that disagree or lack.
     """
-    options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel)
+    options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel, settings.fits_extension)
     files = {
         role: tuple(_only(open_map_file(path, options), role) for path in find_map_files(patterns))
         for role, patterns in given_maps(settings).items()

@@ -66,6 +66,7 @@ class Prepare:
     side_deg: float | None
     source_redshift: float | None
     hdf5_dataset: str | None
+    fits_extension: str | None
     raw_shape: tuple[int, ...]
     channel: int | None
     downsample: int

@@ -1,6 +1,5 @@
 """Map files for other tools: FITS (LensTools, astropy), one map a file, and npy, all maps in one."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from jaxtyping import Float
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.storage.fits_files import Cards, write_image
+from cosmogan_jax.storage.whole_files import write_whole
 
 
 def write_fits_map(
@@ -23,6 +23,7 @@ def write_fits_map(
       cards: further header cards, name to (value, comment).
 
     Raises:
+      ValueError: the disk takes no more.
       ModuleNotFoundError: astropy is not installed; the message names the extra.
     """
     pixel_deg, middle = geometry.side_deg / geometry.num_pixels, (geometry.num_pixels + 1) / 2
@@ -50,17 +51,16 @@ def write_npy_maps(
     """All maps in one npy file of that shape, float32, written batch by batch; whole or not there.
 
     Raises:
-      ValueError: the batches hold another number of maps.
+      ValueError: the batches hold another number of maps, or maps of another size, or the disk takes no more.
     """
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
+    header = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
     written = 0
-    for batch in batches:
-        array[written : written + len(batch)] = batch
-        written += len(batch)
-    if written != len(array):
-        raise ValueError(f"{path}: {len(array)} maps announced, {written} given")
-    array.flush()
-    del array
-    os.replace(partial, path)
+    with write_whole(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for batch in batches:
+            if batch.shape[1:] != tuple(shape[1:]):
+                raise ValueError(f"{path}: maps of shape {batch.shape[1:]} do not fit {tuple(shape[1:])}")
+            file.write(np.ascontiguousarray(batch, "<f4"))
+            written += len(batch)
+        if written != shape[0]:
+            raise ValueError(f"{path}: {shape[0]} maps announced, {written} given")

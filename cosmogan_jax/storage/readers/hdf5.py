@@ -1,23 +1,28 @@
-"""Convergence maps in HDF5: a dataset by its path, angle and redshift from attributes."""
+"""Convergence maps in HDF5: a dataset by its path, angle, redshift and cosmology from attributes."""
 
-import numbers
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
+from cosmogan_jax.storage.readers.said import as_number, first_number
 
 _SIDE = ("side_deg", "ANGLE", "angle", "side_angle")
+_REDSHIFT = ("source_redshift", "ZSOURCE", "z_source", "z_s", "zs", "redshift")
 _FILL = ("_FillValue", "missing_value")
-_REDSHIFT = ("source_redshift", "redshift", "ZSOURCE", "z_s", "z")
+_SCALE = ("scale_factor", "add_offset")
+_LISTED = 12
 
 
 def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
     """Maps of one dataset; which one need not be said where the file holds a single array of 2 to 4 axes.
 
-    side_deg and the source redshift are read from attributes of the dataset or of the file; pixels that hold
-    the dataset's _FillValue or missing_value are NaN.
+    side_deg, source redshift and cosmology are read from attributes of the dataset or else of the file.
+    Pixels that hold the dataset's _FillValue or missing_value are NaN; others are times its scale_factor,
+    plus its add_offset (the netCDF conventions), where it has them.
 
     Raises:
       ValueError: a broken file, no such dataset, several to choose from, or no stack of square maps.
@@ -31,34 +36,48 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
         with h5py.File(path, "r") as file:
             name = _dataset(path, file, options.hdf5_dataset)
             dataset = file[name]
-            dtype = check_dtype(path, dataset.dtype)
-            num_maps, num_pixels, take = stack_layout(path, dataset.shape, options.channel)
-            of_file = {**dict(file.attrs), **dict(dataset.attrs)}
+            own, of_file = dict(dataset.attrs), dict(file.attrs)
+            dtype = dataset.dtype.str if _is_packed(dataset) else check_dtype(path, dataset.dtype)
+            layout = stack_layout(path, dataset.shape, options.channel)
     except OSError as error:
         raise ValueError(f"{path} is not a whole HDF5 file: {str(error).splitlines()[0]}") from error
+    scale, offset = (first_number(path, own, [key]) for key in _SCALE)
+    fills = [fill for key in _FILL if (fill := first_number(path, own, [key])) is not None]
 
     def load(start: int, stop: int) -> np.ndarray:
         try:
             with h5py.File(path, "r") as file:
                 dataset = file[name]
                 # h5py has no None in an index: a single map is read whole.
-                source = dataset[...] if num_maps == 1 else dataset
-                values = np.asarray(take(source, slice(start, stop)), dataset.dtype.newbyteorder("="))
-                fill = _first(dict(dataset.attrs), _FILL)
-                return values if fill is None else np.where(values == values.dtype.type(fill), np.nan, values)
-        except OSError as error:
+                source = dataset[...] if layout.num_maps == 1 else dataset
+                values = np.asarray(layout.take(source, slice(start, stop)), dataset.dtype.newbyteorder("="))
+        except (OSError, KeyError) as error:
             raise ValueError(f"{path}:{name} cannot be read: {str(error).splitlines()[0]}") from error
+        with np.errstate(over="ignore", invalid="ignore"):
+            invalid = [values == np.array(fill).astype(values.dtype) for fill in fills]
+        if scale is not None or offset is not None:
+            values = values * np.float64(1 if scale is None else scale) + (offset or 0.0)
+        return np.where(np.any(invalid, 0), np.nan, values) if fills else values
 
+    said = own if first_number(path, own, _SIDE) is not None else of_file
+    redshift = first_number(path, own, _REDSHIFT)
     return MapFile(
         Path(path),
         f"HDF5:{name}",
-        num_maps,
-        num_pixels,
+        layout.num_maps,
+        layout.num_pixels,
         dtype,
         load,
-        _first(of_file, _SIDE),
-        _first(of_file, _REDSHIFT),
+        first_number(path, said, _SIDE),
+        first_number(path, of_file, _REDSHIFT) if redshift is None else redshift,
+        _cosmology({**of_file, **own}),
+        options_used=frozenset({"hdf5_dataset"} | layout.options_used),
     )
+
+
+def _is_packed(dataset: Any) -> bool:
+    """Integers that stand for real numbers."""
+    return dataset.dtype.kind in "iu" and "scale_factor" in dataset.attrs
 
 
 def _dataset(path: Path, file: Any, asked: str | None) -> str:
@@ -67,25 +86,33 @@ def _dataset(path: Path, file: Any, asked: str | None) -> str:
     found: dict[str, tuple[int, ...]] = {}
 
     def visit(name, item):
-        if isinstance(item, h5py.Dataset) and 2 <= len(item.shape) <= 4 and item.dtype.kind == "f":
+        is_array = isinstance(item, h5py.Dataset) and 2 <= len(item.shape or ()) <= 4
+        if is_array and (item.dtype.kind == "f" or _is_packed(item)):
             found[name] = item.shape
 
     file.visititems(visit)
-    listed = ", ".join(f"{name} {shape}" for name, shape in found.items()) or "none"
     if asked is not None:
         if not isinstance(file.get(asked), h5py.Dataset):
-            raise ValueError(f"{path} has no dataset hdf5_dataset={asked}; arrays of 2 to 4 axes: {listed}")
+            raise ValueError(
+                f"{path} has no dataset hdf5_dataset={asked}; arrays of 2 to 4 axes: {_listed(found)}"
+            )
         return asked
     if len(found) != 1:
-        raise ValueError(f"{path}: choose its dataset with --hdf5_dataset; arrays of 2 to 4 axes: {listed}")
+        raise ValueError(
+            f"{path}: choose its dataset with --hdf5_dataset; arrays of 2 to 4 axes: {_listed(found)}"
+        )
     return next(iter(found))
 
 
-def _first(attributes: dict[str, Any], names: tuple[str, ...]) -> float | None:
-    for name in names:
-        value = attributes.get(name)
-        if isinstance(value, np.ndarray) and value.size == 1:
-            value = value.item()
-        if isinstance(value, numbers.Real):
-            return float(value)
-    return None
+def _listed(found: Mapping[str, tuple[int, ...]]) -> str:
+    """A few of the datasets, first those that call themselves convergence: kappaTNG's files hold 200."""
+    names = sorted(found, key=lambda name: not any(word in name.lower() for word in ("kappa", "conv")))
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return (", ".join(f"{name} {found[name]}" for name in names[:_LISTED]) or "none") + more
+
+
+def _cosmology(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters under the project's names, or as FITS headers call them."""
+    found = {name: as_number(said.get(name, said.get(key))) for name, (key, _) in COSMOLOGY_CARDS.items()}
+    found = {name: value for name, value in found.items() if value is not None}
+    return {"cosmology": found} if found else {}

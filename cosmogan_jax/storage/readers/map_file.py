@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +20,7 @@ class ReadOptions:
     hdf5_dataset: str | None = None
     raw_shape: tuple[int, ...] = ()
     channel: int | None = None
+    fits_extension: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,7 @@ class MapFile:
       facts: what else the file says: cosmology, origin.
       splits, parents, boxes: one entry a map, where a map store records them.
       numbers: of the maps in the file, where these are only some of its.
+      options_used: names of the ReadOptions that have a meaning for this file.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class MapFile:
     parents: tuple[Any, ...] | None = None
     boxes: tuple[Any, ...] | None = None
     numbers: tuple[int, ...] | None = None
+    options_used: frozenset[str] = frozenset()
 
     def name(self, index: int) -> str:
         """The file, and which of its maps, for messages and manifests."""
@@ -88,47 +91,63 @@ def check_dtype(path: Path, dtype: np.dtype) -> str:
     return np.dtype(dtype).str
 
 
-def stack_layout(
-    path: Path, shape: tuple[int, ...], channel: int | None
-) -> tuple[int, int, Callable[[Any], Any]]:
+class StackLayout(NamedTuple):
+    """How an array is a stack of square maps.
+
+    Attributes:
+      take: a function (array, slice of maps) -> (maps, row, column).
+      options_used: {"channel"} where the array has a channel axis.
+    """
+
+    num_maps: int
+    num_pixels: int
+    take: Callable[[Any, slice], Any]
+    options_used: frozenset[str]
+
+
+def stack_layout(path: Path, shape: tuple[int, ...], channel: int | None) -> StackLayout:
     """How an array of 2 to 4 axes is a stack of square maps.
 
     (row, column), (map, row, column), and with a channel axis (map, row, column, channel),
-    (map, channel, row, column) or (row, column, 1).
-
-    Returns:
-      number of maps, pixels on a side, and a function (array, slice of maps) -> (maps, row, column).
+    (map, channel, row, column) or (row, column, channel).
 
     Raises:
       ValueError: other shapes; more than one channel and none chosen; axes that could be either.
     """
     shape = tuple(int(n) for n in shape)
     said = f"{path} has shape {shape}"
-    if len(shape) == 2:
-        layout = (1, shape, lambda array, maps: array[None][maps])
-    elif len(shape) == 3 and shape[2] == 1 and shape[0] == shape[1] > 1:
-        layout = (1, shape[:2], lambda array, maps: array[None, :, :, 0][maps])
-    elif len(shape) == 3:
-        layout = (shape[0], shape[1:], lambda array, maps: array[maps])
-    elif len(shape) == 4:
-        last, second = shape[1] == shape[2], shape[2] == shape[3]
-        if last and second:
-            raise ValueError(f"{said}: which axis is the channel cannot be told; store (map, row, column)")
-        if not (last or second):
-            raise ValueError(f"{said}; maps must be square")
-        axis = 3 if last else 1
-        chosen = _choose_channel(said, shape[axis], channel)
-        rows_columns = shape[1:3] if last else shape[2:]
-        pick = (slice(None), slice(None), chosen) if last else (chosen,)
-        layout = (shape[0], rows_columns, lambda array, maps: array[(maps, *pick)])
-    else:
+    axis = _channel_axis(said, shape)
+    stack = shape if axis is None else shape[:axis] + shape[axis + 1 :]
+    if len(stack) not in (2, 3):
         raise ValueError(f"{said}; expected (row, column), (map, row, column), or these with a channel axis")
-    num_maps, (rows, columns), take = layout
+    num_maps, rows, columns = stack if len(stack) == 3 else (1, *stack)
     if rows != columns or rows < 2:
         raise ValueError(f"{said}; maps must be square, of at least 2 pixels a side")
     if num_maps < 1:
         raise ValueError(f"{said}: it holds no map")
-    return num_maps, rows, take
+    chosen = None if axis is None else _choose_channel(said, shape[axis], channel)
+
+    def take(array: Any, maps: slice) -> Any:
+        index = (maps,) if len(stack) == 3 else ()
+        index += (slice(None),) * ((axis or 0) - len(index)) + (() if axis is None else (chosen,))
+        part = array[index] if index else array[()]
+        return part if len(stack) == 3 else part[None][maps]
+
+    return StackLayout(num_maps, rows, take, frozenset({"channel"} if axis is not None else ()))
+
+
+def _channel_axis(said: str, shape: tuple[int, ...]) -> int | None:
+    """Which axis is neither map, row nor column."""
+    if len(shape) == 3 and shape[0] == shape[1] > 1 and shape[1] != shape[2]:
+        return 2
+    if len(shape) != 4:
+        return None
+    last, second = shape[1] == shape[2], shape[2] == shape[3]
+    if last and second:
+        raise ValueError(f"{said}: which axis is the channel cannot be told; store (map, row, column)")
+    if not (last or second):
+        raise ValueError(f"{said}; maps must be square")
+    return 3 if last else 1
 
 
 def _choose_channel(said: str, channels: int, channel: int | None) -> int:

@@ -1,7 +1,8 @@
-"""NumPy's npy files, memory-mapped, never unpickled; and raw little-endian float32."""
+"""Memory-mapped forms: NumPy's npy files, never unpickled, raw float32, and kappaTNG's binary maps."""
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,17 @@ def open_npy(path: Path, options: ReadOptions) -> MapFile:
     Raises:
       ValueError: pickled objects, a truncated file, or an array that is no stack of square maps.
     """
+    return _stack(path, "npy", lambda: _load_npy(path), options)
+
+
+def _load_npy(path: Path) -> np.ndarray:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         reason = str(error).splitlines()[0]
         if "object" in reason.lower():
             reason = "it holds pickled Python objects, which are never loaded; save a plain float array"
         raise ValueError(f"{path} is not a whole npy file: {reason}") from error
-    return _stack(path, "npy", array, lambda: np.load(path, mmap_mode="r", allow_pickle=False), options)
 
 
 def open_raw(path: Path, options: ReadOptions) -> MapFile:
@@ -51,21 +55,63 @@ def open_raw(path: Path, options: ReadOptions) -> MapFile:
         raise ValueError(
             f"{path} has {size} bytes, --raw_shape={','.join(map(str, shape))} needs {4 * math.prod(shape)}"
         )
+    return _stack(path, "raw float32", lambda: np.memmap(path, "<f4", "r", shape=shape), options, {"raw_shape"})
 
-    def map_file():
-        return np.memmap(path, "<f4", "r", shape=shape)
 
-    return _stack(path, "raw float32", map_file(), map_file, options)
+def open_kappatng(path: Path, options: ReadOptions) -> MapFile:
+    """The map of a file of kappaTNG's binary release (Osato, Liu and Haiman 2021, arXiv:2010.09731).
+
+    n as an int32, n² float64, n again, little-endian. Neither angle (5 degrees) nor redshift is told.
+
+    Raises:
+      ValueError: n is too small for a map.
+    """
+    num_pixels = _kappatng_pixels(path)
+    shape = (num_pixels, num_pixels)
+    return _stack(path, "kappaTNG", lambda: np.memmap(path, "<f8", "r", 4, shape), options)
+
+
+def is_kappatng(path: Path) -> bool:
+    """Whether the file's size and both its ends fit kappaTNG's binary form."""
+    return _kappatng_pixels(path) is not None
+
+
+def _kappatng_pixels(path: Path) -> int | None:
+    size = Path(path).stat().st_size
+    if size < 16:
+        return None
+    with open(path, "rb") as file:
+        first = file.read(4)
+        file.seek(-4, os.SEEK_END)
+        last = file.read(4)
+    num_pixels = int.from_bytes(first, "little")
+    return num_pixels if first == last and size == 8 + 8 * num_pixels**2 else None
 
 
 def _stack(
-    path: Path, format_: str, array: np.ndarray, map_file: Callable[[], np.ndarray], options: ReadOptions
+    path: Path,
+    format_: str,
+    map_file: Callable[[], np.ndarray],
+    options: ReadOptions,
+    options_used: Iterable[str] = (),
 ) -> MapFile:
+    # The array itself is not kept: an open memory map is an open file, and a data set may be many thousands.
+    array = map_file()
+    shape, native = array.shape, array.dtype.newbyteorder("=")
     dtype = check_dtype(path, array.dtype)
-    num_maps, num_pixels, take = stack_layout(path, array.shape, options.channel)
+    del array
+    layout = stack_layout(path, shape, options.channel)
 
     def load(start: int, stop: int) -> np.ndarray:
         # Mapped anew each time: pages that were read do not stay in this process's memory.
-        return np.array(take(map_file(), slice(start, stop)), array.dtype.newbyteorder("="))
+        return np.array(layout.take(map_file(), slice(start, stop)), native)
 
-    return MapFile(Path(path), format_, num_maps, num_pixels, dtype, load)
+    return MapFile(
+        Path(path),
+        format_,
+        layout.num_maps,
+        layout.num_pixels,
+        dtype,
+        load,
+        options_used=layout.options_used | frozenset(options_used),
+    )

@@ -14,7 +14,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from cosmogan_jax.compare.validity import agreeing_range
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.storage.checksums import tree_sha256
-from cosmogan_jax.storage.map_files import write_npy_maps
+from cosmogan_jax.storage.map_files import write_fits_map, write_npy_maps
 from cosmogan_jax.storage.map_store import write_map_store
 from cosmogan_jax.storage.readers import find_map_files, open_map_file
 
@@ -132,6 +132,21 @@ print([p.name for p in path.parent.iterdir()])
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{tmp_path / name} cannot be written: File too large\n[]\n"
+
+
+def test_a_changed_pixel_of_an_exported_map_is_found(tmp_path):
+    kappa = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    for name in ("a.fits", "b.fits"):
+        write_fits_map(tmp_path / name, kappa, MapGeometry(64, 1.0), {"SEED": (1, "")})
+    content = bytearray((tmp_path / "a.fits").read_bytes())
+    assert content == (tmp_path / "b.fits").read_bytes()
+    np.testing.assert_array_equal(open_map_file(tmp_path / "a.fits").read(0, 1)[0], kappa)
+    content[-3000] ^= 1
+    (tmp_path / "a.fits").write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"a\.fits is not a whole FITS image: its pixels do not add up to the DATASUM"
+    ):
+        open_map_file(tmp_path / "a.fits").read(0, 1)
 
 
 def test_agreeing_range():

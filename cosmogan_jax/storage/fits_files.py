@@ -58,13 +58,16 @@ def read_image(
 ) -> tuple[Any, np.ndarray]:
     """Header and pixels of an image of a file, chosen as by `read_header`, in this machine's byte order.
 
-    Scaled integers become floats, blank ones NaN. first_axis reads that part of a cube alone.
+    Scaled integers become floats, blank ones NaN. first_axis reads that part of a cube alone. A DATASUM in the
+    header is verified, but not for a part.
 
     Raises:
       ValueError: a broken or truncated file, one that holds no image, or several and none is chosen.
       ModuleNotFoundError: astropy is not installed.
     """
     with _image(path, extension) as (hdu, _):
+        if first_axis is None and hdu.verify_datasum() == 0:
+            raise ValueError("its pixels do not add up to the DATASUM of its header")
         data = hdu.data if first_axis is None else hdu.section[first_axis]
         return hdu.header, data.astype(data.dtype.newbyteorder("="))
 
@@ -81,10 +84,12 @@ def write_image(path: Path, image: np.ndarray, cards: Cards) -> None:
     for name, card in cards.items():
         header[name] = card
     buffer = io.BytesIO()
-    fits.PrimaryHDU(image, header).writeto(buffer)
+    hdu = fits.PrimaryHDU(image, header)
+    hdu.add_datasum(when="sum of all pixels")  # not the time: the same image is the same file
+    hdu.writeto(buffer)
     content = buffer.getvalue()
     with write_whole(path) as file:
-        # No time stamp in the gzip header: the same image is the same file.
+        # No time stamp here either.
         file.write(gzip.compress(content, mtime=0) if str(path).endswith(".gz") else content)
 
 

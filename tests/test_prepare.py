@@ -379,6 +379,8 @@ def test_a_dry_run_shows_and_writes_a_picture_only(run_main, tmp_path):
         ({"a.npy": maps(4)}, ["--side_deg=1", "--downsample=5"], "downsample=5 must divide the 24 pixels"),
         ({"a.npy": maps(4)}, ["--side_deg=1", "--validation_share=0.95"], "leave some maps to train on"),
         ({"a.npy": maps(4)[[0, 1, 2, 1]]}, ["--side_deg=1"], "what is tested must not be trained on"),
+        ({"a.npy": maps(4)}, ["--side_deg=1", "--source_redshift=-1"], "source_redshift=-1 must be positive"),
+        ({"a.npy": maps(4)}, ["--side_deg=1", "--hdf5_dataset=kappa"], "hdf5_dataset=kappa"),
         ({"a.npy": maps(4).astype(complex)}, ["--side_deg=1"], "a.npy holds complex128"),
     ],
 )  # fmt: skip
@@ -398,6 +400,8 @@ def test_flags_that_need_maps(prepare):
         "--num_validation_maps=1", "--downsample=2", code=1,
     )  # fmt: skip
     assert "downsample=2 goes with --maps" in said  # and the simulation has not begun
+    said = prepare("--stages=simulate,prepare", "--map_pixels=24", "--raw_shape=24,24", code=1)
+    assert "raw_shape=24,24 goes with --maps" in said
 
 
 def test_no_room_and_no_place(prepare, run_main, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from cosmogan_jax.geometry import MapGeometry, check_side_deg
 from cosmogan_jax.stages.settings import Prepare
-from cosmogan_jax.storage.readers import MapFile, ReadOptions, find_map_files, open_map_file
+from cosmogan_jax.storage.readers import MapFile, ReadOptions, check_options, find_map_files, open_map_file
 
 # A user's rounding of sqrt(12) to 3.4641 agrees with the file's 3.46410161.
 _GIVEN_AGREES = 1e-4
@@ -43,6 +43,11 @@ class MapSources(NamedTuple):
         return sum(file.num_maps for files in self.files.values() for file in files)
 
 
+def flag(role: str) -> str:
+    """The flag that names the maps of a role."""
+    return role if role == "maps" else f"{role}_maps"
+
+
 def given_maps(settings: Prepare) -> dict[str, tuple[str, ...]]:
     """What the flags name, by what it is to be; only what is given."""
     given = {
@@ -62,9 +67,10 @@ def open_sources(settings: Prepare) -> MapSources:
     """
     options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel, settings.fits_extension)
     files = {
-        role: tuple(_only(open_map_file(path, options), role) for path in find_map_files(patterns))
+        role: tuple(_only(open_map_file(path, options), role) for path in find_map_files(patterns, flag(role)))
         for role, patterns in given_maps(settings).items()
     }
+    check_options([file for group in files.values() for file in group], options)
     return agree(files, settings.downsample, settings.side_deg, settings.source_redshift)
 
 
@@ -77,6 +83,8 @@ def agree(
     """Sources of one size, angle and redshift, of what the files say and what is given besides."""
     every = [file for group in files.values() for file in group]
     first = every[0]
+    if source_redshift is not None and not 0 < source_redshift < math.inf:
+        raise ValueError(f"source_redshift={source_redshift:g} must be positive and finite")
     _one_of_each(every, lambda file: file.num_pixels, "pixels a side", "size")
     for parameter in sorted({name for file in every for name in told_cosmology(file)}):
         _one_of_each(every, lambda file, p=parameter: told_cosmology(file).get(p), parameter, "cosmology")

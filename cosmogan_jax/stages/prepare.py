@@ -103,10 +103,11 @@ def check(settings: Prepare) -> None:
     if settings.maps:
         return
     unset = {f"{split}_maps": () for split in SPLITS[1:]} | {"downsample": 1, "invalid_pixels": "refuse"}
-    for name, default in unset.items():
+    unset |= {"hdf5_dataset": None, "fits_extension": None, "raw_shape": (), "channel": None}
+    for name, nothing in unset.items():
         value = getattr(settings, name)
-        if value != default:
-            said = ",".join(value) if isinstance(value, tuple) else value
+        if value != nothing:
+            said = ",".join(map(str, value)) if isinstance(value, tuple) else value
             raise ValueError(f"{name}={said} goes with --maps; without it, maps come from stage simulate")
 
 

@@ -65,7 +65,7 @@ def define() -> None:
     flags.DEFINE_integer(
         "steps_per_dispatch",
         0,
-        "Steps in one program between two events (log, samples, checkpoint); 0: 1 on a CPU, 16 on accelerators.",
+        "Steps in one program, between two events (log, samples, checkpoint); 0: 1 on a CPU, else 16.",
         lower_bound=0,
     )
     flags.DEFINE_integer("log_every_steps", 50, "Steps between lines of metrics.jsonl.")

@@ -111,14 +111,13 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                     checkpoints.save(step, state, pending)
                 if reason:
                     raise Paused(
-                        f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the same "
-                        f"command goes on from there, or --flagfile={workdir / 'flags.txt'}"
+                        f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the "
+                        f"same command goes on from there, or --flagfile={workdir / 'flags.txt'}"
                     )
         except NonFinite as error:
             kept = checkpoints.steps()
             raise ValueError(f"{error}; last good checkpoint: {kept[-1] if kept else 'none'}") from None
         finally:
-            log.close()
             checkpoints.close()
     print(f"train: {compiling:.1f} s of compilation", flush=True)
     return {

@@ -67,6 +67,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         optimizer,
         label_flip_probability=settings.label_flip_probability,
         update_order=settings.update_order,
+        ema_decay=settings.ema_decay,
     )
     dispatch = Dispatcher(_on_crops(train_step, feed, normalisation, settings), settings.steps_per_dispatch)
     observers: dict[str, Observer] = {}

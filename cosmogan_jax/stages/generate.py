@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents, sample
-from cosmogan_jax.stages.model import open_trained
+from cosmogan_jax.stages.model import generator, open_trained
 from cosmogan_jax.stages.settings import Generate
 from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import open_crop_table
@@ -27,7 +27,7 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     table = open_crop_table(stage_directory(workdir, "prepare"))
     networks, like, checkpoints = open_trained(workdir)
     step = _step(settings.checkpoint, checkpoints, workdir)
-    gen = checkpoints.restore(step, like).gen
+    gen = generator(checkpoints.restore(step, like), settings.weights)
     checkpoints.close()
     geometry, normalisation = table.geometry, Normalisation(**table.manifest["normalisation"])
     key = jax.random.key(settings.generate_seed)
@@ -52,6 +52,7 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
         "seed": settings.generate_seed,
         "origin": {
             "generator_step": step,
+            "generator_weights": settings.weights,
             "generator_sha256": tree_sha256({"params": gen.params, "batch_stats": gen.batch_stats}),
             "trained_on": table.manifest["origin"],
         },

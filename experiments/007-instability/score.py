@@ -1,0 +1,108 @@
+"""What a checkpoint's maps are like beside maps from a region that the training has not seen."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.stats import ks_2samp
+
+from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
+from cosmogan_jax.gan.normalisation import Normalisation
+from cosmogan_jax.gan.sampling import latents, sample
+from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.stages.model import open_trained
+from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.summaries import PAPER_THRESHOLDS, minkowski_functionals, power_spectrum
+
+MAPS, BATCH, RING = 512, 128, 3
+
+
+class Scorer:
+    """Scores checkpoints of one run; the reference maps are read once."""
+
+    def __init__(self, workdir):
+        table = open_crop_table(workdir / "prepare")
+        self.networks, self.like, self.checkpoints = open_trained(workdir)
+        normalisation = Normalisation(**table.manifest["normalisation"])
+        self.edges = log_l_edges(table.geometry, 12)
+        self.z = latents(jax.random.key(99), jnp.arange(MAPS), self.networks.arch.latent_size)
+        self._draw = jax.jit(lambda gen, z: normalisation.inverse(sample(self.networks, gen, z)))
+        self._summarise = jax.jit(
+            lambda kappa: {
+                "power": power_spectrum(kappa, self.edges, table.geometry.side_deg, mode_weights="full_plane"),
+                **minkowski_functionals(kappa, PAPER_THRESHOLDS)._asdict(),
+            }
+        )
+        self.reference = {
+            split: self._summaries(table.cut(table.choose(split, MAPS)))
+            for split in ("development", "validation")
+        }
+
+    def score(self, step):
+        """Distances of the generator of a step from both splits."""
+        gen = self.checkpoints.restore(step, self.like).gen
+        found = self._summaries(self.maps(gen))
+        return {split: distances(found, real, self.edges) for split, real in self.reference.items()}
+
+    def maps(self, gen):
+        """Generated convergence, from the same z for every checkpoint and run."""
+        return np.concatenate(
+            [np.asarray(self._draw(gen, self.z[i : i + BATCH])) for i in range(0, MAPS, BATCH)]
+        )
+
+    def close(self):
+        """Let go of the checkpoints."""
+        self.checkpoints.close()
+
+    def _summaries(self, kappa):
+        parts = [self._summarise(kappa[i : i + BATCH]) for i in range(0, len(kappa), BATCH)]
+        found = {key: np.concatenate([np.asarray(p[key], np.float64) for p in parts]) for key in parts[0]}
+        return found | {"kappa": kappa}
+
+
+def distances(found, real, edges):
+    """Numbers that are 0 (or 1, for ratios) where the two ensembles agree."""
+    ratio = found["power"].mean(0) / real["power"].mean(0)
+    middle = np.sqrt(edges[1:] * edges[:-1])
+    inner = np.abs(np.log(ratio[(middle > 700) & (middle < 7000)]))
+    functionals = [k for k in found if k not in ("power", "kappa")]
+    # Differences of means in units of the scatter of one map, where maps do scatter.
+    chi = [
+        np.square((found[k].mean(0) - real[k].mean(0))[real[k].std(0) > 0] / real[k].std(0)[real[k].std(0) > 0])
+        for k in functionals
+    ]
+    values = {
+        "power_ratio": [round(float(r), 3) for r in ratio],
+        "worst_power_factor": np.exp(inner.max()),
+        "mean_abs_log_power": inner.mean(),
+        "spectrum_chi2": spectrum_chi2(found["power"], real["power"]),
+        "pixel_ks": ks_2samp(found["kappa"].ravel(), real["kappa"].ravel(), method="asymp").statistic,
+        "minkowski_chi": np.sqrt(np.concatenate(chi).mean()),
+        "nyquist_ratio": nyquist_power(found["kappa"]) / nyquist_power(real["kappa"]),
+        **{
+            name: border - border_real
+            for (name, border), border_real in zip(
+                border_contrast(found["kappa"]).items(), border_contrast(real["kappa"]).values()
+            )
+        },
+    }
+    return {k: v if isinstance(v, list) else round(float(v), 4) for k, v in values.items()}
+
+
+def nyquist_power(kappa):
+    """Mean power of the modes of a checkerboard: (N/2, 0), (0, N/2) and (N/2, N/2)."""
+    half = kappa.shape[-1] // 2
+    sign = np.where(np.arange(kappa.shape[-1]) % 2, -1.0, 1.0)
+    rows, columns = kappa.sum(2, dtype=np.float64) @ sign, kappa.sum(1, dtype=np.float64) @ sign
+    both = np.einsum("nij,i,j->n", kappa, sign, sign)
+    return np.mean([rows**2, columns**2, both**2]) / half**4
+
+
+def border_contrast(kappa):
+    """Outer RING pixels against the rest: mean (in units of the centre's sigma), and log of sigma."""
+    inside = np.zeros(kappa.shape[-2:], bool)
+    inside[RING:-RING, RING:-RING] = True
+    mean, sigma = kappa.mean(0, dtype=np.float64), kappa.std(0, dtype=np.float64)
+    return {
+        "border_mean": (mean[~inside].mean() - mean[inside].mean()) / sigma[inside].mean(),
+        "border_log_sigma": np.log(sigma[~inside].mean() / sigma[inside].mean()),
+    }

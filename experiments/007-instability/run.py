@@ -2,8 +2,8 @@
 
     python experiments/007-instability/run.py --lens_planes <folder of lens planes>
 
-Every run changes one flag of run.flags. results.json gains one entry as each run ends; a rerun goes on where the last
-was cut off. --rescore measures the checkpoints that are there again.
+Every run changes one flag of run.flags. results.json gains one entry as each run ends; a rerun goes on where
+the last was cut off. --rescore measures the checkpoints that are there again.
 """
 
 import argparse

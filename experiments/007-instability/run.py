@@ -22,7 +22,7 @@ from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.storage.run_directory import stage_record, versions
 
 HERE, WORK = Path(__file__).parent, Path("runs/instability")
-STEPS = (500, 1000, 1500)
+STEPS = (500, 750, 1000, 1250, 1500)
 # Flags that prepare reads; runs that share them share what it made.
 NORMALISATIONS = {
     "linear": (),
@@ -37,20 +37,17 @@ FACTORS = {
     "normalisation=none": NORMALISATIONS["none"],
     "normalisation=arcsinh": NORMALISATIONS["arcsinh"],
 }
-# In the order in which they are run: every factor once, then more seeds.
+# (factor, seed, steps) in the order in which they are run: every factor once, then further and again.
 PLAN = [
-    ("update_order=sequential", 1),
-    ("base", 1),
-    ("learning_rate=1e-4", 1),
-    ("learning_rate=4e-4", 1),
-    ("normalisation=arcsinh", 1),
-    ("normalisation=none", 1),
-    ("base", 2),
-    ("update_order=sequential", 2),
-    ("normalisation=arcsinh", 2),
-    ("base", 3),
-    ("update_order=sequential", 3),
-    ("normalisation=arcsinh", 3),
+    ("update_order=sequential", 1, 1500),
+    ("base", 1, 1000),
+    ("normalisation=arcsinh", 1, 1000),
+    ("learning_rate=4e-4", 1, 1000),
+    ("normalisation=none", 1, 1000),
+    ("learning_rate=1e-4", 1, 1000),
+    ("base", 2, 1000),
+    ("base", 1, 1500),
+    ("normalisation=arcsinh", 1, 1500),
 ]
 
 
@@ -64,16 +61,20 @@ def main():
     cosmogan(f"--flagfile={HERE}/sky.flags", f"--workdir={WORK}/sky", f"--lens_planes={given.lens_planes}")
     path = HERE / "results.json"
     results = read_json(path) if path.exists() else {"runs": []}
-    for factor, seed in PLAN:
+    for factor, seed, steps in PLAN:
         old = next((r for r in results["runs"] if (r["factor"], r["seed"]) == (factor, seed)), None)
         workdir = WORK / f"{factor.replace('=', '-')}-{seed}"
-        if old and not (given.rescore and workdir.exists()):
+        done = old["steps"] if old else 0
+        if done >= steps and not (given.rescore and workdir.exists()):
             continue
         if (time.monotonic() - began) / 60 > given.max_minutes:
             break
-        entry = old or {"factor": factor, "seed": seed}
-        train(workdir, factor, seed)
-        entry |= {"train_seconds": stage_record(workdir, "train")["seconds"], **measure(workdir)}
+        steps = max(steps, done)
+        entry = old or {"factor": factor, "seed": seed, "train_seconds": 0}
+        if steps > done:
+            train(workdir, factor, seed, steps)
+            entry["train_seconds"] += stage_record(workdir, "train")["seconds"]
+        entry |= {"steps": steps, "scores": measure(workdir, steps)}
         results["runs"] = [r for r in results["runs"] if r is not old] + [entry]
         results |= {
             "command": "python experiments/007-instability/run.py --lens_planes <folder>",
@@ -82,14 +83,14 @@ def main():
             **versions(),
         }
         write_json(path, results)
-        print(factor, seed, json.dumps(entry["scores"]["1500"]), flush=True)
+        print(factor, seed, json.dumps(entry["scores"][str(steps)]["validation"]), flush=True)
 
 
 def cosmogan(*flags):
     subprocess.run([sys.executable, "-m", "cosmogan_jax.main", *flags], check=True)
 
 
-def train(workdir, factor, seed):
+def train(workdir, factor, seed, steps):
     normalisation = next((n for n in ("none", "arcsinh") if factor == f"normalisation={n}"), "linear")
     prepared = WORK / f"prepared-{normalisation}"
     cosmogan(
@@ -101,24 +102,25 @@ def train(workdir, factor, seed):
         (workdir / "prepare").symlink_to((prepared / "prepare").resolve())
     cosmogan(
         f"--flagfile={HERE}/run.flags", "--stages=train", *FACTORS[factor], f"--seed={seed}",
-        f"--workdir={workdir}", f"--maps={WORK}/sky/simulate/maps",
+        f"--num_steps={steps}", f"--workdir={workdir}", f"--maps={WORK}/sky/simulate/maps",
     )  # fmt: skip
 
 
-def measure(workdir):
+def measure(workdir, steps):
     """Scores of the checkpoints, and what the discriminator did up to each of them."""
     scorer = Scorer(workdir)
-    scores = {str(step): scorer.score(step) for step in STEPS}
+    reached = [step for step in STEPS if step <= steps]
+    scores = {str(step): scorer.score(step) for step in reached}
     scorer.close()
     lines = [json.loads(line) for line in (workdir / "train/metrics.jsonl").read_text().splitlines()]
-    for step in STEPS:
+    for step in reached:
         window = [line for line in lines if step - 250 < line["step"] <= step]
         scores[str(step)]["disc_accuracy"] = {
             kind: round(float(np.mean([line[f"disc_accuracy_{kind}"] for line in window])), 3)
             for kind in ("real", "fake")
         }
         scores[str(step)]["gen_loss"] = round(float(np.mean([line["gen_loss"] for line in window])), 2)
-    return {"scores": scores}
+    return scores
 
 
 if __name__ == "__main__":

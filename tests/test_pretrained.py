@@ -40,10 +40,10 @@ def packed(run_main, run_directory):
 def test_maps_of_the_package_are_those_of_the_checkpoint(packed, run_directory, run_main):
     kappa = open_map_store(run_directory / "run/generate/maps").read()
     emulator = load(packed)
-    # Batches of 12 and of 64 may be summed in another order.
-    np.testing.assert_allclose(emulator.sample(0, 12), kappa, rtol=0, atol=1e-6 * kappa.std())
+    # Batches of 12 and of 64 may be summed in another order: some hundred terms, each rounded to 6e-8.
+    np.testing.assert_allclose(emulator.sample(0, 12), kappa, rtol=0, atol=1e-5 * kappa.std())
     np.testing.assert_allclose(
-        emulator.sample(jax.random.key(0), 5, first=7), kappa[7:], atol=1e-6 * kappa.std()
+        emulator.sample(jax.random.key(0), 5, first=7), kappa[7:], atol=1e-5 * kappa.std()
     )
     assert np.ptp(kappa, axis=0).min() > 0  # maps that differ
 
@@ -53,7 +53,7 @@ def test_maps_of_the_package_are_those_of_the_checkpoint(packed, run_directory, 
     )  # fmt: skip
     assert code == 0, error
     store = open_map_store(run_directory / "alone/generate/maps")
-    np.testing.assert_allclose(store.read(), kappa[:9], rtol=0, atol=1e-6 * kappa.std())
+    np.testing.assert_allclose(store.read(), kappa[:9], rtol=0, atol=1e-5 * kappa.std())
     manifest, card = store.manifest, emulator.card
     assert (manifest["source_redshift"], manifest["side_deg"], manifest["seed"]) == (0.7, 0.5, 0)
     origin = manifest["origin"]

@@ -17,7 +17,8 @@ TRAINED = (
     "--side_deg=1", "--source_redshift=0.7", "--crop_size=16", "--crops_per_map=2", "--normalisation=arcsinh",
     "--normalisation_scale=0.03", "--num_filters=4", "--batch_size=4", "--num_steps=3", "--learning_rate=0.1",
     "--log_every_steps=3", "--sample_every_steps=0", "--checkpoint=last", "--num_generated=12",
-    "--evaluate_l_bins=4", "--stages=prepare,train,generate,evaluate,pack", "--pack_data=Noise, made for a test.",
+    "--evaluate_l_bins=4", "--stages=prepare,train,generate,evaluate,pack",
+    "--pack_data=Noise, made for a test.",
 )  # fmt: skip  # a rate so large that three steps make maps that differ
 
 
@@ -45,10 +46,10 @@ def test_maps_of_the_package_are_those_of_the_checkpoint(packed, run_directory, 
     np.testing.assert_allclose(
         emulator.sample(jax.random.key(0), 5, first=7), kappa[7:], atol=1e-5 * kappa.std()
     )
-    assert np.ptp(kappa, axis=0).min() > 0  # maps that differ
+    assert kappa.std(0).mean() > 0.1 * kappa.std()  # maps that differ
 
     code, _, error = run_main(
-        f"--workdir={run_directory}/alone", "--stages=generate,export", f"--pretrained={packed}",
+        f"--workdir={run_directory}/alone", f"--pretrained={packed}",
         "--num_generated=9", "--generate_batch=4", "--export=npy,fits",
     )  # fmt: skip
     assert code == 0, error
@@ -100,7 +101,7 @@ def test_gradients_with_respect_to_z_and_weights(packed):
     np.testing.assert_allclose(measured, jnp.vdot(slope, step), rtol=5e-3)
     assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(weights["params"])) > 0
     # A map does not depend on the others of its batch.
-    np.testing.assert_allclose(jax.jit(emulator.kappa)(z)[:1], emulator.kappa(z[:1]), rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(jax.jit(emulator.kappa)(z)[:1], emulator.kappa(z[:1]), rtol=0, atol=1e-5 * 0.03)
 
 
 def test_half_precision_is_measured(packed, run_directory, run_main):
@@ -132,13 +133,13 @@ def test_evaluated_against_maps_of_the_users_own(packed, run_directory, run_main
         run_directory / "own.npy", np.random.default_rng(5).normal(size=(6, 32, 32)).astype(np.float32) * 0.02
     )
     flags = (
-        f"--maps={run_directory}/own.npy", "--side_deg=1", "--crops_per_map=2", "--num_generated=6",
+        f"--maps={run_directory}/own.npy", "--side_deg=1", "--num_generated=6",
         "--evaluate_l_bins=4", "--stages=prepare,generate,evaluate", f"--pretrained={packed}",
     )  # fmt: skip
-    code, _, error = run_main(f"--workdir={run_directory}/own", *flags, "--crop_size=16")
+    code, _, error = run_main(f"--workdir={run_directory}/own", *flags, "--crop_size=16", "--crops_per_map=2")
     assert code == 0, error
     assert (run_directory / "own/evaluate/statistics.json").exists()
-    code, _, error = run_main(f"--workdir={run_directory}/other", *flags, "--crop_size=32")
+    code, _, error = run_main(f"--workdir={run_directory}/other", *flags, "--crop_size=32", "--crops_per_map=1")
     assert code == 1
     assert "generated maps are" in error
     assert "num_pixels=32" in error
@@ -151,12 +152,12 @@ def test_evaluated_against_maps_of_the_users_own(packed, run_directory, run_main
             ["--pretrained=nosuch", "--stages=generate"],
             "'nosuch' is neither a folder with a card.json nor one of",
         ),
-        (["--pretrained=PACKED"], "pretrained=PACKED goes without stage 'train'"),
+        (["--pretrained=PACKED", "--stages=train,generate"], "pretrained=PACKED goes without stage 'train'"),
         (["--pretrained=PACKED", "--stages=generate,report"], "goes without stage 'report'"),
         (["--pretrained=PACKED", "--stages=generate,export,evaluate"], "no finished stage 'prepare'"),
         (["--pretrained=PACKED", "--stages=generate", "--checkpoint=last"], "checkpoint=last is of a training"),
         (["--pretrained=PACKED", "--stages=generate", "--num_generated=0"], "num_generated=0 must be positive"),
-        (["--pack=x", "--stages=pack"], "no finished stage 'prepare'"),
+        (["--pack=x", "--pack_data=y", "--stages=pack"], "no finished stage 'prepare'"),
         (["--pretrained=PACKED", "--stages=export"], "nothing to do, --export names no format"),
     ],
 )
@@ -169,17 +170,12 @@ def test_errors_are_one_line(packed, run_main, tmp_path, flags, said):
     assert not (tmp_path / "generate").exists()
 
 
-def test_pack_needs_words_on_the_data(run_main, run_directory, packed):
-    given = [flag for flag in TRAINED if not flag.startswith(("--pack_data", "--stages"))]
+def test_pack_needs_words_on_the_data(run_main, tmp_path):
     code, _, error = run_main(
-        f"--workdir={run_directory}/run",
-        f"--maps={run_directory}/k.npy",
-        *given,
-        "--stages=pack",
-        "--pack=other",
+        f"--workdir={tmp_path}", "--stages=prepare,pack", f"--maps={tmp_path}", "--pack=x"
     )
     assert code == 1
-    assert "pack=other needs --pack_data" in error
+    assert "pack=x needs --pack_data" in error
 
 
 def test_damaged_packages_are_refused(packed, tmp_path):

@@ -1,18 +1,29 @@
 """What a checkpoint's maps are like beside maps from a region that the training has not seen."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
 from cosmogan_jax.gan.normalisation import Normalisation
-from cosmogan_jax.gan.sampling import latents, sample
+from cosmogan_jax.gan.sampling import latents
 from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.summaries import PAPER_THRESHOLDS, minkowski_functionals, power_spectrum
 
-MAPS, BATCH, RING = 512, 128, 3
+MAPS, BATCH, BANDS, RING = 512, 128, 12, 3
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def summarise(kappa, geometry):
+    """Statistics of every map; compiled once for all runs."""
+    edges = log_l_edges(geometry, BANDS)
+    power = power_spectrum(kappa, edges, geometry.side_deg, mode_weights="full_plane")
+    return {"power": power, **minkowski_functionals(kappa, PAPER_THRESHOLDS)._asdict()}
 
 
 class Scorer:
@@ -21,16 +32,10 @@ class Scorer:
     def __init__(self, workdir):
         table = open_crop_table(workdir / "prepare")
         self.networks, self.like, self.checkpoints = open_trained(workdir)
-        normalisation = Normalisation(**table.manifest["normalisation"])
-        self.edges = log_l_edges(table.geometry, 12)
+        self.normalisation = Normalisation(**table.manifest["normalisation"])
+        self.geometry = table.geometry
+        self.edges = log_l_edges(table.geometry, BANDS)
         self.z = latents(jax.random.key(99), jnp.arange(MAPS), self.networks.arch.latent_size)
-        self._draw = jax.jit(lambda gen, z: normalisation.inverse(sample(self.networks, gen, z)))
-        self._summarise = jax.jit(
-            lambda kappa: {
-                "power": power_spectrum(kappa, self.edges, table.geometry.side_deg, mode_weights="full_plane"),
-                **minkowski_functionals(kappa, PAPER_THRESHOLDS)._asdict(),
-            }
-        )
         self.reference = {
             split: self._summaries(table.cut(table.choose(split, MAPS)))
             for split in ("development", "validation")
@@ -39,21 +44,19 @@ class Scorer:
     def score(self, step):
         """Distances of the generator of a step from both splits."""
         gen = self.checkpoints.restore(step, self.like).gen
-        found = self._summaries(self.maps(gen))
+        variables = {"params": gen.params, "batch_stats": gen.batch_stats}
+        emulator = Emulator("", self.networks, variables, self.normalisation, self.geometry, {})
+        # From the same z for every checkpoint and run.
+        kappa = [np.asarray(emulator.kappa(self.z[i : i + BATCH])) for i in range(0, MAPS, BATCH)]
+        found = self._summaries(np.concatenate(kappa))
         return {split: distances(found, real, self.edges) for split, real in self.reference.items()}
-
-    def maps(self, gen):
-        """Generated convergence, from the same z for every checkpoint and run."""
-        return np.concatenate(
-            [np.asarray(self._draw(gen, self.z[i : i + BATCH])) for i in range(0, MAPS, BATCH)]
-        )
 
     def close(self):
         """Let go of the checkpoints."""
         self.checkpoints.close()
 
     def _summaries(self, kappa):
-        parts = [self._summarise(kappa[i : i + BATCH]) for i in range(0, len(kappa), BATCH)]
+        parts = [summarise(kappa[i : i + BATCH], self.geometry) for i in range(0, len(kappa), BATCH)]
         found = {key: np.concatenate([np.asarray(p[key], np.float64) for p in parts]) for key in parts[0]}
         return found | {"kappa": kappa}
 

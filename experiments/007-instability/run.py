@@ -74,7 +74,10 @@ def main():
         if steps > done:
             train(workdir, factor, seed, steps)
             entry["train_seconds"] += stage_record(workdir, "train")["seconds"]
-        entry |= {"steps": steps, "scores": measure(workdir, steps)}
+        scorer = Scorer(workdir)
+        entry |= {"steps": steps, "scores": measure(workdir, scorer, steps)}
+        results.setdefault("training_maps", scorer.floor())
+        scorer.close()
         results["runs"] = [r for r in results["runs"] if r is not old] + [entry]
         results |= {
             "command": "python experiments/007-instability/run.py --lens_planes <folder>",
@@ -106,12 +109,10 @@ def train(workdir, factor, seed, steps):
     )  # fmt: skip
 
 
-def measure(workdir, steps):
+def measure(workdir, scorer, steps):
     """Scores of the checkpoints, and what the discriminator did up to each of them."""
-    scorer = Scorer(workdir)
     reached = [step for step in STEPS if step <= steps]
     scores = {str(step): scorer.score(step) for step in reached}
-    scorer.close()
     lines = [json.loads(line) for line in (workdir / "train/metrics.jsonl").read_text().splitlines()]
     for step in reached:
         window = [line for line in lines if step - 250 < line["step"] <= step]

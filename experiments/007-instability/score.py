@@ -30,7 +30,7 @@ class Scorer:
     """Scores checkpoints of one run; the reference maps are read once."""
 
     def __init__(self, workdir):
-        table = open_crop_table(workdir / "prepare")
+        table = self.table = open_crop_table(workdir / "prepare")
         self.networks, self.like, self.checkpoints = open_trained(workdir)
         self.normalisation = Normalisation(**table.manifest["normalisation"])
         self.geometry = table.geometry
@@ -49,6 +49,11 @@ class Scorer:
         # From the same z for every checkpoint and run.
         kappa = [np.asarray(emulator.kappa(self.z[i : i + BATCH])) for i in range(0, MAPS, BATCH)]
         found = self._summaries(np.concatenate(kappa))
+        return {split: distances(found, real, self.edges) for split, real in self.reference.items()}
+
+    def floor(self):
+        """Distance of the training maps themselves: their region is another one of the same planes."""
+        found = self._summaries(self.table.cut(self.table.choose("train", MAPS)))
         return {split: distances(found, real, self.edges) for split, real in self.reference.items()}
 
     def close(self):

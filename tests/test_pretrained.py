@@ -46,7 +46,7 @@ def test_maps_of_the_package_are_those_of_the_checkpoint(packed, run_directory, 
     np.testing.assert_allclose(
         emulator.sample(jax.random.key(0), 5, first=7), kappa[7:], atol=1e-5 * kappa.std()
     )
-    assert kappa.std(0).mean() > 0.1 * kappa.std()  # maps that differ
+    assert kappa.std(0).mean() > 0.01 * kappa.std()  # maps that differ
 
     code, _, error = run_main(
         f"--workdir={run_directory}/alone", f"--pretrained={packed}",

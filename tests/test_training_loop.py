@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,42 +58,54 @@ def on_batch(step):
     return lambda state, held, batch: step(state, held + batch)
 
 
-def test_a_scan_of_steps_equals_steps_in_turn():
-    """By plain gradient descent, which does not blow rounding up where gradients are zero but for rounding."""
-    optimizer = optax.sgd(1e-2)
+def test_a_scan_of_steps_is_the_steps_in_turn():
+    def step(state, held, batch):
+        state = {"x": jnp.sin(state["x"] + held) + batch, "n": state["n"] + 1}
+        return state, {"sum": state["x"].sum(), "n": state["n"]}
+
+    start = {"x": np.linspace(0, 1, 5, dtype=np.float32), "n": np.int32(3)}
+    batches = [np.full(5, 0.1 * n, np.float32) for n in range(4)]
+    for count in (1, 4):
+        state, metrics = jax.jit(scan_steps(step))(start, 0.5, tuple(batches[:count]))
+        expected, found = start, []
+        for batch in batches[:count]:
+            expected, of_step = step(expected, 0.5, batch)
+            found.append(of_step)
+        np.testing.assert_allclose(state["x"], expected["x"], rtol=1e-6)
+        np.testing.assert_allclose(metrics["sum"], [m["sum"] for m in found], rtol=1e-6)
+        np.testing.assert_array_equal(metrics["n"], [m["n"] for m in found])
+
+
+def test_the_train_step_can_be_scanned():
+    """Its state comes back with the types it went in with: a scan insists on it."""
+    optimizer = adam(1e-3, 0.5)
     step = on_batch(make_train_step(NETWORKS, optimizer, label_flip_probability=0.3))
     start = init_state(NETWORKS, optimizer, jax.random.key(0))
-    state, metrics = jax.jit(scan_steps(step))(start, 0.1, tuple(BATCHES[:4]))
-    single, expected = jax.jit(step), []
-    in_turn = start
-    for batch in BATCHES[:4]:
-        in_turn, found = single(in_turn, 0.1, batch)
-        expected.append(found)
-    assert int(state.step) == 4
-    for name, values in metrics.items():
-        np.testing.assert_allclose(values, [found[name] for found in expected], rtol=1e-4)
-    # Two programs of float32 convolutions: 1e-4 of the largest entry after four steps.
-    for a, b in zip(jax.tree.leaves((state.gen, state.disc)), jax.tree.leaves((in_turn.gen, in_turn.disc))):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * float(abs(b).max()) + 1e-7)
+    state, metrics = jax.eval_shape(scan_steps(step), start, 0.1, tuple(BATCHES))
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), start
+    )
+    assert {value.shape for value in metrics.values()} == {(6,)}
 
 
 def test_dispatches_of_any_size_give_the_same_bits_on_a_cpu():
     optimizer = adam(1e-3, 0.5)
     step = on_batch(make_train_step(NETWORKS, optimizer, label_flip_probability=0.3))
-    found = []
+    dispatch, found, seconds = Dispatcher(step, 0), [], []
+    assert dispatch.steps == 1
     for sizes in ([1] * 6, [6], [4, 1, 1]):
-        dispatch, state = Dispatcher(step, max(sizes)), init_state(NETWORKS, optimizer, jax.random.key(0))
-        batches, metrics, seconds = iter(BATCHES), [], []
+        state = init_state(NETWORKS, optimizer, jax.random.key(0))
+        batches, metrics = iter(BATCHES), []
         for size in sizes:
             state, stacked, compiling = dispatch(state, 0.1, [next(batches) for _ in range(size)])
             metrics.append(stacked)
             seconds.append(compiling)
-        assert seconds[0] > 0
-        assert not any(seconds[1:])  # one program
         losses = np.concatenate([m["gen_loss"] for m in metrics])
         assert losses.shape == (6,)
         leaves = jax.tree.leaves(state.replace(key=jax.random.key_data(state.key)))
         found.append([losses, *map(np.asarray, leaves)])
+    assert seconds[0] > 0
+    assert not any(seconds[1:])  # one program
     for other in found[1:]:
         for a, b in zip(found[0], other):
             np.testing.assert_array_equal(a, b)
@@ -112,7 +123,6 @@ def test_a_line_holds_the_steps_values_and_the_intervals_means(tmp_path):
     line = log.write(4, 0, {"score": 7.5})
     log.add(metrics_of(5, 7))
     log.write(6, 1, {})
-    log.close()
     lines = read_log(tmp_path / "m.jsonl")
     assert lines[0] == line
     assert (line["disc_loss"], line["gen_loss"], line["mean_disc_loss"]) == (4, 40, 2.5)
@@ -141,7 +151,6 @@ def test_an_interval_goes_on_after_a_pause_anywhere_in_it(tmp_path):
                     log.write(step, 0, {})
                 if step == stop:
                     kept = {name: list(values) for name, values in log.pending().items()}
-            log.close()
         assert read_log(path, timed=False) == read_log(tmp_path / "whole.jsonl", timed=False)
 
 
@@ -150,7 +159,6 @@ def test_the_first_step_that_is_not_finite_is_named(tmp_path):
     metrics = metrics_of(11, 17)
     metrics["gen_loss"] = metrics["gen_loss"].at[3:].set(jnp.nan)
     log.add(metrics)
-    with pytest.raises(NonFinite, match="step 14: non-finite metrics .*'gen_loss': nan"):
+    with pytest.raises(NonFinite, match=r"step 14: non-finite metrics .*'gen_loss': nan"):
         log.write(16, 0, {})
-    log.close()
-    assert not read_log(tmp_path / "m.jsonl")
+    assert not (tmp_path / "m.jsonl").exists()

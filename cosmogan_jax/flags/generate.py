@@ -1,4 +1,4 @@
-"""Flags of stage generate."""
+"""Flags of stage generate; --weights is defined with stage select's."""
 
 from absl import flags
 

@@ -37,6 +37,13 @@ def define() -> None:
         ["none", "symmetries"],
         "Turn or mirror every crop at random, in one of the square's eight ways (the paper did not).",
     )
+    flags.DEFINE_float(
+        "ema_decay",
+        0.0,
+        "Decay of a moving average of the generator's weights, kept beside them for --weights=ema; 0: none, as "
+        "in the paper.",
+    )
+    flags.register_validator("ema_decay", lambda decay: 0 <= decay < 1, "must lie in [0, 1)")
     flags.DEFINE_enum(
         "feed",
         "auto",
@@ -65,7 +72,7 @@ def define() -> None:
     flags.DEFINE_integer(
         "steps_per_dispatch",
         0,
-        "Steps in one program between two events (log, samples, checkpoint); 0: 1 on a CPU, 16 on accelerators.",
+        "Steps in one program, between two events (log, samples, checkpoint); 0: 1 on a CPU, else 16.",
         lower_bound=0,
     )
     flags.DEFINE_integer("log_every_steps", 50, "Steps between lines of metrics.jsonl.")

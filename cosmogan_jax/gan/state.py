@@ -20,12 +20,17 @@ class NetState:
 
 @flax.struct.dataclass
 class GanState:
-    """All that a step reads and writes. Randomness of step n is fold_in(key, n): resuming needs no history."""
+    """All that a step reads and writes. Randomness of step n is fold_in(key, n): resuming needs no history.
+
+    ema is the moving average of gen's parameters and batch statistics (`gan/averaging.py`), with no optimizer
+    state; None where the run keeps no average.
+    """
 
     step: Int[Array, ""]
     key: Array
     gen: NetState
     disc: NetState
+    ema: NetState | None = None
 
 
 def adam(learning_rate: float, beta1: float, beta2: float = 0.999) -> optax.GradientTransformation:
@@ -37,7 +42,9 @@ def adam(learning_rate: float, beta1: float, beta2: float = 0.999) -> optax.Grad
     return optax.adam(learning_rate, b1=beta1, b2=beta2, eps=1e-8)
 
 
-def init_state(networks: Networks, optimizer: optax.GradientTransformation, key: Array) -> GanState:
+def init_state(
+    networks: Networks, optimizer: optax.GradientTransformation, key: Array, *, with_ema: bool = False
+) -> GanState:
     """State of step 0. The same optimizer serves both networks, with a state of its own for each."""
     gen_key, disc_key, run_key = jax.random.split(key, 3)
 
@@ -45,9 +52,12 @@ def init_state(networks: Networks, optimizer: optax.GradientTransformation, key:
         params, batch_stats = network.init(net_key)
         return NetState(params, batch_stats, optimizer.init(params))
 
+    gen = start(networks.gen, gen_key)
     return GanState(
         step=jnp.zeros((), jnp.int32),
         key=run_key,
-        gen=start(networks.gen, gen_key),
+        gen=gen,
         disc=start(networks.disc, disc_key),
+        # A copy: a state that is donated must not hold the same memory twice.
+        ema=jax.tree.map(jnp.copy, gen.replace(opt_state=())) if with_ema else None,
     )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from cosmogan_jax.gan.averaging import averaged
 from cosmogan_jax.gan.losses import discriminator_loss, generator_loss
 from cosmogan_jax.gan.networks import Networks
 from cosmogan_jax.gan.state import GanState, NetState
@@ -23,6 +24,7 @@ def make_train_step(
     *,
     label_flip_probability: float,
     update_order: UpdateOrder = "joint",
+    ema_decay: float = 0.0,
 ) -> TrainStep:
     """Build `train_step(state, real) -> (state, metrics)`; pure, to be jitted with the state donated.
 
@@ -39,15 +41,22 @@ def make_train_step(
     (in the sequential order once more, in the fresh pass); G's move once a step, in the pass that makes
     the fakes. Sampling uses G's running averages; D's serve evaluation only.
 
+    ema_decay > 0 moves state.ema after G's update, see `gan/averaging.py`; nothing else reads it.
+
     Raises:
-      ValueError: label_flip_probability outside [0, 1], or an unknown update_order.
+      ValueError: label_flip_probability outside [0, 1], ema_decay outside [0, 1), an unknown update_order, or
+        (from train_step) ema_decay > 0 and a state without an average.
     """
     if not 0.0 <= label_flip_probability <= 1.0:
         raise ValueError(f"label_flip_probability={label_flip_probability} must lie in [0, 1]")
+    if not 0.0 <= ema_decay < 1.0:
+        raise ValueError(f"ema_decay={ema_decay} must lie in [0, 1)")
     if update_order not in ("joint", "sequential"):
         raise ValueError(f"update_order={update_order!r} must be 'joint' or 'sequential'")
 
     def train_step(state: GanState, real: Array) -> tuple[GanState, Metrics]:
+        if ema_decay > 0 and state.ema is None:
+            raise ValueError(f"ema_decay={ema_decay}, but the state holds no average")
         z_key, flip_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         z = jax.random.normal(z_key, (real.shape[0], networks.arch.latent_size), real.dtype)
         flipped = jax.random.bernoulli(flip_key, label_flip_probability).astype(real.dtype)
@@ -99,7 +108,9 @@ def make_train_step(
             "disc_grad_norm": optax.tree.norm(disc_grads),
             "gen_grad_norm": optax.tree.norm(gen_grads),
         }
-        return GanState(step=state.step + 1, key=state.key, gen=gen, disc=disc), metrics
+        step = state.step + 1
+        ema = averaged(state.ema, gen, step, ema_decay) if ema_decay > 0 else state.ema
+        return GanState(step=step, key=state.key, gen=gen, disc=disc, ema=ema), metrics
 
     return train_step
 

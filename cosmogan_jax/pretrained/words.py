@@ -19,6 +19,9 @@ def as_markdown(card: dict[str, Any]) -> str:
     data, training, weights = card["data"], card["training"], card["weights"]
     cosmology = ", ".join(f"{k} {v:g}" for k, v in (card["cosmology"] or {}).items()) or "not said by the data"
     change = weights["as_stored"]
+    average = (
+        f", moving average of decay {training['flags']['ema_decay']:g}" if training["weights"] == "ema" else ""
+    )
     return f"""# {card["name"]}
 
 Convergence maps of {geometry.num_pixels}x{geometry.num_pixels} pixels, {geometry.side_deg:.6g} degrees wide \
@@ -32,7 +35,7 @@ Convergence maps of {geometry.num_pixels}x{geometry.num_pixels} pixels, {geometr
 Cosmology: {cosmology}. Crops: {", ".join(f"{n} {split}" for split, n in data["crops"].items())}.
 
 ## Training
-Step {training["step"]} of {training["steps"]} (batch {training["flags"]["batch_size"]}, \
+Step {training["step"]} of {training["steps"]}{average} (batch {training["flags"]["batch_size"]}, \
 {training["steps"] / training["steps_per_epoch"]:.3g} epochs, {training["seconds"] / 60:.0f} minutes), \
 {card["architecture"]["num_filters"]} filters, normalisation {card["normalisation"]["kind"]} \
 (scale {card["normalisation"]["scale"]:g}), commit {training["commit"]}.

@@ -49,7 +49,7 @@ class Dispatcher:
     def __call__(
         self, state: GanState, held: Any, batches: Sequence[Any]
     ) -> tuple[GanState, StackedMetrics, float]:
-        """The state after the batches, every step's metrics, and the seconds that compilation took (mostly 0)."""
+        """The state after the batches, every step's metrics, and the seconds that compilation took."""
         seconds, metrics = 0.0, []
         for part in [[batch] for batch in batches] if self._on_cpu else [batches]:
             began = time.monotonic()

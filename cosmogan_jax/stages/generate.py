@@ -11,7 +11,7 @@ from tqdm import tqdm
 from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents
 from cosmogan_jax.pretrained import Emulator, find, load
-from cosmogan_jax.stages.model import open_trained
+from cosmogan_jax.stages.model import generator, open_trained
 from cosmogan_jax.stages.settings import Generate
 from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import open_crop_table
@@ -26,7 +26,7 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     for name in ("num_generated", "generate_batch"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)} must be positive")
-    source = _pretrained(settings.pretrained) if settings.pretrained else _trained(settings.checkpoint, workdir)
+    source = _pretrained(settings.pretrained) if settings.pretrained else _trained(settings, workdir)
     emulator = source.emulator
     key = jax.random.key(settings.generate_seed)
 
@@ -66,11 +66,12 @@ def check(settings: Generate) -> None:
     """ValueError, before an earlier stage works for hours, where there is no such emulator."""
     if settings.pretrained:
         find(settings.pretrained)
-        if settings.checkpoint != "selected":
-            raise ValueError(
-                f"checkpoint={settings.checkpoint} is of a training; pretrained={settings.pretrained} has one "
-                "generator only"
-            )
+        for name, only in (("checkpoint", "selected"), ("weights", "last")):
+            if getattr(settings, name) != only:
+                raise ValueError(
+                    f"{name}={getattr(settings, name)} is of a training; pretrained={settings.pretrained} has one "
+                    "generator only"
+                )
 
 
 def has_grown(settings: Generate, summary: dict[str, Any], workdir: Path) -> bool:
@@ -85,16 +86,17 @@ class _Source(NamedTuple):
     origin: dict[str, Any]
 
 
-def _trained(checkpoint: str, workdir: Path) -> _Source:
+def _trained(settings: Generate, workdir: Path) -> _Source:
     table = open_crop_table(stage_directory(workdir, "prepare"))
     networks, like, checkpoints = open_trained(workdir)
-    step = _step(checkpoint, checkpoints, workdir)
-    gen = checkpoints.restore(step, like).gen
+    step = _step(settings.checkpoint, checkpoints, workdir)
+    gen = generator(checkpoints.restore(step, like), settings.weights)
     checkpoints.close()
     variables = {"params": gen.params, "batch_stats": gen.batch_stats}
     normalisation = Normalisation(**table.manifest["normalisation"])
     origin = {
         "generator_step": step,
+        "generator_weights": settings.weights,
         "generator_sha256": tree_sha256(variables),
         "trained_on": table.manifest["origin"],
     }

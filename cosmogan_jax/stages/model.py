@@ -6,7 +6,7 @@ import jax
 import optax
 
 from cosmogan_jax.gan.networks import Architecture, Networks, build_networks
-from cosmogan_jax.gan.state import GanState, adam, init_state
+from cosmogan_jax.gan.state import GanState, NetState, adam, init_state
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.run_directory import stage_directory, stage_record
 
@@ -25,7 +25,21 @@ def build(settings) -> tuple[Networks, optax.GradientTransformation, GanState]:
         )
     )
     optimizer = adam(settings.learning_rate, settings.adam_beta1)
-    return networks, optimizer, init_state(networks, optimizer, jax.random.key(settings.seed))
+    key, with_ema = jax.random.key(settings.seed), settings.ema_decay > 0
+    return networks, optimizer, init_state(networks, optimizer, key, with_ema=with_ema)
+
+
+def generator(state: GanState, weights: str) -> NetState:
+    """G as it is after the state's step (weights="last"), or its moving average ("ema").
+
+    Raises:
+      ValueError: the run kept no average.
+    """
+    if weights == "last":
+        return state.gen
+    if state.ema is None:
+        raise ValueError(f"weights={weights}, but the training kept no average (ema_decay)")
+    return state.ema
 
 
 class _Recorded:

@@ -12,7 +12,7 @@ from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.pretrained.words import as_markdown
-from cosmogan_jax.stages.model import open_trained
+from cosmogan_jax.stages.model import generator, open_trained
 from cosmogan_jax.stages.settings import Pack
 from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
@@ -47,7 +47,7 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
     if "pretrained" in origin:
         raise ValueError(f"the maps in {workdir} are of the pretrained emulator {origin['pretrained']!r}")
     networks, like, checkpoints = open_trained(workdir)
-    gen = checkpoints.restore(made["summary"]["step"], like).gen
+    gen = generator(checkpoints.restore(made["summary"]["step"], like), origin["generator_weights"])
     checkpoints.close()
     variables = {"params": gen.params, "batch_stats": gen.batch_stats}
     if tree_sha256(variables) != origin["generator_sha256"]:
@@ -67,7 +67,7 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "source_redshift": table.manifest["source_redshift"],
         "cosmology": table.manifest["origin"].get("cosmology"),
         "data": _data(settings, table),
-        "training": _training(workdir, made["summary"]["step"]),
+        "training": _training(workdir, origin),
         "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
     }
     normalisation = Normalisation(**card["normalisation"])
@@ -98,11 +98,12 @@ def _data(settings: Pack, table: CropTable) -> dict[str, Any]:
     }
 
 
-def _training(workdir: Path, step: int) -> dict[str, Any]:
+def _training(workdir: Path, origin: dict[str, Any]) -> dict[str, Any]:
     record = stage_record(workdir, "train")
     flags = {name: value for name, value in record["flags"].items() if name not in _PATHS and value is not None}
     return {
-        "step": step,
+        "step": origin["generator_step"],
+        "weights": origin["generator_weights"],
         "steps": record["summary"]["steps"],
         "steps_per_epoch": record["summary"]["steps_per_epoch"],
         "finished": record["finished"],

@@ -112,6 +112,9 @@ def _check_sizes(chosen: list[str], settings: dict[str, Any]) -> None:
     layers = settings["train"].num_layers
     if "train" in chosen and layers > 0 and crop_size % 2**layers:
         raise ValueError(f"crop_size={crop_size} must be divisible by 2**num_layers={2**layers}")
+    weights, decay = settings["generate"].weights, settings["train"].ema_decay
+    if "train" in chosen and {"select", "generate"} & set(chosen) and weights == "ema" and not decay:
+        raise ValueError(f"weights={weights}, but ema_decay={decay:g} keeps no average")
 
 
 def _is_finished(workdir: Path, stage: str, settings: dict[str, Any], module: Any) -> bool:

@@ -12,7 +12,7 @@ from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
 from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents, sample
 from cosmogan_jax.geometry import log_l_edges
-from cosmogan_jax.stages.model import open_trained
+from cosmogan_jax.stages.model import generator, open_trained
 from cosmogan_jax.stages.settings import Select
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.json_files import write_json
@@ -28,6 +28,7 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
         raise ValueError(f"select_maps={settings.select_maps} must be at least 2")
     table = open_crop_table(stage_directory(workdir, "prepare"))
     networks, like, checkpoints = open_trained(workdir)
+    generator(like, settings.weights)  # there is one
     steps = [step for step in checkpoints.steps() if step >= settings.select_from_step]
     if not steps:
         raise ValueError(
@@ -49,7 +50,7 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
     reference = spectra(real[i : i + _BATCH] for i in range(0, len(real), _BATCH))
     scores = []
     for step in tqdm(steps, desc="select", unit="checkpoint", disable=None):
-        gen = checkpoints.restore(step, like).gen
+        gen = generator(checkpoints.restore(step, like), settings.weights)
         found = spectra(draw(gen, z[i : i + _BATCH]) for i in range(0, len(z), _BATCH))
         ratio = found.mean(0) / reference.mean(0)
         scores.append(

@@ -96,6 +96,7 @@ class Train:
     label_flip_probability: float
     update_order: str
     augment: str
+    ema_decay: float
     checkpoint_every_steps: int
     num_epochs: int = neutral()
     num_steps: int | None = neutral()
@@ -115,6 +116,7 @@ class Select:
     select_from_step: int
     select_maps: int
     select_l_bins: int
+    weights: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +125,7 @@ class Generate:
 
     checkpoint: str
     pretrained: str | None
+    weights: str
     num_generated: int
     generate_seed: int
     generate_batch: int = neutral()

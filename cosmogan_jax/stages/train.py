@@ -67,6 +67,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         optimizer,
         label_flip_probability=settings.label_flip_probability,
         update_order=settings.update_order,
+        ema_decay=settings.ema_decay,
     )
     dispatch = Dispatcher(_on_crops(train_step, feed, normalisation, settings), settings.steps_per_dispatch)
     observers: dict[str, Observer] = {}
@@ -111,14 +112,13 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                     checkpoints.save(step, state, pending)
                 if reason:
                     raise Paused(
-                        f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the same "
-                        f"command goes on from there, or --flagfile={workdir / 'flags.txt'}"
+                        f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the "
+                        f"same command goes on from there, or --flagfile={workdir / 'flags.txt'}"
                     )
         except NonFinite as error:
             kept = checkpoints.steps()
             raise ValueError(f"{error}; last good checkpoint: {kept[-1] if kept else 'none'}") from None
         finally:
-            log.close()
             checkpoints.close()
     print(f"train: {compiling:.1f} s of compilation", flush=True)
     return {

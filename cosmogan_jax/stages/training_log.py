@@ -34,8 +34,8 @@ class TrainingLog:
     def __init__(self, path: Path, first: int, pending: Pending):
         """Go on after step `first`: what was logged later is dropped, for those steps are trained again."""
         _cut(path, first)
-        self._file = open(path, "a")
-        self._step, self._fetched = first, {name: list(values) for name, values in pending.items()}
+        self._path, self._step = path, first
+        self._fetched = {name: list(values) for name, values in pending.items()}
         self._waiting: list[dict[str, Float[Array, " steps"]]] = []
         self._begin_timing()
 
@@ -79,15 +79,11 @@ class TrainingLog:
             **observed,
             "steps_per_second": round(self._timed / seconds, 4),
         }
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        with open(self._path, "a") as file:
+            file.write(json.dumps(line) + "\n")
         self._fetched = {}
         self._begin_timing()
         return line
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
     def _begin_timing(self) -> None:
         self._began, self._compiling, self._timed = time.monotonic(), 0.0, 0

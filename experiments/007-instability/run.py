@@ -76,6 +76,7 @@ def main():
             entry["train_seconds"] += stage_record(workdir, "train")["seconds"]
         scorer = Scorer(workdir)
         entry |= {"steps": steps, "scores": measure(workdir, scorer, steps)}
+        entry["commit"] = stage_record(workdir, "train")["commit"]
         results.setdefault("training_maps", scorer.floor())
         scorer.close()
         results["runs"] = [r for r in results["runs"] if r is not old] + [entry]
@@ -113,6 +114,9 @@ def measure(workdir, scorer, steps):
     """Scores of the checkpoints, and what the discriminator did up to each of them."""
     reached = [step for step in STEPS if step <= steps]
     scores = {str(step): scorer.score(step) for step in reached}
+    averaged = scorer.like.ema is not None
+    for step in reached if averaged else ():
+        scores[str(step)]["ema"] = scorer.score(step, "ema")
     lines = [json.loads(line) for line in (workdir / "train/metrics.jsonl").read_text().splitlines()]
     for step in reached:
         window = [line for line in lines if step - 250 < line["step"] <= step]

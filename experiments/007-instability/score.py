@@ -11,7 +11,7 @@ from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.pretrained import Emulator
-from cosmogan_jax.stages.model import open_trained
+from cosmogan_jax.stages.model import generator, open_trained
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.summaries import PAPER_THRESHOLDS, minkowski_functionals, power_spectrum
 
@@ -41,9 +41,9 @@ class Scorer:
             for split in ("development", "validation")
         }
 
-    def score(self, step):
-        """Distances of the generator of a step from both splits."""
-        gen = self.checkpoints.restore(step, self.like).gen
+    def score(self, step, weights="last"):
+        """Distances of the generator of a step, or of its moving average, from both splits."""
+        gen = generator(self.checkpoints.restore(step, self.like), weights)
         variables = {"params": gen.params, "batch_stats": gen.batch_stats}
         emulator = Emulator("", self.networks, variables, self.normalisation, self.geometry, {})
         # From the same z for every checkpoint and run.

@@ -16,6 +16,7 @@ from cosmogan_jax.storage.map_store import open_map_store
 TRAINED = (
     "--side_deg=1", "--source_redshift=0.7", "--crop_size=16", "--crops_per_map=2", "--normalisation=arcsinh",
     "--normalisation_scale=0.03", "--num_filters=4", "--batch_size=4", "--num_steps=3", "--learning_rate=0.1",
+    "--ema_decay=0.5", "--weights=ema",
     "--log_every_steps=3", "--sample_every_steps=0", "--checkpoint=last", "--num_generated=12",
     "--evaluate_l_bins=4", "--stages=prepare,train,generate,evaluate,pack",
     "--pack_data=Noise, made for a test.",
@@ -59,6 +60,7 @@ def test_maps_of_the_package_are_those_of_the_checkpoint(packed, run_directory, 
     assert (manifest["source_redshift"], manifest["side_deg"], manifest["seed"]) == (0.7, 0.5, 0)
     origin = manifest["origin"]
     assert (origin["pretrained"], origin["generator_step"]) == ("tiny", 3)
+    assert "moving average of decay 0.5" in (packed / "card.md").read_text()
     assert origin["weights_sha256"] == file_sha256(packed / "weights.npz") == card["weights"]["sha256"]
     assert origin["generator_sha256"] == tree_sha256(emulator.variables) == card["weights"]["generator_sha256"]
     assert origin["trained_on"]["description"] == "Noise, made for a test."

@@ -69,8 +69,8 @@ def check(settings: Generate) -> None:
         for name, only in (("checkpoint", "selected"), ("weights", "last")):
             if getattr(settings, name) != only:
                 raise ValueError(
-                    f"{name}={getattr(settings, name)} is of a training; pretrained={settings.pretrained} has one "
-                    "generator only"
+                    f"{name}={getattr(settings, name)} is of a training; pretrained={settings.pretrained} "
+                    "has one generator only"
                 )
 
 

@@ -8,7 +8,8 @@ LIBRARIES = {"gan", "compare", "sky", "figures", "storage"}
 MAY_IMPORT = {
     "main": {"flags", "stages"},
     "flags": {"flags", "stages"},
-    "stages": LIBRARIES | {"stages", "summaries", "geometry"},
+    "stages": LIBRARIES | {"stages", "pretrained", "summaries", "geometry"},
+    "pretrained": {"pretrained", "gan", "storage", "geometry"},
     **{library: {library, "summaries", "geometry"} for library in LIBRARIES},
     "summaries": {"summaries", "geometry"},
     "geometry": set(),
@@ -41,7 +42,7 @@ def test_imports_run_one_way():
 def test_no_stage_imports_another():
     shared = {"settings", "model", "boxes", "skies", "nbody_sky", "map_sources", "map_import", "inspection"}
     shared |= {"crops", "feeding", "interruption", "schedule", "dispatch", "training_log"}
-    stages = {"simulate", "prepare", "train", "select", "generate", "evaluate", "export", "report"}
+    stages = {"simulate", "prepare", "train", "select", "generate", "evaluate", "export", "pack", "report"}
     for stage in stages:
         for module, _ in imported(PACKAGE / "stages" / f"{stage}.py"):
             if module.startswith("cosmogan_jax.stages."):

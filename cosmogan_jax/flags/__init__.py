@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from cosmogan_jax.flags import evaluate, export, generate, prepare, report, run, select, simulate, train
+from cosmogan_jax.flags import evaluate, export, generate, pack, prepare, report, run, select, simulate, train
 from cosmogan_jax.stages.settings import RunSettings
 
 _MODULES = {
@@ -17,6 +17,7 @@ _MODULES = {
     "generate": generate,
     "evaluate": evaluate,
     "export": export,
+    "pack": pack,
     "report": report,
 }
 

@@ -13,6 +13,12 @@ def define() -> None:
     flags.register_validator(
         "checkpoint", lambda c: c in ("selected", "last") or c.isdigit(), "must be selected, last, or a step"
     )
+    flags.DEFINE_string(
+        "pretrained",
+        None,
+        "Generator that is trained already, in place of a checkpoint: the name of one that comes with the "
+        "package, or a folder that stage pack wrote.",
+    )
     flags.DEFINE_integer("num_generated", 1024, "Maps to generate.")
     flags.DEFINE_integer("generate_seed", 0, "Seed of the generated maps.", lower_bound=0)
     flags.DEFINE_integer("generate_batch", 64, "Maps generated at once; does not change them.")

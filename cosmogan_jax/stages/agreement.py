@@ -17,6 +17,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "generate": ("prepare", "train", "select"),
     "evaluate": ("prepare", "generate"),
     "export": ("generate", "evaluate"),
+    "pack": ("prepare", "train", "generate", "evaluate"),
     "report": ("train", "select", "evaluate"),
 }
 STAGES = tuple(INPUTS)
@@ -28,6 +29,8 @@ def needed(stage: str, settings: dict[str, Any]) -> tuple[str, ...]:
         return ()
     if stage == "export":  # says in which range the maps were validated, where that is known
         return () if settings["export"].export_from else ("generate",)
+    if stage == "generate" and settings["generate"].pretrained:
+        return ()
     # A checkpoint given by number, or the last one, needs no selection.
     if stage == "generate" and settings["generate"].checkpoint != "selected":
         return ("prepare", "train")

@@ -20,7 +20,7 @@ def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:
         store = open_map_store(Path(settings.export_from))
     else:
         store = open_map_store(stage_directory(workdir, "generate") / "maps")
-        validated = _validated(workdir)
+        validated = _validated(workdir) or store.manifest.get("origin", {}).get("validated")
     cards = _cards(store, validated)
     write_json(out / "manifest.json", {**store.manifest, "validated": validated})
     if "fits" in settings.export:

@@ -1,7 +1,7 @@
 """Stage generate: any number of maps from a checkpoint and a seed, to the map store."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from cosmogan_jax.gan.normalisation import Normalisation
-from cosmogan_jax.gan.sampling import latents, sample
+from cosmogan_jax.gan.sampling import latents
+from cosmogan_jax.pretrained import Emulator, find, load
 from cosmogan_jax.stages.model import generator, open_trained
 from cosmogan_jax.stages.settings import Generate
 from cosmogan_jax.storage.checksums import tree_sha256
@@ -17,6 +18,7 @@ from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.json_files import read_json
 from cosmogan_jax.storage.map_store import write_map_store
 from cosmogan_jax.storage.run_directory import stage_directory
+from cosmogan_jax.storage.weights import read_card
 
 
 def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
@@ -24,17 +26,13 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     for name in ("num_generated", "generate_batch"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)} must be positive")
-    table = open_crop_table(stage_directory(workdir, "prepare"))
-    networks, like, checkpoints = open_trained(workdir)
-    step = _step(settings.checkpoint, checkpoints, workdir)
-    gen = generator(checkpoints.restore(step, like), settings.weights)
-    checkpoints.close()
-    geometry, normalisation = table.geometry, Normalisation(**table.manifest["normalisation"])
+    source = _pretrained(settings.pretrained) if settings.pretrained else _trained(settings, workdir)
+    emulator = source.emulator
     key = jax.random.key(settings.generate_seed)
 
     @jax.jit
     def draw(index):
-        return normalisation.inverse(sample(networks, gen, latents(key, index, networks.arch.latent_size)))
+        return emulator.kappa(latents(key, index, emulator.latent_size))
 
     def batches():
         for start in tqdm(
@@ -48,24 +46,76 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
             yield kappa
 
     manifest = {
-        "source_redshift": table.manifest["source_redshift"],
+        "source_redshift": source.source_redshift,
         "seed": settings.generate_seed,
-        "origin": {
-            "generator_step": step,
-            "generator_weights": settings.weights,
-            "generator_sha256": tree_sha256({"params": gen.params, "batch_stats": gen.batch_stats}),
-            "trained_on": table.manifest["origin"],
-        },
+        "origin": source.origin,
         "splits": ["generated"] * settings.num_generated,
         "parents": list(range(settings.num_generated)),
     }
-    write_map_store(out / "maps", batches(), settings.num_generated, geometry, manifest)
+    write_map_store(out / "maps", batches(), settings.num_generated, emulator.geometry, manifest)
     return {
-        "step": step,
+        "step": source.origin["generator_step"],
         "num_maps": settings.num_generated,
-        "side_deg": geometry.side_deg,
+        "side_deg": emulator.geometry.side_deg,
         "unit": "dimensionless",
+        "weights": emulator.card.get("weights", {}).get("sha256"),
     }
+
+
+def check(settings: Generate) -> None:
+    """ValueError, before an earlier stage works for hours, where there is no such emulator."""
+    if settings.pretrained:
+        find(settings.pretrained)
+        for name, only in (("checkpoint", "selected"), ("weights", "last")):
+            if getattr(settings, name) != only:
+                raise ValueError(
+                    f"{name}={getattr(settings, name)} is of a training; pretrained={settings.pretrained} "
+                    "has one generator only"
+                )
+
+
+def has_grown(settings: Generate, summary: dict[str, Any], workdir: Path) -> bool:
+    """Whether a folder of weights holds others than those the maps were made with."""
+    now = read_card(find(settings.pretrained))["weights"]["sha256"] if settings.pretrained else None
+    return now != summary.get("weights")
+
+
+class _Source(NamedTuple):
+    emulator: Emulator
+    source_redshift: float | None
+    origin: dict[str, Any]
+
+
+def _trained(settings: Generate, workdir: Path) -> _Source:
+    table = open_crop_table(stage_directory(workdir, "prepare"))
+    networks, like, checkpoints = open_trained(workdir)
+    step = _step(settings.checkpoint, checkpoints, workdir)
+    gen = generator(checkpoints.restore(step, like), settings.weights)
+    checkpoints.close()
+    variables = {"params": gen.params, "batch_stats": gen.batch_stats}
+    normalisation = Normalisation(**table.manifest["normalisation"])
+    origin = {
+        "generator_step": step,
+        "generator_weights": settings.weights,
+        "generator_sha256": tree_sha256(variables),
+        "trained_on": table.manifest["origin"],
+    }
+    emulator = Emulator(f"{workdir}, step {step}", networks, variables, normalisation, table.geometry, {})
+    return _Source(emulator, table.manifest["source_redshift"], origin)
+
+
+def _pretrained(name: str) -> _Source:
+    emulator = load(name)
+    card = emulator.card
+    origin = {
+        "pretrained": card["name"],
+        "weights_sha256": card["weights"]["sha256"],
+        "generator_step": card["training"]["step"],
+        "generator_sha256": tree_sha256(emulator.variables),
+        "trained_on": {"cosmology": card["cosmology"], **card["data"]},
+        "validated": card["fidelity"]["validated"],
+    }
+    return _Source(emulator, card["source_redshift"], origin)
 
 
 def _step(checkpoint: str, checkpoints, workdir: Path) -> int:

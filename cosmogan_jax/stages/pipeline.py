@@ -40,11 +40,15 @@ def _chosen(run_settings: RunSettings) -> list[str]:
     asked = run_settings.stages
     if export.export_from and not run_settings.stages_given:
         asked = ("export",)
+    elif run_settings.by_stage["generate"].pretrained and not run_settings.stages_given:
+        asked = ("generate", "export")
     reasons = {}
     if prepare.maps:
         reasons["simulate"] = "--maps gives the maps"
     if not export.export:
         reasons["export"] = "--export names no format"
+    if not run_settings.by_stage["pack"].pack:
+        reasons["pack"] = "--pack names none"
     chosen = [stage for stage in STAGES if stage in asked and stage not in reasons]
     left_out = {stage: reason for stage, reason in reasons.items() if stage in asked}
     if not chosen:
@@ -60,10 +64,13 @@ def _module(stage: str) -> Any:
 
 
 def _check(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
+    if settings["generate"].pretrained:
+        _check_pretrained(chosen, settings["generate"].pretrained)
     check_flags(workdir, chosen, settings)
     _check_sizes(chosen, settings)
-    if "prepare" in chosen:
-        _module("prepare").check(settings["prepare"])
+    for stage in ("prepare", "generate", "pack"):
+        if stage in chosen:
+            _module(stage).check(settings[stage])
     for stage in chosen:
         for earlier in needed(stage, settings):
             if earlier not in chosen:
@@ -72,6 +79,14 @@ def _check(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
         _module("prepare").check_unchanged(settings["prepare"], workdir)
         if "train" in chosen:
             check_trained_data(workdir)
+
+
+def _check_pretrained(chosen: list[str], name: str) -> None:
+    for stage in ("train", "select", "pack", "report"):
+        if stage in chosen:
+            raise ValueError(
+                f"pretrained={name} goes without stage {stage!r}; name the stages, as in --stages=generate"
+            )
 
 
 def _dry_run(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:

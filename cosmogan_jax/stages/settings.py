@@ -124,6 +124,7 @@ class Generate:
     """Flags of stage generate."""
 
     checkpoint: str
+    pretrained: str | None
     weights: str
     num_generated: int
     generate_seed: int
@@ -143,6 +144,15 @@ class Export:
 
     export: tuple[str, ...]
     export_from: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Pack:
+    """Flags of stage pack."""
+
+    pack: str | None
+    pack_data: str | None
+    pack_dtype: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,103 @@
+"""The model card in words; every number in it is the card's."""
+
+import math
+from typing import Any
+
+from cosmogan_jax.gan.normalisation import Normalisation
+from cosmogan_jax.geometry import MapGeometry
+
+CAUTION = (
+    "Samples of a fit add no information to the data it was fitted to: however many maps are generated, they "
+    "know no more of the sky than the training maps did, and errors of what is inferred from them must come "
+    "from those."
+)
+
+
+def as_markdown(card: dict[str, Any]) -> str:
+    """card.md: data, cosmology, angle, measured fidelity, range, limits, caution."""
+    geometry = MapGeometry(**card["geometry"])
+    data, training, weights = card["data"], card["training"], card["weights"]
+    cosmology = ", ".join(f"{k} {v:g}" for k, v in (card["cosmology"] or {}).items()) or "not said by the data"
+    change = weights["as_stored"]
+    average = (
+        f", moving average of decay {training['flags']['ema_decay']:g}" if training["weights"] == "ema" else ""
+    )
+    return f"""# {card["name"]}
+
+Convergence maps of {geometry.num_pixels}x{geometry.num_pixels} pixels, {geometry.side_deg:.6g} degrees wide \
+({geometry.pixel_arcmin:.4g} arcmin a pixel, ell {geometry.fundamental_ell:.0f} to \
+{geometry.nyquist_ell:.0f}), source redshift {_or_unknown(card["source_redshift"])}.
+
+    python -m cosmogan_jax.main --stages=generate --pretrained={card["name"]} --workdir=runs/{card["name"]}
+
+## Data
+{data["description"]}
+Cosmology: {cosmology}. Crops: {", ".join(f"{n} {split}" for split, n in data["crops"].items())}.
+
+## Training
+Step {training["step"]} of {training["steps"]}{average} (batch {training["flags"]["batch_size"]}, \
+{training["steps"] / training["steps_per_epoch"]:.3g} epochs, {training["seconds"] / 60:.0f} minutes), \
+{card["architecture"]["num_filters"]} filters, normalisation {card["normalisation"]["kind"]} \
+(scale {card["normalisation"]["scale"]:g}), commit {training["commit"]}.
+Weights: {weights["numbers"]} numbers, parameters as {weights["dtype"]}, SHA-256 `{weights["sha256"]}`. \
+As stored they change {change["maps"]} maps by {change["rms_change_in_sigma"]:.2g} of their sigma (rms) and no \
+band of their power by more than a factor {change["largest_power_factor"]:.6g}.
+
+## Measured fidelity
+{_fidelity(card["fidelity"])}
+## Limits
+{_limits(card)}
+"""
+
+
+def _fidelity(fidelity: dict[str, Any]) -> str:
+    lines = [
+        f"{fidelity['num_generated']} generated maps beside {fidelity['num_validation']} validation crops of "
+        f"{fidelity['validation_parent_maps']} maps"
+        + (
+            f" from {fidelity['validation_boxes']} box(es) or region(s)."
+            if fidelity["validation_boxes"]
+            else "."
+        ),
+        "",
+        "| ell | mean power, generated / validation | its scatter over maps, likewise |",
+        "|---|---|---|",
+    ]
+    edges = fidelity["l_edges"]
+    for low, high, mean, sigma in zip(edges, edges[1:], fidelity["power_ratio"], fidelity["power_sigma_ratio"]):
+        if mean is not None:
+            lines.append(
+                f"| {low:.0f} to {high:.0f} | {mean:.3f} | {'' if sigma is None else f'{sigma:.3f}'} |"
+            )
+    lines += ["", "Largest difference of means, in units of the scatter of one validation map: "]
+    lines[-1] += (
+        ", ".join(f"{k} {v:.2f}" for k, v in fidelity["largest_difference_of_means_in_sigma"].items()) + "."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _limits(card: dict[str, Any]) -> str:
+    validated, geometry = card["fidelity"]["validated"], MapGeometry(**card["geometry"])
+    top = float(Normalisation(**card["normalisation"]).inverse(1.0))
+    share = card["data"]["share_of_crops_outside_network_range"]
+    independence = card["data"]["origin"].get("independence", "not known")
+    lines = [
+        f"Mean power within a factor {validated['factor']:g} of the validation maps': "
+        f"{_range('ell', validated['ell'])}; pixel density: {_range('kappa', validated['kappa'])}. Outside, "
+        "nothing is claimed.",
+        "One cosmology, one source redshift, one angle: not to be rescaled. "
+        f"{geometry.num_pixels} pixels on a side, no more.",
+        f"No generated pixel exceeds |kappa| = {top:.4g}; a share {share:.2g} of the training crops hold "
+        "one that does.",
+        f"Independence of the maps it was trained on and measured with: {independence}.",
+        CAUTION,
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _range(name: str, found: list[float] | None) -> str:
+    return f"nowhere in {name}" if found is None else f"{name} {found[0]:.4g} to {found[1]:.4g}"
+
+
+def _or_unknown(redshift: float | None) -> str:
+    return "not said by the data" if redshift is None or math.isnan(redshift) else f"{redshift:g}"

@@ -1,0 +1,158 @@
+"""Stage pack: the generator that was evaluated, as a folder for --pretrained: weights and model card."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cosmogan_jax.gan.normalisation import Normalisation
+from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.pretrained import Emulator
+from cosmogan_jax.pretrained.words import as_markdown
+from cosmogan_jax.stages.model import generator, open_trained
+from cosmogan_jax.stages.settings import Pack
+from cosmogan_jax.storage.checksums import tree_sha256
+from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
+from cosmogan_jax.storage.json_files import read_json
+from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.storage.run_directory import stage_directory, stage_record
+from cosmogan_jax.storage.weights import read_weights, write_card, write_weights
+from cosmogan_jax.summaries import power_spectrum
+
+_COMPARED_MAPS = 64
+_LISTED_FILES = 32
+_PATHS = ("maps", "development_maps", "validation_maps", "auxiliary_maps", "lens_planes")
+
+
+def check(settings: Pack) -> None:
+    """ValueError for a card that would not say what its maps are."""
+    if not settings.pack_data:
+        raise ValueError(
+            f"pack={settings.pack} needs --pack_data=<what the maps are, their source and its licence>"
+        )
+
+
+def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
+    """Write <out>/<name>; every number of the card comes from the run directory."""
+    table = open_crop_table(stage_directory(workdir, "prepare"))
+    made = stage_record(workdir, "generate")
+    if stage_record(workdir, "evaluate")["inputs"].get("generate") != made["result"]:
+        raise ValueError(
+            f"stage evaluate in {workdir} saw other maps than those of stage generate; run it again"
+        )
+    origin = open_map_store(workdir / "generate" / "maps").manifest["origin"]
+    if "pretrained" in origin:
+        raise ValueError(f"the maps in {workdir} are of the pretrained emulator {origin['pretrained']!r}")
+    networks, like, checkpoints = open_trained(workdir)
+    gen = generator(checkpoints.restore(made["summary"]["step"], like), origin["generator_weights"])
+    checkpoints.close()
+    variables = {"params": gen.params, "batch_stats": gen.batch_stats}
+    if tree_sha256(variables) != origin["generator_sha256"]:
+        raise ValueError(
+            f"the generator of step {made['summary']['step']} is not the one evaluated in {workdir}"
+        )
+    folder = out / settings.pack
+    weights = write_weights(folder, variables, settings.pack_dtype)
+    architecture = dataclasses.asdict(networks.arch)
+    architecture.pop("convolution_form")  # how it is computed, not what
+    card = {
+        "name": settings.pack,
+        "weights": weights | {"generator_sha256": origin["generator_sha256"]},
+        "architecture": architecture,
+        "normalisation": table.manifest["normalisation"],
+        "geometry": dataclasses.asdict(table.geometry),
+        "source_redshift": table.manifest["source_redshift"],
+        "cosmology": table.manifest["origin"].get("cosmology"),
+        "data": _data(settings, table),
+        "training": _training(workdir, origin),
+        "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
+    }
+    normalisation = Normalisation(**card["normalisation"])
+    exact = Emulator(settings.pack, networks, variables, normalisation, table.geometry, card)
+    stored = dataclasses.replace(exact, variables=read_weights(folder, card, variables))
+    card["weights"]["as_stored"] = _change(stored, exact)
+    write_card(folder, card, as_markdown(card))
+    return {"name": settings.pack, "sha256": weights["sha256"]}
+
+
+def _data(settings: Pack, table: CropTable) -> dict[str, Any]:
+    """Where the maps come from, without the paths of the machine they were on."""
+    origin = dict(table.manifest["origin"])
+    files = [{**f, "path": Path(f["path"]).name} for f in origin.pop("files", [])]
+    if len(files) > _LISTED_FILES:
+        joined = "".join(file["sha256"] for file in files)
+        origin["files"] = {
+            "number": len(files),
+            "sha256_of_sha256": hashlib.sha256(joined.encode()).hexdigest(),
+        }
+    elif files:
+        origin["files"] = files
+    return {
+        "description": settings.pack_data,
+        "crops": {split: len(crops) for split, crops in table.crops.items()},
+        "share_of_crops_outside_network_range": table.manifest["share_of_crops_outside_network_range"],
+        "origin": origin,
+    }
+
+
+def _training(workdir: Path, origin: dict[str, Any]) -> dict[str, Any]:
+    record = stage_record(workdir, "train")
+    flags = {name: value for name, value in record["flags"].items() if name not in _PATHS and value is not None}
+    return {
+        "step": origin["generator_step"],
+        "weights": origin["generator_weights"],
+        "steps": record["summary"]["steps"],
+        "steps_per_epoch": record["summary"]["steps_per_epoch"],
+        "finished": record["finished"],
+        "seconds": record["seconds"],
+        "flags": flags,
+        "versions": record["versions"],
+        "commit": record["commit"],
+    }
+
+
+def _fidelity(tables: dict[str, Any]) -> dict[str, Any]:
+    """What evaluate measured, in the few numbers that a card has room for."""
+    copied = ("num_generated", "num_validation", "validation_parent_maps", "validation_boxes", "validated")
+    power = tables["statistics"]["power_spectrum"]
+    sigma = [np.array(power[name]["sigma"], float) for name in ("generated", "validation")]
+    with np.errstate(divide="ignore", invalid="ignore"):  # bands without modes
+        ratio = sigma[0] / sigma[1]
+    return {
+        **{key: tables[key] for key in copied},
+        "l_edges": tables["l_edges"],
+        "power_ratio": tables["power_ratio"],
+        "power_sigma_ratio": [float(r) if np.isfinite(r) else None for r in ratio],
+        "largest_difference_of_means_in_sigma": {
+            key: _largest_difference(of)
+            for key, of in tables["statistics"].items()
+            if key not in ("power_spectrum", "pixels")
+        },
+    }
+
+
+def _largest_difference(of: dict[str, Any]) -> float:
+    """Over the modes of a statistic, in units of the scatter of one validation map."""
+    mean = [np.array(of[name]["mean"], float) for name in ("generated", "validation")]
+    sigma = np.array(of["validation"]["sigma"], float)
+    varies = sigma > 0
+    return float(np.max(np.abs(mean[0] - mean[1])[varies] / sigma[varies], initial=0))
+
+
+def _change(stored: Emulator, exact: Emulator) -> dict[str, Any]:
+    """Maps of the packed weights, read back, beside those of the checkpoint."""
+    edges = log_l_edges(exact.geometry, 12)
+    power = jax.jit(
+        lambda kappa: power_spectrum(kappa, edges, exact.geometry.side_deg, mode_weights="full_plane")
+    )
+    maps = [np.asarray(emulator.sample(0, _COMPARED_MAPS)) for emulator in (stored, exact)]
+    found, expected = (np.asarray(power(kappa), np.float64).mean(0) for kappa in maps)
+    ratio = found[expected > 0] / expected[expected > 0]
+    return {
+        "maps": _COMPARED_MAPS,
+        "rms_change_in_sigma": float((maps[0] - maps[1]).std() / maps[1].std()),
+        "largest_power_factor": float(np.exp(np.abs(np.log(ratio)).max(initial=0))),
+    }

@@ -1,0 +1,88 @@
+"""A generator's weights and card as a folder: weights.npz, card.json, card.md. Never pickled.
+
+weights.npz holds one array a variable under its path ("params/deconv1/kernel"), parameters as float32 or
+float16, running averages as float32; card.json names the file's SHA-256 and is written last, so that a folder
+without it is not whole.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cosmogan_jax.storage.checksums import file_sha256
+from cosmogan_jax.storage.json_files import read_json, write_json
+
+CARD, _WEIGHTS = "card.json", "weights.npz"
+FORMAT, VERSION = "cosmogan_jax emulator", 1
+
+Variables = Any
+
+
+def write_weights(folder: Path, variables: Variables, dtype: str) -> dict[str, Any]:
+    """Write the variables of a generator; gives what the card is to say of the file."""
+    arrays = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        name = _name(path)
+        arrays[name] = np.asarray(leaf, dtype if name.startswith("params/") else np.float32)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / _WEIGHTS, "wb") as file:
+        np.savez(file, **arrays)
+    return {
+        "file": _WEIGHTS,
+        "sha256": file_sha256(folder / _WEIGHTS),
+        "dtype": dtype,
+        "numbers": sum(array.size for array in arrays.values()),
+    }
+
+
+def write_card(folder: Path, card: dict[str, Any], words: str) -> None:
+    """Write the card, in words and last for programs."""
+    (folder / "card.md").write_text(words)
+    write_json(folder / CARD, {"format": FORMAT, "version": VERSION, **card})
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a folder.
+
+    Raises:
+      ValueError: it is not a card, or one of another version.
+    """
+    card = read_json(folder / CARD)
+    if not isinstance(card, dict) or card.get("format") != FORMAT or card.get("version") != VERSION:
+        said = {key: card.get(key) for key in ("format", "version")} if isinstance(card, dict) else card
+        raise ValueError(f"{folder / CARD} says {said}, expected format {FORMAT!r} version {VERSION}")
+    return card
+
+
+def read_weights(folder: Path, card: dict[str, Any], like: Variables) -> Variables:
+    """The variables of a folder in the structure of `like`, as float32.
+
+    Raises:
+      ValueError: a file that is missing or not the card's, or arrays that do not fit `like` or are not finite.
+    """
+    path = folder / _WEIGHTS
+    if not path.is_file():
+        raise ValueError(f"{folder} holds a {CARD} but no {_WEIGHTS}")
+    found, expected = file_sha256(path), card["weights"]["sha256"]
+    if found != expected:
+        raise ValueError(f"{path} has SHA-256 {found}, its card says {expected}: not the weights of the card")
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name].astype(np.float32) for name in file.files}
+    paths, structure = jax.tree_util.tree_flatten_with_path(like)
+    shapes = {_name(place): leaf.shape for place, leaf in paths}
+    given = {name: array.shape for name, array in arrays.items()}
+    if given != shapes:
+        odd = sorted(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
+        raise ValueError(
+            f"{path}: {odd[0]} has shape {given.get(odd[0])}, the card's architecture {shapes.get(odd[0])}"
+        )
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{path}: {name} is not finite")
+    return jax.tree_util.tree_unflatten(structure, [arrays[_name(place)] for place, _ in paths])
+
+
+def _name(path: tuple) -> str:
+    return "/".join(str(key.key) for key in path)

@@ -1,0 +1,242 @@
+"""Emulators that come trained: packed from a run, opened by name or folder, refused when they are not whole."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cosmogan_jax.pretrained import emulator as emulators
+from cosmogan_jax.pretrained import find, load, names
+from cosmogan_jax.storage.checksums import file_sha256, tree_sha256
+from cosmogan_jax.storage.map_store import open_map_store
+
+TRAINED = (
+    "--side_deg=1", "--source_redshift=0.7", "--crop_size=16", "--crops_per_map=2", "--normalisation=arcsinh",
+    "--normalisation_scale=0.03", "--num_filters=4", "--batch_size=4", "--num_steps=3", "--learning_rate=0.1",
+    "--ema_decay=0.5", "--weights=ema",
+    "--log_every_steps=3", "--sample_every_steps=0", "--checkpoint=last", "--num_generated=12",
+    "--evaluate_l_bins=4", "--stages=prepare,train,generate,evaluate,pack",
+    "--pack_data=Noise, made for a test.",
+)  # fmt: skip  # a rate so large that three steps make maps that differ
+
+
+@pytest.fixture(scope="module")
+def run_directory(tmp_path_factory):
+    """A tiny run with its package; --maps is a path of this machine."""
+    return tmp_path_factory.mktemp("trained")
+
+
+@pytest.fixture
+def packed(run_main, run_directory):
+    maps = run_directory / "k.npy"
+    if not maps.exists():
+        np.save(maps, np.random.default_rng(2).normal(size=(8, 32, 32)).astype(np.float32) * 0.02)
+    code, _, error = run_main(f"--workdir={run_directory}/run", f"--maps={maps}", "--pack=tiny", *TRAINED)
+    assert code == 0, error
+    return run_directory / "run/pack/tiny"
+
+
+def test_maps_of_the_package_are_those_of_the_checkpoint(packed, run_directory, run_main):
+    kappa = open_map_store(run_directory / "run/generate/maps").read()
+    emulator = load(packed)
+    # Batches of 12 and of 64 may be summed in another order: some hundred terms, each rounded to 6e-8.
+    np.testing.assert_allclose(emulator.sample(0, 12), kappa, rtol=0, atol=1e-5 * kappa.std())
+    np.testing.assert_allclose(
+        emulator.sample(jax.random.key(0), 5, first=7), kappa[7:], atol=1e-5 * kappa.std()
+    )
+    assert kappa.std(0).mean() > 0.01 * kappa.std()  # maps that differ
+
+    code, _, error = run_main(
+        f"--workdir={run_directory}/alone", f"--pretrained={packed}",
+        "--num_generated=9", "--generate_batch=4", "--export=npy,fits",
+    )  # fmt: skip
+    assert code == 0, error
+    store = open_map_store(run_directory / "alone/generate/maps")
+    np.testing.assert_allclose(store.read(), kappa[:9], rtol=0, atol=1e-5 * kappa.std())
+    manifest, card = store.manifest, emulator.card
+    assert (manifest["source_redshift"], manifest["side_deg"], manifest["seed"]) == (0.7, 0.5, 0)
+    origin = manifest["origin"]
+    assert (origin["pretrained"], origin["generator_step"]) == ("tiny", 3)
+    assert "moving average of decay 0.5" in (packed / "card.md").read_text()
+    assert origin["weights_sha256"] == file_sha256(packed / "weights.npz") == card["weights"]["sha256"]
+    assert origin["generator_sha256"] == tree_sha256(emulator.variables) == card["weights"]["generator_sha256"]
+    assert origin["trained_on"]["description"] == "Noise, made for a test."
+    assert (
+        json.loads((run_directory / "alone/export/manifest.json").read_text())["validated"]
+        == origin["validated"]
+    )
+
+
+def test_card_says_what_the_run_measured_and_nothing_of_the_machine(packed, run_directory):
+    card = load(packed).card
+    tables = json.loads((run_directory / "run/evaluate/statistics.json").read_text())
+    assert card["fidelity"]["power_ratio"] == tables["power_ratio"]
+    assert card["fidelity"]["validated"] == tables["validated"]
+    v1 = tables["statistics"]["V1"]
+    difference = np.abs(np.subtract(v1["generated"]["mean"], v1["validation"]["mean"]))
+    sigma = np.array(v1["validation"]["sigma"])
+    expected = max(difference[sigma > 0] / sigma[sigma > 0])
+    assert card["fidelity"]["largest_difference_of_means_in_sigma"]["V1"] == pytest.approx(expected, rel=1e-12)
+    assert card["weights"]["as_stored"]["rms_change_in_sigma"] == 0
+    words = (packed / "card.md").read_text()
+    assert card["weights"]["sha256"] in words
+    assert "no information" in words
+    assert "0.5 degrees" in words
+    for text in (words, json.dumps(card)):
+        assert str(run_directory) not in text
+
+
+def test_gradients_with_respect_to_z_and_weights(packed):
+    emulator = load(packed)
+    z = jax.random.normal(jax.random.key(3), (2, emulator.latent_size))
+
+    def loss(z, variables):
+        return jnp.mean(jnp.square(emulator.kappa(z, variables))) * 1e4
+
+    slope, weights = jax.grad(loss, argnums=(0, 1))(z, emulator.variables)
+    # Along the gradient itself, by central differences of the same function.
+    step = 1e-2 * slope / jnp.linalg.norm(slope)
+    measured = (loss(z + step, emulator.variables) - loss(z - step, emulator.variables)) / 2
+    np.testing.assert_allclose(measured, jnp.vdot(slope, step), rtol=5e-3)
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(weights["params"])) > 0
+    # A map does not depend on the others of its batch.
+    np.testing.assert_allclose(jax.jit(emulator.kappa)(z)[:1], emulator.kappa(z[:1]), rtol=0, atol=1e-5 * 0.03)
+
+
+def test_half_precision_is_measured(packed, run_directory, run_main):
+    code, _, error = run_main(
+        f"--workdir={run_directory}/run", f"--maps={run_directory}/k.npy", "--pack=tiny",
+        "--pack_dtype=float16", *TRAINED,
+    )  # fmt: skip
+    assert code == 1
+    assert "pack_dtype=float16 differs from pack_dtype=float32" in error
+    shutil.copytree(run_directory / "run", run_directory / "half", ignore=lambda *_: ["pack"])
+    code, _, error = run_main(
+        f"--workdir={run_directory}/half", f"--maps={run_directory}/k.npy", "--pack=half",
+        "--pack_dtype=float16", *TRAINED,
+    )  # fmt: skip
+    assert code == 0, error
+    half, full = load(run_directory / "half/pack/half"), load(packed)
+    one, two = np.asarray(half.sample(0, 64)), np.asarray(full.sample(0, 64))
+    said = half.card["weights"]["as_stored"]
+    assert said["rms_change_in_sigma"] == pytest.approx(float((one - two).std() / two.std()), rel=1e-3)
+    # float16 keeps 11 bits: 2^-12 of a weight at most, over four layers.
+    assert 0 < said["rms_change_in_sigma"] < 4 * 2**-11
+    assert said["largest_power_factor"] < 1.01
+    size = [(folder / "weights.npz").stat().st_size for folder in (run_directory / "half/pack/half", packed)]
+    assert size[0] < 0.75 * size[1]
+
+
+def test_evaluated_against_maps_of_the_users_own(packed, run_directory, run_main):
+    np.save(
+        run_directory / "own.npy", np.random.default_rng(5).normal(size=(6, 32, 32)).astype(np.float32) * 0.02
+    )
+    flags = (
+        f"--maps={run_directory}/own.npy", "--side_deg=1", "--num_generated=6",
+        "--evaluate_l_bins=4", "--stages=prepare,generate,evaluate", f"--pretrained={packed}",
+    )  # fmt: skip
+    code, _, error = run_main(f"--workdir={run_directory}/own", *flags, "--crop_size=16", "--crops_per_map=2")
+    assert code == 0, error
+    assert (run_directory / "own/evaluate/statistics.json").exists()
+    code, _, error = run_main(f"--workdir={run_directory}/other", *flags, "--crop_size=32", "--crops_per_map=1")
+    assert code == 1
+    assert "generated maps are" in error
+    assert "num_pixels=32" in error
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (
+            ["--pretrained=nosuch", "--stages=generate"],
+            "'nosuch' is neither a folder with a card.json nor one of",
+        ),
+        (["--pretrained=PACKED", "--stages=train,generate"], "pretrained=PACKED goes without stage 'train'"),
+        (["--pretrained=PACKED", "--stages=generate,report"], "goes without stage 'report'"),
+        (["--pretrained=PACKED", "--stages=generate,export,evaluate"], "no finished stage 'prepare'"),
+        (["--pretrained=PACKED", "--stages=generate", "--checkpoint=last"], "checkpoint=last is of a training"),
+        (["--pretrained=PACKED", "--stages=generate", "--num_generated=0"], "num_generated=0 must be positive"),
+        (["--pack=x", "--pack_data=y", "--stages=pack"], "no finished stage 'prepare'"),
+        (["--pretrained=PACKED", "--stages=export"], "nothing to do, --export names no format"),
+    ],
+)
+def test_errors_are_one_line(packed, run_main, tmp_path, flags, said):
+    code, _, error = run_main(f"--workdir={tmp_path}", *(flag.replace("PACKED", str(packed)) for flag in flags))
+    assert code == 1
+    last = error.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert said.replace("PACKED", str(packed)) in last
+    assert not (tmp_path / "generate").exists()
+
+
+def test_pack_needs_words_on_the_data(run_main, tmp_path):
+    code, _, error = run_main(
+        f"--workdir={tmp_path}", "--stages=prepare,pack", f"--maps={tmp_path}", "--pack=x"
+    )
+    assert code == 1
+    assert "pack=x needs --pack_data" in error
+
+
+def test_damaged_packages_are_refused(packed, tmp_path):
+    def copy(name):
+        return shutil.copytree(packed, tmp_path / name)
+
+    folder = copy("bytes")
+    data = bytearray((folder / "weights.npz").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "weights.npz").write_bytes(data)
+    with pytest.raises(ValueError, match="not the weights of the card"):
+        load(folder)
+    folder = copy("none")
+    (folder / "weights.npz").unlink()
+    with pytest.raises(ValueError, match=r"holds a card.json but no weights.npz"):
+        load(folder)
+    for change, said in (
+        ({"version": 99}, "expected format 'cosmogan_jax emulator' version 1"),
+        ({"architecture": {"map_size": 32, "num_layers": 4, "num_filters": 2, "latent_size": 64}}, "has shape"),
+    ):
+        folder = copy(f"card-{len(said)}")
+        card = json.loads((folder / "card.json").read_text())
+        (folder / "card.json").write_text(json.dumps(card | change))
+        with pytest.raises(ValueError, match=said):
+            load(folder)
+
+
+def test_other_weights_at_the_same_path_are_generated_from_anew(packed, tmp_path, run_main):
+    folder = shutil.copytree(packed, tmp_path / "mine")
+    flags = (f"--workdir={tmp_path}/run", "--stages=generate", f"--pretrained={folder}", "--num_generated=2")
+    assert run_main(*flags)[0] == 0
+    assert "skipped" in run_main(*flags)[2]
+    first = open_map_store(tmp_path / "run/generate/maps").read()
+    with np.load(folder / "weights.npz") as file:
+        arrays = {name: 2 * file[name] if name.endswith("scale") else file[name] for name in file.files}
+    np.savez(folder / "weights.npz", **arrays)
+    card = json.loads((folder / "card.json").read_text())
+    card["weights"]["sha256"] = file_sha256(folder / "weights.npz")
+    (folder / "card.json").write_text(json.dumps(card))
+    code, _, error = run_main(*flags)
+    assert code == 0
+    assert "skipped" not in error
+    assert np.abs(open_map_store(tmp_path / "run/generate/maps").read() - first).max() > 1e-4 * first.std()
+
+
+def test_every_emulator_of_the_package_opens():
+    for name in names():
+        emulator = load(name)
+        assert emulator.card["name"] == name
+        kappa = np.asarray(emulator.sample(0, 8))
+        assert kappa.shape == (8, emulator.geometry.num_pixels, emulator.geometry.num_pixels)
+        assert np.isfinite(kappa).all()
+        assert kappa.std(0).min() > 0
+    with pytest.raises(ValueError, match=f"known emulators: {', '.join(names()) or 'none come'}"):
+        find("nosuch")
+
+
+def test_a_name_of_the_package_is_found_in_it(packed, monkeypatch, tmp_path):
+    monkeypatch.setattr(emulators, "_FOLDER", tmp_path)
+    shutil.copytree(packed, tmp_path / "tiny")
+    assert names() == ["tiny"]
+    assert load("tiny").card["weights"] == load(packed).card["weights"]

@@ -20,6 +20,13 @@ def define() -> None:
         "(several times slower on CPU). "
         "Equal up to rounding.",
     )
+    flags.DEFINE_enum(
+        "borders",
+        "zeros",
+        ["zeros", "canvas"],
+        "zeros: beyond the generator's features lie zeros, which show at the maps' borders (the paper). canvas: it "
+        "works on a larger canvas, of which all that has seen zeros is cut away.",
+    )
     flags.DEFINE_integer("batch_size", 64, "Maps in a batch.")
     flags.DEFINE_float("learning_rate", 2e-4, "Adam's learning rate.")
     flags.DEFINE_float("adam_beta1", 0.5, "Adam's beta1.")

@@ -4,7 +4,7 @@ With S the strided convolution, T the transposed one, w' the kernel turned by 18
 exchanged, and K the correlation of a large with a small set of maps,
 
     S(x, w)[m] = sum_i x[2m - 1 + i] w[i]        dS/dx: T(dy, w')    dS/dw: K(x, dy)
-    T(x, w)[n] = sum_{m, i: 2m + i = n + 3} x[m] w[i]     dT/dx: S(dy, w')    dT/dw: K(dy, x)'
+    T(x, w)[n] = sum_{m, i: 2m - i = n - 3} x[m] w[i]     dT/dx: S(dy, w')    dT/dw: K(dy, x)'
     K(x, y)[i] = sum_m x[2m - 1 + i] y[m]
 
 along each axis (SAME padding; sums over batch and channels left out). Autodiff writes T, and both gradients

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from cosmogan_jax.gan.borders import BORDERS, Borders, feature_ranges
 from cosmogan_jax.gan.convolutions import FORMS, Form, strided_convolution, transposed_convolution
 
 # The authors' code (not the paper): initial weights of standard deviation 0.02, truncated at two of them
@@ -42,6 +43,7 @@ class Architecture:
       num_filters: features of the widest-resolution layer; doubled at every halving of the resolution.
       latent_size: length of z.
       convolution_form: "phases" or "stock", see `gan/convolutions.py`.
+      borders: "zeros" (the paper) or "canvas" for the generator's, see `gan/borders.py`.
     """
 
     map_size: int
@@ -49,6 +51,7 @@ class Architecture:
     num_filters: int
     latent_size: int
     convolution_form: Form = "phases"
+    borders: Borders = "zeros"
 
     def __post_init__(self):
         if self.num_layers < MIN_LAYERS:
@@ -62,11 +65,14 @@ class Architecture:
             )
         if self.convolution_form not in FORMS:
             raise ValueError(f"convolution_form={self.convolution_form!r} must be 'phases' or 'stock'")
+        if self.borders not in BORDERS:
+            raise ValueError(f"borders={self.borders!r} must be 'zeros' or 'canvas'")
 
     @property
     def base_size(self) -> int:
-        """Pixels on a side of the smallest feature maps (16 in the paper)."""
-        return self.map_size // 2**self.num_layers
+        """Pixels on a side of the smallest feature maps (16 in the paper); a canvas has three more."""
+        first, stop = feature_ranges(self.map_size, self.num_layers, self.borders)[0]
+        return stop - first
 
     def features(self, layer: int) -> int:
         """Features after `layer` halvings of the resolution (1 to num_layers)."""
@@ -103,15 +109,23 @@ class _Generator(nn.Module):
     @nn.compact
     def __call__(self, z, train: bool):
         a = self.arch
+        ranges = feature_ranges(a.map_size, a.num_layers, a.borders)
+
+        def within(x, layer):
+            """The range wanted after a layer, out of all that the layer makes from the range before it."""
+            (before, _), (first, stop) = ranges[layer - 1 : layer + 1]
+            kept = slice(first - 2 * before, stop - 2 * before)
+            return x[:, kept, kept]
+
         features = a.features(a.num_layers)
         x = nn.Dense(a.base_size**2 * features, kernel_init=_dense_init, name="dense")(z)
         x = x.reshape(-1, a.base_size, a.base_size, features)
         x = nn.relu(_batch_norm(train, "bn0")(x))
         for i, layer in enumerate(range(a.num_layers - 1, 0, -1), start=1):
-            x = _TransposedConv(a.features(layer), a.convolution_form, name=f"deconv{i}")(x)
+            x = within(_TransposedConv(a.features(layer), a.convolution_form, name=f"deconv{i}")(x), i)
             x = nn.relu(_batch_norm(train, f"bn{i}")(x))
         x = _TransposedConv(1, a.convolution_form, name=f"deconv{a.num_layers}")(x)
-        return nn.tanh(x)[..., 0]
+        return nn.tanh(within(x, a.num_layers))[..., 0]
 
 
 class _Discriminator(nn.Module):
@@ -170,7 +184,8 @@ def build_networks(arch: Architecture) -> Networks:
     """Generator (Table 1) and discriminator (Table 2) of the given size.
 
     A bias stands in every dense and convolutional layer, also before a batch norm, as in the authors'
-    code: 12,824,449 and 4,436,225 trainable parameters at the paper's size.
+    code: 12,824,449 and 4,436,225 trainable parameters at the paper's size. A canvas adds 3,494,400 to the dense
+    layer (19^2 instead of 16^2 features) and 24 % to the generator's operations.
     """
     return Networks(
         arch,

@@ -22,6 +22,7 @@ def build(settings) -> tuple[Networks, optax.GradientTransformation, GanState]:
             settings.num_filters,
             settings.latent_size,
             settings.convolution_form,
+            settings.borders,
         )
     )
     optimizer = adam(settings.learning_rate, settings.adam_beta1)

@@ -90,6 +90,7 @@ class Train:
     num_filters: int
     latent_size: int
     convolution_form: str
+    borders: str
     batch_size: int
     learning_rate: float
     adam_beta1: float

@@ -94,7 +94,9 @@ class TrainingLog:
 
 
 def read_log(path: Path, *, timed: bool = True) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl; without the measured times on request."""
+    """The lines of a metrics.jsonl, none where there is no file yet; without the measured times on request."""
+    if not path.is_file():
+        return []
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     return [{k: v for k, v in line.items() if timed or k not in _NEUTRAL} for line in lines]
 

@@ -1,4 +1,9 @@
-"""Settings as the command line makes them, without a process of its own."""
+"""Settings as the command line makes them, without a process of its own; programs compiled once a session."""
+
+import atexit
+import os
+import shutil
+import tempfile
 
 import pytest
 from absl import flags as absl_flags
@@ -6,6 +11,15 @@ from absl.testing import flagsaver
 from hypothesis import settings as hypothesis_settings
 
 from cosmogan_jax import flags, main
+
+# Trainings of the same sizes, in this process and in those that tests start, share their programs. Before JAX
+# is imported; a cache that is set already is used.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _programs = tempfile.mkdtemp(prefix="cosmogan_jax-tests-")
+    atexit.register(shutil.rmtree, _programs, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 # The same examples every time; the first of them imports astropy and the like, which takes what it takes.
 hypothesis_settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)

@@ -1,0 +1,208 @@
+"""A generator's maps scored against the development set, wholly on the device.
+
+`make_scorer` fixes the latents and what the development maps leave (a `Reference`, made once), and gives one
+pure function of the generator's variables. Maps are made batch by batch and only counts and sums are kept:
+memory is one batch, whatever the number of maps. The same latents serve every candidate, so that two
+candidates differ by their weights and not by luck.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+from jaxtyping import Array, Float, UInt
+
+from cosmogan_jax.compare import pixel_distance, sample_health, spectrum_distance
+from cosmogan_jax.compare.clustered import Groups
+from cosmogan_jax.compare.pixel_distance import PixelBins
+from cosmogan_jax.compare.position_moments import PositionMoments, add_maps, no_maps
+from cosmogan_jax.compare.spectrum_distance import SpectrumReference
+from cosmogan_jax.compare.stationarity import (
+    axis_power,
+    border_against_centre,
+    ring_moments,
+    ring_widths,
+    row_against_column,
+)
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.summaries import power_spectrum
+
+Draw = Callable[[Any, Float[Array, "maps latent"]], Float[Array, "maps size size"]]
+Scores = dict[str, Float[Array, ""]]
+# Share of the variance below which a pattern counts as none: 0.1 % of sigma. Smooth maps hold nothing but
+# rounding in the highest modes, and a ratio of roundings says nothing.
+_FAINTEST = 1e-6
+
+
+class Measured(NamedTuple):
+    """Sums and counts of an ensemble, and the few numbers a map that errors need."""
+
+    pixels: UInt[Array, " counts"]
+    moments: PositionMoments
+    checkerboard: Float[Array, "maps shares"]
+    rings: Float[Array, "maps regions 2"]
+    axes: Float[Array, "maps 2 1"]
+    saturated: Float[Array, " maps"]
+    nearest: Float[Array, ""]
+
+
+class Reference(NamedTuple):
+    """The development maps, as every candidate is compared with them."""
+
+    spectrum: SpectrumReference
+    measured: Measured
+
+
+class Measures(NamedTuple):
+    """What is measured of maps, for maps of one geometry and one network.
+
+    num_layers are the generator's upsamplings, saturated_from the kappa at which its tanh counts as saturated
+    (`sample_health.SATURATED_FROM` in network units), neighbours the maps among which near-duplicates are
+    sought, at most a batch.
+    """
+
+    geometry: MapGeometry
+    l_edges: Float[np.ndarray, " edges"]
+    pixel_bins: PixelBins
+    num_layers: int
+    saturated_from: float
+    neighbours: int
+
+    def spectra(self, kappa: Float[Array, "maps size size"]) -> Float[Array, "maps bins"]:
+        """Band powers by the full plane's mean."""
+        return power_spectrum(kappa, self.l_edges, self.geometry.side_deg, mode_weights="full_plane")
+
+    def of_maps(self, kappa: Float[Array, "maps size size"]) -> tuple[Array, ...]:
+        """The few numbers of each map: checkerboard shares, ring moments, axis powers, share saturated."""
+        # Bands over all modes in one: the least noisy contrast of the two axes, by the waves that dominate.
+        band = np.array([0.5 * self.geometry.fundamental_ell, self.geometry.nyquist_ell])
+        return (
+            sample_health.checkerboard_share(kappa, self.num_layers),
+            ring_moments(kappa, ring_widths(self.geometry.num_pixels)),
+            axis_power(kappa, band, self.geometry.side_deg),
+            sample_health.saturated_share(kappa, self.saturated_from),
+        )
+
+
+def reference(measures: Measures, batches: Iterable[Float[np.ndarray, "maps size size"]]) -> Reference:
+    """What the development maps leave, given in batches of which one is in memory at a time.
+
+    Raises:
+      ValueError: fewer than two maps, non-finite or constant ones.
+    """
+    spectra, numbers, near = [], [], []
+    pixels = jnp.zeros(pixel_distance.NUM_BINS + 3, jnp.uint32)
+    moments = no_maps((measures.geometry.num_pixels,) * 2)
+    measure = jax.jit(lambda k: (measures.spectra(k), measures.of_maps(k)))
+    histogram = jax.jit(lambda k: pixel_distance.count_pixels(measures.pixel_bins, k))
+    for kappa in batches:
+        power, found = measure(kappa)
+        spectra.append(np.asarray(power))
+        numbers.append(found)
+        pixels, moments = pixels + histogram(kappa), add_maps(moments, kappa)
+        near.append(kappa[: max(0, measures.neighbours - sum(map(len, near)))])
+    count = sum(map(len, spectra))
+    if not 2 <= measures.neighbours <= count:
+        raise ValueError(
+            f"neighbours={measures.neighbours} must be two or more of the {count} development maps"
+        )
+    return Reference(
+        spectrum_distance.spectrum_reference(np.concatenate(spectra)),
+        Measured(
+            pixels,
+            moments,
+            *(jnp.concatenate(parts) for parts in zip(*numbers)),
+            sample_health.nearest_distance(jnp.concatenate(near)),
+        ),
+    )
+
+
+def make_scorer(
+    draw: Draw,
+    z: Float[Array, "maps latent"],
+    measures: Measures,
+    batch_size: int,
+    what: Literal["spectrum", "all"] = "all",
+) -> Callable[[Any, Reference], Scores]:
+    """score(variables, reference) -> scores; pure, to be jitted. draw(variables, z) makes maps in kappa.
+
+    what="spectrum": `spectrum_chi2` and `worst_power_factor` alone (`compare/spectrum_distance.py`), all that
+    the ranking of every step's generator needs. what="all" adds:
+
+    - `pixel_ks`: distance of the pooled pixel distributions (`compare/pixel_distance.py`)
+    - `checkerboard_ratio`, `checkerboard_excess`: largest ratio to, and difference from, the development
+      maps' over the sets of modes of `sample_health.checkerboard_share`; `pattern`: `pattern_amplitude`
+    - `variance_ratio`, `nearest_ratio`: `sample_variance` and `nearest_distance` over the development maps'
+    - `saturated`: the share of saturated pixels beyond the development maps'
+    - `border_mean`, `border_sigma` (the ring that differs most from the centre), `row_column`: contrasts of
+      `compare/stationarity.py`, each with its `..._significance`, generated maps counted as independent
+
+    Raises:
+      ValueError: fewer than two maps; batch_size that does not divide their number, or is less than the
+        neighbours.
+    """
+    if len(z) < 2 or batch_size < 1 or len(z) % batch_size:
+        raise ValueError(f"{len(z)} maps cannot be scored in batches of {batch_size}")
+    if what == "all" and batch_size < measures.neighbours:
+        raise ValueError(f"batch_size={batch_size} is less than neighbours={measures.neighbours}")
+    size = measures.geometry.num_pixels
+
+    def score(variables, reference: Reference) -> Scores:
+        spectrum = reference.spectrum
+
+        def add(sums, z_batch):
+            counts, pixels, moments = sums
+            kappa = draw(variables, z_batch)
+            counts = spectrum_distance.count_spectra(counts, spectrum, measures.spectra(kappa))
+            if what == "spectrum":
+                return (counts, pixels, moments), ()
+            pixels = pixels + pixel_distance.count_pixels(measures.pixel_bins, kappa)
+            nearest = sample_health.nearest_distance(kappa[: measures.neighbours])
+            return (counts, pixels, add_maps(moments, kappa)), (measures.of_maps(kappa), nearest)
+
+        nothing = (
+            spectrum_distance.no_spectra(spectrum),
+            jnp.zeros_like(reference.measured.pixels),
+            no_maps((size, size)),
+        )
+        sums, kept = jax.lax.scan(add, nothing, z.reshape(-1, batch_size, *z.shape[1:]))
+        counts, pixels, moments = sums
+        found = spectrum_distance.distance(counts, spectrum)
+        scores = {"spectrum_chi2": found.chi2, "worst_power_factor": found.worst_power_factor}
+        if what == "spectrum":
+            return scores
+        numbers, nearest = kept
+        numbers = [leaf.reshape(-1, *leaf.shape[2:]) for leaf in numbers]
+        generated = Measured(pixels, moments, *numbers, nearest.mean())
+        return scores | _compare(generated, reference.measured, measures)
+
+    return score
+
+
+def _compare(generated: Measured, real: Measured, measures: Measures) -> Scores:
+    share, real_share = generated.checkerboard.mean(0), real.checkerboard.mean(0)
+    maps = generated.rings.shape[0]
+    groups = Groups(jnp.arange(maps), maps)
+    border = border_against_centre(generated.rings, groups)
+    axes = row_against_column(generated.axes, groups)
+
+    def largest(contrast):
+        ring = jnp.argmax(jnp.abs(contrast.value))
+        return contrast.value[ring], contrast.significance[ring]
+
+    scores = {
+        "pixel_ks": pixel_distance.histogram_ks(generated.pixels, real.pixels).distance,
+        "checkerboard_ratio": jnp.max((share + _FAINTEST) / (real_share + _FAINTEST)),
+        "checkerboard_excess": jnp.max(share - real_share),
+        "pattern": sample_health.pattern_amplitude(generated.moments, measures.num_layers),
+        "variance_ratio": sample_health.sample_variance(generated.moments)
+        / sample_health.sample_variance(real.moments),
+        "nearest_ratio": generated.nearest / real.nearest,
+        "saturated": generated.saturated.mean() - real.saturated.mean(),
+    }
+    scores["border_mean"], scores["border_mean_significance"] = largest(border.mean)
+    scores["border_sigma"], scores["border_sigma_significance"] = largest(border.sigma)
+    scores["row_column"], scores["row_column_significance"] = axes.value[0], axes.significance[0]
+    return scores

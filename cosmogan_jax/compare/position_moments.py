@@ -1,0 +1,55 @@
+"""Mean and standard deviation at every pixel position over an ensemble of any size, batch by batch."""
+
+from typing import NamedTuple
+
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+
+class PositionMoments(NamedTuple):
+    """Maps so far, their mean at each pixel, and the sum of squared deviations from it."""
+
+    count: Float[Array, ""]
+    mean: Float[Array, "height width"]
+    m2: Float[Array, "height width"]
+
+    @property
+    def sigma(self) -> Float[Array, "height width"]:
+        """Standard deviation at each pixel, divisor N - 1; NaN of fewer than two maps."""
+        return jnp.sqrt(self.m2 / jnp.where(self.count > 1, self.count - 1, jnp.nan))
+
+
+def no_maps(shape: tuple[int, int], dtype=jnp.float32) -> PositionMoments:
+    """The moments of no maps, to which others are added."""
+    return PositionMoments(jnp.zeros((), dtype), jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+
+
+def add_maps(moments: PositionMoments, kappa: Float[Array, "maps height width"]) -> PositionMoments:
+    """The moments with the maps of a batch added; the batch may be dropped afterwards.
+
+    Deviations are taken from the batch's own mean and joined by `merge`: no difference of large sums, so
+    float32 serves millions of maps.
+    """
+    mean = kappa.mean(0)
+    batch = PositionMoments(jnp.asarray(kappa.shape[0], mean.dtype), mean, ((kappa - mean) ** 2).sum(0))
+    return merge(moments, batch)
+
+
+def merge(one: PositionMoments, two: PositionMoments) -> PositionMoments:
+    """The moments of two ensembles together (Chan, Golub & LeVeque 1983, eq. 2.1)."""
+    total = one.count + two.count
+    share = two.count / jnp.maximum(total, 1)
+    change = two.mean - one.mean
+    return PositionMoments(total, one.mean + change * share, one.m2 + two.m2 + change**2 * one.count * share)
+
+
+def folded(position: Float[Array, "height width"], period: int) -> Float[Array, "period period"]:
+    """Mean over all positions that agree modulo `period`: what a pattern of that period leaves of a map.
+
+    Raises:
+      ValueError: a side that is not a multiple of the period.
+    """
+    height, width = position.shape
+    if period < 1 or height % period or width % period:
+        raise ValueError(f"period={period} must divide the map's sides {height} and {width}")
+    return position.reshape(height // period, period, width // period, period).mean((0, 2))

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from cosmogan_jax.compare import pixel_distance, sample_health
-from cosmogan_jax.compare.generator_score import Measures, make_scorer, reference
+from cosmogan_jax.compare.generator_score import SCORES, Measures, make_scorer, reference
 from cosmogan_jax.compare.position_moments import add_maps, no_maps
 from cosmogan_jax.compare.spectrum_distance import (
     count_spectra,
@@ -146,6 +146,7 @@ def test_streaming_and_batches_do_not_change_scores(healthy):
 
 
 def test_scores_of_a_healthy_generator(healthy):
+    assert set(healthy) == set(SCORES)
     # Two halves of one sky: each score at its null, within four times its sampling error or more.
     assert healthy["pixel_ks"] < 0.01
     assert healthy["spectrum_chi2"] < 0.03

@@ -34,6 +34,24 @@ Scores = dict[str, Float[Array, ""]]
 # Share of the variance below which a pattern counts as none: 0.1 % of sigma. Smooth maps hold nothing but
 # rounding in the highest modes, and a ratio of roundings says nothing.
 _FAINTEST = 1e-6
+# Names of all scores, in the order of `make_scorer`'s docstring.
+SCORES = (
+    "spectrum_chi2",
+    "worst_power_factor",
+    "pixel_ks",
+    "checkerboard_ratio",
+    "checkerboard_excess",
+    "pattern",
+    "variance_ratio",
+    "nearest_ratio",
+    "saturated",
+    "border_mean",
+    "border_mean_significance",
+    "border_sigma",
+    "border_sigma_significance",
+    "row_column",
+    "row_column_significance",
+)
 
 
 class Measured(NamedTuple):

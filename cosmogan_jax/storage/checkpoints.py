@@ -64,6 +64,11 @@ class Checkpoints:
         except (ValueError, FileNotFoundError, KeyError) as error:
             raise ValueError(f"checkpoint {step} in {self.directory} cannot be read: {error}") from error
 
+    def delete(self, step: int) -> None:
+        """Remove the checkpoint of a step."""
+        self._manager.wait_until_finished()
+        self._manager.delete(step)
+
     def close(self) -> None:
         """Wait until all is on the disk, and free what the manager holds."""
         self._manager.wait_until_finished()

@@ -1,7 +1,7 @@
 """The crop table: positions of crops in the maps of a store, by split, with the normalisation to be used."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -25,9 +25,18 @@ class CropTable(NamedTuple):
         """Pixels and side of a crop."""
         return MapGeometry(self.manifest["crop_size"], self.manifest["side_deg"])
 
-    def choose(self, split: str, limit: int | None = None) -> Int[np.ndarray, "crops 3"]:
-        """At most `limit` crops of a split, as many of each map as of any other, in the order of the maps."""
+    def choose(
+        self, split: str, limit: int | None = None, half: Literal[0, 1] | None = None
+    ) -> Int[np.ndarray, "crops 3"]:
+        """At most `limit` crops of a split, as many of each map as of any other, in the order of the maps.
+
+        half=0 and half=1 are those of every other parent map: they have no parent in common. Where there is
+        one parent only, both are all crops.
+        """
         crops = self.crops[split][np.argsort(self.crops[split][:, 0], kind="stable")]
+        names, rank = np.unique(np.array(self.manifest["parents"])[crops[:, 0]], return_inverse=True)
+        if half is not None and len(names) > 1:
+            crops = crops[rank % 2 == half]
         _, counts = np.unique(crops[:, 0], return_counts=True)
         turn = np.concatenate([np.arange(count) for count in counts])
         return crops[np.sort(np.argsort(turn, kind="stable")[:limit])]

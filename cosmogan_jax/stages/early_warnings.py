@@ -1,0 +1,122 @@
+"""Plain lines about the known ways in which adversarial training fails, while there is time to act.
+
+`observe` is a pure function over the lines of metrics.jsonl: what it has seen goes in and comes out. Every
+failure has a rule: it must last before a line is given, and gives one line an episode. Until WARM_UP steps
+nothing counts: every network begins with the upsampling's own pattern and without contrast.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+WARM_UP = 500
+LASTING = 300
+
+# Both accuracies, averaged over a logging interval. A healthy run at 64^2 stays near 0.7 to 0.95; at 0.995 one
+# batch of 32 in six has one map wrong, and the generator's gradient comes from almost nothing.
+DISCRIMINATOR_WINS = 0.995
+# Of the development maps' variance over maps.
+COLLAPSED_VARIANCE = 0.2
+# Of the development maps' distance to the most alike map in a batch.
+COLLAPSED_DISTANCE = 0.3
+# Power in the upsampling's modes over the development maps', and its excess as a share of the variance: a
+# ratio alone is large where smooth maps hold almost nothing, an excess of 0.01 is a pattern of 0.1 sigma.
+CHECKERBOARD_RATIO, CHECKERBOARD_EXCESS = 5.0, 0.01
+# Share of pixels where tanh no longer passes a gradient, beyond the development maps' share.
+SATURATED = 0.01
+
+
+class Episode(NamedTuple):
+    """Since when a failure is seen without a break, when it was seen last, and whether that was said."""
+
+    since: int | None
+    last: int
+    said: bool
+
+
+Episodes = dict[str, Episode]
+
+
+def observe(episodes: Episodes, line: Mapping[str, Any]) -> tuple[Episodes, list[str]]:
+    """The episodes after a line of metrics, and the warnings it gives."""
+    step, warnings, after = line["step"], [], dict(episodes)
+    if step < WARM_UP:
+        return after, warnings
+    for name, rule in _RULES.items():
+        finding = rule(line)
+        if finding is None:  # the line says nothing of it
+            continue
+        seen = after.get(name)
+        if not finding:
+            if seen and step - seen.last >= LASTING:
+                del after[name]
+            elif seen:
+                after[name] = seen._replace(since=None)
+            continue
+        since = step if seen is None or seen.since is None else seen.since
+        said = seen is not None and seen.said
+        if not said and step - since >= LASTING:
+            warnings.append(f"warning: step {step}: {finding}, for {step - since} steps")
+            said = True
+        after[name] = Episode(since, step, said)
+    return after, warnings
+
+
+def _discriminator_wins(line: Mapping[str, Any]) -> str | None:
+    real, fake = line.get("mean_disc_accuracy_real"), line.get("mean_disc_accuracy_fake")
+    if real is None or fake is None:
+        return None
+    wins = min(real, fake) >= DISCRIMINATOR_WINS
+    return (
+        f"the discriminator wins: right on {real:.1%} of real and {fake:.1%} of generated maps" if wins else ""
+    )
+
+
+def _no_variance(line: Mapping[str, Any]) -> str | None:
+    ratio = line.get("variance_ratio")
+    if ratio is None:
+        return None
+    low = ratio < COLLAPSED_VARIANCE
+    return f"collapse: generated maps vary by {ratio:.3g} of the development maps' variance" if low else ""
+
+
+def _duplicates(line: Mapping[str, Any]) -> str | None:
+    ratio = line.get("nearest_ratio")
+    if ratio is None:
+        return None
+    near = ratio < COLLAPSED_DISTANCE
+    return (
+        f"collapse: the most alike generated maps lie {ratio:.3g} times as far apart as development maps"
+        if near
+        else ""
+    )
+
+
+def _checkerboard(line: Mapping[str, Any]) -> str | None:
+    ratio, excess = line.get("checkerboard_ratio"), line.get("checkerboard_excess")
+    if ratio is None or excess is None:
+        return None
+    found = ratio > CHECKERBOARD_RATIO and excess > CHECKERBOARD_EXCESS
+    return (
+        f"checkerboard: {ratio:.3g} times the development maps' power in the upsampling's modes, "
+        f"{excess:.1%} of the variance"
+        if found
+        else ""
+    )
+
+
+def _saturated(line: Mapping[str, Any]) -> str | None:
+    share = line.get("saturated")
+    if share is None:
+        return None
+    return (
+        f"tanh is saturated in {share:.1%} of the pixels more than real maps need" if share > SATURATED else ""
+    )
+
+
+_RULES = {
+    "discriminator wins": _discriminator_wins,
+    "no variance": _no_variance,
+    "duplicates": _duplicates,
+    "checkerboard": _checkerboard,
+    "saturated": _saturated,
+}

@@ -178,3 +178,16 @@ def test_what_the_last_whole_checkpoint_needs_is_not_deleted(tmp_path):
         11,
         12,
     ]
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    rng = np.random.default_rng(2)
+    for name, count in (("train", 8), ("development", 4)):
+        np.save(tmp_path / f"{name}.npy", (rng.normal(size=(count, 32, 32)) * 0.02).astype(np.float32))
+    return [
+        f"--maps={tmp_path}/train.npy", f"--development_maps={tmp_path}/development.npy", "--side_deg=1",
+        "--stages=prepare,train", "--crop_size=16", "--crops_per_map=2", "--normalisation=linear",
+        "--normalisation_scale=0.1", "--num_filters=2", "--batch_size=4", "--log_every_steps=3",
+        "--sample_every_steps=0", "--score_maps=8", "--score_l_bins=3",
+    ]  # fmt: skip

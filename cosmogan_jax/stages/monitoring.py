@@ -25,6 +25,7 @@ from cosmogan_jax.stages.early_warnings import Episodes, observe
 from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.stages.stopping import STOP_AFTER, in_bounds, parse_bounds
 from cosmogan_jax.storage.best_generators import BestGenerators
+from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.summaries import PAPER_L_EDGES
@@ -41,7 +42,7 @@ class Scorers(NamedTuple):
     spectrum: Callable[[NetState], dict[str, float | None]]
 
 
-def check(settings: Train) -> None:
+def check_scores(settings: Train) -> None:
     """What the flags say is checked before any work.
 
     Raises:
@@ -59,17 +60,30 @@ def check(settings: Train) -> None:
         raise ValueError(f"stop_when={settings.stop_when!r} needs scores: score_every_steps=0")
 
 
+def scores_every(settings: Train, table: CropTable) -> int:
+    """Steps between scores; 0 where the development maps are too few and nothing asks for scores.
+
+    Raises:
+      ValueError: the development maps are too few for what the flags ask.
+    """
+    count = len(table.choose("development", settings.score_maps, half=0))
+    if count >= 2:
+        return settings.score_every_steps
+    for name in ("stop_when", "select_from_epoch"):
+        if getattr(settings, name):
+            raise ValueError(f"{name}={getattr(settings, name)} needs two development crops; there are {count}")
+    if settings.score_every_steps:
+        print(
+            f"train: no development scores, they need two development crops and there are {count}", flush=True
+        )
+    return 0
+
+
 def make_scorers(
     settings: Train, table: CropTable, networks: Networks, normalisation: Normalisation
 ) -> Scorers:
-    """Scorers against the first half of the development parents; stage select has the second for itself.
-
-    Raises:
-      ValueError: fewer than two development crops in that half.
-    """
+    """Scorers against the first half of the development parents; stage select has the second for itself."""
     crops = table.choose("development", settings.score_maps, half=0)
-    if len(crops) < 2:
-        raise ValueError(f"development scores need two development crops at least; there are {len(crops)}")
     batch = min(_BATCH, settings.score_maps)
     # The first batch, from which come the range of the pixels and the nearest neighbours, is of all parents.
     spread = np.arange(0, len(crops), max(1, len(crops) // batch))[:batch]
@@ -124,23 +138,25 @@ class Monitor:
         """
         self._settings, self._make, self._made = settings, scorers, None
         self._bounds = parse_bounds(settings.stop_when, SCORES)
-        self._asked = {"stopped_by": settings.stop_when, "stopped_before": num_steps}
+        self.asked = {"stopped_by": settings.stop_when, "stopped_before": num_steps}
         self._episodes: Episodes = {}
         self._row = 0
         self._best: BestGenerators | None = None
         self._best_path, self._first = out / "best", first
+        if settings.select_from_epoch:
+            self._check_best()
         for line in history:
             self.warnings(line)
             self._row = in_bounds(self._bounds, self._row, line)
         last = history[-1] if history else {}
         # Cut off between the line that ended the training and the record of it.
-        self.is_over = bool(self._bounds) and last.get("step") == first and self._asked.items() <= last.items()
+        self.is_over = bool(self._bounds) and last.get("step") == first and self.asked.items() <= last.items()
 
     def score(self, step: int, state: GanState) -> Mapping[str, Any]:
         """Development scores, with `stopped_by` where they end the training."""
         scores = self._scorers().all(state.gen)
         self._row = in_bounds(self._bounds, self._row, scores)
-        return scores | (self._asked if self._bounds and self._row >= STOP_AFTER else {})
+        return scores | (self.asked if self._bounds and self._row >= STOP_AFTER else {})
 
     def rank(self, step: int, state: GanState) -> Mapping[str, Any]:
         """Score a step's generator in the dense phase, and keep it if it is among the best."""
@@ -150,10 +166,11 @@ class Monitor:
         self._best.offer(step, self._scorers().spectrum(state.gen), generator)
         return {}
 
-    def before_checkpoint(self, step: int, last_whole: int) -> None:
-        """Bring the best generators to the disk before a checkpoint of the same step."""
+    def before_checkpoint(self, step: int, checkpoints: Checkpoints) -> None:
+        """Bring the best generators to the disk before the checkpoint of a step is written."""
         if self._best is not None:
-            self._best.write(step, last_whole)
+            whole = checkpoints.steps()
+            self._best.write(step, whole[-1] if whole else 0)
 
     def warnings(self, line: Mapping[str, Any]) -> list[str]:
         """Warnings that a new line of metrics gives."""
@@ -170,15 +187,20 @@ class Monitor:
             self._made = self._make()
         return self._made
 
-    def _open_best(self) -> BestGenerators:
-        settings = self._settings
-        asked = {name: getattr(settings, name) for name in ("score_maps", "score_l_bins", "keep_best")}
-        path = self._best_path / "settings.json"
+    def _check_best(self) -> None:
+        """Scores of one ranking are made alike; said at the start, not when the dense phase begins."""
+        path, asked = self._best_path / "settings.json", _ranking(self._settings)
         if path.is_file() and read_json(path) != asked:
             raise ValueError(
-                f"{asked} differ from {read_json(path)}, with which the generators in {self._best_path} were "
-                f"scored; ask for the same, or remove that directory"
+                f"{asked} differs from {read_json(path)}, with which the generators in {self._best_path} were "
+                f"ranked; ask for the same, or remove that directory"
             )
+
+    def _open_best(self) -> BestGenerators:
         self._best_path.mkdir(exist_ok=True)
-        write_json(path, asked)
-        return BestGenerators(self._best_path, self._first, keep=settings.keep_best, by=RANKED_BY)
+        write_json(self._best_path / "settings.json", _ranking(self._settings))
+        return BestGenerators(self._best_path, self._first, keep=self._settings.keep_best, by=RANKED_BY)
+
+
+def _ranking(settings: Train) -> dict[str, int]:
+    return {name: getattr(settings, name) for name in ("score_maps", "score_l_bins", "keep_best")}

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 @dataclasses.dataclass(frozen=True)
 class Every:
-    """An event after every `every` steps (0: never), from step `first` on."""
+    """An event after every `every` steps (0: never), from step `first` on; at_end: after the last step too."""
 
     event: str
     every: int
     first: int = 1
+    at_end: bool = True
 
     def due(self, step: int) -> bool:
         """Whether the event follows this step; steps count from 1."""
@@ -26,7 +27,7 @@ class Every:
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """Events of a training of num_steps steps; each of those with every > 0 follows the last step too.
+    """Events of a training of num_steps steps; those with every > 0 follow the last step too, if at_end.
 
     One event may be named several times: checkpoints come every so many steps and after every epoch.
     """
@@ -37,7 +38,7 @@ class Schedule:
     def due(self, step: int) -> frozenset[str]:
         """Names of the events that follow a step."""
         last = step == self.num_steps
-        return frozenset(e.event for e in self.events if e.due(step) or (last and e.every > 0))
+        return frozenset(e.event for e in self.events if e.due(step) or (last and e.at_end and e.every > 0))
 
     def chunks(self, first: int, per_dispatch: int) -> Iterator[tuple[int, int]]:
         """(steps done before, number of steps) of every dispatch from step `first` on.

@@ -104,6 +104,12 @@ class Train:
     sample_every_steps: int = neutral()
     max_minutes: float | None = neutral()
     steps_per_dispatch: int = neutral()
+    score_every_steps: int = neutral()
+    score_maps: int = neutral()
+    score_l_bins: int = neutral()
+    stop_when: str = neutral()
+    select_from_epoch: int = neutral()
+    keep_best: int = neutral()
     feed: str = neutral()
     stream_cache_gib: float | None = neutral()
 

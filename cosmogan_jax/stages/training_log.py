@@ -27,8 +27,8 @@ class TrainingLog:
 
     A line holds `step`, `epoch` (from 0), the metrics of that step under their own names, `mean_` and the name
     for losses and accuracies averaged over all steps since the line before, what else was observed after the
-    step, and steps_per_second over the interval (without compilation; after a pause, over the part since).
-    All but the last are the same in a training that was stopped and went on.
+    step, and steps_per_second over the interval (without compilation, scores and pictures; after a pause, over
+    the part since). All but the last are the same in a training that was stopped and went on.
     """
 
     def __init__(self, path: Path, first: int, pending: Pending):
@@ -42,7 +42,11 @@ class TrainingLog:
     def add(self, metrics: dict[str, Float[Array, " steps"]], seconds_of_compilation: float = 0.0) -> None:
         """Take the metrics of a dispatch without waiting for them."""
         self._waiting.append(metrics)
-        self._compiling += seconds_of_compilation
+        self.leave_out(seconds_of_compilation)
+
+    def leave_out(self, seconds: float) -> None:
+        """Time that steps_per_second does not count: compilation, scores, pictures."""
+        self._apart += seconds
 
     def pending(self) -> Pending:
         """Metrics of the steps since the last line, from the device.
@@ -70,7 +74,7 @@ class TrainingLog:
           NonFinite: as `pending`.
         """
         interval = self.pending()
-        seconds = max(time.monotonic() - self._began - self._compiling, 1e-9)
+        seconds = max(time.monotonic() - self._began - self._apart, 1e-9)
         line = {
             "step": step,
             "epoch": epoch,
@@ -86,7 +90,7 @@ class TrainingLog:
         return line
 
     def _begin_timing(self) -> None:
-        self._began, self._compiling, self._timed = time.monotonic(), 0.0, 0
+        self._began, self._apart, self._timed = time.monotonic(), 0.0, 0
 
 
 def read_log(path: Path, *, timed: bool = True) -> list[dict[str, Any]]:

@@ -1,15 +1,22 @@
 """What is watched while a training runs: warnings, stopping, best generators; resumed equals undisturbed."""
 
 import json
+import shutil
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cosmogan_jax.compare.generator_score import SCORES
 from cosmogan_jax.stages import early_warnings
 from cosmogan_jax.stages.early_warnings import LASTING, WARM_UP, observe
+from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.stages.stopping import STOP_AFTER, Bound, in_bounds, parse_bounds
+from cosmogan_jax.stages.training_log import read_log
 from cosmogan_jax.storage.best_generators import BestGenerators, best_steps, read_scores
+from cosmogan_jax.storage.checkpoints import Checkpoints
+from cosmogan_jax.storage.json_files import read_json
 
 HEALTHY = {
     "mean_disc_accuracy_real": 0.85,
@@ -118,7 +125,7 @@ def generator(step):
     }
 
 
-SCORES = {step: {"chi2": value} for step, value in enumerate([5, 3, 4, None, 3, 1, 9, 2, 0.5, 7], start=11)}
+DENSE = {step: {"chi2": value} for step, value in enumerate([5, 3, 4, None, 3, 1, 9, 2, 0.5, 7], start=11)}
 
 
 def keep(path, first, until, *, checkpoint_every=3):
@@ -126,7 +133,7 @@ def keep(path, first, until, *, checkpoint_every=3):
     found = BestGenerators(path, first, keep=3, by="chi2")
     last = first
     for step in range(first + 1, until + 1):
-        found.offer(step, SCORES[step], generator(step))
+        found.offer(step, DENSE[step], generator(step))
         if step % checkpoint_every == 0 or step == 20:
             found.write(step, last)
             last = step
@@ -134,8 +141,6 @@ def keep(path, first, until, *, checkpoint_every=3):
 
 
 def stored(path):
-    from cosmogan_jax.storage.checkpoints import Checkpoints
-
     files = Checkpoints(path / "generators")
     found = {step: np.asarray(files.restore(step, generator(0))["params"]["w"]) for step in files.steps()}
     files.close()
@@ -145,7 +150,7 @@ def stored(path):
 def test_best_are_kept_and_cut_off_runs_equal_undisturbed(tmp_path):
     keep(tmp_path / "whole", 10, 20)
     order = best_steps({line.pop("step"): line for line in read_scores(tmp_path / "whole")}, "chi2")
-    # By hand, from SCORES: 0.5 (step 19), 1 (16), 2 (18), 3 (12 before 15), 4 (13), ..., None (14).
+    # By hand, from DENSE: 0.5 (step 19), 1 (16), 2 (18), 3 (12 before 15), 4 (13), ..., None (14).
     assert order == [19, 16, 18, 12, 15, 13, 11, 20, 17, 14]
     assert {19, 16, 18} <= set(stored(tmp_path / "whole"))
     for step, weights in stored(tmp_path / "whole").items():
@@ -165,7 +170,7 @@ def test_what_the_last_whole_checkpoint_needs_is_not_deleted(tmp_path):
     # Step 15's checkpoint is not whole when 18 is written: a training goes on from 12, and needs 12's best.
     found = BestGenerators(tmp_path, 10, keep=2, by="chi2")
     for step in range(11, 19):
-        found.offer(step, SCORES[step], generator(step))
+        found.offer(step, DENSE[step], generator(step))
         if step in (12, 15, 18):
             found.write(step, last_whole=12 if step > 12 else 10)
     found.close()
@@ -191,3 +196,125 @@ def tiny(tmp_path):
         "--normalisation_scale=0.1", "--num_filters=2", "--batch_size=4", "--log_every_steps=3",
         "--sample_every_steps=0", "--score_maps=8", "--score_l_bins=3",
     ]  # fmt: skip
+
+
+def lines_of(workdir):
+    return read_log(workdir / "train/metrics.jsonl", timed=False)
+
+
+def test_a_dense_phase_cut_off_and_gone_on_with_equals_undisturbed(run_main, tiny, tmp_path):
+    """Twice: ended and grown, then paused; and killed with its last checkpoint lost."""
+    dense = ["--select_from_epoch=1", "--keep_best=2", "--score_every_steps=3", "--checkpoint_every_steps=3"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+
+    def train(workdir, steps, *more):
+        code, said, error = run_main(f"--workdir={workdir}", *tiny, *dense, f"--num_steps={steps}", *more)
+        assert code == 0, error
+        return said + error
+
+    train(whole, 9)
+    for flags in ((6,), (9, "--max_minutes=0"), (9,)):
+        train(cut, *flags)
+    scores = read_scores(whole / "train/best")
+    # Four steps an epoch: 16 crops in batches of 4. The dense phase begins with step 5.
+    assert [line["step"] for line in scores] == [5, 6, 7, 8, 9]
+    order = sorted(scores, key=lambda line: (line["spectrum_chi2"], line["step"]))
+    kept = stored_arrays(whole)
+    assert {line["step"] for line in order[:2]} <= set(kept)
+
+    def assert_same(one, two):
+        assert lines_of(one) == lines_of(two)
+        assert read_scores(one / "train/best") == read_scores(two / "train/best")
+        found = stored_arrays(two)
+        best = {line["step"] for line in order[:2]}
+        for step in best:
+            for a, b in zip(kept[step], found[step]):
+                np.testing.assert_array_equal(a, b)
+
+    assert_same(whole, cut)
+    logged = {line["step"]: line for line in lines_of(whole)}
+    assert set(SCORES) <= set(logged[3])
+    assert logged[6]["spectrum_chi2"] == pytest.approx(scores[1]["spectrum_chi2"], rel=1e-4)
+    # The weights of a kept step that has a checkpoint are the checkpoint's.
+    _, like, checkpoints = open_trained(whole)
+    for step in set(kept) & set(checkpoints.steps()):
+        for a, b in zip(kept[step], jax.tree.leaves(generator_of(checkpoints.restore(step, like).gen))):
+            np.testing.assert_array_equal(a, b)
+    checkpoints.close()
+    # Killed: what a cut-off run leaves behind, without its last two checkpoints.
+    shutil.copytree(whole, tmp_path / "killed")
+    for step in (8, 9):
+        shutil.rmtree(tmp_path / f"killed/train/checkpoints/{step}")
+    (tmp_path / "killed/train/stage.json").unlink()
+    (tmp_path / "killed/train").rename(tmp_path / "killed/train.partial")
+    assert "goes on from step 6" in train(tmp_path / "killed", 9)
+    assert_same(whole, tmp_path / "killed")
+    code, _, error = run_main(f"--workdir={cut}", *tiny, *dense, "--num_steps=10", "--keep_best=3")
+    assert code == 1
+    assert "'keep_best': 3} differs from" in error
+    assert error.count("\n") == 2  # the stage begins, and the line
+
+
+def generator_of(gen):
+    return {"params": gen.params, "batch_stats": gen.batch_stats}
+
+
+def stored_arrays(workdir):
+    _, like, checkpoints = open_trained(workdir)
+    checkpoints.close()
+    files = Checkpoints(workdir / "train/best/generators")
+    found = {step: jax.tree.leaves(files.restore(step, generator_of(like.gen))) for step in files.steps()}
+    files.close()
+    return {step: [np.asarray(leaf) for leaf in leaves] for step, leaves in found.items()}
+
+
+def test_stop_when_ends_a_training_that_other_bounds_let_go_on(run_main, tiny, tmp_path):
+    workdir = tmp_path / "run"
+
+    def train(*more):
+        return run_main(f"--workdir={workdir}", *tiny, "--score_every_steps=2", "--num_steps=9", *more)
+
+    stop = "--stop_when=pixel_ks<1.1,worst_power_factor>0"  # always
+    code, said, error = train(stop)
+    assert code == 0, error
+    assert "train: ended after step 6 of 9 by stop_when=pixel_ks<1.1,worst_power_factor>0" in said
+    summary = read_json(workdir / "train/stage.json")["summary"]
+    assert summary["steps"] == 2 * STOP_AFTER
+    assert summary["stopped_by"] == "pixel_ks<1.1,worst_power_factor>0"
+    assert summary["stopped_before"] == 9
+    assert lines_of(workdir)[-1]["stopped_by"] == summary["stopped_by"]
+    _, _, checkpoints = open_trained(workdir)
+    assert checkpoints.steps()[-1] == 6
+    checkpoints.close()
+    code, said, error = train(stop)
+    assert code == 0
+    assert error.count("skipped") == 2
+    # Cut off after its last checkpoint, before its record: over without a step.
+    (workdir / "train/stage.json").unlink()
+    (workdir / "train").rename(workdir / "train.partial")
+    code, said, error = train(stop)
+    assert code == 0, error
+    assert "ended after step 6" in said
+    assert read_json(workdir / "train/stage.json")["summary"]["steps"] == 6
+    code, said, error = train("--stop_when=pixel_ks<0")
+    assert code == 0, error
+    assert "ended" not in said
+    assert [line["step"] for line in lines_of(workdir)] == [2, 3, 4, 6, 8, 9]
+    assert "stopped_by" not in read_json(workdir / "train/stage.json")["summary"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--stop_when=pixelks<1"], "unknown score 'pixelks'"),
+        (["--stop_when=pixel_ks<1", "--score_every_steps=0"], "needs scores: score_every_steps=0"),
+        (["--score_maps=100"], "score_maps=100 must be at most 64 or a multiple of it"),
+        (["--score_maps=1"], "score_maps=1 must be at least 2"),
+        (["--keep_best=0"], "keep_best=0 must be at least 1"),
+        (["--select_from_epoch=-1"], "select_from_epoch=-1 must not be negative"),
+    ],
+)
+def test_bad_input(run_main, tiny, tmp_path, flags, words):
+    code, _, error = run_main(f"--workdir={tmp_path}/run", *tiny, "--num_steps=2", *flags)
+    assert code == 1
+    assert words in error.splitlines()[-1]

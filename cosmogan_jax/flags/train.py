@@ -87,8 +87,8 @@ def define() -> None:
     flags.DEFINE_integer(
         "score_every_steps",
         500,
-        "Steps between development scores in metrics.jsonl (pixel KS, chi2 of the spectrum, stationarity, signs of "
-        "failure); 0: none.",
+        "Steps between development scores in metrics.jsonl (pixel KS, chi2 of the spectrum, stationarity, "
+        "signs of failure); 0: none.",
     )
     flags.DEFINE_integer("score_maps", 640, "Maps generated for every score: up to 64, or a multiple of 64.")
     flags.DEFINE_integer(
@@ -100,13 +100,13 @@ def define() -> None:
         "stop_when",
         "",
         "Bounds on scores that end the training when all hold at three scores in a row, such as "
-        "pixel_ks<0.02,spectrum_chi2<0.05. The run then counts as finished; other bounds or more steps let it go "
-        "on.",
+        "pixel_ks<0.02,spectrum_chi2<0.05. The run then counts as finished; other bounds or more steps let "
+        "it go on.",
     )
     flags.DEFINE_integer(
         "select_from_epoch",
         0,
-        "Epochs after which every step's generator is scored and the best kept for stage select (the paper: 45); "
-        "0: none.",
+        "Epochs after which every step's generator is scored and the best kept for stage select (the "
+        "paper: 45); 0: none.",
     )
     flags.DEFINE_integer("keep_best", 20, "Generators kept from select_from_epoch on.")

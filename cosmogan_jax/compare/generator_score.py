@@ -111,15 +111,21 @@ def reference(measures: Measures, batches: Iterable[Float[np.ndarray, "maps size
       ValueError: fewer than two maps, non-finite or constant ones.
     """
     spectra, numbers, near = [], [], []
-    pixels = jnp.zeros(pixel_distance.NUM_BINS + 3, jnp.uint32)
-    moments = no_maps((measures.geometry.num_pixels,) * 2)
-    measure = jax.jit(lambda k: (measures.spectra(k), measures.of_maps(k)))
-    histogram = jax.jit(lambda k: pixel_distance.count_pixels(measures.pixel_bins, k))
+    sums = (
+        jnp.zeros(pixel_distance.NUM_BINS + 3, jnp.uint32),
+        no_maps((measures.geometry.num_pixels,) * 2),
+    )
+
+    @jax.jit
+    def add(sums, kappa):
+        pixels, moments = sums
+        pixels = pixels + pixel_distance.count_pixels(measures.pixel_bins, kappa)
+        return (pixels, add_maps(moments, kappa)), measures.spectra(kappa), measures.of_maps(kappa)
+
     for kappa in batches:
-        power, found = measure(kappa)
+        sums, power, found = add(sums, kappa)
         spectra.append(np.asarray(power))
         numbers.append(found)
-        pixels, moments = pixels + histogram(kappa), add_maps(moments, kappa)
         near.append(kappa[: max(0, measures.neighbours - sum(map(len, near)))])
     count = sum(map(len, spectra))
     if not 2 <= measures.neighbours <= count:
@@ -129,10 +135,9 @@ def reference(measures: Measures, batches: Iterable[Float[np.ndarray, "maps size
     return Reference(
         spectrum_distance.spectrum_reference(np.concatenate(spectra)),
         Measured(
-            pixels,
-            moments,
+            *sums,
             *(jnp.concatenate(parts) for parts in zip(*numbers)),
-            sample_health.nearest_distance(jnp.concatenate(near)),
+            jax.jit(sample_health.nearest_distance)(np.concatenate(near)),
         ),
     )
 

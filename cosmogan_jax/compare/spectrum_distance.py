@@ -18,6 +18,7 @@ same counts, and `distance` is a few operations on them. All of it may be jitted
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -66,7 +67,7 @@ def spectrum_reference(
     edges = np.quantile(power, np.linspace(0, 1, num_histogram_bins + 1)[1:-1], axis=0)
     edges, power32 = jnp.asarray(edges, jnp.float32), jnp.asarray(power, jnp.float32)
     # float32 as the candidates' spectra are: a power that ties with an edge does so on both sides.
-    shares = _histogram(edges, power32) / len(power)
+    shares = jax.jit(_histogram)(edges, power32) / len(power)
     return SpectrumReference(edges, shares, jnp.asarray(power.mean(0), jnp.float32), jnp.asarray(informative))
 
 

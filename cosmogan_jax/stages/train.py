@@ -23,7 +23,7 @@ from cosmogan_jax.stages.model import build
 from cosmogan_jax.stages.monitoring import Monitor, check_scores, make_scorers, scores_every
 from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.settings import Train
-from cosmogan_jax.stages.training_log import NonFinite, TrainingLog, read_log
+from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.run_directory import stage_directory
@@ -94,7 +94,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         out,
         first,
         num_steps,
-        read_log(out / "metrics.jsonl"),
+        log.lines(),
     )
     observers |= {"score": monitor.score, "rank": monitor.rank}
     step, over = first, monitor.is_over

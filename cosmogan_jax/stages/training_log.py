@@ -39,6 +39,10 @@ class TrainingLog:
         self._waiting: list[dict[str, Float[Array, " steps"]]] = []
         self._begin_timing()
 
+    def lines(self) -> list[dict[str, Any]]:
+        """All lines so far."""
+        return read_log(self._path) if self._path.exists() else []
+
     def add(self, metrics: dict[str, Float[Array, " steps"]], seconds_of_compilation: float = 0.0) -> None:
         """Take the metrics of a dispatch without waiting for them."""
         self._waiting.append(metrics)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents, sample
-from cosmogan_jax.stages.model import generator, open_trained
+from cosmogan_jax.stages.model import Generators
 from cosmogan_jax.stages.settings import Generate
 from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import open_crop_table
@@ -25,10 +25,11 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)} must be positive")
     table = open_crop_table(stage_directory(workdir, "prepare"))
-    networks, like, checkpoints = open_trained(workdir)
-    step = _step(settings.checkpoint, checkpoints, workdir)
-    gen = generator(checkpoints.restore(step, like), settings.weights)
-    checkpoints.close()
+    generators = Generators(workdir, settings.weights)
+    networks = generators.networks
+    step = _step(settings.checkpoint, generators, workdir)
+    gen = generators.restore(step)
+    generators.close()
     geometry, normalisation = table.geometry, Normalisation(**table.manifest["normalisation"])
     key = jax.random.key(settings.generate_seed)
 
@@ -68,9 +69,9 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     }
 
 
-def _step(checkpoint: str, checkpoints, workdir: Path) -> int:
+def _step(checkpoint: str, generators: Generators, workdir: Path) -> int:
     if checkpoint == "selected":
         return read_json(stage_directory(workdir, "select") / "selection.json")["selected"]
     if checkpoint == "last":
-        return checkpoints.steps()[-1]
+        return generators.checkpoints()[-1]
     return int(checkpoint)

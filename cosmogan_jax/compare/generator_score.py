@@ -34,8 +34,8 @@ Scores = dict[str, Float[Array, ""]]
 # Share of the variance below which a pattern counts as none: 0.1 % of sigma. Smooth maps hold nothing but
 # rounding in the highest modes, and a ratio of roundings says nothing.
 _FAINTEST = 1e-6
-# Of `checkerboard_share`'s sets: near the Nyquist frequency, and periods of 2 and 4 pixels. Longer periods are long
-# waves of a sky too; what is common to all maps shows in `pattern`.
+# Of `checkerboard_share`'s sets: near the Nyquist frequency, and periods of 2 and 4 pixels. Longer periods are
+# long waves of a sky too; what is common to all maps shows in `pattern`.
 _CHECKERBOARD_SETS = 3
 # Names of all scores, in the order of `make_scorer`'s docstring.
 SCORES = (

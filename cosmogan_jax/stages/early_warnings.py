@@ -8,9 +8,9 @@ nothing counts: every network begins with the upsampling's own pattern and witho
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-# Thresholds from seven runs at 64^2 with 16 filters of 1000 to 2600 steps: kappa/0.12 with learning rates 1e-4 to
-# 4e-4, both update orders, two skies (healthy), and raw kappa, which did not leave the checkerboard (failing).
-# After 500 steps ("healthy" and "failing" below are the extremes from there on):
+# Thresholds from six runs at 64^2 with 16 filters of 1000 to 2600 steps, on two skies: kappa/0.12 with learning
+# rates 1e-4 to 4e-4 and both update orders (healthy), and raw kappa, which did not leave the checkerboard
+# (failing). Below are their extremes from step 500 on.
 WARM_UP = 500
 LASTING = 300
 
@@ -20,8 +20,8 @@ DISCRIMINATOR_WINS = 0.98
 COLLAPSED_VARIANCE = 0.1
 # Of the development maps' distance to the most alike map in a batch: healthy 0.36 or more, failing 0.08 or less.
 COLLAPSED_DISTANCE = 0.2
-# Excess power near the Nyquist frequency as a share of the variance: healthy 0.03 or less, failing 0.27 or more. A
-# ratio to the development maps' beside it: where these hold much power there themselves, it is no pattern.
+# Excess power near the Nyquist frequency as a share of the variance: healthy 0.03 or less, failing 0.27 or more.
+# The ratio to the development maps' beside it: where these hold much power there, it is no pattern.
 CHECKERBOARD_RATIO, CHECKERBOARD_EXCESS = 5.0, 0.1
 # Share of pixels where tanh passes hardly any gradient, beyond the development maps' share: never seen above 0.
 SATURATED = 0.01

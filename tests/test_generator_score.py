@@ -169,10 +169,11 @@ def test_each_planted_failure_shows_in_its_score(healthy):
     # The pattern's share of the variance; its rms is the amplitude over sigma.
     assert found["checkerboard_excess"] == pytest.approx(0.005**2 / (good + board).var(), rel=0.1)
     assert found["pattern"] == pytest.approx(0.005 / good.std(), rel=0.15)
-    tiles = 0.004 * np.tile(np.random.default_rng(5).normal(size=(8, 8)), (4, 4))
+    tiles = 0.004 * np.tile(np.random.default_rng(5).normal(size=(4, 4)), (8, 8))
     found = scores_of((good + tiles).astype(np.float32), real)
     assert found["checkerboard_ratio"] > 3
-    assert found["pattern"] > 0.3
+    tiles = 0.004 * np.tile(np.random.default_rng(5).normal(size=(16, 16)), (2, 2))
+    assert scores_of((good + tiles).astype(np.float32), real)["pattern"] > 0.3
     collapsed = scores_of(good[:1] + 0.05 * sky(9), real)
     assert collapsed["variance_ratio"] == pytest.approx(0.05**2, rel=0.1)
     few = scores_of(good[np.arange(300) % 5], real)

@@ -34,6 +34,9 @@ Scores = dict[str, Float[Array, ""]]
 # Share of the variance below which a pattern counts as none: 0.1 % of sigma. Smooth maps hold nothing but
 # rounding in the highest modes, and a ratio of roundings says nothing.
 _FAINTEST = 1e-6
+# Of `checkerboard_share`'s sets: near the Nyquist frequency, and periods of 2 and 4 pixels. Longer periods are
+# long waves of a sky too; what is common to all maps shows in `pattern`.
+_CHECKERBOARD_SETS = 3
 # Names of all scores, in the order of `make_scorer`'s docstring.
 SCORES = (
     "spectrum_chi2",
@@ -156,7 +159,8 @@ def make_scorer(
 
     - `pixel_ks`: distance of the pooled pixel distributions (`compare/pixel_distance.py`)
     - `checkerboard_ratio`, `checkerboard_excess`: largest ratio to, and difference from, the development
-      maps' over the sets of modes of `sample_health.checkerboard_share`; `pattern`: `pattern_amplitude`
+      maps' `sample_health.checkerboard_share` near the Nyquist frequency and in the patterns of 2 and 4 pixels;
+      `pattern`: `pattern_amplitude`
     - `variance_ratio`, `nearest_ratio`: `sample_variance` and `nearest_distance` over the development maps'
     - `saturated`: the share of saturated pixels beyond the development maps'
     - `border_mean`, `border_sigma` (the ring that differs most from the centre), `row_column`: contrasts of
@@ -205,7 +209,7 @@ def make_scorer(
 
 
 def _compare(generated: Measured, real: Measured, measures: Measures) -> Scores:
-    share, real_share = generated.checkerboard.mean(0), real.checkerboard.mean(0)
+    share, real_share = (of.checkerboard.mean(0)[:_CHECKERBOARD_SETS] for of in (generated, real))
     maps = generated.rings.shape[0]
     groups = Groups(jnp.arange(maps), maps)
     border = border_against_centre(generated.rings, groups)

@@ -64,33 +64,27 @@ def draw_minkowski(tables: dict[str, Any]) -> Figure:
     return figure
 
 
-def draw_training(metrics: list[dict[str, float]]) -> Figure:
-    """Losses and the discriminator's accuracy."""
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    step = [m["step"] for m in metrics]
-    for ax, names in (
-        (left, {"disc_loss": "J(D)", "gen_loss": "J(G)"}),
-        (right, {"disc_accuracy_real": "D right on real", "disc_accuracy_fake": "D right on generated"}),
-    ):
-        for (name, label), (colour, line) in zip(names.items(), _STYLE.values()):
-            ax.plot(step, [m[name] for m in metrics], line, color=colour, lw=0.8, label=label)
-        ax.set_xlabel("step")
-        ax.legend()
-    left.set_ylabel("loss [nat]")
-    right.set_ylabel("share of the batch")
-    return figure
-
-
 def draw_selection(selection: dict[str, Any]) -> Figure:
-    """Score of every checkpoint."""
+    """Score of every candidate, with the scores of every step where training had a dense phase."""
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     ax = figure.subplots()
+    dense = [line for line in selection.get("dense_phase", ()) if line["spectrum_chi2"] is not None]
+    if dense:
+        ax.plot(
+            [line["step"] for line in dense],
+            [line["spectrum_chi2"] for line in dense],
+            ".",
+            color="#56b4e9",
+            ms=2,
+            label="every step, in training",
+        )
     ax.plot(
         [s["step"] for s in selection["scores"]],
         [s["chi2"] for s in selection["scores"]],
-        "o-",
+        "o" if dense else "o-",
         color="#222222",
+        ms=4,
+        label="candidates" + (", scored again on other z" if dense else ""),
     )
     ax.axvline(selection["selected"], color="#d55e00", ls="--", label=f"selected: step {selection['selected']}")
     ax.set(xlabel="step", ylabel="χ² of the power spectrum\n(0 equal, 1 disjoint)")

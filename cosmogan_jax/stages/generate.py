@@ -11,7 +11,7 @@ from tqdm import tqdm
 from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents
 from cosmogan_jax.pretrained import Emulator, find, load
-from cosmogan_jax.stages.model import generator, open_trained
+from cosmogan_jax.stages.model import Generators
 from cosmogan_jax.stages.settings import Generate
 from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import open_crop_table
@@ -88,10 +88,10 @@ class _Source(NamedTuple):
 
 def _trained(settings: Generate, workdir: Path) -> _Source:
     table = open_crop_table(stage_directory(workdir, "prepare"))
-    networks, like, checkpoints = open_trained(workdir)
-    step = _step(settings.checkpoint, checkpoints, workdir)
-    gen = generator(checkpoints.restore(step, like), settings.weights)
-    checkpoints.close()
+    generators = Generators(workdir, settings.weights)
+    networks, step = generators.networks, _step(settings.checkpoint, generators, workdir)
+    gen = generators.restore(step)
+    generators.close()
     variables = {"params": gen.params, "batch_stats": gen.batch_stats}
     normalisation = Normalisation(**table.manifest["normalisation"])
     origin = {
@@ -118,9 +118,9 @@ def _pretrained(name: str) -> _Source:
     return _Source(emulator, card["source_redshift"], origin)
 
 
-def _step(checkpoint: str, checkpoints, workdir: Path) -> int:
+def _step(checkpoint: str, generators: Generators, workdir: Path) -> int:
     if checkpoint == "selected":
         return read_json(stage_directory(workdir, "select") / "selection.json")["selected"]
     if checkpoint == "last":
-        return checkpoints.steps()[-1]
+        return generators.checkpoints()[-1]
     return int(checkpoint)

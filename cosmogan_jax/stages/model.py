@@ -7,7 +7,9 @@ import optax
 
 from cosmogan_jax.gan.networks import Architecture, Networks, build_networks
 from cosmogan_jax.gan.state import GanState, NetState, adam, init_state
+from cosmogan_jax.storage.best_generators import read_scores
 from cosmogan_jax.storage.checkpoints import Checkpoints
+from cosmogan_jax.storage.json_files import read_json
 from cosmogan_jax.storage.run_directory import stage_directory, stage_record
 
 
@@ -53,3 +55,50 @@ def open_trained(workdir: Path) -> tuple[Networks, GanState, Checkpoints]:
     directory = stage_directory(workdir, "train")
     networks, _, state = build(_Recorded(stage_record(workdir, "train")["flags"]))
     return networks, state, Checkpoints(directory / "checkpoints")
+
+
+class Generators:
+    """The generators that a finished training left: of its checkpoints, and the best of its dense phase.
+
+    Those of the dense phase count where they are the weights asked for (`--weights`).
+    """
+
+    def __init__(self, workdir: Path, weights: str):
+        """Open a finished stage train.
+
+        Raises:
+          ValueError: it is not there, or kept no average.
+        """
+        self.networks, self._like, self._checkpoints = open_trained(workdir)
+        like = generator(self._like, weights)
+        self._weights, self._best = weights, None
+        self._like_best = {"params": like.params, "batch_stats": like.batch_stats}
+        self.dense_scores: list[dict[str, float | None]] = []
+        best = stage_directory(workdir, "train") / "best"
+        if best.is_dir() and read_json(best / "settings.json")["weights"] == weights:
+            self._best = Checkpoints(best / "generators")
+            self.dense_scores = read_scores(best)
+
+    def checkpoints(self) -> list[int]:
+        """Steps of the checkpoints, ascending."""
+        return list(self._checkpoints.steps())
+
+    def best(self) -> list[int]:
+        """Steps of the best generators of the dense phase, ascending; none where there was none."""
+        return list(self._best.steps()) if self._best else []
+
+    def restore(self, step: int) -> NetState:
+        """G of a step.
+
+        Raises:
+          ValueError: no generator of that step, or one that cannot be read.
+        """
+        if self._best and step in self.best():
+            found = self._best.restore(step, self._like_best)
+            return NetState(found["params"], found["batch_stats"], ())
+        return generator(self._checkpoints.restore(step, self._like), self._weights)
+
+    def close(self) -> None:
+        """Free what is held."""
+        for files in filter(None, (self._checkpoints, self._best)):
+            files.close()

@@ -22,6 +22,7 @@ from cosmogan_jax.gan.sampling import latents, sample
 from cosmogan_jax.gan.state import GanState, NetState
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.stages.early_warnings import Episodes, observe
+from cosmogan_jax.stages.model import generator
 from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.stages.stopping import STOP_AFTER, in_bounds, parse_bounds
 from cosmogan_jax.storage.best_generators import BestGenerators
@@ -56,6 +57,8 @@ def check_scores(settings: Train) -> None:
             raise ValueError(f"{name}={getattr(settings, name)} must be at least {least}")
     if settings.score_maps > _BATCH and settings.score_maps % _BATCH:
         raise ValueError(f"score_maps={settings.score_maps} must be at most {_BATCH} or a multiple of it")
+    if settings.weights == "ema" and not settings.ema_decay:
+        raise ValueError("weights=ema needs an average: ema_decay=0 keeps none")
     if parse_bounds(settings.stop_when, SCORES) and not settings.score_every_steps:
         raise ValueError(f"stop_when={settings.stop_when!r} needs scores: score_every_steps=0")
 
@@ -154,7 +157,7 @@ class Monitor:
 
     def score(self, step: int, state: GanState) -> Mapping[str, Any]:
         """Development scores, with `stopped_by` where they end the training."""
-        scores = self._scorers().all(state.gen)
+        scores = self._scorers().all(generator(state, self._settings.weights))
         self._row = in_bounds(self._bounds, self._row, scores)
         return scores | (self.asked if self._bounds and self._row >= STOP_AFTER else {})
 
@@ -162,8 +165,9 @@ class Monitor:
         """Score a step's generator in the dense phase, and keep it if it is among the best."""
         if self._best is None:
             self._best = self._open_best()
-        generator = {"params": state.gen.params, "batch_stats": state.gen.batch_stats}
-        self._best.offer(step, self._scorers().spectrum(state.gen), generator)
+        gen = generator(state, self._settings.weights)
+        kept = {"params": gen.params, "batch_stats": gen.batch_stats}
+        self._best.offer(step, self._scorers().spectrum(gen), kept)
         return {}
 
     def before_checkpoint(self, step: int, checkpoints: Checkpoints) -> None:
@@ -202,5 +206,6 @@ class Monitor:
         return BestGenerators(self._best_path, self._first, keep=self._settings.keep_best, by=RANKED_BY)
 
 
-def _ranking(settings: Train) -> dict[str, int]:
-    return {name: getattr(settings, name) for name in ("score_maps", "score_l_bins", "keep_best")}
+def _ranking(settings: Train) -> dict[str, Any]:
+    names = ("score_maps", "score_l_bins", "keep_best", "weights")
+    return {name: getattr(settings, name) for name in names}

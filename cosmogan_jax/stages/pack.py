@@ -12,7 +12,7 @@ from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.pretrained.words import as_markdown
-from cosmogan_jax.stages.model import generator, open_trained
+from cosmogan_jax.stages.model import Generators
 from cosmogan_jax.stages.settings import Pack
 from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
@@ -46,9 +46,9 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
     origin = open_map_store(workdir / "generate" / "maps").manifest["origin"]
     if "pretrained" in origin:
         raise ValueError(f"the maps in {workdir} are of the pretrained emulator {origin['pretrained']!r}")
-    networks, like, checkpoints = open_trained(workdir)
-    gen = generator(checkpoints.restore(made["summary"]["step"], like), origin["generator_weights"])
-    checkpoints.close()
+    generators = Generators(workdir, origin["generator_weights"])
+    networks, gen = generators.networks, generators.restore(made["summary"]["step"])
+    generators.close()
     variables = {"params": gen.params, "batch_stats": gen.batch_stats}
     if tree_sha256(variables) != origin["generator_sha256"]:
         raise ValueError(

@@ -13,7 +13,7 @@ from cosmogan_jax.storage.run_directory import stage_directory, stage_record
 
 def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
     """Write report.html from the tables of evaluate, the curves of train and the scores of select."""
-    from cosmogan_jax.figures import page, sheets, statistics
+    from cosmogan_jax.figures import page, sheets, statistics, training
 
     evaluate = stage_directory(workdir, "evaluate")
     tables = read_json(evaluate / "statistics.json")
@@ -26,7 +26,7 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
         "Pixel intensity": statistics.draw_pixels(tables),
         "Power spectrum": statistics.draw_power(tables),
         "Minkowski functionals": statistics.draw_minkowski(tables),
-        "Training": statistics.draw_training(metrics),
+        "Training": training.draw_training(metrics),
     }
     if (workdir / "select" / "selection.json").is_file():
         figures["Selection"] = statistics.draw_selection(read_json(workdir / "select" / "selection.json"))

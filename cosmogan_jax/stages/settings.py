@@ -111,6 +111,7 @@ class Train:
     stop_when: str = neutral()
     select_from_epoch: int = neutral()
     keep_best: int = neutral()
+    weights: str = neutral()
     feed: str = neutral()
     stream_cache_gib: float | None = neutral()
 

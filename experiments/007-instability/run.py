@@ -23,19 +23,16 @@ from cosmogan_jax.storage.run_directory import stage_record, versions
 
 HERE, WORK = Path(__file__).parent, Path("runs/instability")
 STEPS = (500, 750, 1000, 1250, 1500)
-# Flags that prepare reads; runs that share them share what it made.
-NORMALISATIONS = {
-    "linear": (),
-    "none": ("--normalisation=none",),
-    "arcsinh": ("--normalisation=arcsinh", "--normalisation_scale=0.018"),  # twice the maps' sigma
-}
 FACTORS = {
     "base": (),
     "learning_rate=1e-4": ("--learning_rate=1e-4",),
     "learning_rate=4e-4": ("--learning_rate=4e-4",),
     "update_order=sequential": ("--update_order=sequential",),
-    "normalisation=none": NORMALISATIONS["none"],
-    "normalisation=arcsinh": NORMALISATIONS["arcsinh"],
+    "normalisation=none": ("--normalisation=none",),
+    "normalisation=arcsinh": (
+        "--normalisation=arcsinh",
+        "--normalisation_scale=0.018",
+    ),  # twice the maps' sigma
 }
 # (factor, seed, steps) in the order in which they are run: every factor once, then further and again.
 PLAN = [
@@ -95,18 +92,9 @@ def cosmogan(*flags):
 
 
 def train(workdir, factor, seed, steps):
-    normalisation = next((n for n in ("none", "arcsinh") if factor == f"normalisation={n}"), "linear")
-    prepared = WORK / f"prepared-{normalisation}"
     cosmogan(
-        f"--flagfile={HERE}/run.flags", "--stages=prepare", *NORMALISATIONS[normalisation],
-        f"--workdir={prepared}", f"--maps={WORK}/sky/simulate/maps",
-    )  # fmt: skip
-    workdir.mkdir(parents=True, exist_ok=True)
-    if not (workdir / "prepare").exists():
-        (workdir / "prepare").symlink_to((prepared / "prepare").resolve())
-    cosmogan(
-        f"--flagfile={HERE}/run.flags", "--stages=train", *FACTORS[factor], f"--seed={seed}",
-        f"--num_steps={steps}", f"--workdir={workdir}", f"--maps={WORK}/sky/simulate/maps",
+        f"--flagfile={HERE}/run.flags", *FACTORS[factor], f"--seed={seed}", f"--num_steps={steps}",
+        f"--workdir={workdir}", f"--maps={WORK}/sky/simulate/maps",
     )  # fmt: skip
 
 

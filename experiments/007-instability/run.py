@@ -36,15 +36,22 @@ FACTORS = {
 }
 # (factor, seed, steps) in the order in which they are run: every factor once, then further and again.
 PLAN = [
-    ("update_order=sequential", 1, 1500),
     ("base", 1, 1000),
     ("normalisation=arcsinh", 1, 1000),
     ("learning_rate=4e-4", 1, 1000),
     ("normalisation=none", 1, 1000),
     ("learning_rate=1e-4", 1, 1000),
+    ("update_order=sequential", 1, 1000),
     ("base", 2, 1000),
+    ("normalisation=arcsinh", 2, 1000),
+    ("update_order=sequential", 2, 1000),
+    ("learning_rate=1e-4", 2, 1000),
+    ("base", 3, 1000),
+    ("normalisation=arcsinh", 3, 1000),
+    ("update_order=sequential", 3, 1000),
     ("base", 1, 1500),
     ("normalisation=arcsinh", 1, 1500),
+    ("update_order=sequential", 1, 1500),
 ]
 
 
@@ -84,7 +91,7 @@ def main():
             **versions(),
         }
         write_json(path, results)
-        print(factor, seed, json.dumps(entry["scores"][str(steps)]["validation"]), flush=True)
+        print(factor, seed, json.dumps(entry["scores"][str(steps)]), flush=True)
 
 
 def cosmogan(*flags):
@@ -101,10 +108,12 @@ def train(workdir, factor, seed, steps):
 def measure(workdir, scorer, steps):
     """Scores of the checkpoints, and what the discriminator did up to each of them."""
     reached = [step for step in STEPS if step <= steps]
-    scores = {str(step): scorer.score(step) for step in reached}
-    averaged = scorer.like.ema is not None
-    for step in reached if averaged else ():
-        scores[str(step)]["ema"] = scorer.score(step, "ema")
+    scores = {str(step): {} for step in reached}
+    for step in reached:
+        for weights in ("last", "ema"):
+            for refresh in (False, True):
+                name = weights + " refreshed" * refresh
+                scores[str(step)][name] = scorer.score(step, weights, refresh)
     lines = [json.loads(line) for line in (workdir / "train/metrics.jsonl").read_text().splitlines()]
     for step in reached:
         window = [line for line in lines if step - 250 < line["step"] <= step]

@@ -42,19 +42,16 @@ PLAN = [
     ("learning_rate=4e-4", 1, 1000),
     ("normalisation=none", 1, 1000),
     ("learning_rate=1e-4", 1, 1000),
-    ("update_order=sequential", 1, 1000),
     ("borders=canvas", 1, 1000),
+    ("update_order=sequential", 1, 1000),
     ("base", 2, 1000),
     ("normalisation=arcsinh", 2, 1000),
-    ("update_order=sequential", 2, 1000),
-    ("learning_rate=1e-4", 2, 1000),
     ("borders=canvas", 2, 1000),
+    ("update_order=sequential", 2, 1000),
     ("base", 3, 1000),
     ("normalisation=arcsinh", 3, 1000),
-    ("update_order=sequential", 3, 1000),
     ("base", 1, 1500),
     ("normalisation=arcsinh", 1, 1500),
-    ("update_order=sequential", 1, 1500),
 ]
 
 

@@ -47,10 +47,14 @@ class Scorer:
         self.geometry = table.geometry
         self.edges = log_l_edges(table.geometry, BANDS)
         self.z = latents(jax.random.key(99), jnp.arange(MAPS), self.networks.arch.latent_size)
-        self.reference = self._summaries(table.cut(table.choose("validation", MAPS)))
+        self.reference = {
+            split: self._summaries(table.cut(table.choose(split, MAPS))) for split in ("validation", "train")
+        }
 
     def score(self, step, weights="last", refresh=False):
-        """Distances of the generator of a step, or of its moving average, from the validation maps.
+        """Distances of the generator of a step, or of its moving average, from validation and training maps.
+
+        Both, since the regions of one light cone differ: in mean convergence most, and so in pixels and areas.
 
         refresh: batch norm by statistics of these very weights, instead of running averages over the last
         steps' weights and (for the moving average) over their averages.
@@ -62,12 +66,12 @@ class Scorer:
         emulator = Emulator("", self.networks, variables, self.normalisation, self.geometry, {})
         # From the same z for every checkpoint and run.
         kappa = [np.asarray(emulator.kappa(self.z[i : i + BATCH])) for i in range(0, MAPS, BATCH)]
-        return distances(self._summaries(np.concatenate(kappa)), self.reference, self.edges)
+        found = self._summaries(np.concatenate(kappa))
+        return {split: distances(found, real, self.edges) for split, real in self.reference.items()}
 
     def floor(self):
-        """Distance of the training maps themselves: their region is another one of the same planes."""
-        found = self._summaries(self.table.cut(self.table.choose("train", MAPS)))
-        return distances(found, self.reference, self.edges)
+        """Distance of the training maps themselves from the validation maps."""
+        return distances(self.reference["train"], self.reference["validation"], self.edges)
 
     def close(self):
         """Let go of the checkpoints."""

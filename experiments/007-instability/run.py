@@ -23,29 +23,33 @@ from cosmogan_jax.storage.run_directory import stage_record, versions
 
 HERE, WORK = Path(__file__).parent, Path("runs/instability")
 STEPS = (500, 750, 1000, 1250, 1500)
-# Flags that prepare reads; runs that share them share what it made.
-NORMALISATIONS = {
-    "linear": (),
-    "none": ("--normalisation=none",),
-    "arcsinh": ("--normalisation=arcsinh", "--normalisation_scale=0.018"),  # twice the maps' sigma
-}
 FACTORS = {
     "base": (),
     "learning_rate=1e-4": ("--learning_rate=1e-4",),
     "learning_rate=4e-4": ("--learning_rate=4e-4",),
     "update_order=sequential": ("--update_order=sequential",),
-    "normalisation=none": NORMALISATIONS["none"],
-    "normalisation=arcsinh": NORMALISATIONS["arcsinh"],
+    "borders=canvas": ("--borders=canvas",),
+    "normalisation=none": ("--normalisation=none",),
+    "normalisation=arcsinh": (
+        "--normalisation=arcsinh",
+        "--normalisation_scale=0.018",
+    ),  # twice the maps' sigma
 }
 # (factor, seed, steps) in the order in which they are run: every factor once, then further and again.
 PLAN = [
-    ("update_order=sequential", 1, 1500),
     ("base", 1, 1000),
     ("normalisation=arcsinh", 1, 1000),
     ("learning_rate=4e-4", 1, 1000),
     ("normalisation=none", 1, 1000),
     ("learning_rate=1e-4", 1, 1000),
+    ("borders=canvas", 1, 1000),
+    ("update_order=sequential", 1, 1000),
     ("base", 2, 1000),
+    ("normalisation=arcsinh", 2, 1000),
+    ("borders=canvas", 2, 1000),
+    ("update_order=sequential", 2, 1000),
+    ("base", 3, 1000),
+    ("normalisation=arcsinh", 3, 1000),
     ("base", 1, 1500),
     ("normalisation=arcsinh", 1, 1500),
 ]
@@ -87,7 +91,7 @@ def main():
             **versions(),
         }
         write_json(path, results)
-        print(factor, seed, json.dumps(entry["scores"][str(steps)]["validation"]), flush=True)
+        print(factor, seed, json.dumps(entry["scores"][str(steps)]), flush=True)
 
 
 def cosmogan(*flags):
@@ -95,28 +99,21 @@ def cosmogan(*flags):
 
 
 def train(workdir, factor, seed, steps):
-    normalisation = next((n for n in ("none", "arcsinh") if factor == f"normalisation={n}"), "linear")
-    prepared = WORK / f"prepared-{normalisation}"
     cosmogan(
-        f"--flagfile={HERE}/run.flags", "--stages=prepare", *NORMALISATIONS[normalisation],
-        f"--workdir={prepared}", f"--maps={WORK}/sky/simulate/maps",
-    )  # fmt: skip
-    workdir.mkdir(parents=True, exist_ok=True)
-    if not (workdir / "prepare").exists():
-        (workdir / "prepare").symlink_to((prepared / "prepare").resolve())
-    cosmogan(
-        f"--flagfile={HERE}/run.flags", "--stages=train", *FACTORS[factor], f"--seed={seed}",
-        f"--num_steps={steps}", f"--workdir={workdir}", f"--maps={WORK}/sky/simulate/maps",
+        f"--flagfile={HERE}/run.flags", *FACTORS[factor], f"--seed={seed}", f"--num_steps={steps}",
+        f"--workdir={workdir}", f"--maps={WORK}/sky/simulate/maps",
     )  # fmt: skip
 
 
 def measure(workdir, scorer, steps):
     """Scores of the checkpoints, and what the discriminator did up to each of them."""
     reached = [step for step in STEPS if step <= steps]
-    scores = {str(step): scorer.score(step) for step in reached}
-    averaged = scorer.like.ema is not None
-    for step in reached if averaged else ():
-        scores[str(step)]["ema"] = scorer.score(step, "ema")
+    scores = {str(step): {} for step in reached}
+    for step in reached:
+        for weights in ("last", "ema"):
+            for refresh in (False, True):
+                name = weights + " refreshed" * refresh
+                scores[str(step)][name] = scorer.score(step, weights, refresh)
     lines = [json.loads(line) for line in (workdir / "train/metrics.jsonl").read_text().splitlines()]
     for step in reached:
         window = [line for line in lines if step - 250 < line["step"] <= step]

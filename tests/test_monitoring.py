@@ -28,7 +28,7 @@ HEALTHY = {
     "variance_ratio": 0.24,
     "nearest_ratio": 0.36,
     "checkerboard_ratio": 260.0,
-    "checkerboard_excess": 0.034,
+    "checkerboard_excess": 0.08,
     "saturated": 0.0,
 }
 FAILURES = {

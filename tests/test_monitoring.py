@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from cosmogan_jax.compare.generator_score import SCORES
+from cosmogan_jax.figures.training import draw_training
 from cosmogan_jax.stages import early_warnings
 from cosmogan_jax.stages.early_warnings import LASTING, WARM_UP, observe
 from cosmogan_jax.stages.model import Generators, open_trained
@@ -202,23 +202,6 @@ def tiny(tmp_path):
     ]  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Trainings of the same sizes share their programs through the persistent compilation cache."""
-    wanted = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
-        "jax_persistent_cache_min_compile_time_secs": 0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in wanted}
-    for values in (wanted, before):
-        for name, value in values.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()
-        if values is wanted:
-            yield
-
-
 def lines_of(workdir):
     return read_log(workdir / "train/metrics.jsonl", timed=False)
 
@@ -303,8 +286,11 @@ def stored_arrays(workdir):
     return {step: [np.asarray(leaf) for leaf in leaves] for step, leaves in found.items()}
 
 
-def test_stop_when_ends_a_training_that_other_bounds_let_go_on(run_main, tiny, tmp_path):
+def test_stop_when_ends_a_training_that_other_bounds_let_go_on(run_main, tiny, tmp_path, monkeypatch):
     workdir = tmp_path / "run"
+    # So small a generator ignores z for its first steps: a collapse, here without the patience of real runs.
+    monkeypatch.setattr(early_warnings, "WARM_UP", 1)
+    monkeypatch.setattr(early_warnings, "LASTING", 2)
 
     def train(*more):
         return run_main(f"--workdir={workdir}", *tiny, "--score_every_steps=2", "--num_steps=9", *more)
@@ -313,6 +299,8 @@ def test_stop_when_ends_a_training_that_other_bounds_let_go_on(run_main, tiny, t
     code, said, error = train(stop)
     assert code == 0, error
     assert "train: ended after step 6 of 9 by stop_when=pixel_ks<1.1,worst_power_factor>0" in said
+    assert said.count("warning: step 4: collapse: generated maps vary by") == 1
+    assert said.count("warning:") == said.count("collapse:") <= 2  # and perhaps near-duplicates
     summary = read_json(workdir / "train/stage.json")["summary"]
     assert summary["steps"] == 2 * STOP_AFTER
     assert summary["stopped_by"] == "pixel_ks<1.1,worst_power_factor>0"
@@ -334,6 +322,7 @@ def test_stop_when_ends_a_training_that_other_bounds_let_go_on(run_main, tiny, t
     code, said, error = train("--stop_when=pixel_ks<0")
     assert code == 0, error
     assert "ended" not in said
+    assert "collapse: generated maps vary" not in said  # an episode that was told before
     assert [line["step"] for line in lines_of(workdir)] == [2, 3, 4, 6, 8, 9]
     assert "stopped_by" not in read_json(workdir / "train/stage.json")["summary"]
 
@@ -353,3 +342,37 @@ def test_stop_when_ends_a_training_that_other_bounds_let_go_on(run_main, tiny, t
 def test_bad_input(parse, tmp_path, flags, words):
     with pytest.raises(ValueError, match=words):
         check_scores(parse(f"--workdir={tmp_path}/run", *flags).by_stage["train"])
+
+
+def test_training_curves_show_what_a_log_holds():
+    rng = np.random.default_rng(0)
+    lines = []
+    for step in range(10, 210, 10):
+        line = {"step": step, "disc_loss": 1.0, "gen_loss": 2.0, "mean_disc_loss": 0.5, "mean_gen_loss": 0.7}
+        line |= {"disc_grad_norm": 1 + rng.random(), "gen_grad_norm": 2.0, "steps_per_second": 20.0}
+        if step % 50 == 0:
+            line |= {"pixel_ks": 0.1, "spectrum_chi2": None if step == 50 else 0.2, "row_column": -0.1}
+        lines.append(line)
+    figure = draw_training(lines)
+    panels = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
+    assert list(panels) == [
+        "Losses",
+        "Gradient norms",
+        "Distances to development maps",
+        "Stationarity",
+        "Speed",
+    ]
+    for ax in panels.values():
+        assert ax.get_xlabel() == "step"
+        assert ax.get_ylabel()
+    losses = {line.get_label(): line for line in panels["Losses"].lines}
+    np.testing.assert_array_equal(losses["J(D)"].get_ydata(), 0.5)  # the interval's mean
+    distances = {line.get_label(): line for line in panels["Distances to development maps"].lines}
+    np.testing.assert_array_equal(distances["pixels, Kolmogorov-Smirnov"].get_xdata(), [50, 100, 150, 200])
+    np.testing.assert_array_equal(distances["power spectrum, χ²"].get_xdata(), [100, 150, 200])
+    # Told apart without colour.
+    for ax in panels.values():
+        styles = [line.get_linestyle() for line in ax.lines]
+        assert len(set(styles)) == len(styles)
+    with pytest.raises(ValueError, match="holds nothing to draw"):
+        draw_training([{"step": 1}])

@@ -110,7 +110,7 @@ def measure(workdir, scorer, steps):
     reached = [step for step in STEPS if step <= steps]
     scores = {str(step): {} for step in reached}
     for step in reached:
-        for weights in ("last", "ema"):
+        for weights in ("last", "ema") if scorer.like.ema is not None else ("last",):
             for refresh in (False, True):
                 name = weights + " refreshed" * refresh
                 scores[str(step)][name] = scorer.score(step, weights, refresh)

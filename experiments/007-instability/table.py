@@ -23,7 +23,8 @@ def main():
     rows = {}
     for run in results["runs"]:
         for name in ("last", "ema", "ema refreshed"):
-            rows.setdefault((run["factor"], name), []).append(run)
+            if name in run["scores"]["1000"]:
+                rows.setdefault((run["factor"], name), []).append(run)
     names = [f"{name} ({split})" for name, split in COLUMNS]
     print(f"| factor | generator | seeds | {' | '.join(names)} | D accuracy |")
     print("|---" * (len(COLUMNS) + 4) + "|")

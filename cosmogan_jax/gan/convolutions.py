@@ -16,6 +16,8 @@ taps, 25 in all and none wasted:
 
 and K, where it is large, into one matrix product a tap. experiments/benchmarks/train_step.py measures the
 whole step.
+
+Kernels are rounded to the dtype of the maps for the products; their gradients come in the kernels' own dtype.
 """
 
 from typing import Literal
@@ -50,7 +52,7 @@ def strided_convolution(
     _check(kernel, form)
     if x.shape[1] % 2 or x.shape[2] % 2:
         raise ValueError(f"x.shape={x.shape} must be even in height and width")
-    return _strided(x, kernel) if form == "phases" else _convolve(x, kernel)
+    return _strided(x, kernel) if form == "phases" else _convolve(x, kernel.astype(x.dtype))
 
 
 def transposed_convolution(
@@ -69,7 +71,9 @@ def transposed_convolution(
     _check(kernel, form)
     if form == "phases":
         return _transposed(x, kernel)
-    return jax.lax.conv_transpose(x, kernel, (2, 2), padding="SAME", dimension_numbers=_DIMENSIONS)
+    return jax.lax.conv_transpose(
+        x, kernel.astype(x.dtype), (2, 2), padding="SAME", dimension_numbers=_DIMENSIONS
+    )
 
 
 def _check(kernel: Array, form: str) -> None:
@@ -81,24 +85,27 @@ def _check(kernel: Array, form: str) -> None:
 
 @jax.custom_vjp
 def _strided(x: Array, kernel: Array) -> Array:
-    return _convolve(x, kernel)
+    return _convolve(x, kernel.astype(x.dtype))
 
 
 @jax.custom_vjp
 def _transposed(x: Array, kernel: Array) -> Array:
     phases = _all_phases if kernel.shape[-1] <= _FEW_FEATURES else _four_phases
-    y = phases(x, kernel)
+    y = phases(x, kernel.astype(x.dtype))
     batch, height, _, width, _, features = y.shape
     return y.reshape(batch, 2 * height, 2 * width, features)
 
 
 _strided.defvjp(
     lambda x, kernel: (_strided(x, kernel), (x, kernel)),
-    lambda saved, dy: (_transposed(dy, _turned(saved[1])), _kernel_gradient(saved[0], dy)),
+    lambda saved, dy: (_transposed(dy, _turned(saved[1])), _kernel_gradient(saved[0], dy, saved[1].dtype)),
 )
 _transposed.defvjp(
     lambda x, kernel: (_transposed(x, kernel), (x, kernel)),
-    lambda saved, dy: (_strided(dy, _turned(saved[1])), _turned(_kernel_gradient(dy, saved[0]))),
+    lambda saved, dy: (
+        _strided(dy, _turned(saved[1])),
+        _turned(_kernel_gradient(dy, saved[0], saved[1].dtype)),
+    ),
 )
 
 
@@ -130,7 +137,9 @@ def _all_phases(x: Array, kernel: Array) -> Float[Array, "batch height 2 width 2
 
 
 def _kernel_gradient(
-    large: Float[Array, "batch 2*height 2*width channels"], small: Float[Array, "batch height width features"]
+    large: Float[Array, "batch 2*height 2*width channels"],
+    small: Float[Array, "batch height width features"],
+    dtype: jnp.dtype,
 ) -> Float[Array, "5 5 channels features"]:
     """K of the module's docstring."""
     batch, height, width, features = small.shape
@@ -138,7 +147,7 @@ def _kernel_gradient(
 
     def native(large, small):
         zero = jnp.zeros((5, 5, channels, features), large.dtype)
-        return jax.vjp(lambda kernel: _convolve(large, kernel), zero)[1](small)[0]
+        return jax.vjp(lambda kernel: _convolve(large, kernel), zero)[1](small)[0].astype(dtype)
 
     def by_taps(large, small):
         padded = jnp.pad(large, ((0, 0), (1, 3), (1, 3), (0, 0)))
@@ -147,7 +156,7 @@ def _kernel_gradient(
 
         def tap(i, j):
             left = padded[:, i // 2 : i // 2 + height, i % 2, j // 2 : j // 2 + width, j % 2]
-            return left.reshape(-1, channels).T @ right
+            return jnp.matmul(left.reshape(-1, channels).T, right, preferred_element_type=dtype)
 
         return jnp.stack([jnp.stack([tap(i, j) for j in range(5)]) for i in range(5)])
 

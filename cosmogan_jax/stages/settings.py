@@ -90,6 +90,8 @@ class Train:
     latent_size: int
     convolution_form: str
     borders: str
+    compute_dtype: str
+    matmul_precision: str
     batch_size: int
     learning_rate: float
     adam_beta1: float
@@ -104,6 +106,7 @@ class Train:
     sample_every_steps: int = neutral()
     max_minutes: float | None = neutral()
     steps_per_dispatch: int = neutral()
+    remat: str = neutral()
     feed: str = neutral()
     stream_cache_gib: float | None = neutral()
 

@@ -30,9 +30,9 @@ def define() -> None:
     flags.DEFINE_enum(
         "compute_dtype",
         "float32",
-        ["float32", "bfloat16"],
-        "Of activations and products in the networks. Parameters, batch statistics, losses and optimizer are "
-        "float32.",
+        ["float32", "bfloat16", "bfloat16_gradients"],
+        "Of the convolutions' inputs, products and outputs; bfloat16_gradients: of those of the gradients "
+        "only, which then stay ten times nearer to float32's. All else is float32.",
     )
     flags.DEFINE_enum(
         "matmul_precision",

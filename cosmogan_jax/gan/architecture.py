@@ -6,10 +6,10 @@ from typing import Literal
 import jax.numpy as jnp
 
 from cosmogan_jax.gan.borders import BORDERS, Borders, feature_ranges
-from cosmogan_jax.gan.convolutions import FORMS, Form
+from cosmogan_jax.gan.convolutions import FORMS, Form, Products
 
 MIN_LAYERS = 4
-COMPUTE_DTYPES = ("float32", "bfloat16")
+COMPUTE_DTYPES = ("float32", "bfloat16", "bfloat16_gradients")
 MATMUL_PRECISIONS = ("float32", "tensorfloat32", "default")
 REMATS = ("none", "generator", "both")
 
@@ -25,8 +25,11 @@ class Architecture:
       latent_size: length of z.
       convolution_form: "phases" or "stock", see `gan/convolutions.py`.
       borders: "zeros" (the paper) or "canvas" for the generator's, see `gan/borders.py`.
-      compute_dtype: "float32" or "bfloat16", of activations and products. Whichever it is, parameters, batch
-        statistics, maps and logits are float32, and so are moments and the discriminator's last layer.
+      compute_dtype: "float32"; "bfloat16": the convolutions' inputs, products and outputs, forward and for
+        gradients; or "bfloat16_gradients": only for gradients. Whichever it is, parameters, batch statistics,
+        dense layers, batch norms, activation functions, maps and logits are float32. What a forward pass rounds
+        decides on which side of a ReLU's corner a feature lies, and costs the gradients ten times more than
+        their own rounding (experiments/benchmarks/README.md).
       matmul_precision: of float32 products, a value of jax.default_matmul_precision.
       remat: "none", "generator" or "both": networks whose activations are computed again for the gradients.
     """
@@ -37,7 +40,7 @@ class Architecture:
     latent_size: int
     convolution_form: Form = "phases"
     borders: Borders = "zeros"
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    compute_dtype: Literal["float32", "bfloat16", "bfloat16_gradients"] = "float32"
     matmul_precision: Literal["float32", "tensorfloat32", "default"] = "float32"
     remat: Literal["none", "generator", "both"] = "none"
 
@@ -60,11 +63,16 @@ class Architecture:
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be one of {', '.join(known)}")
+        if self.compute_dtype == "bfloat16_gradients" and self.convolution_form == "stock":
+            raise ValueError("compute_dtype=bfloat16_gradients needs convolution_form=phases")
 
     @property
-    def dtype(self) -> jnp.dtype | None:
-        """What the layers cast to; None leaves the dtype of their inputs (float32, or float64 where given)."""
-        return jnp.dtype(jnp.bfloat16) if self.compute_dtype == "bfloat16" else None
+    def products(self) -> Products:
+        """Dtypes of the convolutions' products; in float32 they are their inputs' own."""
+        half = jnp.dtype(jnp.bfloat16)
+        return {"float32": Products(), "bfloat16": Products(half, half)}.get(
+            self.compute_dtype, Products(None, half)
+        )
 
     @property
     def base_size(self) -> int:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.gan.architecture import Architecture
 from cosmogan_jax.gan.borders import feature_ranges
-from cosmogan_jax.gan.convolutions import Form, strided_convolution, transposed_convolution
+from cosmogan_jax.gan.convolutions import Form, Products, strided_convolution, transposed_convolution
 
 # The authors' code (not the paper): initial weights of standard deviation 0.02, truncated at two of them
 # in convolutions, biases 0; batch norm with epsilon 1e-5 and running averages of decay 0.9.
@@ -34,36 +34,27 @@ _conv_init = nn.initializers.truncated_normal(INITIAL_SIGMA)
 
 
 class _Conv(nn.Module):
-    """A 5x5 stride-2 convolution, plain or transposed, with a bias; computed in the dtype of its input."""
+    """A 5x5 stride-2 convolution, plain or transposed, with a bias."""
 
-    convolution: Callable[[Array, Array, Form], Array]
+    convolution: Callable[[Array, Array, Form, Products], Array]
+    arch: Architecture
     features: int
-    form: Form
 
     @nn.compact
     def __call__(self, x):
         kernel = self.param("kernel", _conv_init, (5, 5, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return self.convolution(x, kernel, self.form) + bias.astype(x.dtype)
+        return self.convolution(x, kernel, self.arch.convolution_form, self.arch.products) + bias
 
 
 _StridedConv = functools.partial(_Conv, strided_convolution)
 _TransposedConv = functools.partial(_Conv, transposed_convolution)
 
 
-def _batch_norm(train: bool, dtype: jnp.dtype | None, name: str) -> nn.BatchNorm:
-    # Moments and normalisation in float32; the result in dtype.
+def _batch_norm(train: bool, name: str) -> nn.BatchNorm:
     return nn.BatchNorm(
-        use_running_average=not train,
-        momentum=BATCH_NORM_DECAY,
-        epsilon=BATCH_NORM_EPSILON,
-        dtype=dtype,
-        name=name,
+        use_running_average=not train, momentum=BATCH_NORM_DECAY, epsilon=BATCH_NORM_EPSILON, name=name
     )
-
-
-def _at_least_float32(x: Array) -> Array:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 class _Generator(nn.Module):
@@ -81,14 +72,14 @@ class _Generator(nn.Module):
             return x[:, kept, kept]
 
         features = a.features(a.num_layers)
-        x = nn.Dense(a.base_size**2 * features, dtype=a.dtype, kernel_init=_dense_init, name="dense")(z)
+        x = nn.Dense(a.base_size**2 * features, kernel_init=_dense_init, name="dense")(z)
         x = x.reshape(-1, a.base_size, a.base_size, features)
-        x = nn.relu(_batch_norm(train, a.dtype, "bn0")(x))
+        x = nn.relu(_batch_norm(train, "bn0")(x))
         for i, layer in enumerate(range(a.num_layers - 1, 0, -1), start=1):
-            x = within(_TransposedConv(a.features(layer), a.convolution_form, name=f"deconv{i}")(x), i)
-            x = nn.relu(_batch_norm(train, a.dtype, f"bn{i}")(x))
-        x = _TransposedConv(1, a.convolution_form, name=f"deconv{a.num_layers}")(x)
-        return nn.tanh(_at_least_float32(within(x, a.num_layers)))[..., 0]
+            x = within(_TransposedConv(a, a.features(layer), name=f"deconv{i}")(x), i)
+            x = nn.relu(_batch_norm(train, f"bn{i}")(x))
+        x = _TransposedConv(a, 1, name=f"deconv{a.num_layers}")(x)
+        return nn.tanh(within(x, a.num_layers))[..., 0]
 
 
 class _Discriminator(nn.Module):
@@ -97,13 +88,13 @@ class _Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x, train: bool):
         a = self.arch
-        x = x[..., None].astype(a.dtype or x.dtype)
+        x = x[..., None]
         for layer in range(1, a.num_layers + 1):
-            x = _StridedConv(a.features(layer), a.convolution_form, name=f"conv{layer}")(x)
+            x = _StridedConv(a, a.features(layer), name=f"conv{layer}")(x)
             if layer > 1:
-                x = _batch_norm(train, a.dtype, f"bn{layer}")(x)
+                x = _batch_norm(train, f"bn{layer}")(x)
             x = nn.leaky_relu(x, LEAKY_RELU_SLOPE)
-        x = _at_least_float32(x).reshape(x.shape[0], -1)
+        x = x.reshape(x.shape[0], -1)
         return nn.Dense(1, kernel_init=_dense_init, name="dense")(x)[:, 0]
 
 

@@ -24,8 +24,28 @@ def define() -> None:
         "borders",
         "zeros",
         ["zeros", "canvas"],
-        "zeros: beyond the generator's features lie zeros, which show at the maps' borders (the paper). canvas: it "
-        "works on a larger canvas, of which all that has seen zeros is cut away.",
+        "zeros: beyond the generator's features lie zeros, which show at the maps' borders (the paper). "
+        "canvas: it works on a larger canvas, of which all that has seen zeros is cut away.",
+    )
+    flags.DEFINE_enum(
+        "compute_dtype",
+        "float32",
+        ["float32", "bfloat16", "bfloat16_gradients"],
+        "Of the convolutions' inputs, products and outputs; bfloat16_gradients: of those of the gradients "
+        "only, which then stay ten times nearer to float32's. All else is float32.",
+    )
+    flags.DEFINE_enum(
+        "matmul_precision",
+        "float32",
+        ["float32", "tensorfloat32", "default"],
+        "How float32 products are computed where there is a choice: tensorfloat32 rounds their factors to 10 "
+        "bits (faster on GPUs); default is what the device does unasked. No difference on CPUs.",
+    )
+    flags.DEFINE_enum(
+        "remat",
+        "none",
+        ["none", "generator", "both"],
+        "Networks whose activations are computed again for the gradients instead of held: memory for time.",
     )
     flags.DEFINE_integer("batch_size", 64, "Maps in a batch.")
     flags.DEFINE_float("learning_rate", 2e-4, "Adam's learning rate.")

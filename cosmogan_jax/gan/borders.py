@@ -4,7 +4,7 @@ A transposed convolution (T of `gan/convolutions.py`) takes output n from inputs
 floor((n + 1)/2) along each axis; beyond its input it takes zeros. With borders "zeros", the paper's form, every
 resolution holds the map's own side and nothing else, and the outermost pixels of the maps have seen zeros: in
 four layers the first 30 rows and columns and the last 15. With borders "canvas" each resolution holds all that
-the next needs, and outputs made with zeros are cut away after every layer. For outputs A to B (exclusive) that is
+the next needs, and outputs made with zeros are cut away after every layer. For outputs A to B (exclusive):
 
     floor(A/2) - 1   to   floor(B/2) + 1
 

@@ -16,9 +16,13 @@ taps, 25 in all and none wasted:
 
 and K, where it is large, into one matrix product a tap. experiments/benchmarks/train_step.py measures the
 whole step.
+
+Products, all of them or only those of the gradients, may be computed in a dtype of fewer bits: what is
+multiplied is rounded to it, sums are kept as the device keeps them, and results come back in the maps' dtype.
 """
 
-from typing import Literal
+import functools
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +30,14 @@ from jaxtyping import Array, Float
 
 Form = Literal["phases", "stock"]
 FORMS = ("phases", "stock")
+
+
+class Products(NamedTuple):
+    """Dtypes in which products are computed, forward and for gradients; None is the maps' own."""
+
+    forward: jnp.dtype | None = None
+    gradients: jnp.dtype | None = None
+
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Up to here one convolution of 36 taps beats four of 25 (measured at 1 feature: 2 to 8 times; at 16 it loses).
@@ -39,10 +51,12 @@ def strided_convolution(
     x: Float[Array, "batch 2*height 2*width channels"],
     kernel: Float[Array, "5 5 channels features"],
     form: Form = "phases",
+    products: Products = Products(),  # noqa: B008  immutable
 ) -> Float[Array, "batch height width features"]:
     """SAME-padded 5x5 stride-2 convolution without bias: `flax.linen.Conv(features, (5, 5), (2, 2))`.
 
-    The form changes how gradients are computed; "phases" allows reverse-mode differentiation only.
+    The form changes how gradients are computed; "phases" allows reverse-mode differentiation only, and "stock"
+    takes the gradients' products in the dtype of the forward ones.
 
     Raises:
       ValueError: an odd height or width, a kernel that is not 5x5, or an unknown form.
@@ -50,13 +64,14 @@ def strided_convolution(
     _check(kernel, form)
     if x.shape[1] % 2 or x.shape[2] % 2:
         raise ValueError(f"x.shape={x.shape} must be even in height and width")
-    return _strided(x, kernel) if form == "phases" else _convolve(x, kernel)
+    return _strided(x, kernel, products) if form == "phases" else _plain_strided(x, kernel, products.forward)
 
 
 def transposed_convolution(
     x: Float[Array, "batch height width channels"],
     kernel: Float[Array, "5 5 channels features"],
     form: Form = "phases",
+    products: Products = Products(),  # noqa: B008  immutable
 ) -> Float[Array, "batch 2*height 2*width features"]:
     """SAME-padded 5x5 stride-2 transposed convolution: `flax.linen.ConvTranspose(features, (5, 5), (2, 2))`.
 
@@ -68,8 +83,12 @@ def transposed_convolution(
     """
     _check(kernel, form)
     if form == "phases":
-        return _transposed(x, kernel)
-    return jax.lax.conv_transpose(x, kernel, (2, 2), padding="SAME", dimension_numbers=_DIMENSIONS)
+        return _transposed(x, kernel, products)
+    dtype = products.forward or x.dtype
+    y = jax.lax.conv_transpose(
+        x.astype(dtype), kernel.astype(dtype), (2, 2), padding="SAME", dimension_numbers=_DIMENSIONS
+    )
+    return y.astype(x.dtype)
 
 
 def _check(kernel: Array, form: str) -> None:
@@ -79,27 +98,47 @@ def _check(kernel: Array, form: str) -> None:
         raise ValueError(f"form={form!r} must be 'phases' or 'stock'")
 
 
-@jax.custom_vjp
-def _strided(x: Array, kernel: Array) -> Array:
-    return _convolve(x, kernel)
+def _plain_strided(x: Array, kernel: Array, dtype: jnp.dtype | None) -> Array:
+    dtype = dtype or x.dtype
+    return _convolve(x.astype(dtype), kernel.astype(dtype)).astype(x.dtype)
 
 
-@jax.custom_vjp
-def _transposed(x: Array, kernel: Array) -> Array:
+def _plain_transposed(x: Array, kernel: Array, dtype: jnp.dtype | None) -> Array:
+    dtype = dtype or x.dtype
     phases = _all_phases if kernel.shape[-1] <= _FEW_FEATURES else _four_phases
-    y = phases(x, kernel)
+    y = phases(x.astype(dtype), kernel.astype(dtype)).astype(x.dtype)
     batch, height, _, width, _, features = y.shape
     return y.reshape(batch, 2 * height, 2 * width, features)
 
 
-_strided.defvjp(
-    lambda x, kernel: (_strided(x, kernel), (x, kernel)),
-    lambda saved, dy: (_transposed(dy, _turned(saved[1])), _kernel_gradient(saved[0], dy)),
-)
-_transposed.defvjp(
-    lambda x, kernel: (_transposed(x, kernel), (x, kernel)),
-    lambda saved, dy: (_strided(dy, _turned(saved[1])), _turned(_kernel_gradient(dy, saved[0]))),
-)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _strided(x: Array, kernel: Array, products: Products) -> Array:
+    return _plain_strided(x, kernel, products.forward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _transposed(x: Array, kernel: Array, products: Products) -> Array:
+    return _plain_transposed(x, kernel, products.forward)
+
+
+def _saved(x: Array, kernel: Array, products: Products) -> tuple[Array, Array]:
+    return x.astype(products.gradients or x.dtype), kernel
+
+
+def _strided_gradients(products: Products, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    dx = _plain_transposed(dy, _turned(kernel), products.gradients)
+    return dx, _kernel_gradient(x, dy.astype(x.dtype), kernel.dtype)
+
+
+def _transposed_gradients(products: Products, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    dx = _plain_strided(dy, _turned(kernel), products.gradients)
+    return dx, _turned(_kernel_gradient(dy.astype(x.dtype), x, kernel.dtype))
+
+
+_strided.defvjp(lambda *args: (_strided(*args), _saved(*args)), _strided_gradients)
+_transposed.defvjp(lambda *args: (_transposed(*args), _saved(*args)), _transposed_gradients)
 
 
 def _turned(kernel: Array) -> Array:
@@ -130,7 +169,9 @@ def _all_phases(x: Array, kernel: Array) -> Float[Array, "batch height 2 width 2
 
 
 def _kernel_gradient(
-    large: Float[Array, "batch 2*height 2*width channels"], small: Float[Array, "batch height width features"]
+    large: Float[Array, "batch 2*height 2*width channels"],
+    small: Float[Array, "batch height width features"],
+    dtype: jnp.dtype,
 ) -> Float[Array, "5 5 channels features"]:
     """K of the module's docstring."""
     batch, height, width, features = small.shape
@@ -138,7 +179,7 @@ def _kernel_gradient(
 
     def native(large, small):
         zero = jnp.zeros((5, 5, channels, features), large.dtype)
-        return jax.vjp(lambda kernel: _convolve(large, kernel), zero)[1](small)[0]
+        return jax.vjp(lambda kernel: _convolve(large, kernel), zero)[1](small)[0].astype(dtype)
 
     def by_taps(large, small):
         padded = jnp.pad(large, ((0, 0), (1, 3), (1, 3), (0, 0)))
@@ -147,7 +188,7 @@ def _kernel_gradient(
 
         def tap(i, j):
             left = padded[:, i // 2 : i // 2 + height, i % 2, j // 2 : j // 2 + width, j % 2]
-            return left.reshape(-1, channels).T @ right
+            return jnp.matmul(left.reshape(-1, channels).T, right, preferred_element_type=dtype)
 
         return jnp.stack([jnp.stack([tap(i, j) for j in range(5)]) for i in range(5)])
 

@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.gan.borders import BORDERS, Borders, feature_ranges
-from cosmogan_jax.gan.convolutions import FORMS, Form, strided_convolution, transposed_convolution
+from cosmogan_jax.gan.architecture import Architecture
+from cosmogan_jax.gan.borders import feature_ranges
+from cosmogan_jax.gan.convolutions import Form, Products, strided_convolution, transposed_convolution
 
 # The authors' code (not the paper): initial weights of standard deviation 0.02, truncated at two of them
 # in convolutions, biases 0; batch norm with epsilon 1e-5 and running averages of decay 0.9.
@@ -23,7 +24,6 @@ INITIAL_SIGMA = 0.02
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_DECAY = 0.9
 LEAKY_RELU_SLOPE = 0.2  # Table 2
-MIN_LAYERS = 4
 
 Variables = Any
 
@@ -33,64 +33,18 @@ _dense_init = nn.initializers.normal(INITIAL_SIGMA)
 _conv_init = nn.initializers.truncated_normal(INITIAL_SIGMA)
 
 
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """Size of both networks: Tables 1 and 2 are `Architecture(256, 4, 64, 64)`.
-
-    Attributes:
-      map_size: pixels on a side of the maps; divisible by 2**num_layers.
-      num_layers: convolutions in each network, at least 4.
-      num_filters: features of the widest-resolution layer; doubled at every halving of the resolution.
-      latent_size: length of z.
-      convolution_form: "phases" or "stock", see `gan/convolutions.py`.
-      borders: "zeros" (the paper) or "canvas" for the generator's, see `gan/borders.py`.
-    """
-
-    map_size: int
-    num_layers: int
-    num_filters: int
-    latent_size: int
-    convolution_form: Form = "phases"
-    borders: Borders = "zeros"
-
-    def __post_init__(self):
-        if self.num_layers < MIN_LAYERS:
-            raise ValueError(f"num_layers={self.num_layers} must be at least {MIN_LAYERS}")
-        for name in ("map_size", "num_filters", "latent_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be positive")
-        if self.map_size % 2**self.num_layers:
-            raise ValueError(
-                f"map_size={self.map_size} must be divisible by 2**num_layers={2**self.num_layers}"
-            )
-        if self.convolution_form not in FORMS:
-            raise ValueError(f"convolution_form={self.convolution_form!r} must be 'phases' or 'stock'")
-        if self.borders not in BORDERS:
-            raise ValueError(f"borders={self.borders!r} must be 'zeros' or 'canvas'")
-
-    @property
-    def base_size(self) -> int:
-        """Pixels on a side of the smallest feature maps (16 in the paper); a canvas has three more."""
-        first, stop = feature_ranges(self.map_size, self.num_layers, self.borders)[0]
-        return stop - first
-
-    def features(self, layer: int) -> int:
-        """Features after `layer` halvings of the resolution (1 to num_layers)."""
-        return self.num_filters * 2 ** (layer - 1)
-
-
 class _Conv(nn.Module):
     """A 5x5 stride-2 convolution, plain or transposed, with a bias."""
 
-    convolution: Callable[[Array, Array, Form], Array]
+    convolution: Callable[[Array, Array, Form, Products], Array]
+    arch: Architecture
     features: int
-    form: Form
 
     @nn.compact
     def __call__(self, x):
         kernel = self.param("kernel", _conv_init, (5, 5, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return self.convolution(x, kernel, self.form) + bias
+        return self.convolution(x, kernel, self.arch.convolution_form, self.arch.products) + bias
 
 
 _StridedConv = functools.partial(_Conv, strided_convolution)
@@ -122,9 +76,9 @@ class _Generator(nn.Module):
         x = x.reshape(-1, a.base_size, a.base_size, features)
         x = nn.relu(_batch_norm(train, "bn0")(x))
         for i, layer in enumerate(range(a.num_layers - 1, 0, -1), start=1):
-            x = within(_TransposedConv(a.features(layer), a.convolution_form, name=f"deconv{i}")(x), i)
+            x = within(_TransposedConv(a, a.features(layer), name=f"deconv{i}")(x), i)
             x = nn.relu(_batch_norm(train, f"bn{i}")(x))
-        x = _TransposedConv(1, a.convolution_form, name=f"deconv{a.num_layers}")(x)
+        x = _TransposedConv(a, 1, name=f"deconv{a.num_layers}")(x)
         return nn.tanh(within(x, a.num_layers))[..., 0]
 
 
@@ -136,7 +90,7 @@ class _Discriminator(nn.Module):
         a = self.arch
         x = x[..., None]
         for layer in range(1, a.num_layers + 1):
-            x = _StridedConv(a.features(layer), a.convolution_form, name=f"conv{layer}")(x)
+            x = _StridedConv(a, a.features(layer), name=f"conv{layer}")(x)
             if layer > 1:
                 x = _batch_norm(train, f"bn{layer}")(x)
             x = nn.leaky_relu(x, LEAKY_RELU_SLOPE)
@@ -150,6 +104,8 @@ class Network:
 
     module: nn.Module
     input_shape: tuple[int, ...]
+    matmul_precision: str = "float32"
+    remat: bool = False
 
     def init(self, key: Array) -> tuple[Variables, Variables]:
         """Fresh (params, batch_stats) in float32."""
@@ -164,11 +120,22 @@ class Network:
         With train=True the batch is normalised by its own mean and variance, and batch_stats move
         towards them; with train=False the running averages normalise and come back unchanged.
         """
-        variables = {"params": params, "batch_stats": batch_stats}
-        if not train:
-            return self.module.apply(variables, x, train=False), batch_stats
-        y, updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"])
-        return y, updates["batch_stats"]
+
+        def sampled(params, batch_stats, x):
+            return self.module.apply(
+                {"params": params, "batch_stats": batch_stats}, x, train=False
+            ), batch_stats
+
+        def trained(params, batch_stats, x):
+            variables = {"params": params, "batch_stats": batch_stats}
+            y, updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"])
+            return y, updates["batch_stats"]
+
+        evaluate = trained if train else sampled
+        if train and self.remat:
+            evaluate = jax.checkpoint(evaluate)
+        with jax.default_matmul_precision(self.matmul_precision):
+            return evaluate(params, batch_stats, x)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,13 +151,17 @@ def build_networks(arch: Architecture) -> Networks:
     """Generator (Table 1) and discriminator (Table 2) of the given size.
 
     A bias stands in every dense and convolutional layer, also before a batch norm, as in the authors'
-    code: 12,824,449 and 4,436,225 trainable parameters at the paper's size. A canvas adds 3,494,400 to the dense
-    layer (19^2 instead of 16^2 features) and 24 % to the generator's operations.
+    code: 12,824,449 and 4,436,225 trainable parameters at the paper's size. A canvas adds 3,494,400 to the
+    dense layer (19^2 instead of 16^2 features) and 24 % to the generator's operations.
     """
     return Networks(
         arch,
-        gen=Network(_Generator(arch), (arch.latent_size,)),
-        disc=Network(_Discriminator(arch), (arch.map_size, arch.map_size)),
+        gen=Network(
+            _Generator(arch), (arch.latent_size,), arch.matmul_precision, arch.remat in ("generator", "both")
+        ),
+        disc=Network(
+            _Discriminator(arch), (arch.map_size, arch.map_size), arch.matmul_precision, arch.remat == "both"
+        ),
     )
 
 

@@ -112,7 +112,12 @@ def make_train_step(
         ema = averaged(state.ema, gen, step, ema_decay) if ema_decay > 0 else state.ema
         return GanState(step=step, key=state.key, gen=gen, disc=disc, ema=ema), metrics
 
-    return train_step
+    def in_precision(state, real):
+        # Gradients of the convolutions are traced here, outside of the networks' own calls.
+        with jax.default_matmul_precision(networks.arch.matmul_precision):
+            return train_step(state, real)
+
+    return in_precision
 
 
 def _update(optimizer, net: NetState, grads, batch_stats) -> NetState:

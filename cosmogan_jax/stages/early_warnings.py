@@ -18,7 +18,8 @@ LASTING = 300
 DISCRIMINATOR_WINS = 0.98
 # Of the development maps' variance over maps: healthy 0.24 or more, failing 0.01 and falling.
 COLLAPSED_VARIANCE = 0.1
-# Of the development maps' distance to the most alike map in a batch: healthy 0.36 or more, failing at most 0.08.
+# Of the development maps' distance to the most alike map in a batch: healthy 0.36 or more, failing 0.08
+# or less.
 COLLAPSED_DISTANCE = 0.2
 # Excess power near the Nyquist frequency, as a share of the variance: healthy 0.08 or less, failing 0.27 or
 # more. Beside it the ratio to the development maps': where these hold much power there, it is no pattern.

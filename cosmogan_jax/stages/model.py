@@ -25,6 +25,9 @@ def build(settings) -> tuple[Networks, optax.GradientTransformation, GanState]:
             settings.latent_size,
             settings.convolution_form,
             settings.borders,
+            settings.compute_dtype,
+            settings.matmul_precision,
+            settings.remat,
         )
     )
     optimizer = adam(settings.learning_rate, settings.adam_beta1)
@@ -47,7 +50,7 @@ def generator(state: GanState, weights: str) -> NetState:
 
 class _Recorded:
     def __init__(self, flags):
-        self.__dict__.update(flags)
+        self.__dict__.update(remat="none", **flags)  # neutral, so not recorded
 
 
 def open_trained(workdir: Path) -> tuple[Networks, GanState, Checkpoints]:

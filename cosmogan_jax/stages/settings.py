@@ -91,6 +91,8 @@ class Train:
     latent_size: int
     convolution_form: str
     borders: str
+    compute_dtype: str
+    matmul_precision: str
     batch_size: int
     learning_rate: float
     adam_beta1: float
@@ -112,6 +114,7 @@ class Train:
     select_from_epoch: int = neutral()
     keep_best: int = neutral()
     weights: str = neutral()
+    remat: str = neutral()
     feed: str = neutral()
     stream_cache_gib: float | None = neutral()
 

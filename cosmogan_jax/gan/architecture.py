@@ -1,0 +1,85 @@
+"""What a pair of networks is made of."""
+
+import dataclasses
+from typing import Literal
+
+import jax.numpy as jnp
+
+from cosmogan_jax.gan.borders import BORDERS, Borders, feature_ranges
+from cosmogan_jax.gan.convolutions import FORMS, Form, Products
+
+MIN_LAYERS = 4
+COMPUTE_DTYPES = ("float32", "bfloat16", "bfloat16_gradients")
+MATMUL_PRECISIONS = ("float32", "tensorfloat32", "default")
+REMATS = ("none", "generator", "both")
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """Size of both networks, and how they are computed: Tables 1 and 2 are `Architecture(256, 4, 64, 64)`.
+
+    Attributes:
+      map_size: pixels on a side of the maps; divisible by 2**num_layers.
+      num_layers: convolutions in each network, at least 4.
+      num_filters: features of the widest-resolution layer; doubled at every halving of the resolution.
+      latent_size: length of z.
+      convolution_form: "phases" or "stock", see `gan/convolutions.py`.
+      borders: "zeros" (the paper) or "canvas" for the generator's, see `gan/borders.py`.
+      compute_dtype: "float32"; "bfloat16": the convolutions' inputs, products and outputs, forward and for
+        gradients; or "bfloat16_gradients": only for gradients. Whichever it is, parameters, batch statistics,
+        dense layers, batch norms, activation functions, maps and logits are float32. What a forward pass rounds
+        decides on which side of a ReLU's corner a feature lies, and costs the gradients ten times more than
+        their own rounding (experiments/benchmarks/README.md).
+      matmul_precision: of float32 products, a value of jax.default_matmul_precision.
+      remat: "none", "generator" or "both": networks whose activations are computed again for the gradients.
+    """
+
+    map_size: int
+    num_layers: int
+    num_filters: int
+    latent_size: int
+    convolution_form: Form = "phases"
+    borders: Borders = "zeros"
+    compute_dtype: Literal["float32", "bfloat16", "bfloat16_gradients"] = "float32"
+    matmul_precision: Literal["float32", "tensorfloat32", "default"] = "float32"
+    remat: Literal["none", "generator", "both"] = "none"
+
+    def __post_init__(self):
+        if self.num_layers < MIN_LAYERS:
+            raise ValueError(f"num_layers={self.num_layers} must be at least {MIN_LAYERS}")
+        for name in ("map_size", "num_filters", "latent_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be positive")
+        if self.map_size % 2**self.num_layers:
+            raise ValueError(
+                f"map_size={self.map_size} must be divisible by 2**num_layers={2**self.num_layers}"
+            )
+        for name, known in (
+            ("convolution_form", FORMS),
+            ("borders", BORDERS),
+            ("compute_dtype", COMPUTE_DTYPES),
+            ("matmul_precision", MATMUL_PRECISIONS),
+            ("remat", REMATS),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be one of {', '.join(known)}")
+        if self.compute_dtype == "bfloat16_gradients" and self.convolution_form == "stock":
+            raise ValueError("compute_dtype=bfloat16_gradients needs convolution_form=phases")
+
+    @property
+    def products(self) -> Products:
+        """Dtypes of the convolutions' products; in float32 they are their inputs' own."""
+        half = jnp.dtype(jnp.bfloat16)
+        return {"float32": Products(), "bfloat16": Products(half, half)}.get(
+            self.compute_dtype, Products(None, half)
+        )
+
+    @property
+    def base_size(self) -> int:
+        """Pixels on a side of the smallest feature maps (16 in the paper); a canvas has three more."""
+        first, stop = feature_ranges(self.map_size, self.num_layers, self.borders)[0]
+        return stop - first
+
+    def features(self, layer: int) -> int:
+        """Features after `layer` halvings of the resolution (1 to num_layers)."""
+        return self.num_filters * 2 ** (layer - 1)

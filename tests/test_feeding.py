@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.stages.devices import choose_devices
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, batch_rows, open_feed, random_orientations
 from cosmogan_jax.stages.training_log import read_log
 from cosmogan_jax.storage.crop_stream import stream_crops
@@ -40,14 +41,19 @@ def settings(parse):
     return lambda *flags: parse("--batch_size=8", "--seed=5", *flags).by_stage["train"]
 
 
+@pytest.fixture
+def devices():
+    return choose_devices(1, 8)
+
+
 def batches(feed, first, stop):
     return [np.asarray(feed.crops(feed.held, batch)) for batch in feed.batches(first, stop)]
 
 
-def test_both_feeds_give_the_same_batches(table, settings):
+def test_both_feeds_give_the_same_batches(table, settings, devices):
     device, stream = (
-        DeviceFeed(table, table.crops["train"], settings()),
-        StreamFeed(table, table.crops["train"], settings("--stream_cache_gib=0")),
+        DeviceFeed(table, table.crops["train"], settings(), devices),
+        StreamFeed(table, table.crops["train"], settings("--stream_cache_gib=0"), devices),
     )
     one, two = batches(device, 0, 14), batches(stream, 0, 14)
     assert len(one) == len(two) == 14
@@ -62,9 +68,9 @@ def test_both_feeds_give_the_same_batches(table, settings):
     assert stream.waited > 0
 
 
-def test_a_run_that_begins_later_sees_what_it_would_have(table, settings):
+def test_a_run_that_begins_later_sees_what_it_would_have(table, settings, devices):
     for feed in (DeviceFeed, StreamFeed):
-        feed = feed(table, table.crops["train"], settings())
+        feed = feed(table, table.crops["train"], settings(), devices)
         for a, b in zip(batches(feed, 0, 14)[9:], batches(feed, 9, 14)):
             np.testing.assert_array_equal(a, b)
 
@@ -138,16 +144,16 @@ def test_streaming_reads_ahead_and_notices_broken_chunks(table, tmp_path):
         next(stream)
 
 
-def test_auto_holds_maps_where_they_fit(table, settings, monkeypatch):
+def test_auto_holds_maps_where_they_fit(table, settings, devices, monkeypatch):
     from cosmogan_jax.stages import feeding
 
-    assert isinstance(open_feed(table, settings()), DeviceFeed)
+    assert isinstance(open_feed(table, settings(), devices), DeviceFeed)
     needed = 4 * 3 * SIZE * SIZE  # the three maps that training crops lie in
     monkeypatch.setattr(feeding, "free_memory", lambda device: 2 * needed)
-    assert isinstance(open_feed(table, settings()), StreamFeed)
+    assert isinstance(open_feed(table, settings(), devices), StreamFeed)
     monkeypatch.setattr(feeding, "free_memory", lambda device: 2 * needed + 1)
-    assert isinstance(open_feed(table, settings()), DeviceFeed)
-    assert isinstance(open_feed(table, settings("--feed=stream")), StreamFeed)
+    assert isinstance(open_feed(table, settings(), devices), DeviceFeed)
+    assert isinstance(open_feed(table, settings("--feed=stream"), devices), StreamFeed)
 
 
 def test_random_orientations_are_the_squares_eight():

@@ -7,7 +7,7 @@ from pathlib import Path
 from absl import flags
 
 from cosmogan_jax.flags import evaluate, export, generate, pack, prepare, report, run, select, simulate, train
-from cosmogan_jax.stages.settings import RunSettings
+from cosmogan_jax.stages.settings import Processes, RunSettings
 
 _MODULES = {
     "simulate": simulate,
@@ -54,6 +54,9 @@ def read() -> RunSettings:
         by_stage,
         dry_run=values.dry_run,
         verbosity_given=values["verbosity"].present > 0,
+        processes=Processes(
+            **{field.name: values[field.name].value for field in dataclasses.fields(Processes)}
+        ),
     )
 
 
@@ -67,7 +70,7 @@ def as_text() -> str:
     lines = [
         flag.serialize()
         for flag in _own()
-        if flag.value is not None and flag.value != [] and flag.name not in ("debug", "dry_run")
+        if flag.value is not None and flag.value != [] and flag.name not in run.PASSING
     ]
     return "\n".join(sorted(filter(None, lines))) + "\n"
 

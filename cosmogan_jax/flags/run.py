@@ -2,6 +2,9 @@
 
 from absl import flags
 
+# What is true of one process only, or of one moment: left out of the flag file that a run leaves.
+PASSING = ("debug", "dry_run", "distributed", "coordinator_address", "num_processes", "process_id")
+
 
 def define(stages: tuple[str, ...]) -> None:
     """Define the flags."""
@@ -16,6 +19,20 @@ def define(stages: tuple[str, ...]) -> None:
         False,
         "Tell which stages would run and what prepare finds in the maps; writes nothing but a picture of them.",
     )
+    flags.DEFINE_enum(
+        "distributed",
+        "auto",
+        ["auto", "off"],
+        "Whether several processes make one run, for --stages=train: auto, as the three flags below or SLURM's "
+        "srun say; off: each process is a run of its own.",
+    )
+    flags.DEFINE_string(
+        "coordinator_address",
+        None,
+        "host:port where process 0 meets the others; a free port of its host.",
+    )
+    flags.DEFINE_integer("num_processes", None, "Processes of this run, on all hosts.", lower_bound=1)
+    flags.DEFINE_integer("process_id", None, "Number of this process, from 0.", lower_bound=0)
     flags.DEFINE_boolean("debug", False, "Show the traceback of an error.")
 
 

@@ -84,6 +84,12 @@ def define() -> None:
         "Memory for parts of maps already read, when streaming, in GiB. Unset: a quarter of the machine's.",
         lower_bound=0.0,
     )
+    flags.DEFINE_integer(
+        "num_devices",
+        None,
+        "Devices that share every batch; must divide batch_size. Unset: all there are, of all processes.",
+        lower_bound=1,
+    )
     flags.DEFINE_integer("num_epochs", 45, "Passes over the training crops; may grow in a later run.")
     flags.DEFINE_integer("num_steps", None, "Steps; takes the place of num_epochs; may grow in a later run.")
     flags.DEFINE_integer(

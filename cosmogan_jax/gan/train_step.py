@@ -25,6 +25,7 @@ def make_train_step(
     label_flip_probability: float,
     update_order: UpdateOrder = "joint",
     ema_decay: float = 0.0,
+    batch_sharding: jax.sharding.Sharding | None = None,
 ) -> TrainStep:
     """Build `train_step(state, real) -> (state, metrics)`; pure, to be jitted with the state donated.
 
@@ -42,6 +43,8 @@ def make_train_step(
     the fakes. Sampling uses G's running averages; D's serve evaluation only.
 
     ema_decay > 0 moves state.ema after G's update, see `gan/averaging.py`; nothing else reads it.
+    batch_sharding divides the batch axis of z and of `real` among devices. All sums over the batch, those of
+    batch norm too, are over the whole batch, and z is what it is on one device.
 
     Raises:
       ValueError: label_flip_probability outside [0, 1], ema_decay outside [0, 1), an unknown update_order, or
@@ -59,6 +62,8 @@ def make_train_step(
             raise ValueError(f"ema_decay={ema_decay}, but the state holds no average")
         z_key, flip_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         z = jax.random.normal(z_key, (real.shape[0], networks.arch.latent_size), real.dtype)
+        if batch_sharding is not None:  # nothing else ties the fake batch's axis to the devices
+            real, z = jax.lax.with_sharding_constraint((real, z), batch_sharding)
         flipped = jax.random.bernoulli(flip_key, label_flip_probability).astype(real.dtype)
 
         def generate(params):

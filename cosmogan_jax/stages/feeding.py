@@ -1,17 +1,17 @@
 """The train step's batches: the same crops in the same order, cut on the device or streamed from the disk."""
 
-import os
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.gan.sampling import cut_crops, epoch_order
 from cosmogan_jax.sky.symmetries import orient
+from cosmogan_jax.stages.consensus import processes_here, smallest
+from cosmogan_jax.stages.devices import Devices
+from cosmogan_jax.stages.memory import free_memory, usable_memory
 from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.storage.crop_stream import stream_crops
 from cosmogan_jax.storage.crop_table import CropTable
@@ -23,20 +23,30 @@ _TURNS = 2**31 - 1  # told apart from the epochs, which are folded into the same
 
 
 class DeviceFeed:
-    """All training maps on the device; a batch is rows of the crop table, cut inside the step."""
+    """All training maps on every device; a batch is rows of the crop table, cut inside the step.
 
-    def __init__(self, table: CropTable, crops: Int[np.ndarray, "crops 3"], settings: Train):
+    A random batch wants crops of any map, so every device holds them all: 4.2 GB for 1000 maps of 1024^2. Every
+    process reads its part of them only, once; the devices then exchange the parts. Maps divided among the
+    devices would take less memory, and every crop would go over the network in its step.
+    """
+
+    def __init__(self, table: CropTable, crops: Int[np.ndarray, "crops 3"], settings: Train, devices: Devices):
         used, numbers = np.unique(crops[:, 0], return_inverse=True)
         self._crops = np.stack([numbers, crops[:, 1], crops[:, 2]], axis=1).astype(np.int32)
-        maps = np.empty((len(used), *table.store.array.shape[1:]), np.float32)
-        for place, index in enumerate(used):
-            maps[place] = table.store.read(int(index), int(index) + 1)[0]
-        self.held, self._size, self.waited = jnp.asarray(maps), table.geometry.num_pixels, 0.0
-        self._settings = settings
 
-    def batches(self, first: int, stop: int) -> Iterator[Int[np.ndarray, "batch 3"]]:
-        """Rows of the batches of steps first to stop."""
-        return batch_rows(self._crops, self._settings.seed, self._settings.batch_size, first, stop)
+        def read(number: int) -> Float[np.ndarray, "height width"]:
+            return table.store.read(int(used[number]), int(used[number]) + 1)[0]
+
+        self.held = devices.gather(read, (len(used), *table.store.array.shape[1:]))
+        self._size, self.waited = table.geometry.num_pixels, 0.0
+        self._settings, self._devices = settings, devices
+
+    def batches(self, first: int, stop: int) -> Iterator[Int[Array, "batch 3"]]:
+        """Rows of the batches of steps first to stop, each device's own on it."""
+        batch_size = self._settings.batch_size
+        share = self._devices.share(batch_size)
+        for rows in batch_rows(self._crops, self._settings.seed, batch_size, first, stop):
+            yield self._devices.assemble(rows[share], batch_size)
 
     def crops(self, held: Float[Array, "maps height width"], batch: Int[Array, "batch 3"]) -> Array:
         """The crops of a batch; to be traced into the step."""
@@ -44,27 +54,35 @@ class DeviceFeed:
 
 
 class StreamFeed:
-    """Maps stay on the disk; a batch is its crops, read and sent to the device ahead of the step."""
+    """Maps stay on the disk; a batch is its crops, read and sent to the devices ahead of the step.
+
+    A process reads the crops of its own devices, and nothing else of the maps than the chunks they lie in.
+    `waited` is the time that the loop stood waiting for a crop to be read. Steps run behind the loop's back: as
+    long as dispatched ones are under way the devices work on, so it is the most that reading can have cost.
+    """
 
     held = ()
 
-    def __init__(self, table: CropTable, crops: Int[np.ndarray, "crops 3"], settings: Train):
+    def __init__(self, table: CropTable, crops: Int[np.ndarray, "crops 3"], settings: Train, devices: Devices):
         cache = settings.stream_cache_gib
-        cache_bytes = int(physical_memory() / 4 if cache is None else cache * 2**30)
+        cache_bytes = int(usable_memory() / 4 / processes_here() if cache is None else cache * 2**30)
         self._store = open_map_store(table.store.path, cache_bytes=cache_bytes)
         self._crops, self._size, self._settings = crops, table.geometry.num_pixels, settings
-        self.waited = 0.0  # seconds that steps waited for their crops
+        self._devices = devices
+        self.waited = 0.0  # seconds
 
     def batches(self, first: int, stop: int) -> Iterator[Float[Array, "batch size size"]]:
-        """The crops of steps first to stop, one batch ahead on the device."""
-        rows = batch_rows(self._crops, self._settings.seed, self._settings.batch_size, first, stop)
-        read = stream_crops(self._store, rows, self._size, _AHEAD)
+        """The crops of steps first to stop, one batch ahead on the devices."""
+        batch_size = self._settings.batch_size
+        share = self._devices.share(batch_size)
+        rows = batch_rows(self._crops, self._settings.seed, batch_size, first, stop)
+        read = stream_crops(self._store, (batch[share] for batch in rows), self._size, _AHEAD)
         sent = None
         while True:
             began = time.monotonic()
             batch = next(read, None)
             self.waited += time.monotonic() - began
-            upcoming = None if batch is None else jax.device_put(batch)
+            upcoming = None if batch is None else self._devices.assemble(batch, batch_size)
             if sent is not None:
                 yield sent
             if upcoming is None:
@@ -76,14 +94,24 @@ class StreamFeed:
         return batch
 
 
-def open_feed(table: CropTable, settings: Train) -> DeviceFeed | StreamFeed:
-    """The feed that settings.feed names; "auto" holds the maps on the device where they fit."""
+def open_feed(table: CropTable, settings: Train, devices: Devices) -> DeviceFeed | StreamFeed:
+    """The feed that settings.feed names; "auto" holds the maps on the devices where they fit on all."""
     crops = table.crops["train"]
     name = settings.feed
     if name == "auto":
-        needed = 4 * len(np.unique(crops[:, 0])) * int(np.prod(table.store.array.shape[1:]))
-        name = "device" if needed < _SHARE_OF_MEMORY * free_memory(jax.local_devices()[0]) else "stream"
-    return (DeviceFeed if name == "device" else StreamFeed)(table, crops, settings)
+        maps = 4 * len(np.unique(crops[:, 0])) * int(np.prod(table.store.array.shape[1:]))
+        name = "device" if _held_bytes(maps, devices) < _SHARE_OF_MEMORY * _free(devices) else "stream"
+    return (DeviceFeed if name == "device" else StreamFeed)(table, crops, settings, devices)
+
+
+def _held_bytes(maps: int, devices: Devices) -> float:
+    """The most bytes that holding the maps takes: of a device, or of a host, whose CPU devices share them."""
+    at_most = maps * (1 + 1 / devices.mesh.size) if devices.mesh.size > 1 else maps
+    return at_most * (len(devices.local) * processes_here() if devices.local[0].platform == "cpu" else 1)
+
+
+def _free(devices: Devices) -> float:
+    return smallest(min(free_memory(device) for device in devices.local))
 
 
 def batch_rows(
@@ -108,16 +136,3 @@ def random_orientations(
     """Each crop in one of the square's eight orientations, from (key, step) alone."""
     turn_key = jax.random.fold_in(jax.random.fold_in(key, _TURNS), step)
     return jax.vmap(orient)(kappa, jax.random.randint(turn_key, kappa.shape[:1], 0, 8))
-
-
-def free_memory(device: Any) -> float:
-    """Bytes free on an accelerator, as its allocator sees it; on a CPU half of the machine's memory."""
-    stats = device.memory_stats() if device.platform != "cpu" else None
-    if stats and "bytes_limit" in stats:
-        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return physical_memory() / 2
-
-
-def physical_memory() -> int:
-    """Bytes of memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -134,10 +134,13 @@ class Monitor:
         first: int,
         num_steps: int,
         history: Sequence[Mapping[str, Any]],
+        *,
+        writes: bool = True,
     ):
         """Go on after step `first`, of which `history` holds the lines of metrics so far.
 
-        `scorers` is called when the first score is due.
+        `scorers` is called when the first score is due. One of several processes writes; all must be given
+        the same scores.
         """
         self._settings, self._make, self._made = settings, scorers, None
         self._bounds = parse_bounds(settings.stop_when, SCORES)
@@ -145,7 +148,7 @@ class Monitor:
         self._episodes: Episodes = {}
         self._row = 0
         self._best: BestGenerators | None = None
-        self._best_path, self._first = out / "best", first
+        self._best_path, self._first, self._writes = out / "best", first, writes
         if settings.select_from_epoch:
             self._check_best()
         for line in history:
@@ -202,8 +205,10 @@ class Monitor:
 
     def _open_best(self) -> BestGenerators:
         self._best_path.mkdir(exist_ok=True)
-        write_json(self._best_path / "settings.json", _ranking(self._settings))
-        return BestGenerators(self._best_path, self._first, keep=self._settings.keep_best, by=RANKED_BY)
+        if self._writes:
+            write_json(self._best_path / "settings.json", _ranking(self._settings))
+        keep = self._settings.keep_best
+        return BestGenerators(self._best_path, self._first, keep=keep, by=RANKED_BY, writes=self._writes)
 
 
 def _ranking(settings: Train) -> dict[str, Any]:

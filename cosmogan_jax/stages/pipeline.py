@@ -1,11 +1,14 @@
 """Runs stages in their one order: skips what is whole, refuses what contradicts, records what was done."""
 
+import contextlib
 import importlib
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.stages import processes
 from cosmogan_jax.stages.agreement import STAGES, chain, check_flags, check_trained_data, inputs, needed
 from cosmogan_jax.stages.settings import RunSettings
 from cosmogan_jax.storage import run_directory
@@ -18,20 +21,34 @@ _RESUMABLE = ("simulate", "train", "evaluate")
 def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
     """Run the stages asked for. All checks come before any work.
 
+    Several processes may run stage train, and no other: simulations share their boxes by --boxes_dir, and what
+    comes after the training is the work of minutes.
+
     Raises:
-      ValueError: a missing earlier stage, settings that contradict what the run directory holds, or a
-        run directory that another run holds.
+      ValueError: a missing earlier stage, settings that contradict what the run directory holds, a
+        run directory that another run holds, or other stages than train for several processes.
     """
     workdir, settings = run_settings.workdir, run_settings.by_stage
     chosen = _chosen(run_settings)
     if run_settings.dry_run:
         _dry_run(workdir, chosen, settings)
         return
-    with run_directory.hold(workdir):
-        _check(workdir, chosen, settings)
-        run_directory.record_run(workdir, command, flags)
+    count, _ = processes.expected(run_settings.processes, os.environ)
+    if count > 1 and chosen != ["train"]:
+        raise ValueError(
+            f"stages={','.join(chosen)}: {count} processes run --stages=train only; run the others by one, or "
+            f"with --distributed=off"
+        )
+    with processes.join(run_settings.processes) as group, contextlib.ExitStack() as held:
+
+        def begin():
+            held.enter_context(run_directory.hold(workdir))
+            _check(workdir, chosen, settings)
+            run_directory.record_run(workdir, command, flags)
+
+        group.on_first(begin)
         for stage in chosen:
-            _run_stage(workdir, stage, settings)
+            _run_stage(workdir, stage, settings, group)
 
 
 def _chosen(run_settings: RunSettings) -> list[str]:
@@ -125,23 +142,32 @@ def _is_finished(workdir: Path, stage: str, settings: dict[str, Any], module: An
     return not grown(settings[stage], record["summary"], workdir)
 
 
-def _run_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
+def _run_stage(workdir: Path, stage: str, settings: dict[str, Any], group: processes.Group) -> None:
     module = _module(stage)
-    if stage == "train":
-        check_trained_data(workdir)
-    if _is_finished(workdir, stage, settings, module):
-        finished = run_directory.stage_record(workdir, stage)["finished"]
-        print(f"{stage}: finished {finished}, skipped", file=sys.stderr)
-        return
+
+    def begin() -> str | None:
+        if stage == "train":
+            check_trained_data(workdir)
+        if _is_finished(workdir, stage, settings, module):
+            finished = run_directory.stage_record(workdir, stage)["finished"]
+            print(f"{stage}: finished {finished}, skipped", file=sys.stderr)
+            return None
+        print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)
+        started = {**flags, "inputs": reads}
+        return str(run_directory.begin_stage(workdir, stage, started, resumable=stage in _RESUMABLE))
+
     reads, flags = inputs(workdir, stage, settings), chain(stage, settings)
-    print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)
     began = time.monotonic()
-    out = run_directory.begin_stage(workdir, stage, {**flags, "inputs": reads}, resumable=stage in _RESUMABLE)
-    summary = module.run(settings[stage], workdir, out)
+    out = group.on_first(begin)
+    if out is None:
+        return
+    summary = module.run(settings[stage], workdir, Path(out))
     seconds = round(time.monotonic() - began, 2)
     record = {"stage": stage, "flags": flags, "inputs": reads, "summary": summary, "seconds": seconds}
     # Where a stage can say what its result is by content, the same result made again is the same.
     if hasattr(module, "result_mark"):
-        record["result"] = module.result_mark(out)
-    run_directory.finish_stage(workdir, stage, record)
-    print(f"{stage}: done in {seconds:.1f} s", file=sys.stderr)
+        record["result"] = module.result_mark(Path(out))
+    group.meet(f"end of {stage}")
+    group.on_first(lambda: run_directory.finish_stage(workdir, stage, record))
+    if group.index == 0:
+        print(f"{stage}: done in {seconds:.1f} s", file=sys.stderr)

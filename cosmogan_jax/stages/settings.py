@@ -115,6 +115,7 @@ class Train:
     keep_best: int = neutral()
     weights: str = neutral()
     remat: str = neutral()
+    num_devices: int | None = neutral()
     feed: str = neutral()
     stream_cache_gib: float | None = neutral()
 
@@ -174,6 +175,16 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True)
+class Processes:
+    """How the processes of a run find each other."""
+
+    distributed: str
+    coordinator_address: str | None
+    num_processes: int | None
+    process_id: int | None
+
+
+@dataclasses.dataclass(frozen=True)
 class RunSettings:
     """Everything a command line says: where, which stages, how to speak, and the settings of all stages."""
 
@@ -183,6 +194,7 @@ class RunSettings:
     by_stage: dict[str, Any]
     dry_run: bool
     verbosity_given: bool
+    processes: Processes
 
 
 def results_only(settings: Any) -> dict[str, Any]:

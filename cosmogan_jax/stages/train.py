@@ -1,6 +1,7 @@
 """Stage train: the adversarial game over the crops, with checkpoints, metrics and sample sheets."""
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,11 +17,14 @@ from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents, sample
 from cosmogan_jax.gan.state import GanState
 from cosmogan_jax.gan.train_step import TrainStep, make_train_step
+from cosmogan_jax.stages.consensus import stop_together
+from cosmogan_jax.stages.devices import Devices, choose_devices
 from cosmogan_jax.stages.dispatch import Dispatcher, Step
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, open_feed, random_orientations
 from cosmogan_jax.stages.interruption import Paused, watch
 from cosmogan_jax.stages.model import build
-from cosmogan_jax.stages.monitoring import Monitor, check_scores, make_scorers, scores_every
+from cosmogan_jax.stages.monitoring import Monitor, Scorers, check_scores, make_scorers, scores_every
+from cosmogan_jax.stages.processes import Group
 from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
@@ -54,31 +58,46 @@ def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
 
 
 def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
-    """Train from the last checkpoint in `out`, or from the start."""
+    """Train from the last checkpoint in `out`, or from the start.
+
+    Where several processes run this, all take every step together, and process 0 alone writes and speaks.
+    """
     _check(settings)
+    group, devices = Group.joined(), choose_devices(settings.num_devices, settings.batch_size)
+    speaks = group.index == 0
+
+    def say(words: str) -> None:
+        if speaks:
+            print(words, flush=True)
+
     table = open_crop_table(stage_directory(workdir, "prepare"))
     steps_per_epoch = len(table.crops["train"]) // settings.batch_size
     if steps_per_epoch < 1:
         raise ValueError(
             f"batch_size={settings.batch_size} is more than the {len(table.crops['train'])} training crops"
         )
-    score_every = scores_every(settings, table)
+    score_every = group.on_first(lambda: scores_every(settings, table))
     schedule = _schedule(settings, steps_per_epoch, score_every)
     num_steps = schedule.num_steps
     networks, optimizer, state = build(settings)
+    state = devices.replicate(state)
     normalisation = Normalisation(**table.manifest["normalisation"])
-    feed = open_feed(table, settings)
+    feed = open_feed(table, settings, devices)
     train_step = make_train_step(
         networks,
         optimizer,
         label_flip_probability=settings.label_flip_probability,
         update_order=settings.update_order,
         ema_decay=settings.ema_decay,
+        batch_sharding=devices.by_rows,
     )
-    dispatch = Dispatcher(_on_crops(train_step, feed, normalisation, settings), settings.steps_per_dispatch)
+    dispatch = Dispatcher(
+        _on_crops(train_step, feed, normalisation, settings, devices), settings.steps_per_dispatch
+    )
     observers: dict[str, Observer] = {}
-    if settings.sample_every_steps > 0:
-        observers["sample"] = _sample_sheets(networks, normalisation, table, settings, out / "samples")
+    if settings.sample_every_steps > 0 and speaks:
+        write = _sample_sheets(networks, normalisation, table, settings, out / "samples")
+        observers["sample"] = lambda step, state: write(step, devices.on_one(state))
 
     checkpoints = Checkpoints(out / "checkpoints")
     done = checkpoints.steps()
@@ -86,24 +105,31 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     if done:
         first = done[-1]
         state, pending = checkpoints.restore(first, state), checkpoints.beside(first)
-        print(f"train: goes on from step {first}", flush=True)
-    log = TrainingLog(out / "metrics.jsonl", first, pending)
+        say(f"train: goes on from step {first}")
+    log = TrainingLog(out / "metrics.jsonl" if speaks else Path(os.devnull), first, pending)
     monitor = Monitor(
         settings,
-        lambda: make_scorers(settings, table, networks, normalisation),
+        _on_first(group, lambda: make_scorers(settings, table, networks, normalisation)),
         out,
         first,
         num_steps,
-        log.lines(),
+        group.on_first(log.lines),
+        writes=speaks,
     )
-    observers |= {"score": monitor.score, "rank": monitor.rank}
+    observers |= {
+        "score": lambda step, state: monitor.score(step, devices.on_one(state)),
+        "rank": lambda step, state: monitor.rank(step, devices.on_one(state)),
+    }
     step, over = first, monitor.is_over
     batches = feed.batches(first, num_steps)
     compiling, began = 0.0, time.monotonic()
     with (
-        tqdm(total=num_steps, initial=first, desc="train", unit="step", disable=None) as bar,
-        watch(settings.max_minutes) as stop_reason,
+        tqdm(
+            total=num_steps, initial=first, desc="train", unit="step", disable=None if speaks else True
+        ) as bar,
+        watch(settings.max_minutes) as own_reason,
     ):
+        stop_reason = stop_together(own_reason, devices)
         try:
             for before, count in () if over else schedule.chunks(first, dispatch.steps):
                 taken = list(itertools.islice(batches, count))
@@ -127,7 +153,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                     bar.set_postfix(D=f"{line['disc_loss']:.3f}", G=f"{line['gen_loss']:.3f}", refresh=False)
                     pending, over = {}, "stopped_by" in line
                     for warning in monitor.warnings(line):
-                        bar.write(warning)
+                        if speaks:
+                            bar.write(warning)
                 if "checkpoint" in due or reason or over:
                     monitor.before_checkpoint(step, checkpoints)
                     checkpoints.save(step, state, pending)
@@ -135,7 +162,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                     break
                 if reason:
                     raise Paused(
-                        f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the "
+                        speaks
+                        * f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the "
                         f"same command goes on from there, or --flagfile={workdir / 'flags.txt'}"
                     )
         except NonFinite as error:
@@ -145,13 +173,15 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
             monitor.close()
             checkpoints.close()
     if over:
-        print(f"train: ended after step {step} of {num_steps} by stop_when={settings.stop_when}", flush=True)
-    print(f"train: {compiling:.1f} s of compilation", flush=True)
+        say(f"train: ended after step {step} of {num_steps} by stop_when={settings.stop_when}")
+    say(f"train: {compiling:.1f} s of compilation")
     return {
         "steps": step,
         **(monitor.asked if over else {}),
         "steps_per_epoch": steps_per_epoch,
         "epochs": step / steps_per_epoch,
+        "devices": devices.mesh.size,
+        "processes": group.count,
         "steps_per_dispatch": dispatch.steps,
         "seconds_of_compilation": round(compiling, 2),
         "feed": type(feed).__name__,
@@ -190,7 +220,11 @@ def _schedule(settings: Train, steps_per_epoch: int, score_every: int) -> Schedu
 
 
 def _on_crops(
-    train_step: TrainStep, feed: DeviceFeed | StreamFeed, normalisation: Normalisation, settings: Train
+    train_step: TrainStep,
+    feed: DeviceFeed | StreamFeed,
+    normalisation: Normalisation,
+    settings: Train,
+    devices: Devices,
 ) -> Step:
     """The train step on what the feed gives, turned where augmentation asks for it, in network units."""
     order_key = jax.random.key(settings.seed)
@@ -199,9 +233,24 @@ def _on_crops(
         kappa = feed.crops(held, batch)
         if settings.augment == "symmetries":
             kappa = random_orientations(order_key, state.step, kappa)
-        return train_step(state, normalisation.forward(kappa))
+        return jax.lax.with_sharding_constraint(train_step(state, normalisation.forward(kappa)), devices.whole)
 
     return step
+
+
+def _on_first(group: Group, make: Callable[[], Scorers]) -> Callable[[], Scorers]:
+    """Scorers that process 0 alone makes and uses, while the others wait for what they give."""
+    made: list[Scorers] = []
+
+    def scorer(place: int) -> Callable[[Any], dict[str, float | None]]:
+        def score(gen: Any) -> dict[str, float | None]:
+            if not made:
+                made.append(make())
+            return made[0][place](gen)
+
+        return lambda gen: group.on_first(lambda: score(gen))
+
+    return lambda: Scorers(scorer(0), scorer(1))
 
 
 def _sample_sheets(

@@ -25,10 +25,13 @@ Scores = dict[str, float | None]
 class BestGenerators:
     """Keeps the `keep` generators with the smallest `by`; ties go to the earlier step, None is worst."""
 
-    def __init__(self, directory: Path, first: int, *, keep: int, by: str):
-        """Go on after step `first`: later scores and files are dropped, for those steps are scored again."""
+    def __init__(self, directory: Path, first: int, *, keep: int, by: str, writes: bool = True):
+        """Go on after step `first`: later scores and files are dropped, for those steps are scored again.
+
+        Of several processes one writes the scores; the generators' files are Orbax's, with the help of all.
+        """
         directory.mkdir(exist_ok=True)
-        self._path, self._keep, self._by = directory / "scores.jsonl", keep, by
+        self._path, self._keep, self._by, self._writes = directory / "scores.jsonl", keep, by, writes
         self._scores = {line.pop("step"): line for line in read_scores(directory) if line["step"] <= first}
         self._unwritten: list[str] = []
         self._held: dict[int, Any] = {}  # best ones not yet written, on the host
@@ -36,9 +39,10 @@ class BestGenerators:
         for step in self._files.steps():
             if step > first:
                 self._files.delete(step)
-        shorter = self._path.with_name("scores.partial")
-        shorter.write_text("".join(_line(step, scores) for step, scores in self._scores.items()))
-        os.replace(shorter, self._path)
+        if writes:
+            shorter = self._path.with_name("scores.partial")
+            shorter.write_text("".join(_line(step, scores) for step, scores in self._scores.items()))
+            os.replace(shorter, self._path)
 
     def offer(self, step: int, scores: Scores, generator: Any) -> None:
         """Note a step's scores; the generator (a pytree of arrays) is copied if it is among the best."""
@@ -56,8 +60,9 @@ class BestGenerators:
 
     def write(self, step: int, last_whole: int) -> None:
         """All on the disk, before the checkpoint of `step` begins; last_whole is the last whole one's step."""
-        with open(self._path, "a") as file:
-            file.writelines(self._unwritten)
+        if self._writes:
+            with open(self._path, "a") as file:
+                file.writelines(self._unwritten)
         self._unwritten = []
         for held, generator in self._held.items():
             self._files.save(held, generator)

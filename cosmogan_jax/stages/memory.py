@@ -1,0 +1,42 @@
+"""Memory that this process may use: of the machine, of its container or batch job, of a device."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+
+def free_memory(device: Any) -> float:
+    """Bytes free on an accelerator, as its allocator sees it; on a CPU half of what the process may use."""
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    return usable_memory() / 2
+
+
+def usable_memory(root: Path = Path("/")) -> int:
+    """Bytes of memory of this machine, or the smallest limit on the control groups the process is in.
+
+    Containers and batch systems limit a process by a control group; the limit may stand on any group above its
+    own. Version 2 keeps it in memory.max, version 1 in memory.limit_in_bytes of its memory hierarchy. Where
+    the groups above cannot be seen (a container), the mounted root is the process's own group.
+    """
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            top, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in controllers.split(","):
+            top, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        group = top / path.lstrip("/")
+        while group.is_relative_to(top):
+            with contextlib.suppress(OSError, ValueError):  # "max" where there is none
+                found.append(int((group / name).read_text()))
+            group = group.parent
+    return min(found)

@@ -29,3 +29,14 @@ def test_power_goes_on_smoothly_beyond_the_table():
     assert np.isfinite(slope).all()
     assert np.abs(np.diff(slope)).max() < 0.1
     assert (slope < 0).all()
+
+
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("source_redshift", [0.02, 1.0])
+def test_many_ell_are_interpolated(source_redshift, linear):
+    ell = np.geomspace(1, 1e5, 3001).reshape(1, 3001)
+    found = convergence_power(ell, source_redshift, linear=linear)
+    assert found.shape == ell.shape
+    few = [convergence_power(ell[0, i::60], source_redshift, linear=linear) for i in (0, 31)]
+    np.testing.assert_allclose(found[0, 0::60], few[0], rtol=1e-6)
+    np.testing.assert_allclose(found[0, 31::60], few[1], rtol=1e-6)

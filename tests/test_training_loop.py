@@ -1,5 +1,9 @@
 """What surrounds the train step: the schedule of events, several steps a dispatch, the log's intervals."""
 
+import gzip
+import json
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +15,8 @@ from cosmogan_jax.gan.networks import Architecture, build_networks
 from cosmogan_jax.gan.state import adam, init_state
 from cosmogan_jax.gan.train_step import make_train_step
 from cosmogan_jax.stages.dispatch import Dispatcher, scan_steps
+from cosmogan_jax.stages.profiling import Profiler
+from cosmogan_jax.stages.programs import keep_programs
 from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.training_log import NonFinite, TrainingLog, read_log
 
@@ -162,3 +168,41 @@ def test_the_first_step_that_is_not_finite_is_named(tmp_path):
     with pytest.raises(NonFinite, match=r"step 14: non-finite metrics .*'gen_loss': nan"):
         log.write(16, 0, {})
     assert not (tmp_path / "m.jsonl").exists()
+
+
+def test_a_few_steps_are_traced_once_all_is_compiled(tmp_path):
+    step = jax.jit(lambda x: x + 1)
+    profiler, x, ended = Profiler(tmp_path / "profile", 3), jnp.zeros(()), []
+    for number, (count, compiling) in enumerate(
+        [(2, 0.5), (2, 0), (1, 0.1), (2, 0), (2, 0), (2, 0), (2, 0), (2, 0)]
+    ):
+        profiler.before_dispatch(x)
+        x = step(x)
+        if profiler.after_dispatch(x, count, compiling):
+            ended.append(number)
+    profiler.close(x)
+    # Three dispatches without compilation go before; two of two steps hold three.
+    assert ended == [6]
+    (trace,) = tmp_path.glob("profile/plugins/profile/*/perfetto_trace.json.gz")
+    with gzip.open(trace) as file:
+        names = {event.get("name", "") for event in json.load(file)["traceEvents"]}
+    assert any("PjitFunction" in name for name in names)
+    assert list(tmp_path.glob("profile/plugins/profile/*/*.xplane.pb"))
+
+
+def test_programs_are_kept_where_nothing_else_is_set(tmp_path, capsys):
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        assert keep_programs(str(tmp_path / "other")) == Path(before)  # as conftest set it
+        jax.config.update("jax_compilation_cache_dir", None)
+        assert keep_programs("") is None
+        (tmp_path / "file").write_text("")
+        assert keep_programs(str(tmp_path / "file")) is None
+        assert "compiled programs are not kept" in capsys.readouterr().err
+        assert jax.config.jax_compilation_cache_dir is None
+        place = keep_programs(str(tmp_path / "programs"))
+        assert place.is_dir()
+        assert place.parent == tmp_path / "programs"
+        assert jax.config.jax_compilation_cache_dir == str(place)
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)

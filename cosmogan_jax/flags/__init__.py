@@ -54,6 +54,7 @@ def read() -> RunSettings:
         by_stage,
         dry_run=values.dry_run,
         verbosity_given=values["verbosity"].present > 0,
+        compilation_cache_dir=values.compilation_cache_dir,
         processes=Processes(
             **{field.name: values[field.name].value for field in dataclasses.fields(Processes)}
         ),

@@ -33,6 +33,11 @@ def define(stages: tuple[str, ...]) -> None:
     )
     flags.DEFINE_integer("num_processes", None, "Processes of this run, on all hosts.", lower_bound=1)
     flags.DEFINE_integer("process_id", None, "Number of this process, from 0.", lower_bound=0)
+    flags.DEFINE_string(
+        "compilation_cache_dir",
+        "~/.cache/cosmogan_jax",
+        "Where compiled programs are kept for later runs; empty: nowhere. JAX_COMPILATION_CACHE_DIR wins.",
+    )
     flags.DEFINE_boolean("debug", False, "Show the traceback of an error.")
 
 

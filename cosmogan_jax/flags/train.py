@@ -108,6 +108,13 @@ def define() -> None:
         "Steps in one program, between two events (log, samples, checkpoint); 0: 1 on a CPU, else 16.",
         lower_bound=0,
     )
+    flags.DEFINE_integer(
+        "profile_steps",
+        0,
+        "Steps to trace with JAX's profiler once the programs are compiled, into <workdir>/train/profile, for "
+        "XProf or ui.perfetto.dev; 0: none.",
+        lower_bound=0,
+    )
     flags.DEFINE_integer("log_every_steps", 50, "Steps between lines of metrics.jsonl.")
     flags.DEFINE_integer("sample_every_steps", 1000, "Steps between pictures of samples; 0: none.")
     flags.DEFINE_integer(

@@ -10,6 +10,7 @@ from typing import Any
 
 from cosmogan_jax.stages import processes
 from cosmogan_jax.stages.agreement import STAGES, chain, check_flags, check_trained_data, inputs, needed
+from cosmogan_jax.stages.programs import keep_programs
 from cosmogan_jax.stages.settings import RunSettings
 from cosmogan_jax.storage import run_directory
 
@@ -39,6 +40,8 @@ def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
             f"stages={','.join(chosen)}: {count} processes run --stages=train only; run the others by one, or "
             f"with --distributed=off"
         )
+    if set(chosen) - {"prepare", "export", "report"}:  # which compile little, or do without JAX
+        keep_programs(run_settings.compilation_cache_dir)
     with processes.join(run_settings.processes) as group, contextlib.ExitStack() as held:
 
         def begin():

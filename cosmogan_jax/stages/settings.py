@@ -107,6 +107,7 @@ class Train:
     sample_every_steps: int = neutral()
     max_minutes: float | None = neutral()
     steps_per_dispatch: int = neutral()
+    profile_steps: int = neutral()
     score_every_steps: int = neutral()
     score_maps: int = neutral()
     score_l_bins: int = neutral()
@@ -194,6 +195,7 @@ class RunSettings:
     by_stage: dict[str, Any]
     dry_run: bool
     verbosity_given: bool
+    compilation_cache_dir: str
     processes: Processes
 
 

@@ -25,6 +25,7 @@ from cosmogan_jax.stages.interruption import Paused, watch
 from cosmogan_jax.stages.model import build
 from cosmogan_jax.stages.monitoring import Monitor, Scorers, check_scores, make_scorers, scores_every
 from cosmogan_jax.stages.processes import Group
+from cosmogan_jax.stages.profiling import Profiler
 from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
@@ -120,6 +121,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         "score": lambda step, state: monitor.score(step, devices.on_one(state)),
         "rank": lambda step, state: monitor.rank(step, devices.on_one(state)),
     }
+    profiler = Profiler(out / "profile", settings.profile_steps if speaks else 0)
     step, over = first, monitor.is_over
     batches = feed.batches(first, num_steps)
     compiling, began = 0.0, time.monotonic()
@@ -133,7 +135,10 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         try:
             for before, count in () if over else schedule.chunks(first, dispatch.steps):
                 taken = list(itertools.islice(batches, count))
+                profiler.before_dispatch(state)
                 state, metrics, seconds = dispatch(state, feed.held, taken)
+                if profiler.after_dispatch(state, count, seconds):
+                    say(f"train: traced up to step {before + count}, see train/profile")
                 compiling += seconds
                 log.add(metrics, seconds)
                 bar.update(count)
@@ -170,6 +175,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
             kept = checkpoints.steps()
             raise ValueError(f"{error}; last good checkpoint: {kept[-1] if kept else 'none'}") from None
         finally:
+            profiler.close(state)
             monitor.close()
             checkpoints.close()
     if over:

@@ -14,13 +14,13 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
-import jax  # noqa: E402
-import pytest  # noqa: E402
-from absl import flags as absl_flags  # noqa: E402
-from absl.testing import flagsaver  # noqa: E402
-from hypothesis import settings as hypothesis_settings  # noqa: E402
+import jax
+import pytest
+from absl import flags as absl_flags
+from absl.testing import flagsaver
+from hypothesis import settings as hypothesis_settings
 
-from cosmogan_jax import flags, main  # noqa: E402
+from cosmogan_jax import flags, main
 
 # The same examples every time; the first of them imports astropy and the like, which takes what it takes.
 hypothesis_settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)

@@ -1,8 +1,11 @@
-"""Time of a train step: these networks in JAX against the same in PyTorch channels_last, on the same cores.
+"""Time of a train step: these networks in JAX against the same in PyTorch channels_last, on the same device.
 
     python experiments/benchmarks/train_step.py --size 64 --filters 16 --batch 32 --repeats 20
 
-Interleaved (one step of each in turn), medians. Needs the extra `benchmark` (torch).
+Interleaved (one dispatch of each in turn), medians. Beside the times: the step's operations a second
+(those of its convolutions and dense layers, see `operations`) and their share of what products of large matrices
+reach, measured in the same rounds and dtype. Needs the extra `benchmark` (torch), or --no_torch.
+On an accelerator --steps_per_dispatch 16 measures what stage train does there.
 """
 
 import argparse
@@ -12,20 +15,44 @@ import statistics
 import time
 
 
-def jax_stepper(size, filters, batch, form):
+def operations(size, filters, batch):
+    """Floating-point operations of a joint step; a multiplication and an addition are two.
+
+    A layer's products are needed once forward, once for its kernel's gradient and once for its input's:
+    G has 3. D has 2 forward (real, fake), 4 for J(D)'s gradients, and 1 for J(G)'s on their way through D: 7.
+    Not needed, and not counted: gradients with respect to real maps, to z, and of J(D) to fake maps.
+    """
+    base = size // 16
+    products = {}
+    # A tap of a 5x5 stride-2 convolution meets each pixel of its smaller side once.
+    convolutions = [
+        25 * (base * 2**n) ** 2 * (8 * filters // 2**n) * (4 * filters // 2**n if n < 3 else 1)
+        for n in range(4)
+    ]
+    dense = base**2 * 8 * filters
+    products["gen"] = 3 * (sum(convolutions) + 64 * dense) - 64 * dense
+    products["disc"] = 7 * (sum(convolutions) + dense) - 2 * convolutions[3]
+    return 2 * batch * sum(products.values())
+
+
+def jax_stepper(size, filters, batch, steps, **how):
     import jax
 
-    from cosmogan_jax.gan.networks import Architecture, build_networks
+    from cosmogan_jax.gan.architecture import Architecture
+    from cosmogan_jax.gan.networks import build_networks
     from cosmogan_jax.gan.state import adam, init_state
     from cosmogan_jax.gan.train_step import make_train_step
+    from cosmogan_jax.stages.dispatch import scan_steps
 
-    networks, optimizer = build_networks(Architecture(size, 4, filters, 64, form)), adam(2e-4, 0.5)
-    step = jax.jit(make_train_step(networks, optimizer, label_flip_probability=0.01), donate_argnums=0)
+    networks, optimizer = build_networks(Architecture(size, 4, filters, 64, **how)), adam(2e-4, 0.5)
+    step = make_train_step(networks, optimizer, label_flip_probability=0.01)
+    dispatch = scan_steps(lambda state, held, batch: step(state, batch))
+    dispatch = jax.jit(dispatch, donate_argnums=0)
     held = [init_state(networks, optimizer, jax.random.key(0))]
     real = 0.1 * jax.random.normal(jax.random.key(1), (batch, size, size))
 
     def run():
-        held[0], _ = step(held[0], real)
+        held[0], _ = dispatch(held[0], (), (real,) * steps)
         jax.block_until_ready(held[0])
 
     return run
@@ -82,30 +109,69 @@ def torch_stepper(size, filters, batch):
     return run
 
 
+def matrix_products(side, dtype, precision):
+    """A chain of products of square matrices, and its operations."""
+    import jax
+    import jax.numpy as jnp
+
+    chain = 4
+    x = (jax.random.normal(jax.random.key(0), (side, side)) / side**0.5).astype(dtype)
+
+    @jax.jit
+    def multiply(x):
+        with jax.default_matmul_precision(precision):
+            for _ in range(chain):
+                x = jnp.matmul(x, x)
+        return x
+
+    return lambda: jax.block_until_ready(multiply(x)), chain * 2 * side**3
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("size", 64), ("filters", 16), ("batch", 32), ("repeats", 20)):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("size", 64), ("filters", 16), ("batch", 32), ("repeats", 20), ("matrix_side", 2048)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--no_stock", action="store_true", help="leave the slow stock form out")
+    parser.add_argument("--steps_per_dispatch", type=int, default=1)
+    parser.add_argument("--compute_dtype", default="float32")
+    parser.add_argument("--matmul_precision", default="float32")
+    parser.add_argument("--stock", action="store_true", help="measure the slow stock form too")
+    parser.add_argument("--no_torch", action="store_true", help="leave PyTorch out")
     args = parser.parse_args()
-    shape = (args.size, args.filters, args.batch)
-    steppers = {
-        "jax phases": jax_stepper(*shape, "phases"),
-        "jax stock": jax_stepper(*shape, "stock"),
-        "torch channels_last": torch_stepper(*shape),
-    }
-    if args.no_stock:
-        del steppers["jax stock"]
+    shape, steps = (args.size, args.filters, args.batch), args.steps_per_dispatch
+    how = {"compute_dtype": args.compute_dtype, "matmul_precision": args.matmul_precision}
+    dtype = "bfloat16" if args.compute_dtype == "bfloat16" else "float32"
+    multiply, multiply_operations = matrix_products(args.matrix_side, dtype, args.matmul_precision)
+    steppers = {"jax phases": jax_stepper(*shape, steps, **how), "matrix products": multiply}
+    if args.stock:
+        steppers["jax stock"] = jax_stepper(*shape, steps, convolution_form="stock", **how)
+    if not args.no_torch:
+        steppers["torch channels_last"] = torch_stepper(*shape)
     times = {name: [] for name in steppers}
     for repeat in range(args.repeats + 2):
         for name, run in steppers.items():
             began = time.perf_counter()
             run()
             if repeat >= 2:
-                times[name].append(1e3 * (time.perf_counter() - began))
-    medians = {name: round(statistics.median(values), 1) for name, values in times.items()}
-    ratio = medians["jax phases"] / medians["torch channels_last"]
-    result = {**vars(args), "cores": os.cpu_count(), "median_ms": medians, "jax_to_torch": round(ratio, 3)}
+                times[name].append(1e3 * (time.perf_counter() - began) / (steps if "jax" in name else 1))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    model = operations(*shape)
+    reached = {name: model / (1e6 * ms) for name, ms in medians.items() if name != "matrix products"}
+    peak = multiply_operations / (1e6 * medians["matrix products"])
+
+    import jax
+
+    result = {
+        **vars(args),
+        "cores": os.cpu_count(),
+        "device": jax.devices()[0].device_kind,
+        "median_ms": {name: round(ms, 2) for name, ms in medians.items()},
+        "gflop_a_step": round(model / 1e9, 2),
+        "gflop_s": {name: round(value, 1) for name, value in reached.items()}
+        | {"matrix products": round(peak, 1)},
+        "share_of_matrix_products": {name: round(value / peak, 3) for name, value in reached.items()},
+    }
+    if not args.no_torch:
+        result["jax_to_torch"] = round(medians["jax phases"] / medians["torch channels_last"], 3)
     print(json.dumps(result))
 
 

@@ -76,6 +76,8 @@ def main():
         steps = max(steps, done)
         entry = old or {"factor": factor, "seed": seed, "train_seconds": 0}
         if steps > done:
+            if not workdir.exists():  # from the start again
+                entry["train_seconds"] = 0
             train(workdir, factor, seed, steps)
             entry["train_seconds"] += stage_record(workdir, "train")["seconds"]
         scorer = Scorer(workdir)

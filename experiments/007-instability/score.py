@@ -26,15 +26,18 @@ def summarise(kappa, geometry):
     return {"power": power, **minkowski_functionals(kappa, PAPER_THRESHOLDS)._asdict()}
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def refreshed(networks, params, batch_stats):
     """Running averages after many batches that these parameters make; 0.9^60 = 2e-3 is left of the old ones."""
-
-    def one(stats, key):
+    # Not one program: inside a loop XLA computes convolutions by a slow kernel on CPUs.
+    for key in jax.random.split(jax.random.key(7), 60):
         z = jax.random.normal(key, (BATCH // 2, networks.arch.latent_size))
-        return networks.gen.apply(params, stats, z, train=True)[1], None
+        batch_stats = _next_averages(networks, params, batch_stats, z)
+    return batch_stats
 
-    return jax.lax.scan(one, batch_stats, jax.random.split(jax.random.key(7), 60))[0]
+
+@functools.partial(jax.jit, static_argnums=0)
+def _next_averages(networks, params, batch_stats, z):
+    return networks.gen.apply(params, batch_stats, z, train=True)[1]
 
 
 class Scorer:

@@ -3,7 +3,7 @@
     python experiments/benchmarks/train_step.py --size 64 --filters 16 --batch 32 --repeats 20
 
 Interleaved (one dispatch of each in turn), medians. Beside the times: the step's operations a second
-(those of its convolutions and dense layers, see `operations`) and their share of what products of large matrices
+(those of its convolutions and dense layers, see `operations`) and their share of what large matrices' products
 reach, measured in the same rounds and dtype. Needs the extra `benchmark` (torch), or --no_torch.
 On an accelerator --steps_per_dispatch 16 measures what stage train does there.
 """

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.gan.averaging import averaged
+from cosmogan_jax.gan.averaging import averaged, with_own_statistics
 from cosmogan_jax.gan.networks import Architecture, build_networks
 from cosmogan_jax.gan.state import NetState, adam, init_state
 from cosmogan_jax.gan.train_step import make_train_step
@@ -70,6 +70,28 @@ def test_a_run_averages_its_generator_and_is_otherwise_the_same(tmp_path):
             np.testing.assert_array_equal(a, b)
 
 
+def test_an_average_gets_statistics_of_its_own():
+    """The first batch norm's in closed form; all of them where running averages of fixed weights go."""
+    gen = init_state(NETWORKS, OPTIMIZER, jax.random.key(0)).gen
+    params = jax.tree.map(lambda w: 3 * w, gen.params)
+    key = jax.random.key(4)
+    found = with_own_statistics(NETWORKS, gen.replace(params=params), key)
+    assert found.params is params
+    z = np.array([jax.random.normal(jax.random.fold_in(key, n), (8,)) for n in range(1024)], np.float64)
+    features = z @ np.asarray(params["dense"]["kernel"], np.float64) + np.asarray(params["dense"]["bias"])
+    batches = features.reshape(16, -1, features.shape[1])  # one pixel a map at this size
+    np.testing.assert_allclose(found.batch_stats["bn0"]["mean"], batches.mean((0, 1)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.batch_stats["bn0"]["var"], batches.var(1).mean(0), rtol=1e-4)
+    running, again = gen.batch_stats, jax.jit(lambda s, z: NETWORKS.gen.apply(params, s, z, train=True)[1])
+    for n in range(80):
+        running = again(running, jax.random.normal(jax.random.fold_in(jax.random.key(9), n), (64, 8)))
+    for layer, values in running.items():
+        sigma = np.sqrt(values["var"])
+        # Means over 19 batches' worth of maps that decay leaves: to a few percent.
+        np.testing.assert_allclose(found.batch_stats[layer]["mean"] / sigma, values["mean"] / sigma, atol=0.15)
+        np.testing.assert_allclose(found.batch_stats[layer]["var"], values["var"], rtol=0.25)
+
+
 def test_maps_are_generated_from_either_weights(run_main, tmp_path):
     np.save(tmp_path / "k.npy", np.random.default_rng(2).normal(size=(8, 32, 32)).astype(np.float32) * 0.02)
     tiny = (
@@ -92,7 +114,8 @@ def test_maps_are_generated_from_either_weights(run_main, tmp_path):
     checkpoints.close()
     key = jax.random.key(0)
     z = np.stack([jax.random.normal(jax.random.fold_in(key, n), (64,)) for n in range(3)])
-    for name, net in (("last", state.gen), ("ema", state.ema)):
+    own = with_own_statistics(networks, state.ema, jax.random.key(0)).batch_stats
+    for name, net in (("last", state.gen), ("ema", state.ema.replace(batch_stats=own))):
         expected, _ = networks.gen.apply(net.params, net.batch_stats, z, train=False)
         np.testing.assert_allclose(maps[name].read(), 0.1 * expected, rtol=1e-4, atol=1e-7)
     assert abs(maps["last"].read() - maps["ema"].read()).max() > 1e-4

@@ -16,5 +16,6 @@ def define() -> None:
         "weights",
         "last",
         ["last", "ema"],
-        "The generator to rank and to generate with: as a checkpoint's step left it, or its moving average.",
+        "The generator to rank and to generate with: as a checkpoint's step left it, or its moving "
+        "average, with batch statistics made for it.",
     )

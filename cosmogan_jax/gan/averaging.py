@@ -1,12 +1,17 @@
-"""The exponential moving average of a generator's weights."""
+"""The exponential moving average of a generator's weights, and batch statistics to go with it."""
 
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
+from cosmogan_jax.gan.networks import BATCH_NORM_DECAY, Networks, Variables
+from cosmogan_jax.gan.sampling import latents
 from cosmogan_jax.gan.state import NetState
+
+_BATCH, _BATCHES = 64, 16  # 1024 maps: means of features to 1 % of their sigma in the smallest layer
 
 
 def averaged(ema: NetState, gen: NetState, step: Int[Array, ""], decay: float) -> NetState:
@@ -24,3 +29,28 @@ def averaged(ema: NetState, gen: NetState, step: Int[Array, ""], decay: float) -
         return jax.tree.map(lambda a, w: a + weight.astype(a.dtype) * (w - a), old, new)
 
     return NetState(mix(ema.params, gen.params), mix(ema.batch_stats, gen.batch_stats), ())
+
+
+def with_own_statistics(networks: Networks, gen: NetState, key: Array) -> NetState:
+    """A generator with the batch statistics of its very parameters: means over batches that it makes.
+
+    Running averages belong to the parameters of many steps. An average of parameters makes features of another
+    mean and variance than any of these steps, and normalised by averages of the steps' statistics its maps are
+    off (experiments/007-instability); Izmailov et al. (2018, Sect. 3.2) do as is done here. `key` gives the z.
+    """
+    found = []
+    for batch in range(_BATCHES):
+        z = latents(key, jnp.arange(batch * _BATCH, (batch + 1) * _BATCH), networks.arch.latent_size)
+        found.append(_moments(networks, gen.params, gen.batch_stats, z))
+    mean = jax.tree.map(lambda *values: sum(values) / _BATCHES, *found)
+    return gen.replace(batch_stats=mean)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _moments(
+    networks: Networks, params: Variables, like: Variables, z: Float[Array, "batch latent"]
+) -> Variables:
+    """Mean and variance of a batch at every batch norm."""
+    none = jax.tree.map(jnp.zeros_like, like)
+    _, moved = networks.gen.apply(params, none, z, train=True)
+    return jax.tree.map(lambda value: value / (1 - BATCH_NORM_DECAY), moved)

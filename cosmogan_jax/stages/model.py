@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import optax
 
+from cosmogan_jax.gan.averaging import with_own_statistics
 from cosmogan_jax.gan.networks import Architecture, Networks, build_networks
 from cosmogan_jax.gan.state import GanState, NetState, adam, init_state
 from cosmogan_jax.storage.best_generators import read_scores
@@ -35,12 +36,19 @@ def build(settings) -> tuple[Networks, optax.GradientTransformation, GanState]:
     return networks, optimizer, init_state(networks, optimizer, key, with_ema=with_ema)
 
 
-def generator(state: GanState, weights: str) -> NetState:
+def generator(networks: Networks, state: GanState, weights: str) -> NetState:
     """G as it is after the state's step (weights="last"), or its moving average ("ema").
+
+    The average comes with batch statistics of its own, from the same z for every state.
 
     Raises:
       ValueError: the run kept no average.
     """
+    found = _kept(state, weights)
+    return found if weights == "last" else with_own_statistics(networks, found, jax.random.key(0))
+
+
+def _kept(state: GanState, weights: str) -> NetState:
     if weights == "last":
         return state.gen
     if state.ema is None:
@@ -73,7 +81,7 @@ class Generators:
           ValueError: it is not there, or kept no average.
         """
         self.networks, self._like, self._checkpoints = open_trained(workdir)
-        like = generator(self._like, weights)
+        like = _kept(self._like, weights)
         self._weights, self._best = weights, None
         self._like_best = {"params": like.params, "batch_stats": like.batch_stats}
         self.dense_scores: list[dict[str, float | None]] = []
@@ -99,7 +107,7 @@ class Generators:
         if self._best and step in self.best():
             found = self._best.restore(step, self._like_best)
             return NetState(found["params"], found["batch_stats"], ())
-        return generator(self._checkpoints.restore(step, self._like), self._weights)
+        return generator(self.networks, self._checkpoints.restore(step, self._like), self._weights)
 
     def close(self) -> None:
         """Free what is held."""

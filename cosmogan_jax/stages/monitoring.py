@@ -129,6 +129,7 @@ class Monitor:
     def __init__(
         self,
         settings: Train,
+        networks: Networks,
         scorers: Callable[[], Scorers],
         out: Path,
         first: int,
@@ -142,7 +143,7 @@ class Monitor:
         `scorers` is called when the first score is due. One of several processes writes; all must be given
         the same scores.
         """
-        self._settings, self._make, self._made = settings, scorers, None
+        self._settings, self._networks, self._make, self._made = settings, networks, scorers, None
         self._bounds = parse_bounds(settings.stop_when, SCORES)
         self.asked = {"stopped_by": settings.stop_when, "stopped_before": num_steps}
         self._episodes: Episodes = {}
@@ -160,7 +161,7 @@ class Monitor:
 
     def score(self, step: int, state: GanState) -> Mapping[str, Any]:
         """Development scores, with `stopped_by` where they end the training."""
-        scores = self._scorers().all(generator(state, self._settings.weights))
+        scores = self._scorers().all(generator(self._networks, state, self._settings.weights))
         self._row = in_bounds(self._bounds, self._row, scores)
         return scores | (self.asked if self._bounds and self._row >= STOP_AFTER else {})
 
@@ -168,7 +169,7 @@ class Monitor:
         """Score a step's generator in the dense phase, and keep it if it is among the best."""
         if self._best is None:
             self._best = self._open_best()
-        gen = generator(state, self._settings.weights)
+        gen = generator(self._networks, state, self._settings.weights)
         kept = {"params": gen.params, "batch_stats": gen.batch_stats}
         self._best.offer(step, self._scorers().spectrum(gen), kept)
         return {}

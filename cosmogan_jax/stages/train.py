@@ -110,6 +110,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     log = TrainingLog(out / "metrics.jsonl" if speaks else Path(os.devnull), first, pending)
     monitor = Monitor(
         settings,
+        networks,
         _on_first(group, lambda: make_scorers(settings, table, networks, normalisation)),
         out,
         first,

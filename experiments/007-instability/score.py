@@ -11,7 +11,7 @@ from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.pretrained import Emulator
-from cosmogan_jax.stages.model import generator, open_trained
+from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.summaries import PAPER_THRESHOLDS, minkowski_functionals, power_spectrum
 
@@ -62,7 +62,8 @@ class Scorer:
         refresh: batch norm by statistics of these very weights, instead of running averages over the last
         steps' weights and (for the moving average) over their averages.
         """
-        gen = generator(self.checkpoints.restore(step, self.like), weights)
+        state = self.checkpoints.restore(step, self.like)
+        gen = state.gen if weights == "last" else state.ema
         variables = {"params": gen.params, "batch_stats": gen.batch_stats}
         if refresh:
             variables["batch_stats"] = refreshed(self.networks, gen.params, gen.batch_stats)

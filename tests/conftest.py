@@ -15,6 +15,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
+import numpy as np
 import pytest
 from absl import flags as absl_flags
 from absl.testing import flagsaver
@@ -60,6 +61,16 @@ def parse(set_flags):
         return flags.read()
 
     return parsed
+
+
+@pytest.fixture
+def tiny_run(tmp_path):
+    """Flags of a run of seconds on eight maps of noise; how many crops and what is logged is each test's."""
+    np.save(tmp_path / "k.npy", np.random.default_rng(2).normal(size=(8, 32, 32)).astype(np.float32) * 0.02)
+    return [
+        f"--maps={tmp_path}/k.npy", "--side_deg=1", "--crop_size=16", "--normalisation=linear",
+        "--normalisation_scale=0.1", "--num_filters=2", "--batch_size=4", "--sample_every_steps=0",
+    ]  # fmt: skip
 
 
 @pytest.fixture

@@ -92,12 +92,10 @@ def test_an_average_gets_statistics_of_its_own():
         np.testing.assert_allclose(found.batch_stats[layer]["var"], values["var"], rtol=0.25)
 
 
-def test_maps_are_generated_from_either_weights(run_main, tmp_path):
-    np.save(tmp_path / "k.npy", np.random.default_rng(2).normal(size=(8, 32, 32)).astype(np.float32) * 0.02)
+def test_maps_are_generated_from_either_weights(run_main, tiny_run, tmp_path):
     tiny = (
-        f"--maps={tmp_path}/k.npy", "--side_deg=1", "--crop_size=16", "--crops_per_map=2", "--num_filters=2",
-        "--normalisation=linear", "--normalisation_scale=0.1", "--batch_size=4", "--num_steps=3",
-        "--sample_every_steps=0", "--learning_rate=0.01", "--select_maps=4", "--num_generated=3",
+        *tiny_run, "--crops_per_map=2", "--num_steps=3", "--learning_rate=0.01", "--select_maps=4",
+        "--num_generated=3",
     )  # fmt: skip
     stages = "--stages=prepare,train,select,generate"
     code, _, error = run_main(f"--workdir={tmp_path}/off", *tiny, stages, "--weights=ema")

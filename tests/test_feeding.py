@@ -173,14 +173,11 @@ def test_random_orientations_are_the_squares_eight():
     assert not np.array_equal(found, np.asarray(random_orientations(jax.random.key(0), 4, kappa)))
 
 
-def test_training_streamed_equals_training_from_the_device(run_main, tmp_path):
+def test_training_streamed_equals_training_from_the_device(run_main, tiny_run, tmp_path):
     """From a file to trained networks: the metrics of both feeds, and of a resumed run, are the same."""
-    np.save(tmp_path / "k.npy", np.random.default_rng(2).normal(size=(8, 32, 32)).astype(np.float32) * 0.02)
     tiny = (
-        f"--maps={tmp_path}/k.npy", "--side_deg=1", "--stages=prepare,train", "--crop_size=16",
-        "--crops_per_map=9", "--normalisation=linear", "--normalisation_scale=0.1", "--num_filters=2",
-        "--batch_size=4", "--log_every_steps=1", "--checkpoint_every_steps=7", "--sample_every_steps=0",
-        "--augment=symmetries",
+        *tiny_run, "--stages=prepare,train", "--crops_per_map=9", "--log_every_steps=1",
+        "--checkpoint_every_steps=7", "--augment=symmetries",
     )  # fmt: skip
     metrics, summaries = {}, {}
     for name, runs in (

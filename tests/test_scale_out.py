@@ -151,13 +151,8 @@ def test_processes_agree(shares):
 
 
 @pytest.fixture
-def tiny(tmp_path):
-    np.save(tmp_path / "k.npy", np.random.default_rng(2).normal(size=(8, 32, 32)).astype(np.float32) * 0.02)
-    return [
-        f"--maps={tmp_path}/k.npy", "--side_deg=1", "--crop_size=16", "--crops_per_map=4",
-        "--normalisation=linear", "--normalisation_scale=0.1", "--num_filters=2", "--batch_size=4",
-        "--log_every_steps=1", "--sample_every_steps=0", "--augment=symmetries",
-    ]  # fmt: skip
+def tiny(tiny_run):
+    return [*tiny_run, "--crops_per_map=4", "--log_every_steps=1", "--augment=symmetries"]
 
 
 def two_processes(*flags, each=((), ())):

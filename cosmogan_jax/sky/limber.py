@@ -7,7 +7,7 @@ from scipy.interpolate import CubicSpline
 from cosmogan_jax.sky.cosmology import HUBBLE_DISTANCE, comoving_distance, growth
 from cosmogan_jax.sky.matter_power import REDSHIFTS, MatterPower, paper_matter_power
 
-# The integral is made at so many ell at most; a cubic spline in log(l + 1/2) gives C_l at any more, to 1e-8.
+# The integral is made at so many ell at most; a cubic spline in log(l + 1/2) gives C_l at any more, to 2e-8.
 _NODES = 2000
 
 

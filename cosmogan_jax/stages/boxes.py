@@ -17,6 +17,7 @@ from cosmogan_jax.sky.light_cone import PlaneSchedule
 from cosmogan_jax.sky.matter_power import MatterPower
 from cosmogan_jax.sky.nbody import BoxSettings, evolve
 from cosmogan_jax.sky.resolution import box_bytes
+from cosmogan_jax.stages.memory import allocator_free
 from cosmogan_jax.storage.boxes import Box, BoxWriter, claim, open_box
 
 _POLL_SECONDS = 5.0
@@ -148,9 +149,9 @@ def _check_memory(device, settings: BoxSettings, num_devices: int) -> None:
 
 def free_bytes(device, num_devices: int) -> int | None:
     """Memory that may still be taken on a device, None if it does not say; the host's is shared out."""
-    statistics = device.memory_stats()
-    if statistics and "bytes_limit" in statistics:
-        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+    free = allocator_free(device)
+    if free is not None:
+        return free
     if device.platform == "cpu":
         try:
             lines = Path("/proc/meminfo").read_text().splitlines()

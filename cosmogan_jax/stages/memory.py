@@ -8,10 +8,16 @@ from typing import Any
 
 def free_memory(device: Any) -> float:
     """Bytes free on an accelerator, as its allocator sees it; on a CPU half of what the process may use."""
-    stats = device.memory_stats() if device.platform != "cpu" else None
+    free = allocator_free(device) if device.platform != "cpu" else None
+    return usable_memory() / 2 if free is None else free
+
+
+def allocator_free(device: Any) -> int | None:
+    """Bytes free as the device's allocator sees it, None where it does not say."""
+    stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return usable_memory() / 2
+    return None
 
 
 def usable_memory(root: Path = Path("/")) -> int:

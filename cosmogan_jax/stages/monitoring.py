@@ -130,7 +130,7 @@ class Monitor:
         self,
         settings: Train,
         networks: Networks,
-        scorers: Callable[[], Scorers],
+        scorers: Scorers,
         out: Path,
         first: int,
         num_steps: int,
@@ -140,10 +140,9 @@ class Monitor:
     ):
         """Go on after step `first`, of which `history` holds the lines of metrics so far.
 
-        `scorers` is called when the first score is due. One of several processes writes; all must be given
-        the same scores.
+        One of several processes writes; all must be given the same scores.
         """
-        self._settings, self._networks, self._make, self._made = settings, networks, scorers, None
+        self._settings, self._networks, self._scorers = settings, networks, scorers
         self._bounds = parse_bounds(settings.stop_when, SCORES)
         self.asked = {"stopped_by": settings.stop_when, "stopped_before": num_steps}
         self._episodes: Episodes = {}
@@ -161,7 +160,7 @@ class Monitor:
 
     def score(self, step: int, state: GanState) -> Mapping[str, Any]:
         """Development scores, with `stopped_by` where they end the training."""
-        scores = self._scorers().all(generator(self._networks, state, self._settings.weights))
+        scores = self._scorers.all(generator(self._networks, state, self._settings.weights))
         self._row = in_bounds(self._bounds, self._row, scores)
         return scores | (self.asked if self._bounds and self._row >= STOP_AFTER else {})
 
@@ -171,7 +170,7 @@ class Monitor:
             self._best = self._open_best()
         gen = generator(self._networks, state, self._settings.weights)
         kept = {"params": gen.params, "batch_stats": gen.batch_stats}
-        self._best.offer(step, self._scorers().spectrum(gen), kept)
+        self._best.offer(step, self._scorers.spectrum(gen), kept)
         return {}
 
     def before_checkpoint(self, step: int, checkpoints: Checkpoints) -> None:
@@ -189,11 +188,6 @@ class Monitor:
         """Free what is held."""
         if self._best is not None:
             self._best.close()
-
-    def _scorers(self) -> Scorers:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
 
     def _check_best(self) -> None:
         """Scores of one ranking are made alike; said at the start, not when the dense phase begins."""

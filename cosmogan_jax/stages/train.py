@@ -1,5 +1,6 @@
 """Stage train: the adversarial game over the crops, with checkpoints, metrics and sample sheets."""
 
+import functools
 import itertools
 import os
 import time
@@ -167,11 +168,11 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                 if over:
                     break
                 if reason:
-                    raise Paused(
-                        speaks
-                        * f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the "
+                    words = (
+                        f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the "
                         f"same command goes on from there, or --flagfile={workdir / 'flags.txt'}"
                     )
+                    raise Paused(words if speaks else "")
         except NonFinite as error:
             kept = checkpoints.steps()
             raise ValueError(f"{error}; last good checkpoint: {kept[-1] if kept else 'none'}") from None
@@ -245,19 +246,13 @@ def _on_crops(
     return step
 
 
-def _on_first(group: Group, make: Callable[[], Scorers]) -> Callable[[], Scorers]:
-    """Scorers that process 0 alone makes and uses, while the others wait for what they give."""
-    made: list[Scorers] = []
-
-    def scorer(place: int) -> Callable[[Any], dict[str, float | None]]:
-        def score(gen: Any) -> dict[str, float | None]:
-            if not made:
-                made.append(make())
-            return made[0][place](gen)
-
-        return lambda gen: group.on_first(lambda: score(gen))
-
-    return lambda: Scorers(scorer(0), scorer(1))
+def _on_first(group: Group, make: Callable[[], Scorers]) -> Scorers:
+    """Scorers that process 0 alone makes, when the first score is due, and uses while the others wait."""
+    made = functools.cache(make)
+    return Scorers(
+        lambda gen: group.on_first(lambda: made().all(gen)),
+        lambda gen: group.on_first(lambda: made().spectrum(gen)),
+    )
 
 
 def _sample_sheets(

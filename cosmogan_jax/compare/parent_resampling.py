@@ -1,0 +1,147 @@
+"""Whole parents resampled on two sides: how each parent's maps (or pixels) weigh in a difference of two shares.
+
+With x any threshold, C_g(x) the number of parent g's values at or below it and n_g of all its values, every
+two-sample statistic here is made of
+
+    D(x) = sum_g w_g C_g(x),
+
+and a resample is another set of weights w. Values of one parent are never told apart, so their dependence,
+whatever it is, stays in the null distribution. Labels name parents within a side: no parent is on both.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+# Permuting whole parents asks for parents of one kind. Beyond this ratio of mean sizes they are not.
+_SIZE_RATIO = 1.5
+# A bootstrap over fewer parents than this rejects a true null far too often (tests/test_two_sample.py).
+MIN_BOOTSTRAP_PARENTS = 10
+
+
+class Parents(NamedTuple):
+    """The parent of every map of both sides, those of side one first, numbered from 0 through both sides."""
+
+    group: Int[np.ndarray, " maps"]
+    num_one: int
+    num_two: int
+
+
+class Weights(NamedTuple):
+    """w of every resample, and the product of the sides' sizes n_1 n_2."""
+
+    value: Float[np.ndarray, "parents resamples"]
+    size_product: Float[np.ndarray, " resamples"]
+
+
+def number_parents(
+    parents_one: Shaped[np.ndarray, " maps_one"],
+    parents_two: Shaped[np.ndarray, " maps_two"],
+    num_maps: tuple[int, int],
+) -> Parents:
+    """Parents of both sides, from any labels.
+
+    Raises:
+      ValueError: labels that are not one for each map.
+    """
+    numbered = []
+    for side, labels, maps in zip(("one", "two"), (parents_one, parents_two), num_maps, strict=True):
+        labels = np.asarray(labels)
+        if labels.shape != (maps,):
+            raise ValueError(f"parents_{side}.shape={labels.shape} must be ({maps},), one for each map")
+        numbered.append(np.unique(labels, return_inverse=True)[1])
+    one, two = (int(group.max()) + 1 for group in numbered)
+    return Parents(np.concatenate([numbered[0], numbered[1] + one]), one, two)
+
+
+def check_permutations(parents: Parents, num_permutations: int) -> None:
+    """Whether whole parents can be permuted.
+
+    Raises:
+      ValueError: no permutations, fewer ways to share out the parents than permutations (the p-value could not
+        be as small as they suggest), or parents of unequal kind: their mean numbers of maps differ by more
+        than a factor 1.5.
+    """
+    if num_permutations < 1:
+        raise ValueError(f"num_permutations={num_permutations} must be positive")
+    total = parents.num_one + parents.num_two
+    if math.comb(total, parents.num_one) <= num_permutations:
+        enough = next(n for n in range(1, 64) if math.comb(2 * n, n) > num_permutations)
+        raise ValueError(
+            f"{parents.num_one} and {parents.num_two} parents can be shared out in "
+            f"{math.comb(total, parents.num_one)} ways, too few for num_permutations={num_permutations}: "
+            f"{enough} parents on each side are enough"
+        )
+    counts = np.bincount(parents.group)
+    one, two = counts[: parents.num_one].mean(), counts[parents.num_one :].mean()
+    if max(one, two) > _SIZE_RATIO * min(one, two):
+        raise ValueError(
+            f"parents of {one:g} and of {two:g} maps on average are not exchangeable: take one map of each "
+            "parent, or the clustered form"
+        )
+
+
+def check_bootstrap(parents: Parents, num_resamples: int) -> None:
+    """Whether parents can be bootstrapped on each side.
+
+    Raises:
+      ValueError: no resamples, or fewer than ten parents on a side.
+    """
+    if num_resamples < 1:
+        raise ValueError(f"num_resamples={num_resamples} must be positive")
+    for side, count in (("one", parents.num_one), ("two", parents.num_two)):
+        if count < MIN_BOOTSTRAP_PARENTS:
+            raise ValueError(
+                f"{count} parents on side {side} are too few: a bootstrap over parents needs at least "
+                f"{MIN_BOOTSTRAP_PARENTS} on each"
+            )
+
+
+def permutation_weights(
+    sizes: Float[np.ndarray, " parents"], num_one: int, seed: int, resamples: range
+) -> Weights:
+    """Parents shared out anew, num_one of them to side one: w = 1/n_1 there and -1/n_2 on the other.
+
+    n_1 and n_2 are what the sides then hold. Resample 0 is the data as they are; resample i depends on the
+    seed and i alone.
+    """
+    of_one = np.zeros((len(sizes), len(resamples)), bool)
+    for column, index in enumerate(resamples):
+        order = _rng(seed, index).permutation(len(sizes)) if index else np.arange(len(sizes))
+        of_one[order[:num_one], column] = True
+    n_one = sizes @ of_one
+    n_two = sizes.sum() - n_one
+    return Weights(np.where(of_one, 1 / n_one, -1 / n_two), n_one * n_two)
+
+
+def bootstrap_weights(
+    sizes: Float[np.ndarray, " parents"], num_one: int, seed: int, resamples: range
+) -> Weights:
+    """Parents drawn with replacement on each side; w is the change of their weight, so that D is centred:
+
+        w_g = sqrt(G/(G - 1)) (m_g / n* - 1 / n) on side one, minus that on side two,
+
+    m_g how often g was drawn, n* = sum m_g n_g, G the side's parents (the factor makes the variance of a mean
+    unbiased). Resample 0 is the difference of the data as they are, not centred; resample i depends on the
+    seed and i alone.
+    """
+    sides = (slice(0, num_one), slice(num_one, len(sizes)))
+    value = np.empty((len(sizes), len(resamples)))
+    for column, index in enumerate(resamples):
+        rng = _rng(seed, index)
+        for sign, side in zip((1, -1), sides, strict=True):
+            own = sizes[side]
+            if not index:
+                value[side, column] = sign / own.sum()
+                continue
+            drawn = np.bincount(rng.integers(0, len(own), len(own)), minlength=len(own))
+            scale = np.sqrt(len(own) / (len(own) - 1))
+            value[side, column] = sign * scale * (drawn / (drawn @ own) - 1 / own.sum())
+    product = sizes[sides[0]].sum() * sizes[sides[1]].sum()
+    return Weights(value, np.full(len(resamples), product))
+
+
+def _rng(seed: int, index: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=[seed, index]))

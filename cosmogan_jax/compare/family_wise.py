@@ -60,9 +60,9 @@ def westfall_young(
 def benjamini_hochberg(
     p: Float[np.ndarray, " modes"], num_permutations: int, level: float = 0.05
 ) -> Float[np.ndarray, " modes"]:
-    """p adjusted for the false discovery rate (Benjamini & Hochberg 1995); modes at or below `level` are flagged.
+    """p adjusted for the false discovery rate (Benjamini & Hochberg 1995).
 
-    NaN stays NaN and is no member.
+    Modes at or below `level` are flagged. NaN stays NaN and is no member.
 
     Raises:
       ValueError: fewer than 9,999 permutations, or so few that one mode alone could not be flagged at the
@@ -77,8 +77,8 @@ def benjamini_hochberg(
         fewest = math.ceil(known.sum() / level / (1 + num_permutations))
         raise ValueError(
             f"num_permutations={num_permutations} must be at least {needed} for false discovery rates of "
-            f"{known.sum()} modes: with the smallest p of {1 / (1 + num_permutations):.2g} no fewer than {fewest} "
-            f"modes can be flagged at {level:g}"
+            f"{known.sum()} modes: p is never below {1 / (1 + num_permutations):.2g}, and no fewer than {fewest} "
+            f"modes could be flagged at {level:g}"
         )
     adjusted = np.full(p.shape, np.nan)
     adjusted[known] = scipy.stats.false_discovery_control(p[known])

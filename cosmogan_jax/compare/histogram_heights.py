@@ -1,8 +1,8 @@
-"""The published kind of agreement of maps: two-sample tests between the heights of two histograms. Of little power.
+"""The published kind of agreement: two-sample tests between the heights of two histograms. Of little power.
 
-Mustafa et al. (2019, Sect. 3.1) give "bootstrapped two-tailed" KS and Anderson-Darling p-values of histograms of
-each mode (236 of 248 above 0.99, 205 with Anderson-Darling). Their definition is missing: the endnote that may
-hold it is not in the text. What is here is one reading, after a co-author's public code, which hands histogram
+Mustafa et al. (2019, Sect. 3.1) give "bootstrapped two-tailed" KS and Anderson-Darling p-values of each mode
+(236 of 248 above 0.99, 205 with Anderson-Darling). Their definition is missing: the endnote that may hold it is
+not in the text. What is here is one reading, after a co-author's public code, which hands histogram
 counts to scipy.stats.ks_2samp: the 30 bin heights of one side are taken for a sample, and tested against
 those of the other. Two histograms may have the same set of heights wherever they stand, so their places do not
 count, and maps are resampled as if they were independent. `power_under_shift` shows what that means. Nothing
@@ -62,7 +62,9 @@ def height_tests(
     """
     one, two = np.asarray(one, np.float64), np.asarray(two, np.float64)
     if one.ndim != 2 or two.ndim != 2 or one.shape[1:] != two.shape[1:] or not one.size or not two.size:
-        raise ValueError(f"one.shape={one.shape} and two.shape={two.shape} must be (maps, modes) of equal modes")
+        raise ValueError(
+            f"one.shape={one.shape} and two.shape={two.shape} must be (maps, modes) of equal modes"
+        )
     if not (np.isfinite(one).all() and np.isfinite(two).all()):
         raise ValueError("values must be finite on both sides")
     if num_bins < 2 or num_resamples < 1:

@@ -17,8 +17,8 @@ from jaxtyping import Float, Int, Shaped
 
 # Permuting whole parents asks for parents of one kind. Beyond this ratio of mean sizes they are not.
 _SIZE_RATIO = 1.5
-# A bootstrap over fewer parents than this rejects a true null far too often (tests/test_two_sample.py).
-MIN_BOOTSTRAP_PARENTS = 10
+# With fewer a bootstrap over parents rejects true nulls too often (numbers in `two_sample.clustered_tests`).
+MIN_BOOTSTRAP_PARENTS = 20
 
 
 class Parents(NamedTuple):
@@ -87,7 +87,7 @@ def check_bootstrap(parents: Parents, num_resamples: int) -> None:
     """Whether parents can be bootstrapped on each side.
 
     Raises:
-      ValueError: no resamples, or fewer than ten parents on a side.
+      ValueError: no resamples, or fewer than 20 parents on a side.
     """
     if num_resamples < 1:
         raise ValueError(f"num_resamples={num_resamples} must be positive")

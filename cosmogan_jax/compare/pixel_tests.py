@@ -68,7 +68,7 @@ def clustered_pixel_test(
     Right in the limit of many parents and anti-conservative for few, as `two_sample.clustered_tests`.
 
     Raises:
-      ValueError: as `permutation_pixel_test`, but any parents will do, ten on each side at least.
+      ValueError: as `permutation_pixel_test`, but any parents will do, 20 on each side at least.
     """
     one, two = _checked("one", one), _checked("two", two)
     parents = parent_resampling.number_parents(parents_one, parents_two, (len(one), len(two)))
@@ -102,8 +102,8 @@ def _test(
         np.add.at(counts, parents.group, np.concatenate([one[:, part], two[:, part]]))
         cumulative = below[:, None] + np.cumsum(counts, axis=1)
         below = cumulative[:, -1]
-        # Each parent from the pool's distribution: all weights together hold no pixels, so this takes nothing off
-        # the difference, and float32 then rounds small numbers.
+        # Each parent against the pool: weights times sizes sum to zero, so this takes nothing off the
+        # difference, and float32 then rounds small numbers.
         centred = (cumulative - sizes[:, None] * share_below[part]) / sizes.mean()
         np.maximum(largest, np.abs(scaled @ centred.astype(np.float32)).max(1), out=largest)
     p = westfall_young(largest[:1], largest[1:, None]).p[0]
@@ -113,7 +113,9 @@ def _test(
 def _checked(side: str, counts: np.ndarray) -> np.ndarray:
     counts = np.asarray(counts)
     if counts.ndim != 2 or not counts.size or counts.dtype.kind not in "iu":
-        raise ValueError(f"{side} of shape {counts.shape} and dtype {counts.dtype} must be counts, (maps, bins)")
+        raise ValueError(
+            f"{side} of shape {counts.shape} and dtype {counts.dtype} must be counts, (maps, bins)"
+        )
     if counts.dtype.kind == "i" and counts.min() < 0:
         raise ValueError(f"{side} holds the count {counts.min()}: counts must not be negative")
     empty = np.flatnonzero(counts.sum(1) == 0)

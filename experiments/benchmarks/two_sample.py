@@ -2,9 +2,9 @@
 
 python experiments/benchmarks/two_sample.py
 
-"walk" is what compare/two_sample.py does (lax.scan over the sorted maps, all permutations abreast), "columns" the
-same with NumPy (gather, cumulative sum, maximum and product of a block of permutations, mode after mode),
-written out here and checked against it.
+"walk" is what compare/two_sample.py does (lax.scan over the sorted maps, all permutations abreast), "columns"
+the same with NumPy (gather, cumulative sum, maximum and product of a block of permutations, mode after mode),
+written out here and checked against it; "clustered" the bootstrap, single maps against parents.
 """
 
 import argparse
@@ -58,9 +58,11 @@ def main():
     forms = {
         "walk": lambda: permutation_tests(*data, seed=0, num_permutations=args.permutations).ks.statistic,
         "columns": lambda: columns(*data, 0, args.permutations)[0][:, 0],
-        "clustered": lambda: clustered_tests(
-            one, two, np.arange(args.maps), group, seed=0, num_resamples=args.permutations
-        ).ks.statistic,
+        "clustered": lambda: (
+            clustered_tests(
+                one, two, np.arange(args.maps), group, seed=0, num_resamples=args.permutations
+            ).ks.statistic
+        ),
     }
     times, statistics = {}, []
     for name in args.forms.split(","):

@@ -76,9 +76,9 @@ def benjamini_hochberg(
     if num_permutations < needed:
         fewest = math.ceil(known.sum() / level / (1 + num_permutations))
         raise ValueError(
-            f"num_permutations={num_permutations} must be at least {needed} for false discovery rates of "
-            f"{known.sum()} modes: p is never below {1 / (1 + num_permutations):.2g}, and no fewer than {fewest} "
-            f"modes could be flagged at {level:g}"
+            f"num_permutations={num_permutations} must be at least {needed} for the false discovery rate of "
+            f"{known.sum()} modes: p is never below {1 / (1 + num_permutations):.2g}, so no fewer than "
+            f"{fewest} modes could be flagged at {level:g}"
         )
     adjusted = np.full(p.shape, np.nan)
     adjusted[known] = scipy.stats.false_discovery_control(p[known])

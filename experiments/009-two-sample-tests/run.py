@@ -1,6 +1,6 @@
 """Levels and power of the two-sample tests on maps of real lens planes.
 
-python experiments/009-two-sample-tests/run.py --lens_planes <folder> > experiments/009-two-sample-tests/results.json
+python experiments/009-two-sample-tests/run.py --lens_planes <folder> > results.json
 """
 
 import argparse
@@ -173,8 +173,8 @@ def power_of_tilt(sky, repeats, permutations):
     window = sky.geometry.crop(TILE)
     ell = window.half_plane_ell()
     pivot = np.sqrt(window.fundamental_ell * window.nyquist_ell)
-    drawn = sky.windows(jax.random.key(9), 4000, Region(0, 0, size, size))
-    for number in (100, 500, 2000):
+    drawn = sky.windows(jax.random.key(9), 12800, Region(0, 0, size, size))
+    for number in (100, 500, 2000, 6400):
         for tilt in (0.0, 0.03, 0.1):
             filtered = np.where(ell > 0, np.where(ell > 0, ell / pivot, 1) ** (tilt / 2), 1)
             flags = []
@@ -201,7 +201,7 @@ def power_of_tilt(sky, repeats, permutations):
                 "any_mode_family_below_0.05": mean[4:6],
                 "heights_above_0.99": mean[6:8],
             }
-    one, two = (sky.spectra(part)[0] for part in (drawn[:2000], drawn[2000:]))
+    one, two = (sky.spectra(part)[0] for part in (drawn[:6400], drawn[6400:]))
     shifted = power_under_shift(one, two, seed=0)
     heights = {name: np.round(value, 3).tolist() for name, value in shifted._asdict().items()}
     return {"columns": "ks, anderson_darling", "tilt": found, "heights_under_shift": heights}
@@ -235,7 +235,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lens_planes", type=Path, required=True)
     parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     sky = Sky(args.lens_planes)
     parts = {
@@ -244,7 +244,11 @@ def main():
         "power": lambda: power_of_tilt(sky, args.repeats, 199),
         "clustered_level": lambda: level_of_clustered(199),
     }
-    result = {"cores": len(os.sched_getaffinity(0)), "jax": jax.__version__, "trials": args.trials}
+    result = {
+        "cores": len(os.sched_getaffinity(0)),
+        "jax": jax.__version__,
+        "load_of_others": round(os.getloadavg()[0], 1),
+    }
     for name, part in parts.items():
         began = time.perf_counter()
         result[name] = {**part(), "wall_s": round(time.perf_counter() - began, 1)}

@@ -30,7 +30,7 @@ class Parents(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """w of every resample, and the product of the sides' sizes n_1 n_2."""
+    """w of every resample, float32, and the product of the sides' sizes n_1 n_2."""
 
     value: Float[np.ndarray, "parents resamples"]
     size_product: Float[np.ndarray, " resamples"]
@@ -107,13 +107,16 @@ def permutation_weights(
     n_1 and n_2 are what the sides then hold. Resample 0 is the data as they are; resample i depends on the
     seed and i alone.
     """
-    of_one = np.zeros((len(sizes), len(resamples)), bool)
-    for column, index in enumerate(resamples):
+    value = np.empty((len(resamples), len(sizes)), np.float32)
+    product = np.empty(len(resamples))
+    for row, index in enumerate(resamples):
         order = _rng(seed, index).permutation(len(sizes)) if index else np.arange(len(sizes))
-        of_one[order[:num_one], column] = True
-    n_one = sizes @ of_one
-    n_two = sizes.sum() - n_one
-    return Weights(np.where(of_one, 1 / n_one, -1 / n_two), n_one * n_two)
+        n_one = sizes[order[:num_one]].sum()
+        n_two = sizes[order[num_one:]].sum()
+        value[row, order[:num_one]] = 1 / n_one
+        value[row, order[num_one:]] = -1 / n_two
+        product[row] = n_one * n_two
+    return Weights(value.T, product)
 
 
 def bootstrap_weights(
@@ -128,19 +131,19 @@ def bootstrap_weights(
     seed and i alone.
     """
     sides = (slice(0, num_one), slice(num_one, len(sizes)))
-    value = np.empty((len(sizes), len(resamples)))
-    for column, index in enumerate(resamples):
+    value = np.empty((len(resamples), len(sizes)), np.float32)
+    for row, index in enumerate(resamples):
         rng = _rng(seed, index)
         for sign, side in zip((1, -1), sides, strict=True):
             own = sizes[side]
             if not index:
-                value[side, column] = sign / own.sum()
+                value[row, side] = sign / own.sum()
                 continue
             drawn = np.bincount(rng.integers(0, len(own), len(own)), minlength=len(own))
             scale = np.sqrt(len(own) / (len(own) - 1))
-            value[side, column] = sign * scale * (drawn / (drawn @ own) - 1 / own.sum())
+            value[row, side] = sign * scale * (drawn / (drawn @ own) - 1 / own.sum())
     product = sizes[sides[0]].sum() * sizes[sides[1]].sum()
-    return Weights(value, np.full(len(resamples), product))
+    return Weights(value.T, np.full(len(resamples), product))
 
 
 def _rng(seed: int, index: int) -> np.random.Generator:

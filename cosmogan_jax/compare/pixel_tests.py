@@ -92,7 +92,7 @@ def _test(
     sizes = np.bincount(parents.group, np.concatenate([one.sum(1), two.sum(1)]))
     weights = draw(sizes, parents.num_one, seed, range(1 + num_resamples)).value
     # Weights of the order of one whatever the number of pixels, for float32.
-    scaled = (weights * sizes.mean()).T.astype(np.float32)
+    scaled = (weights * np.float32(sizes.mean())).T
     share_below = np.cumsum(pooled) / pooled.sum()
     below = np.zeros(len(sizes))
     largest = np.zeros(1 + num_resamples, np.float32)

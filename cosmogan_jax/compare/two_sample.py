@@ -26,7 +26,7 @@ from cosmogan_jax.compare.family_wise import westfall_young
 from cosmogan_jax.compare.parent_resampling import Parents, Weights
 
 # Weights of all maps in a block of resamples, in float32.
-_BLOCK_BYTES = 128 * 2**20
+_BLOCK_BYTES = 64 * 2**20
 
 
 class ModeTests(NamedTuple):
@@ -124,7 +124,7 @@ def _tests(
     for first in range(0, 1 + num_resamples, size_of_block):
         resamples = range(first, min(first + size_of_block, 1 + num_resamples))
         weights = draw(sizes, parents.num_one, seed, resamples)
-        by_map = jnp.asarray(weights.value.astype(np.float32)[parents.group])
+        by_map = jnp.asarray(weights.value[parents.group])
         ks, square = (np.asarray(part, np.float64) for part in _statistics(by_map, *ranked))
         found.append((ks, square * weights.size_product))
     tests = []

@@ -32,7 +32,7 @@ def columns(one, two, parents_one, parents_two, seed, num_permutations, block=64
     for first in range(0, 1 + num_permutations, block):
         part = range(first, min(first + block, 1 + num_permutations))
         weights = parent_resampling.permutation_weights(sizes, parents.num_one, seed, part)
-        by_map = weights.value.astype(np.float32)[parents.group]
+        by_map = np.ascontiguousarray(weights.value[parents.group])
         difference, squared = np.empty_like(by_map), np.empty_like(by_map)
         for mode in range(modes):
             np.take(by_map, order[mode], axis=0, out=difference, mode="clip")

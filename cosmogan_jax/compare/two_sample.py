@@ -88,11 +88,11 @@ def clustered_tests(
     D* - D, in KS and A^2 in the place of D. Right in the limit of many parents on both sides, anti-conservative
     for few, most of all in the tails, where family_p looks. True nulls rejected at nominal 5 %, as many parents
     of 8 maps with an intraclass correlation of 0.5 on both sides (of 4 maps for the family of 60 independent
-    modes), measured to +-0.6 % a mode and +-2 % of the family:
+    modes), to +-0.7 % a mode and +-2 % of the family (experiments/009-two-sample-tests):
 
-        parents                10           20          50         100
-        one mode, KS (A^2)     6 (6) %      7 (6) %     6 (6) %    5 (5) %
-        family, KS (A^2)       21 (25) %    11 (10) %   9 (9) %    3 (3) %
+        parents                10           20           50         100
+        one mode, KS (A^2)     6 (7) %      6 (5) %      6 (5) %    5 (5) %
+        family, KS (A^2)       24 (21) %    13 (12) %    7 (7) %    6 (9) %
 
     Raises:
       ValueError: as `permutation_tests`, but any parents will do, 20 on each side at least.

@@ -1,6 +1,6 @@
 """Levels and power of the two-sample tests on maps of real lens planes.
 
-python experiments/009-two-sample-tests/run.py --lens_planes <folder> > results.json
+python experiments/009-two-sample-tests/run.py --lens_planes <folder>
 """
 
 import argparse
@@ -15,6 +15,7 @@ import numpy as np
 import scipy.stats
 
 from cosmogan_jax.compare import parent_resampling
+from cosmogan_jax.compare.ensembles import effective_modes
 from cosmogan_jax.compare.histogram_heights import height_tests, power_under_shift
 from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
 from cosmogan_jax.compare.two_sample import clustered_tests, permutation_tests
@@ -151,6 +152,31 @@ def null_of_tiles(sky, trials, permutations):
     return found
 
 
+def uniformity(sky, trials, permutations):
+    """p of random halves of 64 disjoint parents: shares below alpha, with errors from the trials' scatter."""
+    group = np.repeat(np.arange(32), CROPS_EACH)
+    found = {"ks": [], "anderson_darling": []}
+    family = {"ks": [], "anderson_darling": []}
+    for trial in range(1000, 1000 + trials):
+        rng = np.random.default_rng([trial, 0])
+        power, _ = sky.spectra(crops_of(rng, sky.tiled(rng, False)))
+        sides = power[: len(group)], power[len(group) :]
+        tests = permutation_tests(*sides, group, group, seed=trial, num_permutations=permutations)
+        for name in found:
+            found[name].append(getattr(tests, name).p)
+            family[name].append(np.nanmin(getattr(tests, name).family_p))
+    result = {"trials": trials}
+    for name, each in found.items():
+        p = np.array(each)
+        below = {alpha: (p <= alpha).mean(1) for alpha in (0.01, 0.05, 0.1, 0.2, 0.5)}
+        result[name] = {
+            **{f"below_{a}": [share(b), round(float(b.std() / trials**0.5), 4)] for a, b in below.items()},
+            "family_below_0.05": share(np.array(family[name]) <= 0.05),
+            "effective_modes_of_p": round(effective_modes(p), 2),
+        }
+    return result
+
+
 def null_of_windows(sky, permutations):
     """Overlapping windows of one half of the planes against windows of the other, each window a parent."""
     size, found = sky.planes.shape[-1], {}
@@ -236,23 +262,24 @@ def main():
     parser.add_argument("--lens_planes", type=Path, required=True)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.json")
+    parser.add_argument("--parts", default="null_of_tiles,uniformity,null_of_windows,power,clustered_level")
     args = parser.parse_args()
     sky = Sky(args.lens_planes)
     parts = {
         "null_of_tiles": lambda: null_of_tiles(sky, args.trials, 199),
+        "uniformity": lambda: uniformity(sky, 4 * args.trials, 99),
         "null_of_windows": lambda: null_of_windows(sky, 199),
         "power": lambda: power_of_tilt(sky, args.repeats, 199),
         "clustered_level": lambda: level_of_clustered(199),
     }
-    result = {
-        "cores": len(os.sched_getaffinity(0)),
-        "jax": jax.__version__,
-        "load_of_others": round(os.getloadavg()[0], 1),
-    }
-    for name, part in parts.items():
-        began = time.perf_counter()
-        result[name] = {**part(), "wall_s": round(time.perf_counter() - began, 1)}
-    print(json.dumps(result, indent=1))
+    result = json.loads(args.out.read_text()) if args.out.exists() else {}
+    for name in args.parts.split(","):
+        began, load = time.perf_counter(), round(os.getloadavg()[0], 1)
+        found = parts[name]()
+        cost = {"wall_s": round(time.perf_counter() - began, 1), "load_of_others": load, "jax": jax.__version__}
+        result[name] = {**found, "cost": {**cost, "cores": len(os.sched_getaffinity(0))}}
+        args.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

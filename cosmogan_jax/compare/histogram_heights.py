@@ -53,8 +53,8 @@ def height_tests(
     counts are multinomial. KS: the exact p, as scipy.stats.ks_2samp's, between the 2 x num_bins heights (counts
     / maps). Anderson-Darling: A^2 of Scholz & Stephens (Eq. 6) between them; p as the share of 20,000 random
     divisions of 2 x num_bins distinct numbers with an A^2 as large (SciPy's own p is clipped to 0.001 to 0.25
-    and cannot say 0.99). Heights have ties, in empty bins above all, for which that p is approximate. NaN
-    for modes that do not vary.
+    and cannot say 0.99). Ties between heights, in nearly empty bins above all, make that p too small where
+    maps are few. NaN for modes that do not vary.
 
     Raises:
       ValueError: values that are not (maps, modes), finite and of equal modes; fewer than two bins; no

@@ -107,7 +107,8 @@ def covariance_slope(generated: Ensemble, validation: Ensemble) -> Difference:
     over pairs i < j. The weights, which take both covariances in units of the validation scatter, keep modes
     of much power from deciding alone. Noise in C_v adds to sum C_v^2 and would draw the slope to 0 for equal
     ensembles too (regression dilution); B = E* sum w* C_v* (C_v* - C_v) over resamples is that addition, the
-    weights' own noise included. NaN where it is more than half of the sum: there the covariance is noise.
+    weights' own noise included. The median of the slope is then right; its mean lies above by its relative
+    variance, as any ratio's does. NaN where B is more than a third of the sum: there the covariance is noise.
 
     Raises:
       ValueError: other modes, fewer than two or more than 40 of them; modes that hardly vary.
@@ -119,9 +120,11 @@ def covariance_slope(generated: Ensemble, validation: Ensemble) -> Difference:
     c_g, c_v = covariances(generated)[:, row, column], of_validation[:, row, column]
     square = (weight * c_v**2).sum(1)
     addition = (weight * c_v * (c_v - c_v[0]))[1:].sum(1).mean()
-    if addition > square[0] / 2:
+    if addition > square[0] / 3:
         return Difference(np.full(1, np.nan), np.full((len(square) - 1, 1), np.nan))
-    return _difference(((weight * c_g * c_v).sum(1) / (square - addition) - 1)[:, None])
+    # A resample's C_v* holds the noise twice: its own, and that of the set it is drawn from.
+    additions = addition * np.where(np.arange(len(square)) == 0, 1, 2)
+    return _difference(((weight * c_g * c_v).sum(1) / (square - additions) - 1)[:, None])
 
 
 def correlation_differences(generated: Ensemble, validation: Ensemble) -> Difference:

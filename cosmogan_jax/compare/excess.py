@@ -20,8 +20,8 @@ bootstrap for the joint covariance of (x, y) alone, which is regular, and the no
   direction is added where it widens the interval.
 
 Least coverage of a limit, simulated for true (X, Y) from 0 to 10 standard errors: 94 % for one effect while the
-variances of the three sets are within a factor of four (92 % with an auxiliary set ten times as noisy), 92 % for
-a block of effects that all but repeat one another, 94 % for blocks of 15 or 36 that do not. At 0 it is above 95 %.
+variances of the three sets are within a factor of four (92 % with an auxiliary set ten times as noisy); for a
+block of 15 or 36 effects 94 %, 92 % where they all but repeat one another. At an excess of 0 it is above 95 %.
 """
 
 from collections.abc import Sequence

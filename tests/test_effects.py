@@ -67,9 +67,9 @@ def test_two_sets_together_are_drawn_as_each_alone():
 
 
 def test_effects_and_errors_of_independent_gaussian_maps():
-    # Errors known in closed form; 200 resamples know a standard error to 5 %, 15 % is three of those.
+    # Errors known in closed form; 400 resamples know a standard error to 3.5 %, 15 % is four of those.
     maps = 2000
-    generated, validation = pair(10.2 + 1.1 * mixed(maps, 4, 0), 10 + mixed(maps, 4, 0))
+    generated, validation = pair(10.2 + 1.1 * mixed(maps, 4, 0), 10 + mixed(maps, 4, 0), num_resamples=400)
     mean, shift, scatter = (f(generated, validation) for f in (relative_means, mean_shifts, relative_scatters))
     g, v = generated.values, validation.values
     np.testing.assert_allclose(mean.value, g.mean(0) / v.mean(0) - 1, rtol=1e-9)
@@ -117,7 +117,9 @@ def test_slope_of_equal_ensembles_is_free_of_dilution():
     # The few sets where noise is over a third of the sum have no slope.
     assert np.isnan(found).mean() < 0.1
     assert abs(np.nanmedian(found) - 1) < 0.08
-    assert np.nanmedian(errors) == pytest.approx(np.nanstd(found), rel=0.33)
+    # A ratio's tails are heavy: its spread is read from the middle two thirds.
+    middle = np.diff(np.nanpercentile(found, [15.87, 84.13]))[0] / 2
+    assert np.nanmedian(errors) == pytest.approx(middle, rel=0.4)
 
 
 def test_slope_of_noise_is_no_number():

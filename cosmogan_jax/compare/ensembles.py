@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 
 class Estimate(NamedTuple):
@@ -39,7 +39,7 @@ def bands(
       ValueError: values that are not (maps, modes) and finite, parents of another length, fewer than two
         parents, fewer than two resamples.
     """
-    values, groups = _checked(values, parents)
+    values, groups = checked(values, parents)
 
     def mean_and_sigma(weight):
         total = weight.sum()
@@ -62,7 +62,7 @@ def covariance_matrix(
     Raises:
       ValueError: as `bands`.
     """
-    values, groups = _checked(values, parents)
+    values, groups = checked(values, parents)
     return _bootstrap(lambda weight: _covariance(values, weight), groups, seed, num_resamples)
 
 
@@ -81,7 +81,7 @@ def correlation_matrix(
     Raises:
       ValueError: as `bands`.
     """
-    values, groups = _checked(values, parents)
+    values, groups = checked(values, parents)
     spread = values.std(0)
     # Standardised first: powers of 1e-12 and their products then keep their digits.
     scaled = (values - values.mean(0)) / np.where(spread > 0, spread, 1)
@@ -115,11 +115,22 @@ def resampling_weights(
 
     groups number the parents from 0. The same seed gives the same resamples, whatever the statistic.
     """
-    num_parents = int(groups.max()) + 1
+    for drawn in parent_weights(int(groups.max()) + 1, seed, num_resamples):
+        yield drawn[groups]
+
+
+def parent_weights(
+    num_parents: int, seed: int, num_resamples: int, stream: int = 0
+) -> Iterator[Float[np.ndarray, " parents"]]:
+    """How often each of the parents was drawn in each resample: multinomial, `num_parents` draws in all.
+
+    Sets that are resampled independently of one another take different streams of one seed.
+    """
     for index in range(num_resamples):
-        rng = np.random.Generator(np.random.Philox(key=[seed, index]))
+        # The stream is the counter's highest word: no draw of one stream is a draw of another.
+        rng = np.random.Generator(np.random.Philox(key=[seed, index], counter=[0, 0, 0, stream]))
         drawn = np.bincount(rng.integers(0, num_parents, num_parents), minlength=num_parents)
-        yield drawn[groups].astype(np.float64)
+        yield drawn.astype(np.float64)
 
 
 def _bootstrap(
@@ -163,7 +174,14 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _checked(values: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked(
+    values: Float[np.ndarray, "maps modes"], parents: Shaped[np.ndarray, " maps"]
+) -> tuple[Float[np.ndarray, "maps modes"], Int[np.ndarray, " maps"]]:
+    """The values in float64, and the parents numbered from 0.
+
+    Raises:
+      ValueError: as `bands`, but for the resamples.
+    """
     values, parents = _finite(values), np.asarray(parents)
     if parents.shape != values.shape[:1]:
         raise ValueError(f"parents.shape={parents.shape} must be ({len(values)},), one for each map")

@@ -1,0 +1,141 @@
+"""Excess distances: their limits by Monte Carlo, closed forms, and halves of parents.
+
+Independent modes of one set of maps are independent trials of the whole procedure: crops, parents, bootstrap.
+"""
+
+import numpy as np
+import pytest
+
+from cosmogan_jax.compare.effects import Difference, mean_shifts
+from cosmogan_jax.compare.excess import excess_distance, halves, squared_distance
+from cosmogan_jax.compare.resamples import ensemble, resample, together
+
+RNG = np.random.default_rng()
+TRIALS = 1000
+# 95 % are promised; 1000 trials know a coverage to 0.7 %, and three of those are allowed.
+LEAST_COVERAGE = 0.93
+PARENTS, CROPS = 60, 3
+# Variance of a set's mean: 0.6 of a map's variance is its parent's.
+VARIANCE = 0.6 / PARENTS + 0.4 / (PARENTS * CROPS)
+
+
+@pytest.fixture(autouse=True)
+def same_maps():
+    """Every test's maps are its own, whichever tests run before it."""
+    RNG.bit_generator.state = np.random.default_rng(11).bit_generator.state
+
+
+def maps(modes, shift=0.0):
+    of_parent = np.repeat(RNG.normal(size=(PARENTS, modes)), CROPS, axis=0)
+    return np.sqrt(0.6) * of_parent + np.sqrt(0.4) * RNG.normal(size=(PARENTS * CROPS, modes)) + shift
+
+
+def set_of(name, values, stream):
+    parents = np.arange(PARENTS * CROPS) // CROPS
+    return ensemble(name, values, resample(parents, seed=1, stream=stream, num_resamples=200))
+
+
+def differences(x, y, modes=TRIALS):
+    """Trials with true differences x and y, in standard errors of a set's mean, against a shared validation."""
+    unit = np.sqrt(VARIANCE)
+    generated = set_of("generated", maps(modes, x * unit), 0)
+    validation = set_of("validation", maps(modes), 1)
+    auxiliary = set_of("auxiliary", maps(modes, y * unit), 2)
+    return mean_shifts(generated, validation), mean_shifts(auxiliary, validation)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (2.5, 0), (5, 0), (3, 3), (0, 3)])
+def test_limits_cover_the_true_excess(x, y):
+    found = excess_distance(*differences(x, y))
+    true = (x**2 - y**2) * VARIANCE
+    assert np.mean(found.upper >= true) >= LEAST_COVERAGE
+    assert np.mean(found.lower <= true) >= LEAST_COVERAGE
+    # Debiased: the mean of all trials is the true excess, to four standard errors and the scatter's own 2 %
+    # of x^2 (its unit is estimated from 60 parents).
+    spread = found.value.std() / np.sqrt(TRIALS)
+    assert abs(found.value.mean() - true) < 4 * spread + 0.03 * (x**2 + y**2) * VARIANCE
+    assert (found.lower <= found.value).all()
+    assert (found.value <= found.upper).all()
+    if x == y == 0:
+        # What is resolvable is what equal ensembles give on average.
+        assert found.expected.mean() == pytest.approx(found.upper.mean(), rel=0.1)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (2, 0), (4, 0)])
+def test_limits_of_blocks_cover_the_true_excess(x, y):
+    blocks = list(np.arange(8 * 400).reshape(400, 8))
+    found = excess_distance(*differences(x, y, 8 * 400), blocks)
+    true = (x**2 - y**2) * VARIANCE
+    assert np.mean(found.upper >= true) >= LEAST_COVERAGE
+    assert np.mean(found.lower <= true) >= LEAST_COVERAGE
+    if x == y == 0:
+        assert found.expected.mean() == pytest.approx(found.upper.mean(), rel=0.1)
+
+
+def test_halves_as_baseline_cover_no_excess():
+    first, second = maps(TRIALS), maps(TRIALS)
+    one, two = set_of("half", first, 1), set_of("half", second, 2)
+    whole = ensemble("validation", np.concatenate([first, second]), together(one.resampling, two.resampling))
+    generated = set_of("generated", maps(TRIALS), 0)
+    found = excess_distance(mean_shifts(generated, whole), mean_shifts(one, two))
+    assert np.mean(found.upper >= 0) >= LEAST_COVERAGE
+    assert np.mean(found.lower <= 0) >= LEAST_COVERAGE
+
+
+def test_plain_squares_are_biased_where_debiased_ones_are_not():
+    x, _ = differences(0, 0)
+    found = squared_distance(x)
+    plain = (x.value**2).mean()
+    assert plain == pytest.approx(2 * VARIANCE, rel=0.15)
+    # Four standard errors: sqrt(2/1000) of the plain square.
+    assert abs(found.value.mean()) < 0.18 * plain
+
+
+def test_limits_of_one_known_effect():
+    # Draws of exact mean 0 and deviation s: the limits are (|x| -+ 1.85 s)^2 in closed form.
+    draws = RNG.normal(size=(300, 2))
+    draws = (draws - draws.mean(0)) / draws.std(0, ddof=1) * 0.1
+    found = squared_distance(Difference(np.array([0.5, 0.05]), draws))
+    np.testing.assert_allclose(found.value, [0.25 - 0.01, 0.0025 - 0.01], rtol=1e-9)
+    # 180 angles: extremes of a circle to 1e-4.
+    np.testing.assert_allclose(found.upper, [0.685**2, 0.235**2], rtol=1e-3)
+    np.testing.assert_allclose(found.lower[0], 0.315**2, rtol=1e-3)
+    assert found.lower[1] == pytest.approx(0.0025 - 0.01)
+    in_one = squared_distance(Difference(np.array([0.5, 0.05]), draws), [np.array([0, 1])])
+    np.testing.assert_allclose(in_one.value, found.value.mean(), rtol=1e-9)
+
+
+def test_excess_is_blind_to_what_auxiliary_maps_show_too():
+    # All of the difference is between validation and everything else: its own accident.
+    x, y = differences(6, 6)
+    found = excess_distance(x, y)
+    assert abs(found.value.mean()) < 0.1 * 36 * VARIANCE
+    assert np.mean(squared_distance(x).lower > 0) > 0.9
+
+
+def test_not_a_number_stays_one():
+    x, y = differences(0, 0, 3)
+    value = x.value.copy()
+    value[1] = np.nan
+    found = excess_distance(Difference(value, x.draws), y)
+    np.testing.assert_array_equal(np.isnan(found.upper), [False, True, False])
+
+
+def test_halves_keep_parents_whole():
+    parents = RNG.permutation(np.repeat(np.arange(21), 4))
+    one, two = halves(parents, seed=4)
+    names = [set(parents[part]) for part in (one, two)]
+    assert not names[0] & names[1]
+    assert [len(n) for n in names] == [10, 11]
+    np.testing.assert_array_equal(np.sort(np.concatenate([one, two])), np.arange(84))
+    assert set(parents[halves(parents, seed=5)[0]]) != names[0]
+
+
+def test_bad_input():
+    x, y = differences(0, 0, 3)
+    with pytest.raises(ValueError, match="must be alike"):
+        excess_distance(x, Difference(y.value[:2], y.draws[:, :2]))
+    with pytest.raises(ValueError, match="a block holds no effect"):
+        excess_distance(x, y, [np.array([], int)])
+    with pytest.raises(ValueError, match="1 parent is too few to be halved"):
+        halves(np.zeros(5), seed=0)

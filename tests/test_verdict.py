@@ -1,0 +1,144 @@
+"""Verdicts on ensembles that are equal, tilted, too few, or not fit to be compared."""
+
+import numpy as np
+import pytest
+
+from cosmogan_jax.compare.verdict import MapSet, Quantity, judge, margins_for, overall
+
+BANDS = tuple(f"band {b}" for b in range(12))
+POWER = Quantity("power", BANDS, covariance=True, used_by_selection=True)
+SKEWNESS = Quantity("skewness", ("2'", "4'"), mean_unit="scatter")
+
+
+def sky(seed, parents, crops, tilt=0.0):
+    """Band powers with a part common to all bands and one common to all crops of a parent, and a skewness."""
+    rng = np.random.default_rng(seed)
+    of_parent = np.repeat(rng.normal(size=(parents, 13)), crops, axis=0)
+    common = rng.normal(size=(parents * crops, 1))
+    own = rng.normal(size=(parents * crops, 12))
+    normal = np.sqrt(0.1) * of_parent[:, :12] + np.sqrt(0.7) * common + np.sqrt(0.2) * own
+    mean = 1e-11 * np.linspace(3, 1, 12) * (1 + tilt * np.linspace(1, -1, 12))
+    skewness = 0.3 * of_parent[:, 12:] + rng.normal(size=(parents * crops, 2))
+    values = {"power": mean * (1 + 0.1 * normal), "skewness": skewness}
+    return MapSet(values, np.repeat(np.arange(parents), crops))
+
+
+def by_name(judged, quantity="power"):
+    return {one.name: one for one in judged if one.quantity == quantity}
+
+
+@pytest.fixture(scope="module")
+def validation():
+    return sky(1, 1000, 25)
+
+
+@pytest.fixture(scope="module")
+def auxiliary():
+    return sky(2, 1000, 25)
+
+
+def test_equal_ensembles_of_a_thousand_parents_pass(validation, auxiliary):
+    judged = judge(sky(0, 30000, 1), validation, auxiliary, [POWER, SKEWNESS], seed=0, num_resamples=200)
+    assert overall(judged) == {"power": "pass", "skewness": "pass"}
+    found = by_name(judged)
+    assert list(found) == ["mean", "scatter", "correlation", "covariance slope"]
+    assert [one.margin for one in found.values()] == [0.01, 0.03, 0.02, 0.05]
+    assert by_name(judged, "skewness")["mean"].margin == 0.1
+    assert found["mean"].bands == BANDS
+    assert found["correlation"].bands[1] == "band 0 … band 5 × band 6 … band 11"
+    assert all(one.used_by_selection == (one.quantity == "power") for one in judged)
+    assert {(one.num_parents, one.baseline) for one in judged} == {(1000, "auxiliary")}
+    for one in judged:
+        assert len(one.bands) == len(one.outcomes) == len(one.value) == len(one.resolvable)
+        assert (one.lower <= one.value).all()
+        assert (one.value <= one.upper).all()
+        assert (one.effect_lower <= one.effect_upper).all()
+        assert (one.resolvable < one.margin).all()
+
+
+def test_a_tilt_of_three_percent_fails(validation, auxiliary):
+    judged = judge(sky(0, 30000, 1, tilt=0.03), validation, auxiliary, [POWER], seed=0, num_resamples=200)
+    mean = by_name(judged)["mean"]
+    # +-3 % at both ends; within 0.3 % in the middle, where the margin of 1 % holds.
+    assert mean.outcome == "fail"
+    assert {mean.outcomes[0], mean.outcomes[11]} == {"fail"}
+    assert {mean.outcomes[5], mean.outcomes[6]} == {"pass"}
+    np.testing.assert_allclose(mean.effect[[0, -1]], [0.03, -0.03], atol=0.006)
+    np.testing.assert_allclose(np.sqrt(mean.value[[0, -1]]), 0.03, atol=0.006)
+    assert (mean.effect_lower[0], mean.effect_upper[-1]) > (0.02, -0.04)
+    assert overall(judged) == {"power": "fail"}
+    assert by_name(judged)["correlation"].outcome == "pass"
+
+
+def test_wrong_correlations_fail(validation, auxiliary):
+    generated = sky(0, 30000, 1)
+    power = generated.values["power"]
+    # Bands of other maps: the same means and scatters, and no correlation left.
+    shuffled = np.random.default_rng(4).permuted(power, axis=0)
+    judged = judge(MapSet({"power": shuffled}, generated.parents), validation, auxiliary, [POWER], seed=0,
+                   num_resamples=200)  # fmt: skip
+    outcomes = {name: one.outcome for name, one in by_name(judged).items()}
+    assert outcomes == {"mean": "pass", "scatter": "pass", "correlation": "fail", "covariance slope": "fail"}
+    assert by_name(judged)["covariance slope"].effect[0] == pytest.approx(-1, abs=0.05)
+
+
+def test_halves_of_validation_are_the_baseline_without_auxiliary(validation):
+    judged = judge(sky(0, 30000, 1), validation, None, [POWER, SKEWNESS], seed=0, num_resamples=200)
+    # 500 parents in a half: the wider margins.
+    assert {(one.num_parents, one.baseline) for one in judged} == {(500, "halves of validation")}
+    assert by_name(judged)["mean"].margin == 0.02
+    assert by_name(judged)["mean"].outcome == "pass"
+    assert by_name(judged, "skewness")["mean"].outcome == "pass"
+    tilted = judge(sky(0, 30000, 1, tilt=0.03), validation, None, [POWER], seed=0, num_resamples=200)
+    assert by_name(tilted)["mean"].outcomes[0] != "pass"
+
+
+def test_few_parents_are_refused_and_told_what_is_resolvable():
+    judged = judge(sky(0, 2000, 1), sky(1, 40, 10), sky(2, 40, 10), [POWER], seed=0, num_resamples=200)
+    for one in judged:
+        assert np.isnan(one.margin)
+        assert set(one.outcomes) == {one.outcome} == {"not resolvable"}
+        assert (one.resolvable > 0).all()
+    # A mean of 40 parents with 10 crops of 10 % scatter is known to 0.1 sqrt(0.1/40 + 0.9/400) = 0.7 %; equal
+    # ensembles give a limit of 2.2 such errors on average if generated maps add little.
+    # 40 parents know that error to 15 %, and twelve bands scatter so.
+    np.testing.assert_allclose(by_name(judged)["mean"].resolvable.mean(), 2.2 * 0.0069, rtol=0.2)
+    # Nor are few generated maps a verdict on a thousand parents, or margins without a thousand.
+    assert [margins_for(n) and margins_for(n).mean for n in (199, 200, 999, 1000)] == [None, 0.02, 0.02, 0.01]
+
+
+def test_what_equal_ensembles_could_not_pass_is_not_resolvable():
+    # 200 parents of one crop each: correlations to 0.04, the margin 0.03.
+    judged = judge(sky(0, 3000, 1), sky(1, 200, 1), sky(2, 200, 1), [POWER], seed=0, num_resamples=200)
+    correlation = by_name(judged)["correlation"]
+    assert correlation.outcome == "not resolvable"
+    assert (correlation.resolvable > 0.03).all()
+
+
+def test_the_same_seed_gives_the_same_verdict():
+    sets = sky(0, 400, 1), sky(1, 20, 3), sky(2, 20, 3)
+    one, two, three = (judge(*sets, [SKEWNESS], seed=s, num_resamples=50)[0].upper for s in (1, 1, 2))
+    np.testing.assert_array_equal(one, two)
+    assert (one != three).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda g, v, a: (g, MapSet(v.values, np.repeat(np.arange(5), 12)), a),
+         "validation: 5 parents are too few: an interval needs at least 10"),
+        (lambda g, v, a: (g, MapSet(v.values, np.arange(60) // 4), None),
+         "half of validation: 7 parents are too few: an interval needs at least 10"),
+        (lambda g, v, a: (MapSet({"power": g.values["power"][:, :11]}, g.parents), v, a),
+         "power of generated of shape \\(80, 11\\) must be \\(maps, bands\\) \\(80, 12\\)"),
+        (lambda g, v, a: (g, v, MapSet({}, a.parents)), "auxiliary has no power, but nothing"),
+        (lambda g, v, a: (MapSet({"power": g.values["power"] * [0] + 1}, g.parents), v, a),
+         "power of generated: modes \\[0, 1, .*\\] are constant over the maps"),
+        (lambda g, v, a: (MapSet({"power": g.values["power"] + np.inf}, g.parents), v, a),
+         "power of generated: values\\[0, 0\\]=inf must be finite"),
+    ],
+)  # fmt: skip
+def test_bad_input(change, message):
+    sets = change(sky(0, 80, 1), sky(1, 20, 3), sky(2, 20, 3))
+    with pytest.raises(ValueError, match=message):
+        judge(*sets, [POWER], seed=0, num_resamples=20)

@@ -5,8 +5,7 @@ find at a given number of maps and steps may still be there (experiments/010-cla
 difference is found). Functions of their arguments alone: randomness of step n is fold_in(key, n).
 """
 
-import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.struct
 import jax
@@ -23,6 +22,8 @@ from cosmogan_jax.summaries import power_spectrum
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 1e-2
 BANDS = 20
+NUM_LAYERS = 4
+STRIDE = 2**NUM_LAYERS
 _MAPS_AT_ONCE = 256
 _FAINT = 1e-6  # of a band's mean power: what an empty map counts as
 
@@ -41,8 +42,23 @@ class Standard(NamedTuple):
     log_power: tuple[Float[Array, " bands"], Float[Array, " bands"]]
 
     def of(self, maps: Maps) -> Maps:
-        """Maps of mean 0 and variance 1."""
-        return Maps(*((values - mean) / sigma for values, (mean, sigma) in zip(maps, self)))
+        """Pixels and bands of mean 0 and variance 1; what does not vary is 0."""
+        return Maps(
+            *((x - mean) / jnp.where(sigma > 0, sigma, jnp.inf) for x, (mean, sigma) in zip(maps, self))
+        )
+
+
+def standard_of(first: Maps, second: Maps) -> Standard:
+    """Over the maps of both sets, of which there are as many in one as in the other."""
+
+    def over_both(values, axis):
+        means = [x.mean(axis) for x in values]
+        mean = (means[0] + means[1]) / 2
+        return mean, jnp.sqrt(sum(((x - mean) ** 2).mean(axis) for x in values) / 2)
+
+    return Standard(
+        over_both((first.kappa, second.kappa), None), over_both((first.log_power, second.log_power), 0)
+    )
 
 
 @flax.struct.dataclass
@@ -61,11 +77,23 @@ def l_edges_of_classifier(geometry: MapGeometry) -> Float[np.ndarray, " edges"]:
 
 
 def with_power(kappa: Float[np.ndarray, "maps size size"], side_deg: float) -> Maps:
-    """Maps with the logarithms of their power spectra, a constant mode counted as _FAINT of the mean over maps."""
-    l_edges = l_edges_of_classifier(MapGeometry(kappa.shape[-1], side_deg))
+    """Maps with the logarithms of their power spectra, at least _FAINT of the mean over the maps.
+
+    What is over a multiple of STRIDE pixels is cut off at the end of both axes, after the spectrum.
+
+    Raises:
+      ValueError: maps of less than STRIDE pixels.
+    """
+    size = kappa.shape[-1]
+    if size < STRIDE:
+        raise ValueError(f"maps of {size} pixels are too small for the classifier, which needs {STRIDE}")
+    l_edges = l_edges_of_classifier(MapGeometry(size, side_deg))
     spectrum = jax.jit(lambda k: power_spectrum(k, l_edges, side_deg, mode_weights="full_plane"))
     power = _in_batches(spectrum, jnp.asarray(kappa, jnp.float32))
-    return Maps(jnp.asarray(kappa, jnp.float32), jnp.log(jnp.maximum(power, _FAINT * power.mean(0))))
+    kept = slice(size - size % STRIDE)
+    return Maps(
+        jnp.asarray(kappa[:, kept, kept], jnp.float32), jnp.log(jnp.maximum(power, _FAINT * power.mean(0)))
+    )
 
 
 def make_step(network: Classifier, num_steps: int, batch_size: int):

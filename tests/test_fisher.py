@@ -12,7 +12,7 @@ from cosmogan_jax.sky import response
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.matter_power import MatterPower, camb_matter_power, paper_matter_power
-from cosmogan_jax.sky.response import PARAMETERS, band_response, displaced, displaced_power
+from cosmogan_jax.sky.response import band_response, displaced, displaced_power
 
 RNG = np.random.default_rng(0)
 BANDS, MAPS = 6, 4000
@@ -47,7 +47,9 @@ def test_a_planted_bias_is_recovered():
     parents = np.arange(MAPS)
     same = infer(validation + DERIVATIVES @ bias, validation, DERIVATIVES, parents, parents, seed=1, **AREAS)
     np.testing.assert_allclose(same.bias.value, bias, rtol=1e-8)
-    other = infer(bands_of(MAPS) + DERIVATIVES @ bias, validation, DERIVATIVES, parents, parents, seed=1, **AREAS)
+    other = infer(
+        bands_of(MAPS) + DERIVATIVES @ bias, validation, DERIVATIVES, parents, parents, seed=1, **AREAS
+    )
     assert (np.abs(other.bias.value - bias) < 4 * other.bias.standard_error).all()
     # A mean of N maps knows a parameter to its standard deviation over sqrt(N); here two means.
     expected = np.sqrt(2 / MAPS) * other.sigma_of_survey.value * 10
@@ -62,9 +64,7 @@ def test_errors_are_those_of_repeated_trials():
 
     labels, biases, errors = np.repeat(np.arange(60), 5), [], []
     for trial in range(60):
-        found = infer(
-            crops(60), crops(60), DERIVATIVES, labels, labels, seed=trial, num_resamples=60, **AREAS
-        )
+        found = infer(crops(60), crops(60), DERIVATIVES, labels, labels, seed=trial, num_resamples=60, **AREAS)
         biases.append(found.bias.value)
         errors.append(found.bias.standard_error)
     # 60 trials know a scatter to 9 %.
@@ -98,19 +98,21 @@ def test_copies_are_no_independent_maps():
     ],
 )
 def test_bad_input_is_named(changes, said):
-    given = {"generated": bands_of(40), "validation": bands_of(40), "derivatives": DERIVATIVES} | AREAS | changes
+    given = (
+        {"generated": bands_of(40), "validation": bands_of(40), "derivatives": DERIVATIVES} | AREAS | changes
+    )
     parents = {f"{name}_parents": np.arange(len(given[name])) for name in ("generated", "validation")}
     with pytest.raises(ValueError, match=said):
         infer(**given, **parents, seed=0)
 
 
-GEOMETRY = MapGeometry(64, 3.0)
-EDGES = log_l_edges(GEOMETRY, 8)
+GEOMETRY = MapGeometry(32, 3.0)
+EDGES = log_l_edges(GEOMETRY, 6)
 
 
 def test_power_is_the_mean_over_the_modes_of_the_map():
     found = band_response(EDGES, GEOMETRY, PAPER_COSMOLOGY, 1.0, pixel_window=False)
-    frequencies = np.fft.fftfreq(64, 1 / 64) * GEOMETRY.fundamental_ell
+    frequencies = np.fft.fftfreq(32, 1 / 32) * GEOMETRY.fundamental_ell
     ell = np.hypot(frequencies[:, None], frequencies)
     inside = (ell > EDGES[3]) & (ell <= EDGES[4])
     assert found.power[3] == pytest.approx(convergence_power(ell[inside], 1.0).mean(), rel=1e-6)
@@ -125,7 +127,7 @@ def test_sizes_of_the_derivatives():
     assert (by_log[:, 1] < 3.3).all()
     assert (by_log[:, 0] > 0.8).all()
     assert (by_log[:, 0] < 2.2).all()
-    lowest = band_response(np.array([10.0, 25.0]), MapGeometry(64, 20.0), PAPER_COSMOLOGY, 1.0).logarithmic
+    lowest = band_response(np.array([10.0, 25.0]), MapGeometry(16, 20.0), PAPER_COSMOLOGY, 1.0).logarithmic
     assert lowest[0, 1] * PAPER_COSMOLOGY.sigma8 == pytest.approx(2, abs=0.05)
 
 
@@ -151,11 +153,12 @@ def test_windows():
     assert ratio[1] / ratio[0] == pytest.approx(np.exp(-((120 * np.radians(5 / 60)) ** 2)), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_stored_derivatives_are_cambs(name):
-    relative = 0.03
-    table, camb = displaced_power(PAPER_COSMOLOGY, name, relative), camb_matter_power(
-        displaced(PAPER_COSMOLOGY, name, relative)
+def test_stored_derivatives_are_cambs():
+    # CAMB takes seconds for every cosmology; the derivative by sigma8 is held to theory above.
+    name, relative = "omega_m", 0.03
+    table, camb = (
+        displaced_power(PAPER_COSMOLOGY, name, relative),
+        camb_matter_power(displaced(PAPER_COSMOLOGY, name, relative)),
     )
     k = np.geomspace(1e-3, 100, 60)
     for z in (0.0, 0.9):

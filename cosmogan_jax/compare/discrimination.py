@@ -1,4 +1,4 @@
-"""How well a score tells two sets of maps apart, with errors that count parents, and the split that it needs."""
+"""How well a score tells two sets of maps apart, with errors that count parents, and the split it needs."""
 
 from typing import NamedTuple
 
@@ -14,8 +14,11 @@ _INTERVAL = 1.96  # of a normal distribution, 95 %
 
 
 class Discrimination(NamedTuple):
-    """accuracy: share of maps whose score has their set's sign, the sets weighing alike. auc: probability that a
-    map of the first set has the higher score of two. Both are 1/2 where the sets cannot be told apart."""
+    """Both are 1/2 where the sets cannot be told apart.
+
+    accuracy: share of maps whose score has their set's sign, the sets weighing alike.
+    auc: probability that of two maps the one of the first set has the higher score.
+    """
 
     accuracy: Estimate
     auc: Estimate
@@ -29,10 +32,10 @@ def discrimination(
 ) -> Discrimination:
     """Accuracy and area under the ROC curve of scores that are to be positive for the first set.
 
-    A score of exactly 0 counts one half, and so do ties between the sets. The variance of either mean over a set
-    is summed over parents (`clustered_error`), and the two sets' are added; for the area the summands are the
-    placements of DeLong et al. (1988, Biometrics 44, 837), with clusters as Obuchowski (1997, Biometrics 53,
-    567). Parents of the two sets count as different ones. The scores must not come from a classifier that has
+    A score of exactly 0 counts one half, and so do ties between the sets. The variance of either mean over a
+    set is summed over parents (`clustered_error`), and the two sets' are added; for the area the summands are
+    the placements of DeLong et al. (1988, Biometrics 44, 837), with clusters as Obuchowski (1997, Biometrics
+    53, 567). Parents of the two sets count as different ones. The scores must not come from a classifier that has
     seen these maps, and the errors are those of the test maps, the classifier taken as given.
 
     Raises:
@@ -44,7 +47,9 @@ def discrimination(
         if not np.isfinite(values).all():
             raise ValueError(f"{name} scores hold {np.count_nonzero(~np.isfinite(values))} non-finite values")
         if np.shape(parents) != values.shape or values.ndim != 1:
-            raise ValueError(f"{name}_parents.shape={np.shape(parents)} must be {values.shape}, one for each map")
+            raise ValueError(
+                f"{name}_parents.shape={np.shape(parents)} must be {values.shape}, one for each map"
+            )
         sets.append((values, group(parents)))
     (a, a_groups), (b, b_groups) = sets
 

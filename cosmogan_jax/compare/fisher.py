@@ -1,7 +1,7 @@
 """What two sets of maps say of the cosmology: bias of parameters and figures of merit, by Fisher matrices.
 
-The data are bands of the power spectrum (or any statistic) of maps, with mean mu and covariance C, Gaussian with a
-covariance that does not vary with the parameters (Tegmark, Taylor & Heavens 1997, ApJ 480, 22):
+The data are bands of the power spectrum (or any statistic) of maps, with mean mu and covariance C, Gaussian with
+a covariance that does not vary with the parameters (Tegmark, Taylor & Heavens 1997, ApJ 480, 22):
 
     F_ab = dmu/dtheta_a^T C^-1 dmu/dtheta_b          for one map, n F for n independent maps
     Delta theta = F^-1 (dmu/dtheta)^T C^-1 (mu_generated - mu_validation)
@@ -22,10 +22,10 @@ MAX_BANDS = 20
 class Inference(NamedTuple):
     """Each with its standard error from a bootstrap over the parents of both sets.
 
-    bias: Delta theta of whoever fits validation maps with the generated maps' mean, in the parameters' units, with
-      the validation covariance; the same for any area.
-    bias_of_one_map, bias_of_survey: the bias in units of the parameter's marginal standard deviation for the area
-      of one map and of the survey; grows as the square root of the area.
+    bias: Delta theta between a fit to the generated and one to the validation maps' mean (generated less
+      validation), with the validation covariance; in the parameters' units, the same for any area.
+    bias_of_one_map, bias_of_survey: the bias in units of the parameter's marginal standard deviation for the
+      area of one map and of the survey; grows as the square root of the area.
     sigma_of_survey: that standard deviation for the survey, with the validation covariance.
     sigma_ratio: standard deviations with the generated covariance over those with the validation covariance.
     figure_of_merit_ratio: sqrt(det F) with the generated covariance over that with the validation covariance.
@@ -56,18 +56,21 @@ def infer(
 ) -> Inference:
     """Bias and figures of merit that the generated maps give in place of the validation maps.
 
-    The survey is n = survey_deg2 / map_deg2 maps that are independent of each other: modes longer than a map, and
-    the loss at its border, are left out. Inverse covariances are those of `inverse_covariance`.
+    The survey is n = survey_deg2 / map_deg2 maps that are independent of each other: modes longer than a map,
+    and the loss at its border, are left out. Inverse covariances are those of `inverse_covariance`.
 
     Raises:
       ValueError: values not (maps, bands) and finite, more than MAX_BANDS bands, other numbers of bands in the
-        derivatives, parents of another length, too few maps for the bands, a band that does not vary, derivatives
-        that the parameters share, areas not positive, fewer than two resamples.
+        derivatives, parents of another length, too few maps for the bands, a band that does not vary,
+        derivatives that are zero or proportional, areas not positive, fewer than two resamples.
     """
     derivatives = np.asarray(derivatives, np.float64)
     sets = [
         _checked(*given)
-        for given in (("generated", generated, generated_parents), ("validation", validation, validation_parents))
+        for given in (
+            ("generated", generated, generated_parents),
+            ("validation", validation, validation_parents),
+        )
     ]
     num_bands = sets[1][0].shape[1]
     if sets[0][0].shape[1] != num_bands or derivatives.shape[:1] != (num_bands,) or derivatives.ndim != 2:
@@ -115,7 +118,9 @@ def infer(
 
     value = found([np.ones(len(values)) for values, _ in sets])
     # Another stream for the second set: where both have as many parents, equal draws would tie them together.
-    streams = (resampling_weights(groups, seed + i * 2**32, num_resamples) for i, (_, groups) in enumerate(sets))
+    streams = (
+        resampling_weights(groups, seed + i * 2**32, num_resamples) for i, (_, groups) in enumerate(sets)
+    )
     error = np.std([found(weights) for weights in zip(*streams)], axis=0, ddof=1)
     parts = np.split(np.stack([value, error]), np.arange(1, 6) * derivatives.shape[1], axis=1)
     scalar = parts.pop()[:, 0]
@@ -148,8 +153,8 @@ def inverse_covariance(
 ) -> Float[np.ndarray, "bands bands"]:
     """(N - p - 2)/(N - 1) times the inverse of the covariance of p bands, N the maps it is worth.
 
-    Without the factor the inverse of a noisy covariance is too large in the mean (Hartlap, Simon & Schneider 2007,
-    A&A 464, 399; for normal data).
+    Without the factor the inverse of a noisy covariance is too large in the mean (Hartlap, Simon & Schneider
+    2007, A&A 464, 399; for normal data).
 
     Raises:
       ValueError: N < p + 3; a band that does not vary.
@@ -165,17 +170,20 @@ def inverse_covariance(
     scatter = np.sqrt(np.diag(covariance))
     if not (scatter > 0).all():
         raise ValueError(f"band {int(np.argmin(scatter))} does not vary over the maps")
-    return (maps - bands - 2) / (maps - 1) * np.linalg.inv(covariance / np.outer(scatter, scatter)) / np.outer(
-        scatter, scatter
+    return (
+        (maps - bands - 2)
+        / (maps - 1)
+        * np.linalg.inv(covariance / np.outer(scatter, scatter))
+        / np.outer(scatter, scatter)
     )
 
 
 def independent_maps(values: Float[np.ndarray, "maps bands"], groups: Shaped[np.ndarray, " maps"]) -> float:
     """How many independent maps the covariance of maps of some parents is worth.
 
-    N (sum of Var_0 C_ij) / (sum of Var C_ij) over the bands, made independent of each other: Var_0 for maps that
-    are independent, Var from sums over parents (`compare/clustered.py`). At most N; maps that are copies of
-    their parents count as one each.
+    N (sum of Var_0 C_ij) / (sum of Var C_ij) over the bands, made independent of each other: Var_0 for maps
+    that are independent, Var from sums over parents (`compare/clustered.py`). At most N; copies of one map
+    count as one.
     """
     centred = values - values.mean(0)
     lower = np.linalg.cholesky(centred.T @ centred / len(values) + 1e-12 * np.diag(values.var(0)))

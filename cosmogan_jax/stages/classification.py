@@ -19,7 +19,7 @@ _CHUNK = 256
 
 
 class MapSet(NamedTuple):
-    """Where maps come from: read(start, stop) gives kappa of maps start to stop - 1, in the order of parents."""
+    """Where maps come from: read(start, stop) gives kappa of maps start to stop - 1; parents are in order."""
 
     name: str
     read: Callable[[int, int], Float[np.ndarray, "maps size size"]]
@@ -56,7 +56,8 @@ def classify_sets(
     real = kept[validation.name]
     if auxiliary is None:
         # The two halves must be those of the parents, not of the maps.
-        control = [KeptMaps(real.kappa[i], real.parents[i]) for i in halves_by_parent(real.parents, seed=settings.seed)]
+        halves = halves_by_parent(real.parents, seed=settings.seed)
+        control = [KeptMaps(real.kappa[half], real.parents[half]) for half in halves]
         names = ["one half of the validation parents", "the other half"]
     else:
         control, names = [kept[auxiliary.name], real], ["auxiliary", "validation"]
@@ -68,26 +69,31 @@ def classify_sets(
 
 
 class KeptMaps(NamedTuple):
+    """Maps in memory, and the parent of each."""
+
     kappa: Float[np.ndarray, "maps size size"]
     parents: Shaped[np.ndarray, " maps"]
 
 
-def tell_apart(first: KeptMaps, second: KeptMaps, side_deg: float, settings: ClassificationSettings) -> dict[str, Any]:
+def tell_apart(
+    first: KeptMaps, second: KeptMaps, side_deg: float, settings: ClassificationSettings
+) -> dict[str, Any]:
     """Train on half of the parents of both sets, as many maps of one as of the other; test on the other half.
 
     There is one split, not two that change places: each half would test what the other taught, and where the
     sets are alike both results would err together, beyond what their errors say.
     """
     if first.kappa.shape[1:] != second.kappa.shape[1:]:
-        raise ValueError(f"maps of {first.kappa.shape[1:]} and {second.kappa.shape[1:]} pixels cannot be told apart")
+        raise ValueError(
+            f"maps of {first.kappa.shape[1:]} and {second.kappa.shape[1:]} pixels cannot be told apart"
+        )
     halves = [halves_by_parent(s.parents, seed=settings.seed) for s in (first, second)]
     chosen = []
     for half in zip(*halves):
         count = min(map(len, half))
         chosen.append([equally_many(count, s.parents, index) for s, index in zip((first, second), half)])
     train, test = (
-        [classify.with_power(s.kappa[i], side_deg) for s, i in zip((first, second), part)]
-        for part in chosen
+        [classify.with_power(s.kappa[i], side_deg) for s, i in zip((first, second), part)] for part in chosen
     )
     standard = classify.standard_of(*train)
     train, test = ([standard.of(maps) for maps in part] for part in (train, test))

@@ -97,5 +97,7 @@ def _window(geometry: MapGeometry, theta_arcmin: float) -> Float[np.ndarray, "si
 def _checked(kappa: Array, geometry: MapGeometry) -> Array:
     kappa = check_kappa(kappa, square=True)
     if kappa.shape[-1] != geometry.num_pixels:
-        raise ValueError(f"kappa.shape={kappa.shape} must be (..., {geometry.num_pixels}, {geometry.num_pixels})")
+        raise ValueError(
+            f"kappa.shape={kappa.shape} must be (..., {geometry.num_pixels}, {geometry.num_pixels})"
+        )
     return kappa

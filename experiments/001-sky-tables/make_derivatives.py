@@ -1,4 +1,4 @@
-"""Make cosmogan_jax/sky/tables/paper_derivatives.npz: d ln P(k, z) / d ln theta around the paper's cosmology, by CAMB.
+"""Make cosmogan_jax/sky/tables/paper_derivatives.npz: d ln P(k, z) / d ln theta at the paper's cosmology.
 
 python experiments/001-sky-tables/make_derivatives.py
 """

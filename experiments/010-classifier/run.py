@@ -57,7 +57,7 @@ def planted(name, kappa):
 
 
 def best_by_spectrum(first, second):
-    """AUC and accuracy of the best linear function of the logarithmic bands, were these distributed normally."""
+    """AUC and accuracy of the best linear function of the logarithmic bands, were these normal."""
     a, b = (np.asarray(with_power(kappa, GEOMETRY.side_deg).log_power, np.float64) for kappa in (first, second))
     shift = np.asarray(a).mean(0) - b.mean(0)
     d = np.sqrt(shift @ np.linalg.solve(np.cov(b.T), shift))

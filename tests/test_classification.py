@@ -1,4 +1,4 @@
-"""The classifier of two sets: pure, split by parent, blind where there is nothing to see, and not where there is."""
+"""The classifier of two sets: pure, split by parent, blind where there is nothing to see, and only there."""
 
 import jax
 import jax.numpy as jnp
@@ -8,21 +8,30 @@ import pytest
 from cosmogan_jax.compare.discrimination import discrimination, equally_many, halves_by_parent
 from cosmogan_jax.gan import classify
 from cosmogan_jax.gan.networks import Classifier
+from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.sky.symmetries import orient
-from cosmogan_jax.stages.classification import ClassificationSettings, MapSet, classify_sets
+from cosmogan_jax.stages.classification import (
+    BATCH_SIZE,
+    NUM_FILTERS,
+    ClassificationSettings,
+    MapSet,
+    classify_sets,
+)
 
 RNG = np.random.default_rng(0)
 SIDE_DEG, SIZE = 0.5, 16
-NETWORK = Classifier(SIZE, 5, classify.NUM_LAYERS, 4)
+BANDS = len(classify.l_edges_of_classifier(MapGeometry(SIZE, SIDE_DEG))) - 1
+# One network, and as many maps and steps: one program for the tests of this module.
+NETWORK, TRAIN_MAPS, STEPS = Classifier(SIZE, BANDS, classify.NUM_LAYERS, NUM_FILTERS), 100, 80
 
 
 def maps_of(count, amplitude=1.0):
     return (0.02 * amplitude * RNG.normal(size=(count, SIZE, SIZE))).astype(np.float32)
 
 
-def some_maps(count=24):
+def some_maps(count=TRAIN_MAPS):
     return classify.Maps(
-        jnp.asarray(maps_of(count)) / 0.02, jnp.asarray(RNG.normal(size=(count, 5)), jnp.float32)
+        jnp.asarray(maps_of(count)) / 0.02, jnp.asarray(RNG.normal(size=(count, BANDS)), jnp.float32)
     )
 
 
@@ -41,10 +50,11 @@ def test_orientations_are_the_symmetries_of_the_square():
 
 def test_a_step_depends_on_its_number_alone():
     first, second = some_maps(), some_maps()
-    step = jax.jit(classify.make_step(NETWORK, 10, 8))
-    start = classify.start(NETWORK, jax.random.key(3), 10)
+    step = classify.compiled_step(NETWORK, STEPS, BATCH_SIZE)
+    start = classify.start(NETWORK, jax.random.key(3), STEPS)
 
     def run(state, count):
+        state = jax.tree.map(jnp.copy, state)  # steps donate theirs
         for _ in range(count):
             state, loss = step(state, jax.random.key(1), first, second)
         return state, float(loss)
@@ -55,14 +65,14 @@ def test_a_step_depends_on_its_number_alone():
     jax.tree.map(np.testing.assert_array_equal, at_once, resumed)
     assert int(at_once.step) == 6
     # A fresh classifier has no opinion.
-    logits = NETWORK.apply(start.params, *first)
+    logits = classify.logits(NETWORK, start.params, first)
     np.testing.assert_array_equal(logits, 0)
     assert np.isfinite(loss)
 
 
 def test_logits_do_not_know_the_orientation():
     maps = some_maps(8)
-    params = jax.tree.map(lambda x: x + 0.1, NETWORK.init(jax.random.key(0)))
+    params = jax.tree.map(lambda x: x + 0.1, classify.start(NETWORK, jax.random.key(0), STEPS).params)
     turned = maps._replace(kappa=classify.turned(maps.kappa, jnp.full(8, 5)))
     found = [np.asarray(classify.logits(NETWORK, params, m)) for m in (maps, turned)]
     assert np.ptp(found[0]) > 0.1
@@ -82,16 +92,20 @@ def test_standardised_over_both_sets():
 
 
 def test_finds_a_difference_and_says_what_it_saw():
-    # 10 % in amplitude at every ell: 256 pixels tell it in one map of white noise with d' = sqrt(2 * 256) * 0.1 = 2.2.
-    settings = ClassificationSettings(num_steps=80, max_maps=200, seed=0)
-    validation = maps_of(240)
+    # 10 % in amplitude at every ell: 256 pixels of white noise tell it with d' = sqrt(2 * 256) * 0.1 = 2.2.
+    settings = ClassificationSettings(num_steps=STEPS, max_maps=4 * TRAIN_MAPS, seed=0)
+    validation = maps_of(4 * TRAIN_MAPS + 40)
     found = classify_sets(
-        set_of("generated", maps_of(200, 1.1)), set_of("validation", validation), None, SIDE_DEG, settings
+        set_of("generated", maps_of(2 * TRAIN_MAPS, 1.1)),
+        set_of("validation", validation),
+        None,
+        SIDE_DEG,
+        settings,
     )
     assert found["generated"]["auc"]["sigma_from_one_half"] > 6
     assert found["generated"]["accuracy"]["value"] > 0.65
-    assert found["generated"]["maps_each"] == {"train": 100, "test": 100}
-    assert found["control"]["maps_each"] == {"train": 50, "test": 50}
+    for name in found:
+        assert found[name]["maps_each"] == {"train": TRAIN_MAPS, "test": TRAIN_MAPS}
     # Nothing to be found: four errors, of which there is one test in 16,000.
     assert abs(found["control"]["auc"]["sigma_from_one_half"]) < 4
 
@@ -145,11 +159,11 @@ def test_bad_input_is_named():
     nan[7, 2, 2] = np.nan
     with pytest.raises(ValueError, match="generated map 7 holds non-finite values"):
         classify_sets(set_of("generated", nan), set_of("validation", good), None, SIDE_DEG, settings)
+    one = set_of("validation", good, np.arange(20) % 3)
     with pytest.raises(ValueError, match="3 parents are too few: two halves need at least four"):
-        one = set_of("validation", good, np.arange(20) % 3)
         classify_sets(set_of("generated", good), one, None, SIDE_DEG, settings)
+    small = set_of("generated", good[:, :12, :12]), set_of("validation", good[:, :12, :12])
     with pytest.raises(ValueError, match="maps of 12 pixels are too small"):
-        small = set_of("generated", good[:, :12, :12]), set_of("validation", good[:, :12, :12])
         classify_sets(*small, None, SIDE_DEG, settings)
     with pytest.raises(ValueError, match=r"\(16, 16\) and \(12, 12\) pixels"):
         classify_sets(

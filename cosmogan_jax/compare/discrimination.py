@@ -35,8 +35,8 @@ def discrimination(
     A score of exactly 0 counts one half, and so do ties between the sets. The variance of either mean over a
     set is summed over parents (`clustered_error`), and the two sets' are added; for the area the summands are
     the placements of DeLong et al. (1988, Biometrics 44, 837), with clusters as Obuchowski (1997, Biometrics
-    53, 567). Parents of the two sets count as different ones. The scores must not come from a classifier that has
-    seen these maps, and the errors are those of the test maps, the classifier taken as given.
+    53, 567). Parents of the two sets count as different ones. The scores must not come from a classifier that
+    has seen these maps, and the errors are those of the test maps, the classifier taken as given.
 
     Raises:
       ValueError: scores that are not finite, parents of another length, fewer than two parents in a set.

@@ -1,7 +1,7 @@
 """What two sets of maps say of the cosmology: bias of parameters and figures of merit, by Fisher matrices.
 
-The data are bands of the power spectrum (or any statistic) of maps, with mean mu and covariance C, Gaussian with
-a covariance that does not vary with the parameters (Tegmark, Taylor & Heavens 1997, ApJ 480, 22):
+The data are bands of the power spectrum (or any statistic) of maps, with mean mu and covariance C, Gaussian
+with a covariance that does not vary with the parameters (Tegmark, Taylor & Heavens 1997, ApJ 480, 22):
 
     F_ab = dmu/dtheta_a^T C^-1 dmu/dtheta_b          for one map, n F for n independent maps
     Delta theta = F^-1 (dmu/dtheta)^T C^-1 (mu_generated - mu_validation)

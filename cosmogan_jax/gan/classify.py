@@ -100,6 +100,7 @@ def _power(geometry: MapGeometry, kappa: Array) -> Array:
     return power_spectrum(kappa, l_edges_of_classifier(geometry), geometry.side_deg, mode_weights="full_plane")
 
 
+@functools.partial(jax.jit, static_argnums=(0, 2))
 def start(network: Classifier, key: Array, num_steps: int) -> ClassifierState:
     """State of step 0 of a training of num_steps steps."""
     params = network.init(key)
@@ -154,14 +155,15 @@ def train(
     """Parameters after num_steps steps on standardised maps; the logits are positive for the first set."""
     start_key, run = jax.random.split(key)
     state = start(network, start_key, num_steps)
-    step = _compiled_step(network, num_steps, batch_size)
+    step = compiled_step(network, num_steps, batch_size)
     for _ in range(num_steps):
         state, _ = step(state, run, first, second)
     return state.params
 
 
 @functools.lru_cache(maxsize=4)
-def _compiled_step(network: Classifier, num_steps: int, batch_size: int):
+def compiled_step(network: Classifier, num_steps: int, batch_size: int):
+    """`make_step`, jitted, its state donated; the same function every time."""
     return jax.jit(make_step(network, num_steps, batch_size), donate_argnums=0)
 
 

@@ -24,7 +24,7 @@ from cosmogan_jax.storage.crop_table import open_crop_table
 
 RESULTS = Path(__file__).with_name("results.json")
 GEOMETRY = MapGeometry(64, 0.875)
-LOGNORMAL_MAPS = 40_000
+LOGNORMAL_MAPS = 12_000
 TILT = 0.03
 
 
@@ -83,11 +83,14 @@ CASES = {
     "planes-end": ("planes", "tilt_end_to_end", 6000, 1000),
     "planes-index-2048": ("planes", "tilt_index", 2048, 1000),
     "planes-phases": ("planes", "random_phases", 2048, 300),
-    "lognormal-end": ("lognormal", "tilt_end_to_end", 20000, 2000),
-    "lognormal-nothing": ("lognormal", "nothing", 20000, 2000),
-    "lognormal-index-2048": ("lognormal", "tilt_index", 2048, 1000),
     "planes-index-300-steps": ("planes", "tilt_index", 6000, 300),
-    "planes-end-3000-steps": ("planes", "tilt_end_to_end", 6000, 3000),
+    "planes-nothing-300-steps": ("planes", "nothing", 6000, 300),
+    "planes-end-300-steps": ("planes", "tilt_end_to_end", 6000, 300),
+    "planes-index-2048-300-steps": ("planes", "tilt_index", 2048, 300),
+    "lognormal-end-300-steps": ("lognormal", "tilt_end_to_end", 6000, 300),
+    "lognormal-nothing": ("lognormal", "nothing", 6000, 1000),
+    "lognormal-end": ("lognormal", "tilt_end_to_end", 6000, 1000),
+    "lognormal-index-2048": ("lognormal", "tilt_index", 2048, 1000),
 }
 
 

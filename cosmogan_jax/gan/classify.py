@@ -1,0 +1,194 @@
+"""A classifier trained from scratch to tell two sets of maps apart, and how well it does on maps held out.
+
+Whatever differs between the sets and can be seen in single maps lets it exceed one half; what it does not
+find at a given number of maps and steps may still be there (experiments/010-classifier says how small a
+difference is found). Functions of their arguments alone: randomness of step n is fold_in(key, n).
+"""
+
+import functools
+from typing import NamedTuple
+
+import flax.struct
+import jax
+import numpy as np
+import optax
+from jax import numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from cosmogan_jax.gan.networks import Classifier, Variables
+from cosmogan_jax.geometry import MapGeometry, log_l_edges
+from cosmogan_jax.summaries import power_spectrum
+
+# Adam at 1e-3 falling to 0 along a cosine, decoupled weight decay (Loshchilov & Hutter 2019).
+LEARNING_RATE = 1e-3
+WEIGHT_DECAY = 1e-2
+BANDS = 20
+NUM_LAYERS = 4
+STRIDE = 2**NUM_LAYERS
+_MAPS_AT_ONCE = 64  # in all eight orientations: 268 MB of features of the first layer at 256^2
+_FAINT = 1e-6  # of a band's mean power: what an empty map counts as
+
+
+class Maps(NamedTuple):
+    """Maps, and the logarithms of their power in bands of ell, which symmetries of the square leave alone."""
+
+    kappa: Float[Array, "maps size size"]
+    log_power: Float[Array, "maps bands"]
+
+
+class Standard(NamedTuple):
+    """Means and standard deviations that standardise pixels and bands."""
+
+    kappa: tuple[Float[Array, ""], Float[Array, ""]]
+    log_power: tuple[Float[Array, " bands"], Float[Array, " bands"]]
+
+    def of(self, maps: Maps) -> Maps:
+        """Pixels and bands of mean 0 and variance 1; what does not vary is 0."""
+        return Maps(
+            *((x - mean) / jnp.where(sigma > 0, sigma, jnp.inf) for x, (mean, sigma) in zip(maps, self))
+        )
+
+
+def standard_of(first: Maps, second: Maps) -> Standard:
+    """Over the maps of both sets, of which there are as many in one as in the other."""
+
+    def over_both(values, axis):
+        means = [x.mean(axis) for x in values]
+        mean = (means[0] + means[1]) / 2
+        return mean, jnp.sqrt(sum(((x - mean) ** 2).mean(axis) for x in values) / 2)
+
+    return Standard(
+        over_both((first.kappa, second.kappa), None), over_both((first.log_power, second.log_power), 0)
+    )
+
+
+@flax.struct.dataclass
+class ClassifierState:
+    """All that a step reads and writes."""
+
+    step: Int[Array, ""]
+    params: Variables
+    opt_state: optax.OptState
+
+
+def l_edges_of_classifier(geometry: MapGeometry) -> Float[np.ndarray, " edges"]:
+    """BANDS bands, even in log ell, from the fundamental to the Nyquist mode, and one for the corners."""
+    edges = log_l_edges(geometry, BANDS)
+    return np.append(edges, 1.01 * np.sqrt(2) * edges[-1])
+
+
+def with_power(kappa: Float[np.ndarray, "maps size size"], side_deg: float) -> Maps:
+    """Maps with the logarithms of their power spectra, at least _FAINT of the mean over the maps.
+
+    What is over a multiple of STRIDE pixels is cut off at the end of both axes, after the spectrum.
+
+    Raises:
+      ValueError: maps of less than STRIDE pixels.
+    """
+    size = kappa.shape[-1]
+    if size < STRIDE:
+        raise ValueError(f"maps of {size} pixels are too small for the classifier, which needs {STRIDE}")
+    power = _in_batches(functools.partial(_power, MapGeometry(size, side_deg)), kappa)
+    kept = slice(size - size % STRIDE)
+    return Maps(
+        jnp.asarray(kappa[:, kept, kept], jnp.float32), jnp.log(jnp.maximum(power, _FAINT * power.mean(0)))
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _power(geometry: MapGeometry, kappa: Array) -> Array:
+    return power_spectrum(kappa, l_edges_of_classifier(geometry), geometry.side_deg, mode_weights="full_plane")
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def start(network: Classifier, key: Array, num_steps: int) -> ClassifierState:
+    """State of step 0 of a training of num_steps steps."""
+    params = network.init(key)
+    return ClassifierState(jnp.zeros((), jnp.int32), params, _optimizer(num_steps).init(params))
+
+
+def make_step(network: Classifier, num_steps: int, batch_size: int):
+    """step(state, key, first, second) -> (state, loss); pure. Half of each batch is drawn from either set.
+
+    Maps are turned or mirrored at random; the loss is the cross entropy of the logits.
+    """
+    optimizer = _optimizer(num_steps)
+
+    def step(state: ClassifierState, key: Array, first: Maps, second: Maps):
+        which, turns = jax.random.split(jax.random.fold_in(key, state.step))
+        half = batch_size // 2
+
+        def draw(key, maps):
+            index = jax.random.randint(key, (half,), 0, maps.kappa.shape[0])
+            return jax.tree.map(lambda leaf: leaf[index], maps)
+
+        drawn = (draw(jax.random.fold_in(which, i), maps) for i, maps in enumerate((first, second)))
+        batch = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *drawn)
+        kappa = turned(batch.kappa, jax.random.randint(turns, (2 * half,), 0, 8))
+        label = jnp.repeat(jnp.array([1.0, 0.0]), half)
+
+        def loss(params):
+            logits = network.apply(params, kappa, batch.log_power)
+            return optax.sigmoid_binary_cross_entropy(logits, label).mean()
+
+        value, grads = jax.value_and_grad(loss)(state.params)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        return ClassifierState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), value
+
+    return step
+
+
+def turned(kappa: Float[Array, "maps size size"], turn: Int[Array, " maps"]) -> Float[Array, "maps size size"]:
+    """Each map in one of the eight orientations: bit 0 transposes, bits 1 and 2 flip rows and columns."""
+
+    def chosen(bit, changed, unchanged):
+        return jnp.where((turn & bit > 0)[:, None, None], changed, unchanged)
+
+    kappa = chosen(1, kappa.swapaxes(1, 2), kappa)
+    kappa = chosen(2, kappa[:, ::-1], kappa)
+    return chosen(4, kappa[:, :, ::-1], kappa)
+
+
+def train(
+    network: Classifier, key: Array, first: Maps, second: Maps, *, num_steps: int, batch_size: int
+) -> Variables:
+    """Parameters after num_steps steps on standardised maps; the logits are positive for the first set."""
+    start_key, run = jax.random.split(key)
+    state = start(network, start_key, num_steps)
+    step = compiled_step(network, num_steps, batch_size)
+    for _ in range(num_steps):
+        state, _ = step(state, run, first, second)
+    return state.params
+
+
+@functools.lru_cache(maxsize=4)
+def compiled_step(network: Classifier, num_steps: int, batch_size: int):
+    """`make_step`, jitted, its state donated; the same function every time."""
+    return jax.jit(make_step(network, num_steps, batch_size), donate_argnums=0)
+
+
+def logits(network: Classifier, params: Variables, maps: Maps) -> Float[Array, " maps"]:
+    """Mean logit over the eight orientations of each map."""
+    return _in_batches(functools.partial(_mean_logits, network, params), *maps)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mean_logits(network: Classifier, params: Variables, kappa: Array, log_power: Array) -> Array:
+    # Turned side by side, not in a loop, in which XLA computes convolutions by a slow kernel on CPUs.
+    turn = jnp.repeat(jnp.arange(8), len(kappa))
+    all_kappa = turned(jnp.tile(kappa, (8, 1, 1)), turn)
+    return network.apply(params, all_kappa, jnp.tile(log_power, (8, 1))).reshape(8, -1).mean(0)
+
+
+def _optimizer(num_steps: int) -> optax.GradientTransformation:
+    return optax.adamw(optax.cosine_decay_schedule(LEARNING_RATE, num_steps), weight_decay=WEIGHT_DECAY)
+
+
+def _in_batches(function, *arrays):
+    """function of so many maps at a time, the last of them filled up: one program whatever their number."""
+    count = len(arrays[0])
+    results = []
+    for first in range(0, count, _MAPS_AT_ONCE):
+        index = np.minimum(np.arange(first, first + _MAPS_AT_ONCE), count - 1)
+        results.append(function(*(jnp.asarray(a[index], jnp.float32) for a in arrays)))
+    return jnp.concatenate(results)[:count]

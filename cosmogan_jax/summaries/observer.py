@@ -1,0 +1,103 @@
+"""Maps as an observer sees them: with the shape noise of the source galaxies, and smoothed."""
+
+import functools
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
+from cosmogan_jax.summaries.edges import check_kappa
+
+
+def shape_noise_sigma(
+    geometry: MapGeometry, sigma_e_per_component: float, galaxies_per_arcmin2: float
+) -> float:
+    """Standard deviation of the convergence noise in a pixel, sigma_e / sqrt(n_gal A_pixel).
+
+    Van Waerbeke (2000, MNRAS 313, 524): sigma_kappa^2 = sigma_epsilon^2 / (2 n_gal A), with sigma_epsilon^2 the
+    variance of both components of the ellipticity together, twice that of one, which is what is given here
+    (0.26 in LSST's and Euclid's forecasts). In the inversion of Kaiser & Squires (1993) shear and convergence
+    differ by a phase in every Fourier mode, so that noise that is white in the shear is white, and of the same
+    variance a component, in the convergence; its power is sigma_e^2/n_gal at every ell, n_gal per steradian.
+    Left out: reduced shear, masks and holes, intrinsic alignments, galaxies that cluster.
+
+    Raises:
+      ValueError: sigma_e_per_component negative or not finite, galaxies_per_arcmin2 not positive.
+    """
+    if not 0 <= sigma_e_per_component < np.inf:
+        raise ValueError(f"sigma_e_per_component={sigma_e_per_component} must be 0 or positive")
+    if not 0 < galaxies_per_arcmin2 < np.inf:
+        raise ValueError(f"galaxies_per_arcmin2={galaxies_per_arcmin2} must be positive")
+    return sigma_e_per_component / np.sqrt(galaxies_per_arcmin2) / geometry.pixel_arcmin
+
+
+def add_shape_noise(
+    key: Array,
+    kappa: Float[Array, "maps size size"],
+    map_index: Int[Array, " maps"],
+    geometry: MapGeometry,
+    *,
+    sigma_e_per_component: float,
+    galaxies_per_arcmin2: float,
+) -> Float[Array, "maps size size"]:
+    """Maps with white Gaussian noise of `shape_noise_sigma`, each from fold_in(key, its index).
+
+    Map n has the same noise whatever the batch. Two sets that are compared need keys of their own: the same
+    noise on both would correlate them.
+
+    Raises:
+      ValueError: maps of another size than the geometry's, indices of another length; as `shape_noise_sigma`.
+    """
+    kappa = _checked(kappa, geometry)
+    map_index = jnp.asarray(map_index)
+    if map_index.shape != kappa.shape[:1] or kappa.ndim != 3:
+        raise ValueError(f"map_index.shape={map_index.shape} must be ({len(kappa)},), one for each map")
+    sigma = shape_noise_sigma(geometry, sigma_e_per_component, galaxies_per_arcmin2)
+
+    def noise(index):
+        return jax.random.normal(jax.random.fold_in(key, index), kappa.shape[1:], kappa.dtype)
+
+    return kappa + jnp.asarray(sigma, kappa.dtype) * jax.vmap(noise)(map_index)
+
+
+def smooth(
+    kappa: Float[Array, "*batch size size"], geometry: MapGeometry, theta_arcmin: float
+) -> Float[Array, "*batch size size"]:
+    """Maps convolved with a Gaussian of standard deviation theta_G: every mode times exp(-ell^2 theta_G^2 / 2).
+
+    theta_G = theta_arcmin is the width of W(theta) = exp(-theta^2 / (2 theta_G^2)) / (2 pi theta_G^2), as in
+    LensTools' `smooth` and the forecasts made with it (Liu & Haiman 2016; Petri 2016); its full width at half
+    maximum is 2.355 theta_G. Another convention, exp(-theta^2/theta_G^2) (van Waerbeke 2000; Kratochvil et al.
+    2010), has a theta_G sqrt(2) times as large for the same kernel.
+
+    Periodic, although crops are not: within about 2 theta_G of a border a pixel holds something of the opposite
+    border. All sets are to be smoothed alike; the comparison then holds, the smoothed map's border does not.
+    theta_arcmin=0 gives the maps back.
+
+    Raises:
+      ValueError: theta_arcmin negative or not finite, maps of another size than the geometry's.
+    """
+    kappa = _checked(kappa, geometry)
+    if not 0 <= theta_arcmin < np.inf:
+        raise ValueError(f"theta_arcmin={theta_arcmin} must be 0 or positive")
+    if theta_arcmin == 0:
+        return kappa
+    window = jnp.asarray(_window(geometry, float(theta_arcmin)), kappa.dtype)
+    return jnp.fft.irfft2(jnp.fft.rfft2(kappa) * window, s=kappa.shape[-2:])
+
+
+@functools.lru_cache(maxsize=16)
+def _window(geometry: MapGeometry, theta_arcmin: float) -> Float[np.ndarray, "size half"]:
+    theta_rad = np.radians(theta_arcmin / ARCMIN_PER_DEG)
+    return np.exp(-0.5 * (geometry.half_plane_ell() * theta_rad) ** 2)
+
+
+def _checked(kappa: Array, geometry: MapGeometry) -> Array:
+    kappa = check_kappa(kappa, square=True)
+    if kappa.shape[-1] != geometry.num_pixels:
+        raise ValueError(
+            f"kappa.shape={kappa.shape} must be (..., {geometry.num_pixels}, {geometry.num_pixels})"
+        )
+    return kappa

@@ -187,6 +187,7 @@ def test_scores_are_those_of_the_maps_and_the_best_of_the_second_pass_is_chosen(
     by_first = sorted(candidates, key=lambda step: candidates[step]["first"]["spectrum_chi2"])
     assert {step for step, line in candidates.items() if line["second"]} == set(by_first[:2])
     edges, seen = log_l_edges(table.geometry, 3), []
+    draw = jax.jit(lambda gen, z: 0.1 * sample(generators.networks, gen, z))
     for which, half, seed in (("first", 0, 3), ("second", 1, 2)):
         crops = table.choose("development", 16, half=half)
         seen.append(set(crops[:, 0]))
@@ -196,7 +197,7 @@ def test_scores_are_those_of_the_maps_and_the_best_of_the_second_pass_is_chosen(
         for step, line in candidates.items():
             if line[which] is None:
                 continue
-            kappa = 0.1 * sample(generators.networks, generators.restore(step), z)
+            kappa = draw(generators.restore(step), z)
             spectra, bands = (
                 [
                     np.asarray(

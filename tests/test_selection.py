@@ -365,6 +365,10 @@ def test_curve_shows_every_candidate_both_forms_and_the_chosen_one():
     first[150] = {"spectrum_chi2": None, "band_chi2": None}
     found = {
         "selected": 120, "by": "spectrum_chi2",
+        "fallback": {
+            "first_best": 150, "first_best_scores": [0.1, 0.3], "chosen_scores": [0.2, 0.25],
+            "rank_correlation": 0.5,
+        },
         "second": {
             "modes": 20, "bands": 8, "maps": 640, "development_crops": 320, "development_parents": 20,
             "expected_if_equal": {"spectrum_chi2": 0.01, "band_chi2": 8.0},
@@ -375,6 +379,9 @@ def test_curve_shows_every_candidate_both_forms_and_the_chosen_one():
     }  # fmt: skip
     figure = draw_selection(found)
     assert len(figure.axes) == 2
+    assert figure.get_suptitle() == (
+        "best at first, step 150: 0.1, then 0.3; selected: 0.2, then 0.25; rank correlation of the passes 0.50"
+    )
     assert figure.axes[0].get_title().startswith("ranks: 20 modes, 640 maps against 320 crops of 20")
     assert figure.axes[1].get_title().startswith("beside it: 8 bands")
     for ax, name in zip(figure.axes, ("spectrum_chi2", "band_chi2")):

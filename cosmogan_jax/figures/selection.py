@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 _BLACK, _ORANGE, _BLUE = "#222222", "#d55e00", "#56b4e9"
 _LABELS = {
@@ -34,7 +35,9 @@ def draw_selection(selection: dict[str, Any]) -> Figure:
             ("ranks: " if name == selection["by"] else "beside it: ") + _title(selection, name), fontsize=9
         )
     axes[-1].set_xlabel("step")
-    axes[0].legend(fontsize=8, framealpha=0.8, ncols=2)
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=4)
+    figure.suptitle(_fallback(selection), fontsize=9)
     return figure
 
 
@@ -67,6 +70,15 @@ def _points(selection: dict[str, Any], which: str, name: str) -> np.ndarray:
         if candidate[which] and candidate[which].get(name) is not None
     ]
     return np.array(found, float).reshape(-1, 2).T
+
+
+def _fallback(selection: dict[str, Any]) -> str:
+    """What the second pass made of the best of the first."""
+    luck = selection["fallback"]
+    best, chosen = ("{:.3g}, then {:.3g}".format(*luck[f"{of}_scores"]) for of in ("first_best", "chosen"))
+    correlation = luck["rank_correlation"]
+    ranks = "" if correlation is None else f"; rank correlation of the passes {correlation:.2f}"
+    return f"best at first, step {luck['first_best']}: {best}; selected: {chosen}{ranks}"
 
 
 def _title(selection: dict[str, Any], name: str) -> str:

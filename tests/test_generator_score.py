@@ -142,6 +142,12 @@ def test_streaming_and_batches_do_not_change_scores(healthy):
         assert other[name] == pytest.approx(value, rel=loose, abs=1e-4), name
     alone = scores_of(sky(1), sky(2), what="spectrum")
     assert alone["spectrum_chi2"] == pytest.approx(healthy["spectrum_chi2"], abs=1e-6)
+    # A reference that was measured for spectra only gives the same.
+    measures, _ = referred(sky(2))
+    fixed = reference(measures, (sky(2)[i : i + 50] for i in range(0, 300, 50)), np.arange(300), "spectrum")
+    assert fixed.measured is None
+    again = scorer(measures.pixel_bins, 300, 100, "spectrum")(jnp.asarray(sky(1)), fixed)
+    assert {name: float(value) for name, value in again.items()} == pytest.approx(alone, rel=1e-4)
     assert set(alone) == {"spectrum_chi2", "worst_power_factor", "band_chi2"}
 
 

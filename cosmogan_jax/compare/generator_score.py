@@ -72,10 +72,10 @@ class Measured(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """The development maps, as every candidate is compared with them."""
+    """The development maps, as every candidate is compared with them; measured None where spectra suffice."""
 
     spectrum: SpectrumReference
-    measured: Measured
+    measured: Measured | None
     bands: BandReference | None = None
 
 
@@ -122,10 +122,12 @@ def reference(
     measures: Measures,
     batches: Iterable[Float[np.ndarray, "maps size size"]],
     parents: Shaped[np.ndarray, " maps"] | None = None,
+    what: Literal["spectrum", "all"] = "all",
 ) -> Reference:
     """What the development maps leave, given in batches of which one is in memory at a time.
 
-    parents names the map that each was cut from, in the order of the batches; bands need it.
+    parents names the map that each was cut from, in the order of the batches; bands need it. what is that of
+    the scorers that compare with it (`make_scorer`).
 
     Raises:
       ValueError: fewer than two maps, non-finite or constant ones; too few parents for the bands.
@@ -138,6 +140,8 @@ def reference(
 
     @jax.jit
     def add(sums, kappa):
+        if what == "spectrum":
+            return sums, measures.spectra(kappa), ()
         pixels, moments = sums
         pixels = pixels + pixel_distance.count_pixels(measures.pixel_bins, kappa)
         return (pixels, add_maps(moments, kappa)), measures.spectra(kappa), measures.of_maps(kappa)
@@ -153,13 +157,16 @@ def reference(
         raise ValueError(
             f"neighbours={measures.neighbours} must be two or more of the {count} development maps"
         )
-    return Reference(
-        spectrum_distance.spectrum_reference(np.concatenate(spectra)),
-        Measured(
+    measured = None
+    if what == "all":
+        measured = Measured(
             *sums,
             *(jnp.concatenate(parts) for parts in zip(*numbers)),
             jax.jit(sample_health.nearest_distance)(np.concatenate(near)),
-        ),
+        )
+    return Reference(
+        spectrum_distance.spectrum_reference(np.concatenate(spectra)),
+        measured,
         None
         if measures.band_edges is None
         else band_chi2.band_reference(np.concatenate(bands), np.asarray(parents)),
@@ -202,14 +209,15 @@ def make_scorer(
         spectrum, with_bands = reference.spectrum, reference.bands
 
         def add(sums, z_batch):
-            counts, bands, pixels, moments = sums
+            counts, bands, *of_all = sums
             kappa = draw(variables, z_batch)
             of_modes, of_bands = measures.spectra(kappa)
             counts = spectrum_distance.count_spectra(counts, spectrum, of_modes)
             if with_bands is not None:
                 bands = bands + band_chi2.relative_power(with_bands, of_bands)
             if what == "spectrum":
-                return (counts, bands, pixels, moments), ()
+                return (counts, bands), ()
+            pixels, moments = of_all
             pixels = pixels + pixel_distance.count_pixels(measures.pixel_bins, kappa)
             nearest = sample_health.nearest_distance(kappa[: measures.neighbours])
             return (counts, bands, pixels, add_maps(moments, kappa)), (measures.of_maps(kappa), nearest)
@@ -217,11 +225,11 @@ def make_scorer(
         nothing = (
             spectrum_distance.no_spectra(spectrum),
             jnp.zeros(()) if with_bands is None else jnp.zeros_like(with_bands.mean),
-            jnp.zeros_like(reference.measured.pixels),
-            no_maps((size, size)),
         )
+        if what == "all":
+            nothing += jnp.zeros_like(reference.measured.pixels), no_maps((size, size))
         sums, kept = jax.lax.scan(add, nothing, z.reshape(-1, batch_size, *z.shape[1:]))
-        counts, bands, pixels, moments = sums
+        counts, bands, *of_all = sums
         found = spectrum_distance.distance(counts, spectrum)
         scores = {
             "spectrum_chi2": found.chi2,
@@ -234,7 +242,7 @@ def make_scorer(
             return scores
         numbers, nearest = kept
         numbers = [leaf.reshape(-1, *leaf.shape[2:]) for leaf in numbers]
-        generated = Measured(pixels, moments, *numbers, nearest.mean())
+        generated = Measured(*of_all, *numbers, nearest.mean())
         return scores | _compare(generated, reference.measured, measures)
 
     return score

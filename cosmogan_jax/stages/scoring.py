@@ -100,8 +100,17 @@ def check_bands(table: CropTable, scored: Pass, select_by: str) -> None:
         )
 
 
-def make_scorers(table: CropTable, networks: Networks, normalisation: Normalisation, scored: Pass) -> Scorers:
+def make_scorers(
+    table: CropTable,
+    networks: Networks,
+    normalisation: Normalisation,
+    scored: Pass,
+    what: Literal["spectrum", "all"] = "all",
+) -> Scorers:
     """Scorers of one way; batch norm by the statistics that the generator is given with.
+
+    what="spectrum" leaves out what the development maps are measured for by all other scores: only
+    `Scorers.spectrum` may then be called.
 
     Raises:
       ValueError: fewer than two development crops, or constant ones.
@@ -126,7 +135,7 @@ def make_scorers(table: CropTable, networks: Networks, normalisation: Normalisat
         log_l_edges(table.geometry, num_bands) if num_bands else None,
     )
     batches = (table.cut(crops[i : i + batch]) for i in range(0, len(crops), batch))
-    real = reference(measures, batches, _parents(table, crops))
+    real = reference(measures, batches, _parents(table, crops), what)
     z = latents(jax.random.key(scored.z_seed), jnp.arange(scored.maps), networks.arch.latent_size)
 
     def draw(gen, z):

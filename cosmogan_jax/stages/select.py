@@ -101,7 +101,7 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
     def scores(one: Pass, of: list[int], name: str) -> dict[int, HostScores]:
         if not of:
             return {}
-        score = make_scorers(table, generators.networks, normalisation, one).spectrum
+        score = make_scorers(table, generators.networks, normalisation, one, "spectrum").spectrum
         return {
             step: score(generators.restore(step))
             for step in tqdm(of, desc=name, unit="generator", disable=None)

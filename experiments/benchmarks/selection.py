@@ -52,7 +52,7 @@ def main():
         log_l_edges(geometry, 20),
     )
     batches = (real[i : i + BATCH] for i in range(0, len(real), BATCH))
-    fixed = reference(measures, batches, np.arange(args.maps) % PARENTS)
+    fixed = reference(measures, batches, np.arange(args.maps) % PARENTS, "spectrum")
     z = latents(jax.random.key(0), jnp.arange(args.maps), arch.latent_size)
     candidates = [NetState(*networks.gen.init(jax.random.key(n)), ()) for n in range(CANDIDATES)]
 

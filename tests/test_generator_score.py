@@ -33,7 +33,7 @@ def sky(seed, maps=300):
 
 
 def measures_of(bins):
-    return Measures(GEOMETRY, log_l_edges(GEOMETRY, 8), bins, 4, 0.1, 50)
+    return Measures(GEOMETRY, log_l_edges(GEOMETRY, 8), bins, 4, 0.1, 50, log_l_edges(GEOMETRY, 5))
 
 
 def scores_of(maps, real, batch_size=100, what="all"):
@@ -55,7 +55,7 @@ def referred(real):
     measures = measures_of(pixel_distance.pixel_bins(real))
     if real.tobytes() not in _references:
         batches = (real[i : i + 100] for i in range(0, len(real), 100))
-        _references[real.tobytes()] = reference(measures, batches)
+        _references[real.tobytes()] = reference(measures, batches, np.arange(len(real)))
     return measures, _references[real.tobytes()]
 
 
@@ -142,7 +142,13 @@ def test_streaming_and_batches_do_not_change_scores(healthy):
         assert other[name] == pytest.approx(value, rel=loose, abs=1e-4), name
     alone = scores_of(sky(1), sky(2), what="spectrum")
     assert alone["spectrum_chi2"] == pytest.approx(healthy["spectrum_chi2"], abs=1e-6)
-    assert set(alone) == {"spectrum_chi2", "worst_power_factor"}
+    # A reference that was measured for spectra only gives the same.
+    measures, _ = referred(sky(2))
+    fixed = reference(measures, (sky(2)[i : i + 50] for i in range(0, 300, 50)), np.arange(300), "spectrum")
+    assert fixed.measured is None
+    again = scorer(measures.pixel_bins, 300, 100, "spectrum")(jnp.asarray(sky(1)), fixed)
+    assert {name: float(value) for name, value in again.items()} == pytest.approx(alone, rel=1e-4)
+    assert set(alone) == {"spectrum_chi2", "worst_power_factor", "band_chi2"}
 
 
 def test_scores_of_a_healthy_generator(healthy):
@@ -151,6 +157,7 @@ def test_scores_of_a_healthy_generator(healthy):
     assert healthy["pixel_ks"] < 0.01
     assert healthy["spectrum_chi2"] < 0.03
     assert healthy["worst_power_factor"] < 1.05
+    assert healthy["band_chi2"] < 21  # chi-squared of five bands: 1e-3 above
     assert healthy["variance_ratio"] == pytest.approx(1, abs=0.03)
     assert healthy["nearest_ratio"] == pytest.approx(1, abs=0.05)
     assert healthy["checkerboard_ratio"] < 1.5

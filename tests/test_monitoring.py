@@ -258,8 +258,13 @@ def test_a_dense_phase_cut_off_and_gone_on_with_equals_undisturbed(run_main, tin
     code, _, error = run_main(f"--workdir={whole}", *tiny, *dense, *more, "--num_steps=9")
     assert code == 0, error
     selection = read_json(whole / "select/selection.json")
-    assert {line["step"] for line in selection["scores"]} == {3, 6, 9} | {line["step"] for line in order[:2]}
-    assert [line["step"] for line in selection["dense_phase"]] == [4, 5, 6, 7, 8, 9]
+    candidates = {line["step"]: line for line in selection["candidates"]}
+    assert list(candidates) == [3, 4, 5, 6, 7, 8, 9]
+    for line in scores:
+        assert candidates[line["step"]]["first"] == {k: v for k, v in line.items() if k != "step"}
+    again = {step for step, line in candidates.items() if line["second"]}
+    assert again == {3, 6, 9} | {line["step"] for line in order[:2]}
+    assert selection["first"]["from_training"]
     manifest = open_map_store(whole / "generate/maps").manifest
     assert manifest["origin"]["generator_step"] == selection["selected"]
     generators = Generators(whole, "last")

@@ -12,9 +12,10 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Array, Float, UInt
+from jaxtyping import Array, Float, Shaped, UInt
 
-from cosmogan_jax.compare import pixel_distance, sample_health, spectrum_distance
+from cosmogan_jax.compare import band_chi2, pixel_distance, sample_health, spectrum_distance
+from cosmogan_jax.compare.band_chi2 import BandReference
 from cosmogan_jax.compare.clustered import Groups
 from cosmogan_jax.compare.pixel_distance import PixelBins
 from cosmogan_jax.compare.position_moments import PositionMoments, add_maps, no_maps
@@ -41,6 +42,7 @@ _CHECKERBOARD_SETS = 3
 SCORES = (
     "spectrum_chi2",
     "worst_power_factor",
+    "band_chi2",
     "pixel_ks",
     "checkerboard_ratio",
     "checkerboard_excess",
@@ -70,10 +72,11 @@ class Measured(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """The development maps, as every candidate is compared with them."""
+    """The development maps, as every candidate is compared with them; measured None where spectra suffice."""
 
     spectrum: SpectrumReference
-    measured: Measured
+    measured: Measured | None
+    bands: BandReference | None = None
 
 
 class Measures(NamedTuple):
@@ -81,7 +84,7 @@ class Measures(NamedTuple):
 
     num_layers are the generator's upsamplings, saturated_from the kappa at which its tanh counts as saturated
     (`sample_health.SATURATED_FROM` in network units), neighbours the maps among which near-duplicates are
-    sought, at most a batch.
+    sought, at most a batch. band_edges are those of `band_chi2`; where None, it is not measured.
     """
 
     geometry: MapGeometry
@@ -90,10 +93,18 @@ class Measures(NamedTuple):
     num_layers: int
     saturated_from: float
     neighbours: int
+    band_edges: Float[np.ndarray, " band_edges"] | None = None
 
-    def spectra(self, kappa: Float[Array, "maps size size"]) -> Float[Array, "maps bins"]:
-        """Band powers by the full plane's mean."""
-        return power_spectrum(kappa, self.l_edges, self.geometry.side_deg, mode_weights="full_plane")
+    def spectra(self, kappa: Float[Array, "maps size size"]) -> tuple[Array, Array | None]:
+        """Powers of the modes and of the bands, (maps, modes) and (maps, bands), by the full plane's mean."""
+
+        def power(l_edges):
+            return power_spectrum(kappa, l_edges, self.geometry.side_deg, mode_weights="full_plane")
+
+        modes = power(self.l_edges)
+        if self.band_edges is None:
+            return modes, None
+        return modes, modes if np.array_equal(self.l_edges, self.band_edges) else power(self.band_edges)
 
     def of_maps(self, kappa: Float[Array, "maps size size"]) -> tuple[Array, ...]:
         """The few numbers of each map: checkerboard shares, ring moments, axis powers, share saturated."""
@@ -107,13 +118,21 @@ class Measures(NamedTuple):
         )
 
 
-def reference(measures: Measures, batches: Iterable[Float[np.ndarray, "maps size size"]]) -> Reference:
+def reference(
+    measures: Measures,
+    batches: Iterable[Float[np.ndarray, "maps size size"]],
+    parents: Shaped[np.ndarray, " maps"] | None = None,
+    what: Literal["spectrum", "all"] = "all",
+) -> Reference:
     """What the development maps leave, given in batches of which one is in memory at a time.
 
+    parents names the map that each was cut from, in the order of the batches; bands need it. what is that of
+    the scorers that compare with it (`make_scorer`).
+
     Raises:
-      ValueError: fewer than two maps, non-finite or constant ones.
+      ValueError: fewer than two maps, non-finite or constant ones; too few parents for the bands.
     """
-    spectra, numbers, near = [], [], []
+    spectra, bands, numbers, near = [], [], [], []
     sums = (
         jnp.zeros(pixel_distance.NUM_BINS + 3, jnp.uint32),
         no_maps((measures.geometry.num_pixels,) * 2),
@@ -121,13 +140,16 @@ def reference(measures: Measures, batches: Iterable[Float[np.ndarray, "maps size
 
     @jax.jit
     def add(sums, kappa):
+        if what == "spectrum":
+            return sums, measures.spectra(kappa), ()
         pixels, moments = sums
         pixels = pixels + pixel_distance.count_pixels(measures.pixel_bins, kappa)
         return (pixels, add_maps(moments, kappa)), measures.spectra(kappa), measures.of_maps(kappa)
 
     for kappa in batches:
         sums, power, found = add(sums, kappa)
-        spectra.append(np.asarray(power))
+        spectra.append(np.asarray(power[0]))
+        bands.append(power[1])
         numbers.append(found)
         near.append(kappa[: max(0, measures.neighbours - sum(map(len, near)))])
     count = sum(map(len, spectra))
@@ -135,13 +157,19 @@ def reference(measures: Measures, batches: Iterable[Float[np.ndarray, "maps size
         raise ValueError(
             f"neighbours={measures.neighbours} must be two or more of the {count} development maps"
         )
-    return Reference(
-        spectrum_distance.spectrum_reference(np.concatenate(spectra)),
-        Measured(
+    measured = None
+    if what == "all":
+        measured = Measured(
             *sums,
             *(jnp.concatenate(parts) for parts in zip(*numbers)),
             jax.jit(sample_health.nearest_distance)(np.concatenate(near)),
-        ),
+        )
+    return Reference(
+        spectrum_distance.spectrum_reference(np.concatenate(spectra)),
+        measured,
+        None
+        if measures.band_edges is None
+        else band_chi2.band_reference(np.concatenate(bands), np.asarray(parents)),
     )
 
 
@@ -154,8 +182,9 @@ def make_scorer(
 ) -> Callable[[Any, Reference], Scores]:
     """score(variables, reference) -> scores; pure, to be jitted. draw(variables, z) makes maps in kappa.
 
-    what="spectrum": `spectrum_chi2` and `worst_power_factor` alone (`compare/spectrum_distance.py`), all that
-    the ranking of every step's generator needs. what="all" adds:
+    what="spectrum": `spectrum_chi2` and `worst_power_factor` (`compare/spectrum_distance.py`) and `band_chi2`
+    (`compare/band_chi2.py`; NaN without bands), all that the ranking of every step's generator needs.
+    what="all" adds:
 
     - `pixel_ks`: distance of the pooled pixel distributions (`compare/pixel_distance.py`)
     - `checkerboard_ratio`, `checkerboard_excess`: largest ratio to, and difference from, the development
@@ -177,32 +206,43 @@ def make_scorer(
     size = measures.geometry.num_pixels
 
     def score(variables, reference: Reference) -> Scores:
-        spectrum = reference.spectrum
+        spectrum, with_bands = reference.spectrum, reference.bands
 
         def add(sums, z_batch):
-            counts, pixels, moments = sums
+            counts, bands, *of_all = sums
             kappa = draw(variables, z_batch)
-            counts = spectrum_distance.count_spectra(counts, spectrum, measures.spectra(kappa))
+            of_modes, of_bands = measures.spectra(kappa)
+            counts = spectrum_distance.count_spectra(counts, spectrum, of_modes)
+            if with_bands is not None:
+                bands = bands + band_chi2.relative_power(with_bands, of_bands)
             if what == "spectrum":
-                return (counts, pixels, moments), ()
+                return (counts, bands), ()
+            pixels, moments = of_all
             pixels = pixels + pixel_distance.count_pixels(measures.pixel_bins, kappa)
             nearest = sample_health.nearest_distance(kappa[: measures.neighbours])
-            return (counts, pixels, add_maps(moments, kappa)), (measures.of_maps(kappa), nearest)
+            return (counts, bands, pixels, add_maps(moments, kappa)), (measures.of_maps(kappa), nearest)
 
         nothing = (
             spectrum_distance.no_spectra(spectrum),
-            jnp.zeros_like(reference.measured.pixels),
-            no_maps((size, size)),
+            jnp.zeros(()) if with_bands is None else jnp.zeros_like(with_bands.mean),
         )
+        if what == "all":
+            nothing += jnp.zeros_like(reference.measured.pixels), no_maps((size, size))
         sums, kept = jax.lax.scan(add, nothing, z.reshape(-1, batch_size, *z.shape[1:]))
-        counts, pixels, moments = sums
+        counts, bands, *of_all = sums
         found = spectrum_distance.distance(counts, spectrum)
-        scores = {"spectrum_chi2": found.chi2, "worst_power_factor": found.worst_power_factor}
+        scores = {
+            "spectrum_chi2": found.chi2,
+            "worst_power_factor": found.worst_power_factor,
+            "band_chi2": jnp.full((), jnp.nan)
+            if with_bands is None
+            else band_chi2.band_chi2(bands, len(z), with_bands),
+        }
         if what == "spectrum":
             return scores
         numbers, nearest = kept
         numbers = [leaf.reshape(-1, *leaf.shape[2:]) for leaf in numbers]
-        generated = Measured(pixels, moments, *numbers, nearest.mean())
+        generated = Measured(*of_all, *numbers, nearest.mean())
         return scores | _compare(generated, reference.measured, measures)
 
     return score

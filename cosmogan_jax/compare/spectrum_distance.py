@@ -106,6 +106,16 @@ def distance(counts: SpectrumCounts, reference: SpectrumReference) -> SpectrumSc
     return SpectrumScore(mean + 1e-2 * squashed, jnp.exp(jnp.abs(log_ratio).max()))
 
 
+def expected_distance(
+    num_generated: int, num_reference: int, num_histogram_bins: int = NUM_HISTOGRAM_BINS
+) -> float:
+    """Mean distance of two samples of one distribution: (h - 1)/4 (1/N_gen + 1/N_ref), h bins, many maps a bin.
+
+    For independent maps; crops of one parent hang together, and the distance from them is larger.
+    """
+    return (num_histogram_bins - 1) / 4 * (1 / num_generated + 1 / num_reference)
+
+
 def spectrum_chi2(
     generated: Float[np.ndarray, "maps bins"],
     reference: Float[np.ndarray, "maps bins"],

@@ -62,31 +62,3 @@ def draw_minkowski(tables: dict[str, Any]) -> Figure:
         ax.set(xlabel="threshold κ / σ of the map", ylabel=label)
     ax.legend(fontsize=7)
     return figure
-
-
-def draw_selection(selection: dict[str, Any]) -> Figure:
-    """Score of every candidate, with the scores of every step where training had a dense phase."""
-    figure = Figure(figsize=(6, 3.4), layout="constrained")
-    ax = figure.subplots()
-    dense = [line for line in selection.get("dense_phase", ()) if line["spectrum_chi2"] is not None]
-    if dense:
-        ax.plot(
-            [line["step"] for line in dense],
-            [line["spectrum_chi2"] for line in dense],
-            ".",
-            color="#56b4e9",
-            ms=2,
-            label="every step, in training",
-        )
-    ax.plot(
-        [s["step"] for s in selection["scores"]],
-        [s["chi2"] for s in selection["scores"]],
-        "o" if dense else "o-",
-        color="#222222",
-        ms=4,
-        label="candidates" + (", scored again on other z" if dense else ""),
-    )
-    ax.axvline(selection["selected"], color="#d55e00", ls="--", label=f"selected: step {selection['selected']}")
-    ax.set(xlabel="step", ylabel="χ² of the power spectrum\n(0 equal, 1 disjoint)")
-    ax.legend()
-    return figure

@@ -1,6 +1,7 @@
 """What train, select and generate share: the networks and checkpoints that the settings describe."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import optax
@@ -84,9 +85,12 @@ class Generators:
         like = _kept(self._like, weights)
         self._weights, self._best = weights, None
         self._like_best = {"params": like.params, "batch_stats": like.batch_stats}
-        self.dense_scores: list[dict[str, float | None]] = []
+        # How the dense phase scored, and what came of it.
+        self.dense: dict[str, Any] | None = None
+        self.dense_scores: list[dict[str, Any]] = []
         best = stage_directory(workdir, "train") / "best"
-        if best.is_dir() and read_json(best / "settings.json")["weights"] == weights:
+        if best.is_dir() and (asked := read_json(best / "settings.json"))["weights"] == weights:
+            self.dense = asked
             self._best = Checkpoints(best / "generators")
             self.dense_scores = read_scores(best)
 

@@ -88,7 +88,7 @@ def _check(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
         _check_pretrained(chosen, settings["generate"].pretrained)
     check_flags(workdir, chosen, settings)
     _check_sizes(chosen, settings)
-    for stage in ("prepare", "generate", "pack"):
+    for stage in ("prepare", "select", "generate", "pack"):
         if stage in chosen:
             _module(stage).check(settings[stage])
     for stage in chosen:

@@ -13,7 +13,7 @@ from cosmogan_jax.storage.run_directory import stage_directory, stage_record
 
 def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
     """Write report.html from the tables of evaluate, the curves of train and the scores of select."""
-    from cosmogan_jax.figures import page, sheets, statistics, training
+    from cosmogan_jax.figures import page, selection, sheets, statistics, training
 
     evaluate = stage_directory(workdir, "evaluate")
     tables = read_json(evaluate / "statistics.json")
@@ -29,7 +29,7 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
         "Training": training.draw_training(metrics),
     }
     if (workdir / "select" / "selection.json").is_file():
-        figures["Selection"] = statistics.draw_selection(read_json(workdir / "select" / "selection.json"))
+        figures["Selection"] = selection.draw_selection(read_json(workdir / "select" / "selection.json"))
     stages = {
         name: record
         for name in ("simulate", "prepare", "train", "select", "generate", "evaluate")

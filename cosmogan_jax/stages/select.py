@@ -1,82 +1,158 @@
-"""Stage select: generators ranked by the power spectrum of their maps against the development set."""
+"""Stage select: generators ranked by the power spectrum of their maps against the development set, twice.
+
+selection.json:
+
+    selected      step of the generator with the smallest second score
+    by            the score that ranks: spectrum_chi2 (compare/spectrum_distance.py, as the paper describes its
+                  own) or band_chi2 (compare/band_chi2.py); both are there for every candidate
+    weights, batch_norm
+                  which weights, and whose statistics normalise their features
+    first, second how each pass scored: maps generated, l_bins and modes of the histograms, bands of the
+                  covariance form (0: the development maps are too few, band_chi2 is null), half of the
+                  development parents with their number and that of their crops, z_seed, and what equal
+                  ensembles would give in the mean (independent crops taken for granted: more in truth)
+    first.from_training
+                  whether the scores are those that training kept in its dense phase; checkpoints outside of it
+                  were then scored alike
+    halves_apart  false where there is one development map only and both passes see all its crops
+    comparable    whether both passes had as many maps, modes and bands, so that first and second scores are of
+                  one size
+    candidates    by step: first {spectrum_chi2, worst_power_factor, band_chi2}, and second, null unless among
+                  the best --select_again that training left a generator of
+    fallback      regression to the mean (compare/second_scores.py): [first, second] scores of the step that was
+                  best at first, of the chosen one, and of all that were scored twice in the mean
+
+A score that is not finite is null and the worst; ties go to the earlier step. Validation maps are not read.
+"""
 
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
+from cosmogan_jax.compare.second_scores import fallback
+from cosmogan_jax.compare.spectrum_distance import expected_distance
 from cosmogan_jax.gan.normalisation import Normalisation
-from cosmogan_jax.gan.sampling import latents, sample
-from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.stages.model import Generators
+from cosmogan_jax.stages.scoring import (
+    RANKINGS,
+    HostScores,
+    Pass,
+    check_bands,
+    check_maps,
+    first_pass,
+    make_scorers,
+    second_pass,
+)
 from cosmogan_jax.stages.settings import Select
-from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.storage.best_generators import best_steps
+from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.json_files import write_json
 from cosmogan_jax.storage.run_directory import stage_directory
-from cosmogan_jax.summaries import power_spectrum
 
-_BATCH = 64
+_BATCH_NORM = {
+    "last": "running averages of the training",
+    "ema": "means over batches that the averaged weights make",
+}
+
+
+def check(settings: Select) -> None:
+    """ValueError, before an earlier stage works for hours, for numbers out of range."""
+    check_maps("select_maps", settings.select_maps)
+    for name, least in (("select_l_bins", 0), ("select_again", 1)):
+        if getattr(settings, name) < least:
+            raise ValueError(f"{name}={getattr(settings, name)} must be at least {least}")
 
 
 def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
-    """Score candidates with maps from the same z; write selection.json.
+    """Score candidates with maps from the same z, the best once more with others; write selection.json.
 
-    Candidates are the checkpoints from select_from_step on and, where training had a dense phase, the best
-    generators that it kept. The smallest of thousands of noisy scores is an accident: all candidates are then
-    scored again with other z than in training, against the half of the development parents that training did
-    not see. Without a dense phase all development maps serve.
+    Candidates are the checkpoints from select_from_step on and, where training had a dense phase, its steps
+    with the scores that training gave them. The smallest of thousands of noisy scores is an accident: the best
+    --select_again are scored again with fresh z, against the half of the development parents that the first
+    pass did not see, and the smallest of these scores is chosen.
     """
-    if settings.select_maps < 2:
-        raise ValueError(f"select_maps={settings.select_maps} must be at least 2")
+    check(settings)
+    by = RANKINGS[settings.select_by]
     table = open_crop_table(stage_directory(workdir, "prepare"))
     generators = Generators(workdir, settings.weights)
-    networks, best_steps = generators.networks, generators.best()
-    steps = [step for step in generators.checkpoints() if step >= settings.select_from_step]
-    steps = sorted({*steps, *best_steps})
+    kept, scored = generators.dense, {}
+    if kept:  # older trainings kept the histograms' score only
+        scored = {line["step"]: line for line in generators.dense_scores if by in line}
+        if kept.get("select_by", "histograms") != settings.select_by:
+            print(f"select: training kept its best by {kept.get('select_by', 'histograms')}; only those count")
+    first = (
+        first_pass(kept["score_maps"], kept["score_l_bins"], settings.seed)
+        if kept
+        else first_pass(settings.select_maps, settings.select_l_bins, settings.seed)
+    )
+    second = second_pass(settings.select_maps, settings.select_l_bins, settings.seed)
+    for one in (first, second):
+        check_bands(table, one, settings.select_by)
+    checkpoints = [step for step in generators.checkpoints() if step >= settings.select_from_step]
+    steps = sorted({*checkpoints, *generators.best()})
     if not steps:
         raise ValueError(
             f"select_from_step={settings.select_from_step} leaves no checkpoint of {generators.checkpoints()}"
         )
-    geometry = table.geometry
-    l_edges = log_l_edges(geometry, settings.select_l_bins)
     normalisation = Normalisation(**table.manifest["normalisation"])
-    spectrum = jax.jit(
-        lambda kappa: power_spectrum(kappa, l_edges, geometry.side_deg, mode_weights="full_plane")
-    )
-    draw = jax.jit(lambda gen, z: normalisation.inverse(sample(networks, gen, z)))
-    z = latents(jax.random.key(settings.seed + 2), jnp.arange(settings.select_maps), networks.arch.latent_size)
 
-    def spectra(batches):
-        return np.concatenate([np.asarray(spectrum(kappa)) for kappa in batches])
+    def scores(one: Pass, of: list[int], name: str) -> dict[int, HostScores]:
+        if not of:
+            return {}
+        score = make_scorers(table, generators.networks, normalisation, one, "spectrum").spectrum
+        return {
+            step: score(generators.restore(step))
+            for step in tqdm(of, desc=name, unit="generator", disable=None)
+        }
 
-    half = 1 if best_steps else None
-    real = table.cut(table.choose("development", settings.select_maps, half=half))
-    reference = spectra(real[i : i + _BATCH] for i in range(0, len(real), _BATCH))
-    scores = []
-    for step in tqdm(steps, desc="select", unit="generator", disable=None):
-        gen = generators.restore(step)
-        found = spectra(draw(gen, z[i : i + _BATCH]) for i in range(0, len(z), _BATCH))
-        ratio = found.mean(0) / reference.mean(0)
-        scores.append(
-            {
-                "step": step,
-                "chi2": spectrum_chi2(found, reference),
-                "worst_power_factor": float(np.exp(np.abs(np.log(np.maximum(ratio, 1e-30))).max())),
-            }
-        )
+    missing = [step for step in steps if step not in scored]
+    at_first = {
+        step: {name: value for name, value in found.items() if name != "step"} for step, found in scored.items()
+    } | scores(first, missing, "select")
+    best = [step for step in best_steps(at_first, by) if step in steps and at_first[step][by] is not None]
+    again = scores(second, best[: settings.select_again], "select, second pass")
     generators.close()
-    best = min(scores, key=lambda score: (score["chi2"], score["step"]))
+    finite = {step: found[by] for step, found in again.items() if found[by] is not None}
+    if not finite:
+        raise ValueError(
+            f"none of the {len(steps)} candidates, steps {steps[0]} to {steps[-1]}, has a finite {by}"
+        )
+    luck = fallback({step: at_first[step][by] for step in finite}, finite)
+    chosen = best_steps(again, by)[0]
+    described = [_described(table, one) for one in (first, second)]
+    alike = all(described[0][name] == described[1][name] for name in ("maps", "modes", "bands"))
     write_json(
         out / "selection.json",
         {
-            "selected": best["step"],
-            "scores": scores,
-            "maps": settings.select_maps,
-            "dense_phase": generators.dense_scores,
+            "selected": chosen,
+            "by": by,
+            "weights": settings.weights,
+            "batch_norm": _BATCH_NORM[settings.weights],
+            "first": described[0] | {"from_training": bool(scored)},
+            "second": described[1],
+            "halves_apart": not np.isin(first.parents(table), second.parents(table)).any(),
+            "comparable": alike,
+            "candidates": [
+                {"step": step, "first": at_first[step], "second": again.get(step)} for step in sorted(at_first)
+            ],
+            "fallback": luck._asdict(),
         },
     )
-    return best
+    print(
+        f"select: step {chosen} of {len(at_first)} candidates; {by} {luck.chosen_scores[0]:.4g} at first, "
+        f"{luck.chosen_scores[1]:.4g} with other z and development maps; first was step {luck.first_best}: "
+        f"{luck.first_best_scores[0]:.4g}, then {luck.first_best_scores[1]:.4g}",
+        flush=True,
+    )
+    return {"step": chosen, "by": by, "candidates": len(at_first), **again[chosen]}
+
+
+def _described(table: CropTable, one: Pass) -> dict[str, Any]:
+    found = one.described(table)
+    equal = {
+        "spectrum_chi2": expected_distance(found["maps"], found["development_crops"]),
+        "band_chi2": float(found["bands"]) if found["bands"] else None,
+    }
+    return found | {"expected_if_equal": equal}

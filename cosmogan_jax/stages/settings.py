@@ -113,6 +113,7 @@ class Train:
     score_l_bins: int = neutral()
     stop_when: str = neutral()
     select_from_epoch: int = neutral()
+    select_by: str = neutral()
     keep_best: int = neutral()
     weights: str = neutral()
     remat: str = neutral()
@@ -129,6 +130,8 @@ class Select:
     select_from_step: int
     select_maps: int
     select_l_bins: int
+    select_by: str
+    select_again: int
     weights: str
 
 

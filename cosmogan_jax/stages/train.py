@@ -24,10 +24,11 @@ from cosmogan_jax.stages.dispatch import Dispatcher, Step
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, open_feed, random_orientations
 from cosmogan_jax.stages.interruption import Paused, watch
 from cosmogan_jax.stages.model import build
-from cosmogan_jax.stages.monitoring import Monitor, Scorers, check_scores, make_scorers, scores_every
+from cosmogan_jax.stages.monitoring import Monitor, check_scores, scored, scores_every
 from cosmogan_jax.stages.processes import Group
 from cosmogan_jax.stages.profiling import Profiler
 from cosmogan_jax.stages.schedule import Every, Schedule
+from cosmogan_jax.stages.scoring import Scorers, make_scorers
 from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
 from cosmogan_jax.storage.checkpoints import Checkpoints
@@ -112,7 +113,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     monitor = Monitor(
         settings,
         networks,
-        _on_first(group, lambda: make_scorers(settings, table, networks, normalisation)),
+        _on_first(group, lambda: make_scorers(table, networks, normalisation, scored(settings))),
         out,
         first,
         num_steps,

@@ -32,6 +32,7 @@ TINY = [
     "--select_maps=8",
     "--num_generated=10",
     "--generate_batch=4",
+    "--novelty_maps=0",
     "--export=fits,npy",
 ]
 

@@ -6,7 +6,19 @@ from pathlib import Path
 
 from absl import flags
 
-from cosmogan_jax.flags import evaluate, export, generate, pack, prepare, report, run, select, simulate, train
+from cosmogan_jax.flags import (
+    evaluate,
+    export,
+    generate,
+    novelty,
+    pack,
+    prepare,
+    report,
+    run,
+    select,
+    simulate,
+    train,
+)
 from cosmogan_jax.stages.settings import Processes, RunSettings
 
 _MODULES = {
@@ -16,6 +28,7 @@ _MODULES = {
     "select": select,
     "generate": generate,
     "evaluate": evaluate,
+    "novelty": novelty,
     "export": export,
     "pack": pack,
     "report": report,

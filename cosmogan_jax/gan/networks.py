@@ -26,6 +26,7 @@ BATCH_NORM_DECAY = 0.9
 LEAKY_RELU_SLOPE = 0.2  # Table 2
 
 Variables = Any
+_HIDDEN = "intermediates"
 
 _dense_init = nn.initializers.normal(INITIAL_SIGMA)
 # jax's truncated_normal, like TensorFlow's, cuts a normal of this sigma at two sigma and does not widen it
@@ -95,6 +96,7 @@ class _Discriminator(nn.Module):
                 x = _batch_norm(train, f"bn{layer}")(x)
             x = nn.leaky_relu(x, LEAKY_RELU_SLOPE)
         x = x.reshape(x.shape[0], -1)
+        self.sow(_HIDDEN, "last_convolution", x)  # kept only where it is asked for
         return nn.Dense(1, kernel_init=_dense_init, name="dense")(x)[:, 0]
 
 
@@ -161,6 +163,17 @@ class Network:
             evaluate = jax.checkpoint(evaluate)
         with jax.default_matmul_precision(self.matmul_precision):
             return evaluate(params, batch_stats, x)
+
+    def last_convolution(
+        self, params: Variables, batch_stats: Variables, x: Float[Array, "batch size size"]
+    ) -> Float[Array, "batch features"]:
+        """A discriminator's last convolution as its dense layer sees it: after batch norm (by the running
+        averages) and leaky ReLU, flattened; 16^2 x 512 numbers a map at the paper's size.
+        """
+        with jax.default_matmul_precision(self.matmul_precision):
+            variables = {"params": params, "batch_stats": batch_stats}
+            _, kept = self.module.apply(variables, x, train=False, mutable=[_HIDDEN])
+            return kept[_HIDDEN]["last_convolution"][0]
 
 
 @dataclasses.dataclass(frozen=True)

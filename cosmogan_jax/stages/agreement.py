@@ -16,6 +16,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "select": ("prepare", "train"),
     "generate": ("prepare", "train", "select"),
     "evaluate": ("prepare", "generate"),
+    "novelty": ("prepare", "train", "generate"),
     "export": ("generate", "evaluate"),
     "pack": ("prepare", "train", "generate", "evaluate"),
     "report": ("train", "select", "evaluate"),
@@ -34,6 +35,8 @@ def needed(stage: str, settings: dict[str, Any]) -> tuple[str, ...]:
     # A checkpoint given by number, or the last one, needs no selection.
     if stage == "generate" and settings["generate"].checkpoint != "selected":
         return ("prepare", "train")
+    if stage == "novelty" and settings["generate"].pretrained:  # comes without its discriminator
+        return ("prepare", "generate")
     if stage == "report":  # shows a selection where there is one
         return ("train", "evaluate")
     return INPUTS[stage]

@@ -1,23 +1,18 @@
 """Stage generate: any number of maps from a checkpoint and a seed, to the map store."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents
-from cosmogan_jax.pretrained import Emulator, find, load
-from cosmogan_jax.stages.model import Generators
+from cosmogan_jax.pretrained import find
+from cosmogan_jax.stages.emulators import pretrained, trained
 from cosmogan_jax.stages.settings import Generate
-from cosmogan_jax.storage.checksums import tree_sha256
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.json_files import read_json
 from cosmogan_jax.storage.map_store import write_map_store
-from cosmogan_jax.storage.run_directory import stage_directory
 from cosmogan_jax.storage.weights import read_card
 
 
@@ -26,7 +21,10 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     for name in ("num_generated", "generate_batch"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)} must be positive")
-    source = _pretrained(settings.pretrained) if settings.pretrained else _trained(settings, workdir)
+    if settings.pretrained:
+        source = pretrained(settings.pretrained)
+    else:
+        source = trained(workdir, settings.checkpoint, settings.weights)
     emulator = source.emulator
     key = jax.random.key(settings.generate_seed)
 
@@ -78,49 +76,3 @@ def has_grown(settings: Generate, summary: dict[str, Any], workdir: Path) -> boo
     """Whether a folder of weights holds others than those the maps were made with."""
     now = read_card(find(settings.pretrained))["weights"]["sha256"] if settings.pretrained else None
     return now != summary.get("weights")
-
-
-class _Source(NamedTuple):
-    emulator: Emulator
-    source_redshift: float | None
-    origin: dict[str, Any]
-
-
-def _trained(settings: Generate, workdir: Path) -> _Source:
-    table = open_crop_table(stage_directory(workdir, "prepare"))
-    generators = Generators(workdir, settings.weights)
-    networks, step = generators.networks, _step(settings.checkpoint, generators, workdir)
-    gen = generators.restore(step)
-    generators.close()
-    variables = {"params": gen.params, "batch_stats": gen.batch_stats}
-    normalisation = Normalisation(**table.manifest["normalisation"])
-    origin = {
-        "generator_step": step,
-        "generator_weights": settings.weights,
-        "generator_sha256": tree_sha256(variables),
-        "trained_on": table.manifest["origin"],
-    }
-    emulator = Emulator(f"{workdir}, step {step}", networks, variables, normalisation, table.geometry, {})
-    return _Source(emulator, table.manifest["source_redshift"], origin)
-
-
-def _pretrained(name: str) -> _Source:
-    emulator = load(name)
-    card = emulator.card
-    origin = {
-        "pretrained": card["name"],
-        "weights_sha256": card["weights"]["sha256"],
-        "generator_step": card["training"]["step"],
-        "generator_sha256": tree_sha256(emulator.variables),
-        "trained_on": {"cosmology": card["cosmology"], **card["data"]},
-        "validated": card["fidelity"]["validated"],
-    }
-    return _Source(emulator, card["source_redshift"], origin)
-
-
-def _step(checkpoint: str, generators: Generators, workdir: Path) -> int:
-    if checkpoint == "selected":
-        return read_json(stage_directory(workdir, "select") / "selection.json")["selected"]
-    if checkpoint == "last":
-        return generators.checkpoints()[-1]
-    return int(checkpoint)

@@ -15,8 +15,9 @@ from cosmogan_jax.stages.settings import RunSettings
 from cosmogan_jax.storage import run_directory
 
 # Stages that go on from what an interrupted run left. A training is never thrown away for other flags; the
-# parts of a simulation or an evaluation are; they hold only for the very settings and maps they were made of.
-_RESUMABLE = ("simulate", "train", "evaluate")
+# parts of a simulation, an evaluation or a search are; they hold only for the very settings and maps they
+# were made of.
+_RESUMABLE = ("simulate", "train", "evaluate", "novelty")
 
 
 def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
@@ -65,6 +66,8 @@ def _chosen(run_settings: RunSettings) -> list[str]:
     reasons = {}
     if prepare.maps:
         reasons["simulate"] = "--maps gives the maps"
+    if not run_settings.by_stage["novelty"].novelty_maps:
+        reasons["novelty"] = "--novelty_maps=0"
     if not export.export:
         reasons["export"] = "--export names no format"
     if not run_settings.by_stage["pack"].pack:

@@ -155,6 +155,20 @@ class Evaluate:
 
 
 @dataclasses.dataclass(frozen=True)
+class Novelty:
+    """Flags of stage novelty."""
+
+    novelty_maps: int
+    novelty_batches: int
+    novelty_queries: int
+    novelty_l_bins: int
+    novelty_fraction: float
+    novelty_symmetries: bool
+    novelty_shifts: bool
+    novelty_steps: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Export:
     """Flags of stage export."""
 

@@ -1,0 +1,138 @@
+"""Whether maps are new, as pictures: the arrays of stage novelty's novelty.npz."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+_GENERATED, _REAL, _LIMIT = "#d55e00", "#222222", "#0072b2"  # Okabe and Ito's colour-blind palette
+_SPACES = {
+    "pixels": "rms difference per pixel [κ]",
+    "windows": "rms difference per pixel [κ], all windows",
+    "spectrum": "rms difference per band [σ]",
+    "discriminator": "rms difference per feature",
+}
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def draw_nearest(arrays: Arrays, side_deg: float) -> Figure:
+    """Generated maps above the training maps nearest to them, by pixels and by power spectrum (Figure 7).
+
+    Under each its distance, over the median of the validation crops' distances to their nearest: far below 1
+    for a copy.
+    """
+    rows = {"generated": arrays["shown_generated"]}
+    for name in ("pixels", "windows", "spectrum"):
+        if f"shown_{name}" in arrays:
+            rows[name] = arrays[f"shown_{name}"]
+    columns = len(arrays["shown"])
+    figure = Figure(figsize=(1.6 * columns + 1.2, 1.85 * len(rows) + 0.4), layout="constrained")
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    low, high = np.quantile(arrays["shown_generated"], [0.005, 0.995])
+    for row, (name, maps) in zip(axes, rows.items()):
+        for ax, kappa, number in zip(row, maps, arrays["shown"]):
+            image = _map(ax, kappa, low, high, side_deg)
+            if name == "generated":
+                ax.set_title(f"map {number}", fontsize=8)
+            else:
+                ratio = _ratio(arrays, name, number)
+                ax.set_xlabel("" if ratio is None else f"{ratio:.2f}", fontsize=8)
+        label = {"generated": "generated", "windows": "nearest window\nof a training map"}
+        row[0].set_ylabel(label.get(name, f"nearest training\ncrop, {name}"), fontsize=8)
+    figure.colorbar(image, ax=axes, label="convergence κ", shrink=0.6)
+    figure.supxlabel(
+        f"maps {side_deg:.3g}° wide; numbers: distance / median distance of validation crops to their nearest",
+        fontsize=8,
+    )
+    return figure
+
+
+def draw_nearest_distances(arrays: Arrays, tables: dict[str, Any]) -> Figure:
+    """Distances to the nearest training map, of generated maps and of validation crops, by space."""
+    found = {name: tables["nearest"][name]["verdict"]["threshold"] for name in tables["nearest"]}
+    return _histograms(arrays, "nearest", ("validation", "generated"), found, "to the nearest training map")
+
+
+def draw_birthday(arrays: Arrays, tables: dict[str, Any]) -> Figure:
+    """Distances to the nearest other map, of generated maps and of crops of other parents, by space."""
+    found = {name: tables["birthday"][name]["verdict"]["threshold"] for name in tables["birthday"]}
+    return _histograms(arrays, "birthday", ("real", "generated"), found, "to the nearest other map")
+
+
+def draw_pairs(arrays: Arrays, tables: dict[str, Any]) -> Figure:
+    """The closest pair of generated maps in every space."""
+    names = list(tables["birthday"])
+    figure = Figure(figsize=(1.9 * len(names) + 1.2, 4.1), layout="constrained")
+    axes = figure.subplots(2, len(names), squeeze=False)
+    every = np.concatenate([arrays[f"pair_{name}"] for name in names])
+    low, high = np.quantile(every, [0.005, 0.995])
+    for column, name in zip(axes.T, names):
+        pair = tables["birthday"][name]["closest_generated"]
+        for ax, kappa, number in zip(column, arrays[f"pair_{name}"], pair["maps"]):
+            image = _map(ax, kappa, low, high, tables["side_deg"])
+            ax.set_xlabel(f"map {number}", fontsize=8)
+        against = tables["birthday"][name]["closest_real"]
+        told = f"{pair['distance']:.3g}" + (f", real {against:.3g}" if against is not None else "")
+        column[0].set_title(f"{name}\n{told}", fontsize=8)
+    figure.colorbar(image, ax=axes, label="convergence κ", shrink=0.7)
+    return figure
+
+
+def draw_interpolation(arrays: Arrays, side_deg: float) -> Figure:
+    """Maps along great circles between two z, left to right (Figure 8), with the steps' sizes below."""
+    strips, steps = arrays["strips"], arrays["steps"]
+    figure = Figure(figsize=(1.1 * strips.shape[1] + 1.2, 1.15 * len(strips) + 2), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(len(strips), 1.6))
+    axes = above.subplots(*strips.shape[:2], squeeze=False)
+    low, high = np.quantile(strips, [0.005, 0.995])
+    for row, strip in zip(axes, strips):
+        for ax, kappa in zip(row, strip):
+            image = _map(ax, kappa, low, high, side_deg)
+    for i, ax in enumerate(axes[0]):
+        ax.set_title(f"{i / (strips.shape[1] - 1):.3g}", fontsize=8)
+    above.colorbar(image, ax=axes, label="convergence κ", shrink=0.8)
+    ax = below.subplots()
+    t = (np.arange(steps.shape[1]) + 0.5) / steps.shape[1]
+    ax.plot(t, steps[len(strips) :].T, "-", color="#999999", lw=0.8)
+    for i, (values, line) in enumerate(zip(steps[: len(strips)], ("-", "--", ":"))):
+        ax.plot(t, values, line, color=_GENERATED, label=f"strip {i + 1}")
+    ax.set(xlim=(0, 1), ylim=(0, None), xlabel="position between the two z", ylabel="rms change\nof a step [κ]")
+    ax.legend(fontsize=7, ncols=3)
+    return figure
+
+
+def _map(ax, kappa: np.ndarray, low: float, high: float, side_deg: float):
+    ax.set(xticks=[], yticks=[])
+    return ax.imshow(
+        kappa, vmin=low, vmax=high, origin="lower", cmap="cividis", extent=(0, side_deg, 0, side_deg)
+    )
+
+
+def _ratio(arrays: Arrays, name: str, number: int) -> float | None:
+    typical = np.median(arrays[f"nearest_{name}_validation"])
+    return float(arrays[f"nearest_{name}_generated"][number] / typical) if typical > 0 else None
+
+
+def _histograms(
+    arrays: Arrays, kind: str, sets: tuple[str, str], limits: dict[str, float], what: str
+) -> Figure:
+    figure = Figure(figsize=(3.9 * len(limits), 3.2), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(limits)))
+    for ax, (name, limit) in zip(axes, limits.items()):
+        values = {which: arrays[f"{kind}_{name}_{which}"] for which in sets}
+        values = {which: found[np.isfinite(found)] for which, found in values.items()}
+        top = max(found.max(initial=0) for found in values.values())
+        bins = np.linspace(0, 1.02 * top if top > 0 else 1, 41)
+        for which, colour, line in zip(sets, (_REAL, _GENERATED), ("-", "--")):
+            share = np.full(len(values[which]), 1 / max(1, len(values[which])))
+            label = f"{'training crops' if which == 'real' else which} ({len(share)})"
+            style = {"histtype": "step", "color": colour, "ls": line, "lw": 1.5}
+            ax.hist(values[which], bins, weights=share, label=label, **style)
+        if limit:
+            ax.axvspan(0, limit, color=_LIMIT, alpha=0.15, lw=0, label="counts as the same")
+        ax.set(xlabel=f"{_SPACES[name]}\n{what}", ylabel="share of maps", title=name, xlim=(0, bins[-1]))
+        ax.locator_params(axis="x", nbins=5)
+        ax.legend(fontsize=7)
+    return figure

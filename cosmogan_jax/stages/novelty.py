@@ -1,0 +1,169 @@
+"""Stage novelty: whether generated maps are new, and how many of them there are.
+
+Writes novelty.json:
+
+    num_maps, num_batches, num_queries, num_training_crops, num_validation_crops   how many were compared
+    seed, step           the generator's, as of stage generate
+    discriminator_step   of the discriminator whose last convolution is used; null for a generator that came
+                         without one
+    fraction, symmetries, l_edges, num_bands (of them those that vary), side_deg, num_pixels
+    nearest.<space>      for pixels (rms of kappa per pixel), spectrum (rms per band, in sigma) and, on request,
+                         windows (pixels, over all shifts): quantiles of the distances to the nearest training
+                         map of generated maps and of validation crops, and compare/nearest.py's CopyVerdict
+    birthday.<space>     for pixels, spectrum and discriminator: quantiles of the distances to the nearest other
+                         map, generated and real; the closest pairs; compare/birthday.py's BirthdayVerdict
+    interpolation        gan/interpolation.py's Smoothness, mean and worst over the paths
+    verdict              copies, collisions (booleans), support_above: the least over the spaces that can tell
+
+and novelty.npz, what figures/novelty.py draws:
+
+    nearest_<space>_generated, _validation   distances to the nearest training map
+    birthday_<space>_generated, _real        distances to the nearest other map, all batches in turn
+    shown, shown_generated, shown_<space>    numbers of some queries, these maps, and what they are nearest to
+    pair_<space>                             the closest pair of generated maps
+    strips, steps                            maps along three paths; rms change of every step of all paths
+
+Queries are the first generated maps; batch b holds maps b n to (b + 1) n of stage generate's seed.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cosmogan_jax.gan.interpolation import paths, smoothness
+from cosmogan_jax.gan.normalisation import Normalisation
+from cosmogan_jax.gan.sampling import latents
+from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.pretrained import Emulator
+from cosmogan_jax.stages import novelty_sources as sources
+from cosmogan_jax.stages.novelty_search import Arrays, Search, kept, number
+from cosmogan_jax.stages.settings import Novelty
+from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.storage.json_files import write_json
+from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.storage.run_directory import stage_directory, stage_record
+
+_SHOWN_STEPS = 8  # of an interpolation
+_PATHS = 8
+
+
+def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
+    """Search; what an interrupted run has found (one file for each space and batch) is not searched again."""
+    table = open_crop_table(stage_directory(workdir, "prepare"))
+    store = open_map_store(stage_directory(workdir, "generate") / "maps")
+    geometry = table.geometry
+    if store.geometry != geometry:
+        raise ValueError(f"generated maps are {store.geometry}, training crops {geometry}")
+    count, batches = settings.novelty_maps, settings.novelty_batches
+    if len(np.unique(sources.crops_of(table, "train").parents)) < 2:
+        raise ValueError("all training crops come from one map: real pairs, the yardstick, need two")
+    emulator = sources.open_emulator(workdir)
+    l_edges = log_l_edges(geometry, settings.novelty_l_bins)
+    spectrum, num_bands = sources.spectrum_space(table, geometry, l_edges)
+    spaces: dict[str, sources.Space] = {"pixels": lambda kappa: kappa, "spectrum": spectrum}
+    record = stage_record(workdir, "generate")
+    disc_step = None
+    if not record["flags"]["pretrained"]:
+        normalisation = Normalisation(**table.manifest["normalisation"])
+        spaces["discriminator"], disc_step = sources.discriminator_space(
+            workdir, record["summary"]["step"], normalisation
+        )
+    queries = min(settings.novelty_queries, count)
+    read = sources.read_generated(store, emulator, max(batches * count, queries))
+    search = Search(settings, table, np.asarray(read(0, queries)), spaces, out)
+    nearest, shown = search.nearest()
+    birthday, distances = search.birthday(read)
+    walk = _interpolate(settings, emulator, store.manifest["seed"], out)
+    smooth = smoothness(walk["kappa"], walk["kappa"][:, [0, -1]].reshape(-1, *walk["kappa"].shape[2:]))
+    pairs = [found["verdict"] for found in birthday.values()]
+    verdict = {
+        "copies": any(found["verdict"]["copies"] > 0 for found in nearest.values()),
+        "collisions": any(found["status"] == "collisions" for found in pairs),
+        "support_above": min(
+            (found["support_above"] for found in pairs if found["status"] in ("none", "collisions")),
+            default=None,
+        ),
+    }
+    spaced = np.linspace(0, settings.novelty_steps, _SHOWN_STEPS + 1).round().astype(int)
+    np.savez(out / "novelty.npz", **shown, **distances, strips=walk["kappa"][:3, spaced], steps=smooth.steps)
+    interpolation = {
+        "num_paths": _PATHS,
+        "num_steps": settings.novelty_steps,
+        **{
+            name: {"mean": number(values.mean()), "worst": number(values.max())}
+            for name, values in smooth._asdict().items()
+            if name != "steps"
+        },
+    }
+    write_json(
+        out / "novelty.json",
+        {
+            "num_maps": count,
+            "num_batches": batches,
+            "num_queries": queries,
+            "num_training_crops": len(search.training.rows),
+            "num_validation_crops": len(search.validation.rows),
+            "seed": store.manifest["seed"],
+            "step": record["summary"]["step"],
+            "discriminator_step": disc_step,
+            "fraction": settings.novelty_fraction,
+            "symmetries": settings.novelty_symmetries,
+            "side_deg": geometry.side_deg,
+            "num_pixels": geometry.num_pixels,
+            "l_edges": l_edges.tolist(),
+            "num_bands": num_bands,
+            "nearest": nearest,
+            "birthday": birthday,
+            "interpolation": interpolation,
+            "verdict": verdict,
+        },
+    )
+    for part in out.glob("part_*"):
+        part.unlink()
+    print(f"novelty: {_words(queries, nearest, birthday, batches, count, interpolation)}", flush=True)
+    return verdict
+
+
+def _interpolate(settings: Novelty, emulator: Emulator, seed: int, out: Path) -> Arrays:
+    """Maps along paths from generated map 2 p to map 2 p + 1."""
+
+    def draw():
+        ends = latents(jax.random.key(seed), jnp.arange(2 * _PATHS), emulator.latent_size)
+        z = paths(ends[::2], ends[1::2], settings.novelty_steps)
+        return {"kappa": np.stack([np.asarray(emulator.kappa(path)) for path in z])}
+
+    return kept(out, "interpolation", draw)
+
+
+def _words(queries, nearest, birthday, batches, count, interpolation) -> str:
+    """The verdict in a paragraph."""
+    ratios = ", ".join(f"{name} {found['verdict']['ratio']:.2f}" for name, found in nearest.items()
+                       if found["verdict"]["ratio"] is not None)  # fmt: skip
+    copies = [
+        f"{found['verdict']['copies']} of {queries} maps copy training maps ({name})"
+        for name, found in nearest.items()
+        if found["verdict"]["copies"]
+    ]
+    said = f"WARNING: {', '.join(copies)}" if copies else f"none of {queries} maps copies a training map"
+    said += f" (distance to the nearest over validation's: {ratios}); among "
+    said += f"{batches} x {count}" if batches > 1 else f"{count}"
+    for name, found in birthday.items():
+        verdict = found["verdict"]
+        told = {
+            "none": "no two maps the same",
+            "collisions": f"WARNING: {verdict['collisions']} pairs the same",
+            "as real": f"{verdict['collisions']} pairs the same, no more than real crops show",
+            "no yardstick": "no answer, since real crops are twice in the data",
+        }[verdict["status"]]
+        said += f" {name}: {told}"
+        if verdict["status"] == "none":
+            said += f", above {verdict['support_above']:.2g} distinct maps (95 %)"
+        elif verdict["status"] == "collisions":
+            said += f", as of about {verdict['pairs'] / verdict['collisions']:.2g} distinct maps"
+        said += ";"
+    worst = interpolation["largest_over_independent"]["worst"]
+    step = "not known" if worst is None else f"{worst:.2g} of the distance of independent maps"
+    return said + f" largest of {interpolation['num_steps']} steps between two maps: {step}"

@@ -33,6 +33,9 @@ TINY = [
     "--num_generated=10",
     "--generate_batch=4",
     "--novelty_maps=0",
+    "--observer_smoothing_arcmin=",
+    "--num_permutations=49",
+    "--num_resamples=50",
     "--export=fits,npy",
 ]
 
@@ -59,7 +62,7 @@ def whole(tmp_path_factory):
 
 def test_loop_ends_in_a_report(whole):
     page = (whole / "report/report.html").read_text()
-    assert page.count("<img") == 6
+    assert page.count("<img") == len(list((whole / "report/figures").glob("*.png"))) == 11
     assert not re.search(r"(src|href)=['\"]?http", page)
     tables = json.loads((whole / "evaluate/statistics.json").read_text())
     assert tables["num_generated"] == 10
@@ -144,8 +147,10 @@ def test_interrupted_evaluation_goes_on(whole):
     partial.mkdir()
     write_json(partial / "settings.json", {**record["flags"], "inputs": record["inputs"]})
     with np.load(whole / "evaluate/generated.npz") as values:
-        planted = {key: values[key] for key in values if key != "parents"}
+        planted = {key: values[key] for key in values if key not in ("parents", "pixels")}
     planted["V0"] = planted["V0"] + 1
+    planted |= {"position_count": np.full(1, 10.0, np.float32)}
+    planted |= {f"position_{name}": np.zeros((1, 16, 16), np.float32) for name in ("mean", "m2")}
     np.savez(partial / "part_generated_00000000.npz", **planted)
     shutil.rmtree(whole / "evaluate")
     main(whole, "--num_steps=6")

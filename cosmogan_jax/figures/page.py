@@ -1,47 +1,61 @@
-"""One self-contained HTML page: nothing is fetched, every figure is inside."""
+"""One self-contained HTML page: nothing is fetched, every figure is inside; for paper and phones too."""
 
 import base64
 import html
-import io
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
 from matplotlib.figure import Figure
 
-_STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:1.5rem auto;padding:0 1rem}
-img{max-width:100%;height:auto}table{border-collapse:collapse;font-size:.85rem;display:block;overflow-x:auto}
-td,th{border-bottom:1px solid #ccc;padding:.15rem .6rem;text-align:right}
-th:first-child,td:first-child{text-align:left}"""
+_STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:1.5rem auto;padding:0 1rem;
+color:#222}
+img{max-width:100%;height:auto}h1{line-height:1.2}h2{margin-top:2.2rem;border-bottom:1px solid #ccc}
+figure{margin:0}figcaption{font-size:.9rem}.table{overflow-x:auto}
+table{border-collapse:collapse;font-size:.85rem;margin:.6rem 0}
+td,th{border-bottom:1px solid #ccc;padding:.15rem .6rem;text-align:right;vertical-align:top}
+th:first-child,td:first-child{text-align:left}
+.pass::before{content:"\\2713  "}.fail::before{content:"\\2717  "}.undecided::before{content:"?  "}
+.pass,.fail,.undecided{font-weight:600}.fail{background:#fbe3d6}.pass{background:#e3f1ea}
+@media print{body{font-size:10pt;max-width:none}h2,figure,tr{break-inside:avoid}a{color:inherit}}"""
 
 
-def render(title: str, tables: dict[str, Any], figures: dict[str, Figure], stages: dict[str, Any]) -> str:
-    """The page: what was compared, figures, power ratios, settings and cost of every stage."""
-    edges, ratio = np.array(tables["l_edges"]), tables["power_ratio"]
-    boxes, redshift = tables["validation_boxes"], tables["source_redshift"]
-    independent = (
-        "how many of them are independent is not known"
-        if boxes is None
-        else f"{boxes} independent boxes or regions"
-    )
-    parts = [
-        f"<h1>{html.escape(title)}</h1>",
-        f"<p>{tables['num_generated']} generated maps against {tables['num_validation']} validation crops "
-        f"from {tables['validation_parent_maps']} parent maps ({independent}); "
-        f"{tables['num_pixels']}² pixels, {tables['side_deg']:.4g}° wide, source redshift "
-        f"{'not known' if redshift is None else format(redshift, 'g')}. Bands show mean ± σ over maps. "
-        "Crops of one map are not independent.</p>",
-    ]
-    for name, figure in figures.items():
-        parts.append(f"<h2>{html.escape(name)}</h2><img alt='{html.escape(name)}' src='{_inline(figure)}'>")
-        if name == "Power spectrum":
-            rows = [(f"{a:.0f} – {b:.0f}", f"{r:.3f}") for a, b, r in zip(edges, edges[1:], ratio) if r]
-            parts.append(_rows(("ℓ", "mean power, generated / validation"), rows))
-    parts.append("<h2>Cost and settings</h2>")
-    cost = [(name, f"{r['seconds']:.1f}", r["finished"]) for name, r in stages.items()]
-    parts.append(_rows(("stage", "seconds (last run of it)", "finished"), cost))
-    last = list(stages.values())[-1]
-    parts.append(_rows(("flag", "value"), [(k, str(v)) for k, v in sorted(last["flags"].items())]))
-    parts.append(_rows(("package", "version"), [*last["versions"].items(), ("commit", str(last["commit"]))]))
+class Table(NamedTuple):
+    """Rows of text under a head; marks are CSS classes of the rows' last cells, "" for none."""
+
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    marks: tuple[str, ...] = ()
+
+
+class Section(NamedTuple):
+    """A heading with what stands under it, in this order: text, figure, tables.
+
+    number: of the figure in the paper, where it has one.
+    """
+
+    title: str
+    text: tuple[str, ...] = ()
+    figure: Figure | None = None
+    tables: tuple[Table, ...] = ()
+    number: str = ""
+
+
+def render(title: str, intro: Iterable[str], sections: Iterable[Section], images: dict[str, Path]) -> str:
+    """The page. All text is escaped; the PNG file of a section's figure, by its title, goes inside."""
+    parts = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(line)}</p>" for line in intro)]
+    for section in sections:
+        heading = f"{section.number}: {section.title}" if section.number else section.title
+        parts.append(f"<h2>{html.escape(heading)}</h2>")
+        if section.figure is not None:
+            caption = "".join(f"<p>{html.escape(line)}</p>" for line in section.text)
+            parts.append(
+                f"<figure><img alt='{html.escape(heading)}' src='{_inline(images[section.title])}'>"
+                f"<figcaption>{caption}</figcaption></figure>"
+            )
+        else:
+            parts += [f"<p>{html.escape(line)}</p>" for line in section.text]
+        parts += [_table(table) for table in section.tables]
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width,initial-scale=1'>"
@@ -49,14 +63,28 @@ def render(title: str, tables: dict[str, Any], figures: dict[str, Figure], stage
     )
 
 
-def _inline(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+def links(names: Iterable[tuple[str, str]]) -> str:
+    """Links to files beside the page, as HTML to go before </body>."""
+    items = "".join(f"<li><a href='{html.escape(path)}'>{html.escape(said)}</a></li>" for said, path in names)
+    return f"<h2>Files</h2><ul>{items}</ul>"
 
 
-def _rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    def line(tag: str, cells: tuple[str, ...]) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def _inline(image: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(image.read_bytes()).decode()
 
-    return "<table>" + line("th", head) + "".join(line("td", row) for row in rows) + "</table>"
+
+def _table(table: Table) -> str:
+    def line(tag: str, cells: tuple[str, ...], mark: str = "") -> str:
+        last = len(cells) - 1
+        return (
+            "<tr>"
+            + "".join(
+                f"<{tag}{f' class={mark!r}' if mark and i == last else ''}>{html.escape(cell)}</{tag}>"
+                for i, cell in enumerate(cells)
+            )
+            + "</tr>"
+        )
+
+    marks = table.marks or ("",) * len(table.rows)
+    body = "".join(line("td", row, mark) for row, mark in zip(table.rows, marks))
+    return f"<div class='table'><table>{line('th', table.head)}{body}</table></div>"

@@ -1,26 +1,15 @@
-"""Figures of the summary statistics, mean and scatter over maps, readable in grey."""
+"""Figures of the summary statistics: mean and scatter over maps, and their distributions at single modes."""
 
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-_STYLE = {
-    "validation": ("#222222", "-"),
-    "generated": ("#d55e00", "--"),
-}  # Okabe and Ito's colour-blind palette
+from cosmogan_jax.figures.style import STYLE
 
-
-def _table(tables: dict[str, Any], key: str, name: str) -> tuple[np.ndarray, np.ndarray]:
-    entry = tables["statistics"][key][name]
-    return np.array(entry["mean"], float), np.array(entry["sigma"], float)
-
-
-def _bands(ax, x, tables, key: str, scale=1.0) -> None:
-    for name, (colour, line) in _STYLE.items():
-        mean, sigma = _table(tables, key, name)
-        ax.plot(x, mean * scale, line, color=colour, label=f"{name}, mean ± σ of maps")
-        ax.fill_between(x, (mean - sigma) * scale, (mean + sigma) * scale, color=colour, alpha=0.2, lw=0)
+Values = dict[str, dict[str, np.ndarray]]
+_V_LABELS = {"V0": "area V0", "V1": "boundary length V1 [1/pixel]", "V2": "genus density V2 [1/pixel²]"}
+_PAIR = ("validation", "generated")
 
 
 def draw_pixels(tables: dict[str, Any]) -> Figure:
@@ -29,36 +18,168 @@ def draw_pixels(tables: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     ax = figure.subplots()
     _bands(ax, (edges[1:] + edges[:-1]) / 2, tables, "pixels")
-    top = max(np.nanmax(_table(tables, "pixels", name)[0]) for name in _STYLE)
+    top = max(np.nanmax(_table(tables, "pixels", name)[0]) for name in _PAIR)
     ax.set(yscale="log", xlabel="convergence κ", ylabel="density per unit κ", ylim=(top * 1e-5, top * 3))
     ax.legend()
     return figure
 
 
 def draw_power(tables: dict[str, Any]) -> Figure:
-    """Dimensionless power and the ratio of the means."""
-    edges = np.array(tables["l_edges"])
-    ell = np.sqrt(edges[1:] * edges[:-1])
-    figure = Figure(figsize=(6, 5.4), layout="constrained")
+    """Dimensionless power at the paper's modes, and the ratio of the means there and in bands."""
+    edges = np.array(tables["paper_l_edges"])
+    ell = (edges[1:] + edges[:-1]) / 2
+    figure = Figure(figsize=(7, 5.8), layout="constrained")
     ax, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    _bands(ax, ell, tables, "power_spectrum", ell * (ell + 1) / (2 * np.pi))
+    there = np.array(_table(tables, "power_spectrum", "validation")[0]) > 0
+    scale = (ell * (ell + 1) / (2 * np.pi))[there]
+    _bands(ax, ell[there], tables, "power_spectrum", scale, there)
     ax.set(xscale="log", yscale="log", ylabel="ℓ(ℓ+1) P(ℓ) / 2π")
     ax.legend()
-    below.plot(ell, np.array(tables["power_ratio"], float), "o-", color=_STYLE["generated"][0], ms=3)
+    ratio = _ratio(tables, "power_spectrum")[there]
+    if "auxiliary" in tables["statistics"]["power_spectrum"]:
+        real = _ratio(tables, "power_spectrum", "auxiliary")[there]
+        below.plot(
+            ell[there], real, STYLE["auxiliary"][1], color=STYLE["auxiliary"][0], lw=0.8, label="auxiliary"
+        )
+    below.plot(ell[there], ratio, color=STYLE["generated"][0], lw=0.8, alpha=0.6, label="at each mode")
+    bands = np.array(tables["l_edges"])
+    middle = np.sqrt(bands[1:] * bands[:-1])
+    below.errorbar(
+        middle,
+        np.array(tables["power_ratio"], float),
+        yerr=_ratio_error(tables, "power_bands"),
+        fmt="o",
+        ms=4,
+        capsize=2,
+        color=STYLE["validation"][0],
+        label="in bands, ± its error",
+    )
     below.axhline(1, color="#222222", lw=0.8)
-    below.axhspan(1 / 1.5, 1.5, color="#222222", alpha=0.08, label="within a factor 1.5")
-    below.set(yscale="log", xlabel="multipole ℓ", ylabel="generated /\nvalidation")
+    low, high = np.nanmin(ratio[ratio > 0], initial=0.9), np.nanmax(ratio, initial=1.1)
+    below.set(yscale="log", ylim=(max(low * 0.9, 0.1), min(high * 1.1, 10)))
+    below.set(xlabel="multipole ℓ", ylabel="generated /\nvalidation")
     below.legend(fontsize=8)
     return figure
 
 
-def draw_minkowski(tables: dict[str, Any]) -> Figure:
-    """V0, V1, V2 over thresholds."""
-    t = np.array(tables["thresholds"])
+def draw_power_slices(tables: dict[str, Any], values: Values) -> Figure:
+    """Distribution over maps of the power at three of the paper's modes: low, middle, high."""
+    edges = np.array(tables["paper_l_edges"])
+    power = {name: values[name]["power_spectrum"] for name in _PAIR}
+    modes = np.flatnonzero(np.ptp(power["validation"], axis=0) > 0)
+    chosen = modes[[int(q * (len(modes) - 1)) for q in (0.04, 0.35, 0.8)]]
     figure = Figure(figsize=(11, 3.4), layout="constrained")
-    labels = {"V0": "area V0", "V1": "boundary length V1 [1/pixel]", "V2": "genus density V2 [1/pixel²]"}
-    for ax, (key, label) in zip(figure.subplots(1, 3), labels.items()):
-        _bands(ax, (t[1:] + t[:-1]) / 2, tables, key)
-        ax.set(xlabel="threshold κ / σ of the map", ylabel=label)
+    for ax, mode in zip(figure.subplots(1, 3), chosen):
+        _slice(ax, {name: np.log10(np.maximum(of[:, mode], 1e-300)) for name, of in power.items()})
+        ax.set(title=f"{edges[mode]:.0f} < ℓ ≤ {edges[mode + 1]:.0f}", xlabel="log₁₀ P(ℓ) [sr]")
+    ax.legend(fontsize=8)
+    return figure
+
+
+def draw_minkowski(tables: dict[str, Any]) -> Figure:
+    """V0, V1, V2 over thresholds, and the difference of their means in units of one map's scatter."""
+    t = np.array(tables["thresholds"])
+    middle = (t[1:] + t[:-1]) / 2
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    rows = figure.subplots(2, 3, sharex=True, height_ratios=(2, 1))
+    for ax, below, (key, label) in zip(rows[0], rows[1], _V_LABELS.items()):
+        _bands(ax, middle, tables, key)
+        ax.set(ylabel=label)
+        _difference(below, middle, tables, key)
+        below.set(xlabel="threshold κ / σ of the map")
+    rows[0][2].legend(fontsize=7)
+    rows[1][0].set(ylabel="difference of means\n[σ of one map]")
+    return figure
+
+
+def draw_minkowski_slices(tables: dict[str, Any], values: Values) -> Figure:
+    """Distribution over maps of V0, V1, V2 at thresholds of -1, 0 and 1 sigma."""
+    t = np.array(tables["thresholds"])
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    for row, (key, label) in zip(figure.subplots(3, 3), _V_LABELS.items()):
+        for ax, threshold in zip(row, (-1.0, 0.0, 1.0)):
+            index = int(np.argmin(np.abs((t[1:] + t[:-1]) / 2 - threshold)))
+            _slice(ax, {name: values[name][key][:, index] for name in _PAIR})
+            ax.set(xlabel=label)
+            ax.set_title(f"{t[index]:.1f} ≤ κ/σ < {t[index + 1]:.1f}", fontsize=9)
     ax.legend(fontsize=7)
     return figure
+
+
+def draw_peaks_and_bispectrum(tables: dict[str, Any]) -> Figure:
+    """Peak counts by height and the equilateral bispectrum, with differences in units of one map's scatter."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    (peaks, triangles), (peaks_below, triangles_below) = figure.subplots(2, 2, height_ratios=(2, 1))
+    edges = np.array(tables["peak_edges"])
+    height = (edges[1:] + edges[:-1]) / 2
+    _bands(peaks, height, tables, "peaks")
+    peaks.set(ylabel="peaks of a map, per unit κ")
+    peaks.legend(fontsize=8)
+    _difference(peaks_below, height, tables, "peaks")
+    peaks_below.set(xlabel="height κ", ylabel="difference\n[σ of one map]")
+    edges = np.array(tables["bispectrum_edges"])
+    ell = np.sqrt(edges[1:] * edges[:-1])
+    _bands(triangles, ell, tables, "bispectrum", ell**4)
+    triangles.set(xscale="log", ylabel="ℓ⁴ B(ℓ, ℓ, ℓ)")
+    _difference(triangles_below, ell, tables, "bispectrum")
+    triangles_below.set(xscale="log", xlabel="multipole ℓ")
+    return figure
+
+
+def _table(tables: dict[str, Any], key: str, name: str, what=("mean", "sigma")) -> tuple[np.ndarray, ...]:
+    entry = tables["statistics"][key][name]
+    return tuple(np.array(entry.get(of, [np.nan] * len(entry["mean"])), float) for of in what)
+
+
+def _ratio(tables: dict[str, Any], key: str, name: str = "generated") -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _table(tables, key, name)[0] / _table(tables, key, "validation")[0]
+
+
+def _ratio_error(tables: dict[str, Any], key: str) -> np.ndarray:
+    """Of the ratio of means: relative errors of both sides in quadrature."""
+    square = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for name in _PAIR:
+            mean, error = _table(tables, key, name, ("mean", "mean_error"))
+            square = square + (error / mean) ** 2
+    return np.nan_to_num(np.abs(_ratio(tables, key)) * np.sqrt(square))
+
+
+def _bands(ax, x, tables, key: str, scale=1.0, there=slice(None)) -> None:
+    if "auxiliary" in tables["statistics"][key]:
+        colour, line = STYLE["auxiliary"]
+        mean = _table(tables, key, "auxiliary")[0][there]
+        ax.plot(x, mean * scale, line, color=colour, label="auxiliary, mean")
+    for name in _PAIR:
+        colour, line = STYLE[name]
+        mean, sigma = (of[there] for of in _table(tables, key, name))
+        ax.plot(x, mean * scale, line, color=colour, label=f"{name}, mean ± σ of maps")
+        ax.fill_between(x, (mean - sigma) * scale, (mean + sigma) * scale, color=colour, alpha=0.2, lw=0)
+
+
+def _difference(ax, x, tables, key: str) -> None:
+    """Generated (and auxiliary, where there is one) less validation means, in units of one map's scatter."""
+    real, sigma, real_error = _table(tables, key, "validation", ("mean", "sigma", "mean_error"))
+    for name, marker in (("auxiliary", "s"), ("generated", "o")):
+        if name not in tables["statistics"][key]:
+            continue
+        mean, error = _table(tables, key, name, ("mean", "mean_error"))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value, bar = (mean - real) / sigma, np.sqrt(error**2 + real_error**2) / sigma
+        there = np.isfinite(value)
+        bar = np.nan_to_num(bar[there])
+        ax.errorbar(
+            x[there], value[there], yerr=bar, fmt=marker, ms=3, capsize=2, color=STYLE[name][0], label=name
+        )
+    ax.axhline(0, color="#222222", lw=0.8)
+
+
+def _slice(ax, of: dict[str, np.ndarray], num_bins: int = 30) -> None:
+    both = np.concatenate(list(of.values()))
+    low, high = np.quantile(both, [0.001, 0.999])
+    edges = np.linspace(low, high if high > low else low + 1, num_bins + 1)
+    for name, values in of.items():
+        colour, line = STYLE[name]
+        ax.hist(values, edges, density=True, histtype="step", color=colour, ls=line, lw=1.4, label=name)
+    ax.set(ylabel="density of maps")

@@ -33,6 +33,9 @@ _MODULES = {
     "pack": pack,
     "report": report,
 }
+_GIVEN_MAPS = (
+    "maps", "development_maps", "validation_maps", "auxiliary_maps", "generated", "reference", "auxiliary",
+)  # fmt: skip
 
 
 def define() -> None:
@@ -51,7 +54,7 @@ def read() -> RunSettings:
       ValueError: maps that are given and yet none, as by an empty variable of a shell.
     """
     values = flags.FLAGS
-    for name in ("maps", "development_maps", "validation_maps", "auxiliary_maps"):
+    for name in _GIVEN_MAPS:
         if values[name].present and not values[name].value:
             raise ValueError(f"{name}= names nothing; leave the flag away, or name files, folders or globs")
     by_stage = {}

@@ -1,4 +1,4 @@
-"""Flags of stage evaluate."""
+"""Flags of stage evaluate; those that say what map files leave open are defined with stage prepare's."""
 
 from absl import flags
 
@@ -7,11 +7,91 @@ from cosmogan_jax.stages.settings import Evaluate as SETTINGS
 __all__ = ["SETTINGS", "define"]
 
 
+class _Numbers(flags.ArgumentParser):
+    """Positive numbers between commas."""
+
+    syntactic_help = "positive numbers, as 1,2"
+
+    def parse(self, argument):
+        """A tuple of the numbers."""
+        if isinstance(argument, (tuple, list)):
+            return tuple(argument)
+        numbers = tuple(float(part) for part in argument.split(",")) if argument else ()
+        if not all(0 < number < float("inf") for number in numbers):
+            raise ValueError("expected positive numbers, as 1,2")
+        return numbers
+
+    def flag_type(self):
+        """As absl names it."""
+        return "positive numbers"
+
+
+class _Joined(flags.ArgumentSerializer):
+    """Back to what `_Numbers` reads."""
+
+    def serialize(self, value):
+        """Numbers between commas."""
+        return ",".join(f"{number:g}" for number in value)
+
+
 def define() -> None:
     """Define the flags."""
+    for name, what in (
+        ("generated", "Maps to judge, in place of those of stage generate: another emulator's, a mock's"),
+        ("reference", "Real maps to judge by, in place of stage prepare's validation crops"),
+        (
+            "auxiliary",
+            "More real maps, independent of the reference (other boxes), in place of stage prepare's",
+        ),
+    ):
+        flags.DEFINE_list(name, [], f"{what}. Files, folders or quoted globs, as --maps.")
+    flags.DEFINE_enum(
+        "auxiliary_split",
+        "auxiliary",
+        ["auxiliary", "train", "development"],
+        "Which of stage prepare's crops are the auxiliary set where --auxiliary names none. train: the "
+        "yardstick is then how far training maps are from validation maps, the best that can be learnt.",
+    )
     flags.DEFINE_integer(
         "evaluate_l_bins",
-        16,
-        "Bands of ell from a crop's fundamental mode to its Nyquist mode; 0: the paper's 248 bins.",
+        12,
+        "Bands of ell from a map's fundamental mode to its Nyquist mode, evenly spaced in its logarithm.",
+        lower_bound=2,
+        upper_bound=20,
+    )
+    flags.DEFINE_enum(
+        "independent_unit",
+        "auto",
+        ["auto", "map", "box"],
+        "What tests permute and errors resample: the simulation boxes that maps come from, or the maps that "
+        "crops were cut from. auto: boxes where 20 or more are known, else maps.",
+    )
+    flags.DEFINE_integer(
+        "num_permutations", 999, "Permutations of every test; 0: no tests.", lower_bound=0, upper_bound=100_000
+    )
+    flags.DEFINE_integer("num_resamples", 400, "Bootstrap resamples of every error.", lower_bound=50)
+    flags.DEFINE(
+        _Numbers(),
+        "observer_smoothing_arcmin",
+        (1.0, 2.0),
+        "Everything is judged again with shape noise on both sides and this Gaussian smoothing; empty: not.",
+        serializer=_Joined(),
+    )
+    flags.DEFINE_float(
+        "shape_noise_sigma_e", 0.26, "Scatter of galaxies' ellipticities, of one component.", lower_bound=0.0
+    )
+    flags.DEFINE_float(
+        "galaxies_per_arcmin2", 30.0, "Galaxies with shapes on a square arcminute.", lower_bound=1e-3
+    )
+    flags.DEFINE_float(
+        "survey_area_deg2",
+        1000.0,
+        "Area for which the bias of Omega_m and sigma8 is given, in square degrees.",
+        lower_bound=1e-3,
+    )
+    flags.DEFINE_integer(
+        "classifier_steps",
+        0,
+        "Steps to train a classifier that tells generated from validation maps; 0: none.",
         lower_bound=0,
     )

@@ -63,12 +63,16 @@ def _fidelity(fidelity: dict[str, Any]) -> str:
         "| ell | mean power, generated / validation | its scatter over maps, likewise |",
         "|---|---|---|",
     ]
-    edges = fidelity["l_edges"]
-    for low, high, mean, sigma in zip(edges, edges[1:], fidelity["power_ratio"], fidelity["power_sigma_ratio"]):
-        if mean is not None:
-            lines.append(
-                f"| {low:.0f} to {high:.0f} | {mean:.3f} | {'' if sigma is None else f'{sigma:.3f}'} |"
-            )
+    edges, columns = fidelity["l_edges"], [fidelity["power_ratio"], fidelity["power_sigma_ratio"]]
+    if fidelity.get("auxiliary_power_ratio"):
+        # The yardstick: how far real maps are from the validation maps.
+        lines[-2] += f" mean power, {fidelity['auxiliary']} / validation |"
+        lines[-1] += "---|"
+        columns.append(fidelity["auxiliary_power_ratio"])
+    for low, high, *values in zip(edges, edges[1:], *columns):
+        if values[0] is not None:
+            cells = " | ".join("" if value is None else f"{value:.3f}" for value in values)
+            lines.append(f"| {low:.0f} to {high:.0f} | {cells} |")
     lines += ["", "Largest difference of means, in units of the scatter of one validation map: "]
     lines[-1] += (
         ", ".join(f"{k} {v:.2f}" for k, v in fidelity["largest_difference_of_means_in_sigma"].items()) + "."

@@ -1,5 +1,6 @@
 """What stages build on, and whether a run directory agrees with what is asked of it."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from cosmogan_jax.stages.settings import results_only
 from cosmogan_jax.storage import run_directory
 from cosmogan_jax.storage.checksums import file_sha256
 from cosmogan_jax.storage.json_files import read_json
+from cosmogan_jax.storage.readers import find_map_files
 
 # Each stage with the earlier stages whose directories it reads, in the one order they run in.
 INPUTS: dict[str, tuple[str, ...]] = {
@@ -32,13 +34,16 @@ def needed(stage: str, settings: dict[str, Any]) -> tuple[str, ...]:
         return () if settings["export"].export_from else ("generate",)
     if stage == "generate" and settings["generate"].pretrained:
         return ()
+    if stage == "evaluate":
+        given = {"generate": settings["evaluate"].generated, "prepare": settings["evaluate"].reference}
+        return tuple(earlier for earlier in INPUTS[stage] if not given[earlier])
     # A checkpoint given by number, or the last one, needs no selection.
     if stage == "generate" and settings["generate"].checkpoint != "selected":
         return ("prepare", "train")
     if stage == "novelty" and settings["generate"].pretrained:  # comes without its discriminator
         return ("prepare", "generate")
-    if stage == "report":  # shows a selection where there is one
-        return ("train", "evaluate")
+    if stage == "report":  # shows training and selection where there are any
+        return ("evaluate",)
     return INPUTS[stage]
 
 
@@ -52,7 +57,8 @@ def chain(stage: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def inputs(workdir: Path, stage: str, settings: dict[str, Any]) -> dict[str, str]:
     """Which results a stage reads: the marks of earlier stages', the checksum of a map store from elsewhere."""
-    reads = INPUTS[stage] if needed(stage, settings) else ()
+    # What is not needed is yet read where it is there, but not by evaluate, which takes what it is given.
+    reads = INPUTS[stage] if needed(stage, settings) and stage != "evaluate" else needed(stage, settings)
     found = {
         earlier: record["result"]
         for earlier in reads
@@ -61,7 +67,18 @@ def inputs(workdir: Path, stage: str, settings: dict[str, Any]) -> dict[str, str
     if stage == "export" and settings["export"].export_from:
         manifest = Path(settings["export"].export_from) / "manifest.json"
         found["export_from"] = file_sha256(manifest) if manifest.is_file() else "none"
+    if stage == "evaluate":
+        for name in ("generated", "reference", "auxiliary"):
+            if patterns := getattr(settings["evaluate"], name):
+                found[name] = _files_mark(patterns, name)
     return found
+
+
+def _files_mark(patterns: tuple[str, ...], name: str) -> str:
+    """Of the files' names, sizes and times of change: what is evaluated anew when they are others."""
+    files = [path / "manifest.json" if path.is_dir() else path for path in find_map_files(patterns, name)]
+    said = [f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
 def check_flags(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:

@@ -1,156 +1,187 @@
-"""Stage evaluate: summary statistics of generated against validation maps, as tables."""
+"""Stage evaluate: generated maps against validation maps, with real maps against real maps as the yardstick.
 
-import os
-from collections.abc import Callable
+statistics.json       tables: mean and scatter over maps of every statistic, their errors, where they agree
+results.json          tests, effect sizes, verdicts (`stages/judgement.py` says what each entry is)
+generated.npz, ...    statistics of every map, a file a set
+positions.npz         mean and scatter at every pixel
+shown.npz             maps to look at
+"""
+
+import functools
+import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from tqdm import tqdm
 
 from cosmogan_jax.compare.ensembles import bands, effective_modes
 from cosmogan_jax.compare.validity import AGREEMENT_FACTOR, agreeing_range
-from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.stages import inference, judgement, summarising, uniformity
+from cosmogan_jax.stages.classification import ClassificationSettings, classify_sets
+from cosmogan_jax.stages.classification import MapSet as ClassifiedSet
+from cosmogan_jax.stages.map_sets import MapSet, MapSets, few_boxes, open_map_sets
+from cosmogan_jax.stages.observing import views
 from cosmogan_jax.stages.settings import Evaluate
-from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
-from cosmogan_jax.storage.json_files import write_json
-from cosmogan_jax.storage.map_store import open_map_store
-from cosmogan_jax.storage.run_directory import stage_directory
-from cosmogan_jax.summaries import (
-    PAPER_L_EDGES,
-    PAPER_THRESHOLDS,
-    minkowski_functionals,
-    pixel_histogram,
-    power_spectrum,
-)
+from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS
 
-_CHUNK = 256  # maps in memory at a time, and in one part of an interrupted run: 67 MB at 256^2
-_PIXEL_BINS = 60
 _SHOWN = 8
 _BOOTSTRAP_SEED = 0
-
-Summaries = dict[str, np.ndarray]
+_CLASSIFIED = 8192  # maps of each set that a classifier is shown at most
+# Statistics whose tables the figures draw; the others are in the npz files.
+_TABLES = ("power_spectrum", "power_bands", "pixels", "V0", "V1", "V2", "peaks", "bispectrum")
 
 
 def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
-    """Write statistics.json (tables of mean and scatter over maps) and per-map statistics as npz.
+    """Compare the sets as they are, and as an observer sees them.
 
     Memory holds one chunk of maps and the statistics of all, whatever the number of maps; chunks that an
     interrupted run has finished are not computed again.
     """
-    table = open_crop_table(stage_directory(workdir, "prepare"))
-    generated = open_map_store(stage_directory(workdir, "generate") / "maps")
-    geometry = table.geometry
-    if generated.geometry != geometry:
-        raise ValueError(f"generated maps are {generated.geometry}, validation crops {geometry}")
-    crops = table.choose("validation", generated.num_maps)
-    l_edges = log_l_edges(geometry, settings.evaluate_l_bins) if settings.evaluate_l_bins else PAPER_L_EDGES
-    first = table.cut(crops[:: max(1, len(crops) // _CHUNK)][:_CHUNK])
-    low, high = np.quantile(first, [1e-4, 1 - 1e-4])
-    pixel_edges = np.linspace(low - 0.25 * (high - low), high + 0.25 * (high - low), _PIXEL_BINS + 1)
-
-    @jax.jit
-    def summarise(kappa):
-        v = minkowski_functionals(kappa, PAPER_THRESHOLDS)
-        return {
-            "power_spectrum": power_spectrum(kappa, l_edges, geometry.side_deg, mode_weights="full_plane"),
-            "pixels": pixel_histogram(kappa, pixel_edges),
-            **v._asdict(),
+    began = time.monotonic()
+    sets = open_map_sets(settings, workdir)
+    spread = _spread(sets.validation)
+    units = {one.name: one.units(settings.independent_unit) for one in sets.present()}
+    results: dict[str, Any] = {
+        "schema": judgement.SCHEMA,
+        "sets": {one.name: _said(one, *units[one.name]) for one in sets.present()},
+        "baseline": (
+            f"{sets.auxiliary.source} against validation maps"
+            if sets.auxiliary
+            else "one half of the validation units against the other"
+        ),
+        "views": {},
+    }
+    for label, view in views(settings, sets.validation.geometry).items():
+        scale = summarising.scales(
+            np.asarray(view(spread, np.arange(len(spread)), "validation")),
+            sets.validation.geometry,
+            settings.evaluate_l_bins,
+        )
+        summarise = summarising.summariser(scale, sets.validation.geometry)
+        found = {
+            one.name: summarising.in_parts(summarise, functools.partial(view, name=one.name), one, out, label)
+            for one in sets.present()
         }
+        each = {name: summarising.of_each_map(values) for name, values in found.items()}
+        judge = judgement.Judge(
+            {name: of for name, (of, _) in units.items()}, settings, scale.labels(), few_boxes(sets, units)
+        )
+        results["views"][label or "as it is"] = judge.judge(each)
+        if not label:
+            _write_tables(sets, each, units, scale, out)
+            labels = {name: of for name, (of, _) in units.items()}
+            results["stationarity"] = uniformity.judge(found, labels)
+            results["inference"] = inference.judge(sets, each, labels, scale.l_edges, settings)
+            np.savez(out / "positions.npz", **uniformity.position_maps(found))
+            np.savez(
+                out / "shown.npz",
+                generated=sets.generated.read(0, min(_SHOWN, sets.generated.num_maps)),
+                validation=spread[:_SHOWN],
+            )
+    results["classifier"] = _classified(sets, units, settings)
+    results["seconds"] = round(time.monotonic() - began, 1)
+    write_json(out / "results.json", results)
+    summarising.remove_parts(out)
+    return {
+        "num_generated": sets.generated.num_maps,
+        "num_validation": sets.validation.num_maps,
+        "worst_power_factor_ell_700_7000": _worst_factor(out),
+    }
 
-    of = {
-        "generated": _in_parts(summarise, generated.read, generated.num_maps, out, "generated"),
-        "validation": _in_parts(summarise, lambda a, b: table.cut(crops[a:b]), len(crops), out, "validation"),
+
+def _classified(sets: MapSets, units, settings: Evaluate) -> dict[str, Any] | None:
+    of = {one.name: ClassifiedSet(one.name, one.read, units[one.name][0]) for one in sets.present()}
+    return classify_sets(
+        of["generated"],
+        of["validation"],
+        of.get("auxiliary"),
+        sets.validation.geometry.side_deg,
+        ClassificationSettings(settings.classifier_steps, _CLASSIFIED, _BOOTSTRAP_SEED),
+    )
+
+
+def _spread(maps: MapSet) -> np.ndarray:
+    """A few maps from all over a set."""
+    index = np.arange(0, maps.num_maps, max(1, maps.num_maps // summarising.CHUNK))[: summarising.CHUNK]
+    kappa = np.concatenate([maps.read(int(i), int(i) + 1) for i in index])
+    if not np.isfinite(kappa).all():
+        bad = index[np.argmin(np.isfinite(kappa).all(axis=(1, 2)))]
+        raise ValueError(f"{maps.name} map {bad} holds non-finite values")
+    return kappa
+
+
+def _said(one: MapSet, units: np.ndarray, unit: str) -> dict[str, Any]:
+    return {
+        "maps": one.num_maps,
+        "parents": len(np.unique(one.parents)),
+        "boxes": None if one.boxes is None else len(np.unique(one.boxes)),
+        "unit": unit,
+        "units": len(np.unique(units)),
+        "source": one.source,
     }
-    parents = {
-        "generated": np.arange(generated.num_maps),
-        "validation": np.array(table.manifest["parents"])[crops[:, 0]],
+
+
+def _write_tables(sets: MapSets, each, units, scale: summarising.Scales, out: Path) -> None:
+    each = {
+        name: {**values, "pixels": summarising.display_pixels(values, scale)} for name, values in each.items()
     }
-    for name, values in of.items():
-        np.savez(out / f"{name}.npz", parents=parents[name], **values)
-    shown = generated.read(0, min(_SHOWN, generated.num_maps))
-    np.savez(out / "shown.npz", generated=shown, validation=first[:_SHOWN])
-    means = {
-        key: [of[name][key].mean(0) for name in ("generated", "validation")]
-        for key in ("power_spectrum", "pixels")
+    for name, values in each.items():
+        np.savez(out / f"{name}.npz", parents=units[name][0], **values)
+    mean = {
+        key: [each[n][key].mean(0) for n in ("generated", "validation")] for key in ("power_bands", "pixels")
     }
     with np.errstate(divide="ignore", invalid="ignore"):  # bins without modes
-        ratio = means["power_spectrum"][0] / means["power_spectrum"][1]
+        ratio = mean["power_bands"][0] / mean["power_bands"][1]
+    validation = sets.validation
     write_json(
         out / "statistics.json",
         {
-            "num_generated": generated.num_maps,
-            "num_validation": len(crops),
-            "validation_parent_maps": len(np.unique(parents["validation"])),
-            "validation_boxes": _number_of_boxes(table, crops),
-            "side_deg": geometry.side_deg,
-            "num_pixels": geometry.num_pixels,
-            "source_redshift": table.manifest["source_redshift"],
-            "l_edges": l_edges.tolist(),
-            "pixel_edges": pixel_edges.tolist(),
-            "thresholds": PAPER_THRESHOLDS.tolist(),
+            "num_generated": sets.generated.num_maps,
+            "num_validation": validation.num_maps,
+            "validation_parent_maps": len(np.unique(validation.parents)),
+            "validation_boxes": None if validation.boxes is None else len(np.unique(validation.boxes)),
+            "auxiliary": None if sets.auxiliary is None else sets.auxiliary.source,
+            "side_deg": validation.geometry.side_deg,
+            "num_pixels": validation.geometry.num_pixels,
+            "source_redshift": validation.source_redshift,
+            "l_edges": scale.l_edges.tolist(),
+            "paper_l_edges": np.asarray(PAPER_L_EDGES).tolist(),
+            "pixel_edges": scale.pixel_edges.tolist(),
+            "peak_edges": scale.peak_edges.tolist(),
+            "bispectrum_edges": scale.bispectrum_edges.tolist(),
+            "thresholds": np.asarray(PAPER_THRESHOLDS).tolist(),
             "statistics": {
-                key: {name: _table(values[key], parents[name]) for name, values in of.items()}
-                for key in of["generated"]
+                key: {name: _table(values[key], units[name][0]) for name, values in each.items()}
+                for key in _TABLES
             },
             "power_ratio": _list(ratio),
             "validated": {
                 "factor": AGREEMENT_FACTOR,
-                "ell": agreeing_range(l_edges, *means["power_spectrum"]),
-                "kappa": agreeing_range(pixel_edges, *means["pixels"]),
+                "ell": agreeing_range(scale.l_edges, *mean["power_bands"]),
+                "kappa": agreeing_range(scale.pixel_edges, *mean["pixels"]),
             },
         },
     )
-    for part in out.glob("part_*"):
-        part.unlink()
-    middle = np.sqrt(l_edges[1:] * l_edges[:-1])
-    inner = ratio[(middle >= 700) & (middle <= 7000)]
+
+
+def _worst_factor(out: Path) -> float | None:
+
+    tables = read_json(out / "statistics.json")
+    edges = np.array(tables["l_edges"])
+    middle = np.sqrt(edges[1:] * edges[:-1])
+    inner = np.array(tables["power_ratio"], float)[(middle >= 700) & (middle <= 7000)]
     inner = inner[~np.isnan(inner)]
-    known = inner.size and (inner > 0).all() and np.isfinite(inner).all()
-    return {
-        "worst_power_factor_ell_700_7000": float(np.exp(np.abs(np.log(inner)).max())) if known else None,
-        "num_generated": generated.num_maps,
-        "num_validation": len(crops),
-    }
+    if not (inner.size and (inner > 0).all() and np.isfinite(inner).all()):
+        return None
+    return float(np.exp(np.abs(np.log(inner)).max()))
 
 
-def _in_parts(
-    summarise: Callable[[np.ndarray], Summaries],
-    read: Callable[[int, int], np.ndarray],
-    count: int,
-    out: Path,
-    name: str,
-) -> Summaries:
-    """Statistics of maps 0 to count by chunks; finished chunks are kept as files until all are done."""
-    parts = []
-    for start in tqdm(range(0, count, _CHUNK), desc=f"evaluate {name}", unit="chunk", disable=None):
-        path = out / f"part_{name}_{start:08d}.npz"
-        if not path.exists():
-            kappa = read(start, min(start + _CHUNK, count))
-            if not np.isfinite(kappa).all():
-                bad = start + int(np.argmin(np.isfinite(kappa).all(axis=(1, 2))))
-                raise ValueError(f"{name} map {bad} holds non-finite values")
-            temporary = path.with_suffix(".partial")
-            with open(temporary, "wb") as file:
-                np.savez(file, **{key: np.asarray(value) for key, value in summarise(kappa).items()})
-            os.replace(temporary, path)
-        with np.load(path, allow_pickle=False) as part:
-            parts.append(dict(part))
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-
-
-def _number_of_boxes(table: CropTable, crops: np.ndarray) -> int | None:
-    """Independent boxes or regions the crops come from; None where the maps' origin does not tell."""
-    boxes = {table.manifest["boxes"][i] for i in np.unique(crops[:, 0])}
-    return None if None in boxes else len(boxes)
-
-
-def _table(values: np.ndarray, parents: np.ndarray) -> dict[str, Any]:
-    """Mean and scatter over maps, with standard errors from a bootstrap over parents where that is possible."""
-    if not np.isfinite(values).all() or len(np.unique(parents)) < 2:
+def _table(values: np.ndarray, units: np.ndarray) -> dict[str, Any]:
+    """Mean and scatter over maps, with standard errors from a bootstrap over units where that is possible."""
+    if not np.isfinite(values).all() or len(np.unique(units)) < 2:
         return {"mean": _list(values.mean(0)), "sigma": _list(values.std(0))}
-    found = bands(values, parents, seed=_BOOTSTRAP_SEED)
+    found = bands(values, units, seed=_BOOTSTRAP_SEED)
     varies = (np.ptp(values, axis=0) > 0).any()
     return {
         "mean": _list(found.mean.value),

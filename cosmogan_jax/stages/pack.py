@@ -117,21 +117,27 @@ def _training(workdir: Path, origin: dict[str, Any]) -> dict[str, Any]:
 def _fidelity(tables: dict[str, Any]) -> dict[str, Any]:
     """What evaluate measured, in the few numbers that a card has room for."""
     copied = ("num_generated", "num_validation", "validation_parent_maps", "validation_boxes", "validated")
-    power = tables["statistics"]["power_spectrum"]
-    sigma = [np.array(power[name]["sigma"], float) for name in ("generated", "validation")]
-    with np.errstate(divide="ignore", invalid="ignore"):  # bands without modes
-        ratio = sigma[0] / sigma[1]
+    power = tables["statistics"]["power_bands"]
+    real = power.get("auxiliary")
     return {
         **{key: tables[key] for key in copied},
+        "auxiliary": None if real is None else tables["auxiliary"],
+        "auxiliary_power_ratio": None if real is None else _ratio(real["mean"], power["validation"]["mean"]),
         "l_edges": tables["l_edges"],
         "power_ratio": tables["power_ratio"],
-        "power_sigma_ratio": [float(r) if np.isfinite(r) else None for r in ratio],
+        "power_sigma_ratio": _ratio(power["generated"]["sigma"], power["validation"]["sigma"]),
         "largest_difference_of_means_in_sigma": {
             key: _largest_difference(of)
             for key, of in tables["statistics"].items()
-            if key not in ("power_spectrum", "pixels")
+            if key in ("V0", "V1", "V2", "peaks", "bispectrum")
         },
     }
+
+
+def _ratio(one: list[float | None], two: list[float | None]) -> list[float | None]:
+    with np.errstate(divide="ignore", invalid="ignore"):  # bands without modes
+        ratio = np.array(one, float) / np.array(two, float)
+    return [float(r) if np.isfinite(r) else None for r in ratio]
 
 
 def _largest_difference(of: dict[str, Any]) -> float:

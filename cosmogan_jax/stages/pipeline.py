@@ -57,10 +57,12 @@ def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
 
 def _chosen(run_settings: RunSettings) -> list[str]:
     """The stages asked for, in order, without those that the settings leave nothing to do."""
-    prepare, export = run_settings.by_stage["prepare"], run_settings.by_stage["export"]
+    prepare, evaluate, export = (run_settings.by_stage[name] for name in ("prepare", "evaluate", "export"))
     asked = run_settings.stages
     if export.export_from and not run_settings.stages_given:
         asked = ("export",)
+    elif evaluate.generated and not run_settings.stages_given:
+        asked = ("evaluate", "report") if evaluate.reference else ("simulate", "prepare", "evaluate", "report")
     elif run_settings.by_stage["generate"].pretrained and not run_settings.stages_given:
         asked = ("generate", "export")
     reasons = {}

@@ -1,6 +1,14 @@
-"""Stage report: one self-contained HTML page; needs no JAX."""
+"""Stage report: one self-contained HTML page in the order of the paper's figures; needs no JAX.
+
+report.html       the page; needs no network
+figures/          every figure as PDF and PNG
+results.json      what evaluate found (`stages/judgement.py` and `stages/evaluate.py` say what is what)
+statistics.json   tables of the statistics
+"""
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +18,156 @@ from cosmogan_jax.stages.settings import Report
 from cosmogan_jax.storage.json_files import read_json
 from cosmogan_jax.storage.run_directory import stage_directory, stage_record
 
+_STAGES = ("simulate", "prepare", "train", "select", "generate", "evaluate", "novelty")
+
 
 def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
-    """Write report.html from the tables of evaluate, the curves of train and the scores of select."""
-    from cosmogan_jax.figures import page, selection, sheets, statistics, training
+    """Write the page, the figures and the tables."""
+    from cosmogan_jax.figures import page
 
     evaluate = stage_directory(workdir, "evaluate")
-    tables = read_json(evaluate / "statistics.json")
-    with np.load(evaluate / "shown.npz", allow_pickle=False) as shown:
-        generated, validation = shown["generated"], shown["validation"]
-    lines = (stage_directory(workdir, "train") / "metrics.jsonl").read_text().splitlines()
-    metrics = [json.loads(line) for line in lines]
-    figures = {
-        "Validation maps beside generated ones": sheets.draw_sheet(validation, generated, tables["side_deg"]),
-        "Pixel intensity": statistics.draw_pixels(tables),
-        "Power spectrum": statistics.draw_power(tables),
-        "Minkowski functionals": statistics.draw_minkowski(tables),
-        "Training": training.draw_training(metrics),
-    }
-    if (workdir / "select" / "selection.json").is_file():
-        figures["Selection"] = selection.draw_selection(read_json(workdir / "select" / "selection.json"))
-    stages = {
-        name: record
-        for name in ("simulate", "prepare", "train", "select", "generate", "evaluate")
-        if (record := stage_record(workdir, name))
-    }
-    (out / "report.html").write_text(page.render(settings.report_title, tables, figures, stages))
+    sections = list(_sections(workdir, evaluate))
+    (out / "figures").mkdir(exist_ok=True)
+    names, images = [], {}
+    for section in sections:
+        if section.figure is not None:
+            name = _file_name(section)
+            names.append(name)
+            images[section.title] = out / "figures" / f"{name}.png"
+            # Laid out once, at the first drawing: most of a figure's time is its layout.
+            section.figure.savefig(out / "figures" / f"{name}.png", dpi=110)
+            section.figure.set_layout_engine("none")
+            section.figure.savefig(out / "figures" / f"{name}.pdf")
+    for table in ("results.json", "statistics.json"):
+        shutil.copyfile(evaluate / table, out / table)
+    if stage_record(workdir, "novelty"):
+        shutil.copyfile(workdir / "novelty" / "novelty.json", out / "novelty.json")
+    files = [("what was found (JSON)", "results.json"), ("tables of the statistics (JSON)", "statistics.json")]
+    files += [("what is new (JSON)", "novelty.json")] * (out / "novelty.json").is_file()
+    files += [(f"{name}.{ending}", f"figures/{name}.{ending}") for name in names for ending in ("pdf", "png")]
+    intro = _intro(read_json(evaluate / "statistics.json"))
+    text = page.render(settings.report_title, intro, sections, images)
+    (out / "report.html").write_text(text.replace("</body>", page.links(files) + "</body>"))
     print(f"report: {workdir / 'report' / 'report.html'}")
-    return {"figures": list(figures)}
+    return {"figures": names}
+
+
+def _intro(tables: dict[str, Any]) -> list[str]:
+    redshift = tables["source_redshift"]
+    return [
+        f"{tables['num_generated']} generated maps against {tables['num_validation']} validation maps: "
+        f"{tables['num_pixels']}² pixels, {tables['side_deg']:.4g}° wide, source redshift "
+        f"{'not known' if redshift is None else format(redshift, 'g')}. Bands in figures are mean ± σ of maps.",
+    ]
+
+
+def _sections(workdir: Path, evaluate: Path) -> Iterator[Any]:
+    from cosmogan_jax.figures import ensembles, findings, selection, sheets, statistics, training
+    from cosmogan_jax.figures.page import Section
+
+    tables, results = read_json(evaluate / "statistics.json"), read_json(evaluate / "results.json")
+    view = results["views"]["as it is"]
+    said, verdict = findings.verdicts(view)
+    yield Section("Verdict", tuple(said), tables=(verdict,) if verdict else ())
+    yield Section("Beside the paper", tables=(findings.beside_the_paper(results, tables),))
+    yield Section("What was compared", tuple(findings.independence(results)), tables=(findings.sets(results),))
+
+    values = {name: _load(evaluate / f"{name}.npz") for name in results["sets"]}
+    shown, positions = _load(evaluate / "shown.npz"), _load(evaluate / "positions.npz")
+    side = tables["side_deg"]
+    yield Section(
+        "Validation maps beside generated ones",
+        ("Not chosen: the first generated maps, and validation maps from all over the set.",),
+        sheets.draw_sheet(shown["validation"], shown["generated"], side),
+        number="Figure 1",
+    )
+    yield Section(
+        "Pixel intensity", ("The outermost bins are open.",), statistics.draw_pixels(tables), number="Figure 2"
+    )
+    yield Section(
+        "Power spectrum",
+        ("At the paper's modes (steps of 200 in ell), and the ratio of the means there and in bands.",),
+        statistics.draw_power(tables),
+        number="Figure 3a",
+    )
+    yield Section(
+        "Power spectrum at three modes", (), statistics.draw_power_slices(tables, values), number="Figure 3b"
+    )
+    yield Section(
+        "Correlations of the power at different ell",
+        ("Below: differences. What real maps differ by among themselves is on the right, on the same scale.",),
+        ensembles.draw_correlations(tables, values),
+        number="Figure 4",
+    )
+    yield Section("Minkowski functionals", (), statistics.draw_minkowski(tables), number="Figure 5")
+    yield Section(
+        "Minkowski functionals at three thresholds",
+        (),
+        statistics.draw_minkowski_slices(tables, values),
+        number="Figure 6",
+    )
+    yield Section("Peaks and bispectrum", ("Not in the paper.",), statistics.draw_peaks_and_bispectrum(tables))
+    yield Section(
+        "Mean and scatter by position",
+        ("A sky has no preferred place. The contrasts' errors count whole units.",),
+        ensembles.draw_positions(positions, side),
+        (findings.stationarity(results),),
+    )
+    if stage_record(workdir, "novelty"):
+        yield from _novelty(workdir / "novelty", side)
+    classifier = findings.classifier(results)
+    if classifier:
+        text = ("A classifier trained from scratch on half of the units; 50 % is not better than guessing.",)
+        yield Section("Told apart by a classifier", text, tables=(classifier,))
+    said, table = findings.inference(results)
+    yield Section("What it means for inference", tuple(said), tables=(table,) if table else ())
+    for label, of in results["views"].items():
+        if of["tests"]:
+            title = "Tests" if label == "as it is" else f"Tests with {label}"
+            yield Section(title, tables=(findings.tests(of),))
+    metrics = workdir / "train" / "metrics.jsonl"
+    if metrics.is_file():
+        lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+        yield Section("Training", (), training.draw_training(lines))
+    if (workdir / "select" / "selection.json").is_file():
+        selected = read_json(workdir / "select" / "selection.json")
+        yield Section("Selection", (), selection.draw_selection(selected))
+    stages = {name: record for name in _STAGES if (record := stage_record(workdir, name))}
+    yield Section("Cost", tables=(findings.cost(stages),))
+    yield Section("Settings and versions", tables=findings.settings(stages))
+
+
+def _novelty(folder: Path, side_deg: float) -> Iterator[Any]:
+    from cosmogan_jax.figures import novelty
+    from cosmogan_jax.figures.page import Section
+
+    tables, arrays = read_json(folder / "novelty.json"), _load(folder / "novelty.npz")
+    text = "Under each map its distance, in units of the median distance of validation maps to their nearest."
+    yield Section(
+        "Generated maps and the training maps nearest to them",
+        (text,),
+        novelty.draw_nearest(arrays, side_deg),
+        number="Figure 7",
+    )
+    yield Section("Distances to the nearest training map", (), novelty.draw_nearest_distances(arrays, tables))
+    yield Section("Interpolation", (), novelty.draw_interpolation(arrays, side_deg), number="Figure 8")
+    yield Section("The closest pairs", (_support(tables),), novelty.draw_birthday(arrays, tables))
+
+
+def _support(tables: dict[str, Any]) -> str:
+    found = tables["verdict"]
+    said = f"{tables['num_batches']} batch(es) of {tables['num_maps']} generated maps: "
+    said += "maps that are the same were found" if found["collisions"] else "no two maps are the same"
+    if found["support_above"]:
+        said += f", which says at 95 % that there are more than {found['support_above']:.2g} distinct ones"
+    return said + f". Copies of training maps: {'found' if found['copies'] else 'none'}."
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def _file_name(section: Any) -> str:
+    words = f"{section.number} {section.title}".lower().replace(",", "").split()
+    return "-".join(words[:6])

@@ -152,6 +152,24 @@ class Evaluate:
     """Flags of stage evaluate."""
 
     evaluate_l_bins: int
+    generated: tuple[str, ...]
+    reference: tuple[str, ...]
+    auxiliary: tuple[str, ...]
+    auxiliary_split: str
+    side_deg: float | None
+    source_redshift: float | None
+    hdf5_dataset: str | None
+    fits_extension: str | None
+    raw_shape: tuple[int, ...]
+    channel: int | None
+    independent_unit: str
+    num_permutations: int
+    num_resamples: int
+    observer_smoothing_arcmin: tuple[float, ...]
+    shape_noise_sigma_e: float
+    galaxies_per_arcmin2: float
+    survey_area_deg2: float
+    classifier_steps: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,221 @@
+"""What evaluate concludes from the statistics of all maps: a view's entry in `results.json`.
+
+tests        by statistic; in each `generated` (generated against validation maps) and `baseline` (auxiliary
+             against validation maps, or one half of the validation units against the other)
+  maps, units      of the two sides: one map of every unit, and so as many
+  modes, informative, effective_modes    all, those that vary, and how many of these say something of their own
+  ks, anderson_darling
+    p              of each mode, null where it does not vary: by permutation of whole units
+    below_0.05     informative modes with p < 0.05
+    family_wise_p  the smallest p over modes, corrected for their number (Westfall and Young)
+pixels       KS distance of the pooled pixels, and its p by permutation of whole units, never of pixels
+heights      the paper-like protocol, tests of histogram heights: how many modes have p > 0.99 and > 0.95. It
+             has next to no power: `after_shift` are the same counts with one side shifted by half a sigma
+verdicts     effects with their limits, margins and outcomes, as `compare/verdict.py` defines them
+  judged     one entry for each effect of each statistic; excess distances and their limits are squares
+  refused    why there are none
+"""
+
+from typing import Any
+
+import numpy as np
+
+from cosmogan_jax.compare.ensembles import effective_modes
+from cosmogan_jax.compare.histogram_heights import height_tests
+from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
+from cosmogan_jax.compare.two_sample import permutation_tests
+from cosmogan_jax.compare.verdict import Judged, MapSet, Quantity, judge
+from cosmogan_jax.stages.settings import Evaluate
+from cosmogan_jax.stages.summarising import Summaries
+
+SCHEMA = 1
+# Statistics that are tested mode by mode, and whether the choice of the generator looked at them.
+TESTED = {
+    "power_spectrum": True,
+    "power_bands": True,
+    "V0": False,
+    "V1": False,
+    "V2": False,
+    "peaks": False,
+    "bispectrum": False,
+    "moments": False,
+    "crop_mean": False,
+}
+# Statistics whose effects are judged: the unit of their means, and whether their covariance is judged too.
+JUDGED = {
+    "power_bands": ("mean", True),
+    "V0": ("scatter", False),
+    "V1": ("scatter", False),
+    "V2": ("scatter", False),
+    "peaks": ("scatter", False),
+    "bispectrum": ("scatter", False),
+    "moments": ("scatter", False),
+    "crop_mean": ("scatter", False),
+}
+# A band that is the same in all but a few units (tall peaks, empty thresholds) is constant in some resample.
+_FEWEST_VARYING = 24
+# `compare/verdict.py` needs so many units in a set for a bootstrap, and in each half of validation.
+_FEWEST_RESAMPLED = 10
+_HEIGHTS = ("power_spectrum", "V0", "V1", "V2")
+# Fewer units can be shared out in fewer ways than there are permutations by default: 7 and 7 in 3432.
+FEWEST_UNITS = 7
+_HEIGHT_RESAMPLES = 100
+_SEED = 0
+
+
+class Judge:
+    """Judges views of the same maps: the same units, and the same one map of each, in all of them."""
+
+    def __init__(
+        self,
+        units: dict[str, np.ndarray],
+        settings: Evaluate,
+        labels: dict[str, list[str]],
+        no_verdict: str | None = None,
+    ):
+        """no_verdict: why effects are given with their limits, but none is called passed or failed."""
+        self._no_verdict = no_verdict
+        self._units, self._count, self._labels = units, settings.num_permutations, labels
+        self._num_resamples = settings.num_resamples
+        self._one = {name: one_of_each(labels, _SEED) for name, labels in units.items()}
+
+    def judge(self, each: dict[str, Summaries]) -> dict[str, Any]:
+        """The entry of a view, from the statistics of every map by set."""
+        pairs = self._sides(each)
+        verdicts = self._verdicts(each)
+        if not self._count:
+            return {"verdicts": verdicts, "tests": None, "pixels": None, "heights": None}
+        return {
+            "verdicts": verdicts,
+            "tests": {
+                key: {
+                    "used_by_selection": selected,
+                    **{name: self._test(key, *sides) for name, sides in pairs.items()},
+                }
+                for key, selected in TESTED.items()
+            },
+            "pixels": {name: self._pixels(*sides) for name, sides in pairs.items()},
+            "heights": {key: {n: self._heights(key, *sides) for n, sides in pairs.items()} for key in _HEIGHTS},
+        }
+
+    def _verdicts(self, each: dict[str, Summaries]) -> dict[str, Any]:
+        halves = "auxiliary" not in each
+        for name in each:
+            count, enough = len(self._one[name]), _FEWEST_RESAMPLED * (1 + (name == "validation" and halves))
+            if count < enough:
+                return {
+                    "refused": f"{count} independent units in the {name} set; effects need {enough}",
+                    "judged": [],
+                }
+        quantities, kept = [], {}
+        for key, (unit, covariance) in JUDGED.items():
+            varying = np.all([_varying(of[key], self._units[name]) for name, of in each.items()], axis=0)
+            if not varying.any():
+                continue
+            kept[key] = varying
+            labels = tuple(label for label, there in zip(self._labels[key], varying) if there)
+            quantities.append(Quantity(key, labels, unit, covariance and varying.sum() > 1, TESTED[key]))
+        sets = {
+            name: MapSet({key: values[key][:, there] for key, there in kept.items()}, self._units[name])
+            for name, values in each.items()
+        }
+        judged = judge(
+            sets["generated"],
+            sets["validation"],
+            sets.get("auxiliary"),
+            quantities,
+            seed=_SEED,
+            num_resamples=self._num_resamples,
+        )
+        said = [_said(one) for one in judged]
+        if self._no_verdict:
+            said = [{**one, "outcome": "no verdict", "outcomes": None, "margin": None} for one in said]
+        return {"refused": self._no_verdict, "judged": said}
+
+    def _sides(self, each: dict[str, Summaries]) -> dict[str, tuple[Summaries, Summaries]]:
+        """The two sides of each comparison, one map of every unit."""
+        one = {
+            name: {key: value[self._one[name]] for key, value in values.items()}
+            for name, values in each.items()
+        }
+        validation = one["validation"]
+        if "auxiliary" in one:
+            baseline = (one["auxiliary"], validation)
+        else:
+            count = len(self._one["validation"])
+            order = np.random.Generator(np.random.Philox(key=[_SEED, 1])).permutation(count)
+            halves = np.sort(order[: count // 2]), np.sort(order[count // 2 :])
+            baseline = tuple({key: value[half] for key, value in validation.items()} for half in halves)
+        return {"generated": (one["generated"], validation), "baseline": baseline}
+
+    def _test(self, key: str, one: Summaries, two: Summaries) -> dict[str, Any]:
+        a, b = one[key].astype(np.float64), two[key].astype(np.float64)
+        varies = np.ptp(np.concatenate([a, b]), axis=0) > 0
+        said: dict[str, Any] = {"maps": [len(a), len(b)], "modes": a.shape[1], "informative": int(varies.sum())}
+        if min(len(a), len(b)) < FEWEST_UNITS:
+            return said | {"too_few": f"{min(len(a), len(b))} units on a side; tests need {FEWEST_UNITS}"}
+        if not varies.any():
+            return said | {"too_few": "no mode varies"}
+        found = permutation_tests(
+            a, b, np.arange(len(a)), np.arange(len(b)), seed=_SEED, num_permutations=self._count
+        )
+        said["effective_modes"] = round(effective_modes(b), 2) if (np.ptp(b, axis=0) > 0).any() else None
+        for name in ("ks", "anderson_darling"):
+            test = getattr(found, name)
+            said[name] = {
+                "statistic": _list(test.statistic),
+                "p": _list(test.p),
+                "below_0.05": int((test.p[varies] < 0.05).sum()),
+                "family_wise_p": float(np.nanmin(test.family_p)),
+            }
+        return said
+
+    def _pixels(self, one: Summaries, two: Summaries) -> dict[str, Any] | None:
+        a, b = one["fine_pixels"], two["fine_pixels"]
+        if min(len(a), len(b)) < FEWEST_UNITS:
+            return None
+        found = permutation_pixel_test(
+            a, b, np.arange(len(a)), np.arange(len(b)), seed=_SEED, num_permutations=self._count
+        )
+        return {"maps": [len(a), len(b)], "distance": float(found.distance), "p": float(found.p)}
+
+    def _heights(self, key: str, one: Summaries, two: Summaries) -> dict[str, Any] | None:
+        a, b = one[key].astype(np.float64), two[key].astype(np.float64)
+        if min(len(a), len(b)) < FEWEST_UNITS:
+            return None
+        said: dict[str, Any] = {"modes": a.shape[1]}
+        for label, shift in (("", 0.0), ("after_shift", 0.5)):
+            found = height_tests(a, b + shift * b.std(0), seed=_SEED, num_resamples=_HEIGHT_RESAMPLES)
+            counts = {
+                name: {f"above_{level}": int((p > level).sum()) for level in (0.99, 0.95)}
+                for name, p in (("ks", found.ks_p), ("anderson_darling", found.anderson_darling_p))
+            }
+            said |= {label: counts} if label else counts
+        said["informative"] = int((~np.isnan(found.ks_p)).sum())
+        return said
+
+
+def one_of_each(units: np.ndarray, seed: int) -> np.ndarray:
+    """One map of every unit, at random, in ascending order."""
+    order = np.random.Generator(np.random.Philox(key=[seed, 0])).permutation(len(units))
+    return np.sort(order[np.unique(units[order], return_index=True)[1]])
+
+
+def _varying(values: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Bands that differ from their median in enough units."""
+    names, group = np.unique(units, return_inverse=True)
+    differs = np.zeros((len(names), values.shape[1]), bool)
+    np.logical_or.at(differs, group, values != np.median(values, axis=0))
+    return differs.sum(0) >= min(_FEWEST_VARYING, len(names))
+
+
+def _said(one: Judged) -> dict[str, Any]:
+    """A verdict for JSON: arrays as lists, NaN as null."""
+    return {
+        name: _list(value) if isinstance(value, np.ndarray) else (None if value != value else value)
+        for name, value in one._asdict().items()
+    }
+
+
+def _list(values) -> list[float | None]:
+    return [float(v) if np.isfinite(v) else None for v in np.asarray(values)]

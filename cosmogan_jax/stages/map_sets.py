@@ -1,0 +1,219 @@
+"""The sets of maps that evaluate compares: generated, validation, auxiliary; of a run, or given as files.
+
+What counts as independent is said here once. Crops of one map share its structures, maps of one box its
+particles: every test permutes, and every error resamples, whole units.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.stages.map_sources import MapSources, agree, told_cosmology
+from cosmogan_jax.stages.settings import Evaluate
+from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
+from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.storage.readers import ReadOptions, check_options, find_map_files, open_map_file
+from cosmogan_jax.storage.run_directory import stage_directory
+
+# With fewer units a permutation of them cannot reach p = 0.05 against as many, nor a bootstrap be trusted.
+FEWEST_BOXES = 20
+
+
+class MapSet(NamedTuple):
+    """Maps of one kind, read a few at a time.
+
+    Attributes:
+      parents: the map that each was cut from.
+      boxes: the box or region that each comes from; None where it is not known.
+      source: where they are from, in words.
+      cosmology: what is told of it, by parameter.
+    """
+
+    name: str
+    geometry: MapGeometry
+    num_maps: int
+    read: Callable[[int, int], Float[np.ndarray, "maps size size"]]
+    parents: Int[np.ndarray, " maps"]
+    boxes: Int[np.ndarray, " maps"] | None
+    source_redshift: float | None
+    source: str
+    cosmology: dict[str, float | None]
+
+    def units(self, unit: Literal["auto", "map", "box"]) -> tuple[Int[np.ndarray, " maps"], str]:
+        """What each map counts with as one, and what that is called.
+
+        auto: boxes where there are FEWEST_BOXES or more, else the maps that crops were cut from; whose errors
+        are too small where a few boxes made many maps, which the report says.
+
+        Raises:
+          ValueError: boxes asked for, and not known.
+        """
+        known = None if self.boxes is None else len(np.unique(self.boxes))
+        if unit == "box" and known is None:
+            raise ValueError(
+                f"independent_unit={unit}: the {self.name} maps do not say which box they are from"
+            )
+        if unit == "box" or (unit == "auto" and known is not None and known >= FEWEST_BOXES):
+            return self.boxes, "box"
+        return self.parents, "map"
+
+
+class MapSets(NamedTuple):
+    """What is compared; auxiliary is None where there is no independent set of real maps."""
+
+    generated: MapSet
+    validation: MapSet
+    auxiliary: MapSet | None
+
+    def present(self) -> list[MapSet]:
+        """The sets that are there."""
+        return [one for one in self if one is not None]
+
+
+def open_map_sets(settings: Evaluate, workdir: Path) -> MapSets:
+    """The sets that the flags name, the run's own in place of those they do not.
+
+    Validation and auxiliary crops of the run are as many as there are generated maps at most, as many of each
+    map as of any other.
+
+    Raises:
+      ValueError: files that cannot be read or lack an angle; sets of other sizes, angles or redshifts; too few
+        maps.
+    """
+    generated = (
+        _from_files("generated", settings.generated, settings) if settings.generated else _from_run(workdir)
+    )
+    table = None if settings.reference else open_crop_table(stage_directory(workdir, "prepare"))
+    validation = (
+        _from_files("reference", settings.reference, settings)
+        if table is None
+        else _from_table("validation", table, generated.num_maps)
+    )
+    auxiliary = None
+    if settings.auxiliary:
+        auxiliary = _from_files("auxiliary", settings.auxiliary, settings)
+    elif table is not None and len(table.crops.get(settings.auxiliary_split, ())):
+        auxiliary = _from_table(settings.auxiliary_split, table, generated.num_maps)._replace(name="auxiliary")
+    sets = MapSets(generated, validation._replace(name="validation"), auxiliary)
+    _check_alike(sets)
+    return sets
+
+
+def few_boxes(sets: MapSets, units: dict[str, tuple[np.ndarray, str]]) -> str | None:
+    """Why no verdict can be given, though there are maps enough; None where it can.
+
+    Maps of a few boxes share structures. Counted as independent they would show differences that are of these
+    boxes (experiments/009-two-sample-tests: two halves of one light cone, told apart in 31 % of the modes).
+    """
+    for one in (sets.validation, sets.auxiliary):
+        if one is None or one.boxes is None:
+            continue
+        boxes, (labels, unit) = len(np.unique(one.boxes)), units[one.name]
+        if unit == "map" and boxes < min(FEWEST_BOXES, len(np.unique(labels))):
+            return (
+                f"the {one.name} maps come from {boxes} box(es) or region(s) and are not independent of each "
+                f"other; a verdict needs {FEWEST_BOXES} at least. Limits are those of these very maps, too "
+                "narrow for the sky"
+            )
+    return None
+
+
+def _from_run(workdir: Path) -> MapSet:
+    store = open_map_store(stage_directory(workdir, "generate") / "maps")
+    return MapSet(
+        "generated",
+        store.geometry,
+        store.num_maps,
+        store.read,
+        np.arange(store.num_maps),
+        None,
+        store.manifest["source_redshift"],
+        "generated by this run",
+        {},
+    )
+
+
+def _from_table(split: str, table: CropTable, limit: int) -> MapSet:
+    crops = table.choose(split, limit)
+    of_map = crops[:, 0]
+    boxes = np.array([str(box) for box in table.manifest["boxes"]])[of_map]
+    known = None not in [table.manifest["boxes"][index] for index in np.unique(of_map)]
+    return MapSet(
+        split,
+        table.geometry,
+        len(crops),
+        lambda start, stop: table.cut(crops[start:stop]),
+        np.unique(np.array(table.manifest["parents"])[of_map], return_inverse=True)[1],
+        np.unique(boxes, return_inverse=True)[1] if known else None,
+        table.manifest["source_redshift"],
+        f"{split} crops of stage prepare",
+        table.manifest["origin"].get("cosmology") or {},
+    )
+
+
+def _from_files(name: str, patterns: tuple[str, ...], settings: Evaluate) -> MapSet:
+    options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel, settings.fits_extension)
+    files = tuple(open_map_file(path, options) for path in find_map_files(patterns, name))
+    check_options(list(files), options)
+    sources = agree({name: files}, 1, settings.side_deg, settings.source_redshift)
+    starts = np.cumsum([0, *(file.num_maps for file in files)])
+
+    def read(start: int, stop: int) -> np.ndarray:
+        parts = []
+        for file, first, end in zip(files, starts, starts[1:]):
+            low, high = max(start, first), min(stop, end)
+            if low < high:
+                parts.append(file.read(int(low - first), int(high - first)))
+        return np.concatenate(parts)
+
+    boxes = _labels(sources, name, "boxes")
+    # Maps that do not say what they were cut from count as maps of their own.
+    parents = _labels(sources, name, "parents")
+    return MapSet(
+        name,
+        sources.geometry,
+        int(starts[-1]),
+        read,
+        np.arange(starts[-1]) if parents is None else parents,
+        boxes,
+        sources.source_redshift,
+        ", ".join(patterns),
+        told_cosmology(files[0]),
+    )
+
+
+def _labels(sources: MapSources, role: str, what: str) -> Int[np.ndarray, " maps"] | None:
+    """Numbers of what the files record of each map, file by file; None where one of them records nothing."""
+    labels = []
+    for file in sources.files[role]:
+        recorded = getattr(file, what)
+        if recorded is None or None in recorded:
+            return None
+        labels += [f"{file.path} {label}" if what == "parents" else str(label) for label in recorded]
+    return np.unique(np.array(labels), return_inverse=True)[1]
+
+
+def _check_alike(sets: MapSets) -> None:
+    flags = {"generated": "generated", "validation": "reference", "auxiliary": "auxiliary"}
+    first = sets.validation
+    for other in sets.present():
+        if other.num_maps < 2:
+            raise ValueError(f"{flags[other.name]}: {other.num_maps} map from {other.source}; two are needed")
+        if other.geometry.num_pixels != first.geometry.num_pixels or not np.isclose(
+            other.geometry.side_deg, first.geometry.side_deg, rtol=1e-4
+        ):
+            raise ValueError(
+                f"{other.name} maps have {other.geometry.num_pixels} pixels over {other.geometry.side_deg:.6g} "
+                f"deg, validation maps {first.geometry.num_pixels} over {first.geometry.side_deg:.6g}; maps of "
+                "one size and angle can be compared (stage prepare cuts crops)"
+            )
+        redshifts = (other.source_redshift, first.source_redshift)
+        if None not in redshifts and not np.isclose(*redshifts, rtol=1e-3):
+            raise ValueError(
+                f"{other.name} maps are of source redshift {redshifts[0]:g}, validation maps of "
+                f"{redshifts[1]:g}"
+            )

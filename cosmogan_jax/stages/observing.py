@@ -1,0 +1,43 @@
+"""How maps are seen: as they are, and with shape noise and smoothing as a survey would see them."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.stages.settings import Evaluate
+from cosmogan_jax.summaries.observer import add_shape_noise, smooth
+
+View = Callable[
+    [Float[np.ndarray, "maps size size"], Int[np.ndarray, " maps"], str], Float[Array, "maps size size"]
+]
+# Noise of no two sets is the same.
+_NUMBER = {"generated": 0, "validation": 1, "auxiliary": 2}
+
+
+def views(settings: Evaluate, geometry: MapGeometry) -> dict[str, View]:
+    """View by label; "" are the maps as they are. The noise of a map follows from its set and number alone."""
+    found: dict[str, View] = {"": lambda kappa, index, name: jnp.asarray(kappa)}
+    for theta in settings.observer_smoothing_arcmin:
+        found[f"shape noise, {theta:g} arcmin"] = _observed(settings, geometry, theta)
+    return found
+
+
+def _observed(settings: Evaluate, geometry: MapGeometry, theta_arcmin: float) -> View:
+    @jax.jit
+    def see(kappa, index, number):
+        key = jax.random.fold_in(jax.random.key(0), number)
+        noisy = add_shape_noise(
+            key,
+            kappa,
+            index,
+            geometry,
+            sigma_e_per_component=settings.shape_noise_sigma_e,
+            galaxies_per_arcmin2=settings.galaxies_per_arcmin2,
+        )
+        return smooth(noisy, geometry, theta_arcmin)
+
+    return lambda kappa, index, name: see(jnp.asarray(kappa), jnp.asarray(index), _NUMBER[name])

@@ -72,6 +72,25 @@ def test_a_good_emulator_is_not_told_from_the_sky_and_a_bad_one_is(judged):
     assert judged["bad"]["views"]["as it is"]["pixels"]["generated"]["p"] == 0.01
 
 
+def test_correlations_and_distances_stand_beside_their_noise(judged):
+    for name, of in judged.items():
+        if name == "workdir":
+            continue
+        view = of["views"]["as it is"]
+        for pair in ("generated", "baseline"):
+            found = view["correlation"][pair]
+            assert found["largest"] >= abs(found["low_high"]["value"])
+            # The mean of the largest of noise lies below its own 95 % quantile.
+            assert 0 < found["largest_of_noise"] < found["noise_95"]
+            assert found["low_high"]["lower"] < found["low_high"]["value"] < found["low_high"]["upper"]
+    # 1.5 times the amplitude: powers of 2.25 times the mean lie far beyond noise, those of the same sky within.
+    apart = {name: judged[name]["views"]["as it is"]["distances"]["generated"] for name in ("good", "bad")}
+    for mode in range(4):
+        assert apart["bad"]["power_bands"]["lower"][mode] > 0
+        good = apart["good"]["power_bands"]
+        assert good["lower"][mode] <= 0 or good["value"][mode] < 2 * good["noise"][mode]
+
+
 def test_the_baseline_is_the_auxiliary_set_or_two_halves(judged):
     assert judged["good"]["baseline"].endswith("more.npy against validation maps")
     assert judged["good"]["views"]["as it is"]["tests"]["peaks"]["baseline"]["maps"] == [MAPS, MAPS]

@@ -14,6 +14,7 @@ heights      the paper-like protocol, tests of histogram heights: how many modes
 verdicts     effects with their limits, margins and outcomes, as `compare/verdict.py` defines them
   judged     one entry for each effect of each statistic; excess distances and their limits are squares
   refused    why there are none
+correlation, distances    `stages/contrasts.py` says what is what; of the same two comparisons as tests
 """
 
 from typing import Any
@@ -25,6 +26,7 @@ from cosmogan_jax.compare.histogram_heights import height_tests
 from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
 from cosmogan_jax.compare.two_sample import permutation_tests
 from cosmogan_jax.compare.verdict import Judged, MapSet, Quantity, judge
+from cosmogan_jax.stages import contrasts
 from cosmogan_jax.stages.settings import Evaluate
 from cosmogan_jax.stages.summarising import Summaries
 
@@ -83,10 +85,15 @@ class Judge:
         """The entry of a view, from the statistics of every map by set."""
         pairs = self._sides(each)
         verdicts = self._verdicts(each)
+        apart = {
+            "correlation": self._apart(contrasts.correlation, pairs),
+            "distances": self._apart(contrasts.distances, pairs),
+        }
         if not self._count:
-            return {"verdicts": verdicts, "tests": None, "pixels": None, "heights": None}
+            return {"verdicts": verdicts, **apart, "tests": None, "pixels": None, "heights": None}
         return {
             "verdicts": verdicts,
+            **apart,
             "tests": {
                 key: {
                     "used_by_selection": selected,
@@ -131,6 +138,14 @@ class Judge:
         if self._no_verdict:
             said = [{**one, "outcome": "no verdict", "outcomes": None, "margin": None} for one in said]
         return {"refused": self._no_verdict, "judged": said}
+
+    def _apart(self, contrast, pairs: dict[str, tuple[Summaries, Summaries]]) -> dict[str, Any]:
+        return {
+            name: contrast(*sides, self._num_resamples)
+            if min(len(side["V0"]) for side in sides) >= _FEWEST_RESAMPLED
+            else None
+            for name, sides in pairs.items()
+        }
 
     def _sides(self, each: dict[str, Summaries]) -> dict[str, tuple[Summaries, Summaries]]:
         """The two sides of each comparison, one map of every unit."""

@@ -70,9 +70,9 @@ def discrimination(
 
 
 def interval(estimate: Estimate) -> tuple[float, float]:
-    """95 % interval of an estimate whose errors are normal."""
+    """95 % interval of a share: normal errors, cut off at 0 and 1."""
     half = _INTERVAL * float(estimate.standard_error)
-    return float(estimate.value) - half, float(estimate.value) + half
+    return max(0.0, float(estimate.value) - half), min(1.0, float(estimate.value) + half)
 
 
 def halves_by_parent(

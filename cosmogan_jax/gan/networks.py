@@ -101,7 +101,7 @@ class _Discriminator(nn.Module):
 
 
 class _Classifier(nn.Module):
-    """A pixel branch and a spectral branch, whose logits add up.
+    """A pixel branch, and a linear spectral branch, whose logits add up.
 
     No layer normalises: a normalisation would divide out of each map the amplitudes that the classifier is to
     measure. Every layer's features are averaged over the map, so that small scales reach the logit at once.
@@ -121,8 +121,9 @@ class _Classifier(nn.Module):
             pooled.append(x.mean((1, 2)))
         features = nn.relu(nn.Dense(2 * self.num_filters, name="dense")(jnp.concatenate(pooled, -1)))
         # Weights of 0: the untrained classifier has no opinion.
-        logit = nn.Dense(1, kernel_init=nn.initializers.zeros, name="pixels")(features)
-        return (logit + nn.Dense(1, kernel_init=nn.initializers.zeros, name="spectrum")(log_power))[:, 0]
+        pixels = nn.Dense(1, kernel_init=nn.initializers.zeros, name="pixels")(features)
+        spectrum = nn.Dense(1, kernel_init=nn.initializers.zeros, name="spectrum")(log_power)
+        return jnp.concatenate([pixels, spectrum], -1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,8 +236,11 @@ class Classifier:
 
     def apply(
         self, params: Variables, x: Float[Array, "batch size size"], log_power: Float[Array, "batch bands"]
-    ) -> Float[Array, " batch"]:
-        """Logits, positive where a map looks like one of the first set; both inputs standardised."""
+    ) -> Float[Array, "batch 2"]:
+        """Logits of the pixel branch and of the spectral branch, for standardised maps and bands.
+
+        Their sum is positive where a map looks like one of the first set.
+        """
         with jax.default_matmul_precision("float32"):
             return self._module.apply({"params": params}, x, log_power)
 

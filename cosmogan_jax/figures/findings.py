@@ -1,4 +1,4 @@
-"""What results.json and statistics.json say, in tables and sentences; beside what the paper says."""
+"""What results.json says, in tables and sentences."""
 
 import math
 from typing import Any
@@ -9,6 +9,8 @@ from cosmogan_jax.figures.page import Table
 
 # Statistics whose means are judged by relative differences; others in units of the scatter of one map.
 RELATIVE = ("power_bands",)
+
+_AREAS = ("auc", "auc_of_pixels", "auc_of_spectrum")
 
 _NAMES = {
     "power_spectrum": "power spectrum, the paper's modes",
@@ -47,8 +49,9 @@ def independence(results: dict[str, Any]) -> list[str]:
     ]
     for name, of in results["sets"].items():
         if of["boxes"] is not None and of["unit"] == "map" and of["boxes"] < of["units"]:
+            boxes = "one box or region" if of["boxes"] == 1 else f"{of['boxes']} boxes or regions"
             said.append(
-                f"The {of['units']} {name} units come from {of['boxes']} box(es) or region(s) and share "
+                f"The {of['units']} {name} units come from {boxes} and share "
                 "structures: their errors are too small, and agreement or difference is with these boxes, not "
                 "with the sky."
             )
@@ -69,50 +72,12 @@ def tests(view: dict[str, Any]) -> Table:
         effective = generated["effective_modes"]
         cells = [f"{generated['informative']} ({'' if effective is None else format(effective, '.1f')})"]
         for name in ("ks", "anderson_darling"):
-            cells += [str(generated[name]["below_0.05"]), _p(generated[name]["family_wise_p"])]
+            cells += [str(generated[name]["below_0.05"]), p_value(generated[name]["family_wise_p"])]
         cells += ["", baseline["too_few"]] if "too_few" in baseline else [
-            str(baseline["ks"]["below_0.05"]), _p(baseline["ks"]["family_wise_p"])
+            str(baseline["ks"]["below_0.05"]), p_value(baseline["ks"]["family_wise_p"])
         ]  # fmt: skip
         rows.append((_NAMES[key] + seen, *cells))
     return Table(head, rows)
-
-
-def beside_the_paper(results: dict[str, Any], tables: dict[str, Any]) -> Table:
-    """The paper's numbers and ours."""
-    view = results["views"]["as it is"]
-    rows = []
-    pixels = (view.get("pixels") or {}).get("generated")
-    rows.append((
-        "Fig. 2: pixel intensities", "KS p > 0.999",
-        "not tested" if pixels is None else f"KS distance {pixels['distance']:.4f}, p = {_p(pixels['p'])}",
-        _baseline_pixels(view),
-    ))  # fmt: skip
-    heights = view.get("heights") or {}
-    paper = {"power_spectrum": "236 of 248 (205 by AD) with p > 0.99", "V": "40 of 57 (32 by AD) with p > 0.95"}
-    spectrum = heights.get("power_spectrum")
-    if spectrum and spectrum["generated"]:
-        rows.append((
-            "Fig. 3: histogram heights of the spectrum", paper["power_spectrum"],
-            _above(spectrum["generated"], "above_0.99"), _above(spectrum["baseline"], "above_0.99"),
-        ))  # fmt: skip
-        v = [heights[key] for key in ("V0", "V1", "V2")]
-        rows.append((
-            "Fig. 6: histogram heights of V0, V1, V2", paper["V"],
-            _above_all([of["generated"] for of in v]), _above_all([of["baseline"] for of in v]),
-        ))  # fmt: skip
-    found = view["correlation"]
-    if all(found.values()):
-        rows.append((
-            "Fig. 4: largest difference of correlations, in bands", "10 % (auxiliary: 7 %), at 248 modes",
-            _correlation(found["generated"]), _correlation(found["baseline"]),
-        ))  # fmt: skip
-    factor = [r for r in tables["power_ratio"] if r]
-    if factor:
-        rows.append((
-            "mean power, generated / validation, bands", "not given",
-            f"{min(factor):.3f} to {max(factor):.3f}", "",
-        ))  # fmt: skip
-    return Table(("what", "paper", "here", "here, real against real"), rows)
 
 
 def verdicts(view: dict[str, Any]) -> tuple[list[str], Table | None]:
@@ -183,12 +148,12 @@ def classifier(results: dict[str, Any]) -> Table | None:
         return None
     rows = []
     for of in found.values():
-        accuracy, auc = of["accuracy"], of["auc"]
+        accuracy = of["accuracy"]
         low, high = accuracy["interval_95"]
         rows.append((
             " against ".join(of["sets"]),
             f"{100 * accuracy['value']:.1f} % ({100 * low:.1f} to {100 * high:.1f})",
-            f"{auc['value']:.3f}",
+            *(f"{of[name]['value']:.3f} ± {of[name]['standard_error']:.3f}" for name in _AREAS),
             f"{of['maps_each']['train']} + {of['maps_each']['test']}",
             str(of["num_steps"]),
         ))  # fmt: skip
@@ -196,6 +161,8 @@ def classifier(results: dict[str, Any]) -> Table | None:
         "sets",
         "right on held-out maps (95 %)",
         "area under the ROC curve",
+        "by pixels alone",
+        "by the spectrum alone",
         "maps of each, train + test",
         "steps",
     )
@@ -232,12 +199,6 @@ def _estimate(of: dict[str, Any], index: int, form: str) -> str:
     return f"{form.format(value)} ± {form.replace('+', '').format(error)}"
 
 
-def cost(stages: dict[str, dict[str, Any]]) -> Table:
-    """Seconds of every stage, beside the paper's closing table."""
-    rows = [(name, f"{of['seconds']:.1f}", of["finished"]) for name, of in stages.items()]
-    return Table(("stage", "seconds (last run of it)", "finished"), rows)
-
-
 def settings(stages: dict[str, dict[str, Any]]) -> tuple[Table, Table]:
     """Flags of the last stage and versions of what made the results."""
     last = list(stages.values())[-1]
@@ -246,35 +207,9 @@ def settings(stages: dict[str, dict[str, Any]]) -> tuple[Table, Table]:
     return Table(("flag", "value"), flags), Table(("package", "version"), versions)
 
 
-def _p(value: float | None) -> str:
+def p_value(value: float | None) -> str:
+    """To three digits after the point; nothing where there is none."""
     return "" if value is None else f"{value:.3f}"
-
-
-def _above(of: dict[str, Any] | None, key: str) -> str:
-    if not of:
-        return ""
-    return f"{of['ks'][key]} of {of['modes']} ({of['anderson_darling'][key]} by AD)"
-
-
-def _above_all(of: list[dict[str, Any] | None]) -> str:
-    if not all(of):
-        return ""
-    total = sum(one["modes"] for one in of)
-    ks, ad = (sum(one[name]["above_0.95"] for one in of) for name in ("ks", "anderson_darling"))
-    return f"{ks} of {total} ({ad} by AD)"
-
-
-def _baseline_pixels(view: dict[str, Any]) -> str:
-    of = (view.get("pixels") or {}).get("baseline")
-    return "" if of is None else f"KS distance {of['distance']:.4f}, p = {_p(of['p'])}"
-
-
-def _correlation(of: dict[str, Any]) -> str:
-    across = of["low_high"]
-    return (
-        f"{of['largest']:.3f} (noise alone: {of['largest_of_noise']:.3f}); low with high ell "
-        f"{across['value']:+.3f} ({across['lower']:+.3f} to {across['upper']:+.3f})"
-    )
 
 
 def _number(value: float, of: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """How far two sides of a comparison are apart in ways that the verdict does not judge: correlations and W1.
 
-correlation   of the power in bands of ell
+correlation   of the power in bands of ell, those that vary
+  bands, difference, standard_error   R_1 - R_2 of all pairs of these, in the order of numpy.triu_indices(n, 1),
+                           with its bootstrap error over units
   largest, pair            the largest |R_1 - R_2| and its bands
   largest_of_noise, noise_95   what equal ensembles of these sizes would show: mean and 95 % quantile
   low_high                 mean of R_1 - R_2 over pairs of one band below and one above the middle (the paper
@@ -40,6 +42,8 @@ def correlation(one: Summaries, two: Summaries, num_resamples: int) -> dict[str,
     across = interval(mean_excess_correlation(difference, low, ~low), min(len(side.values) for side in sides))
     return {
         "bands": np.flatnonzero(varies).tolist(),
+        "difference": difference.value.tolist(),
+        "standard_error": difference.draws.std(0, ddof=1).tolist(),
         "largest": largest.value,
         "pair": list(largest.pair),
         "largest_of_noise": largest.noise_mean,

@@ -18,6 +18,7 @@ from cosmogan_jax.gan.interpolation import paths, slerp, smoothness
 from cosmogan_jax.gan.networks import Architecture, build_networks
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.stages import novelty, novelty_search
+from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.summaries import power_spectrum
 
 SIZE = 16
@@ -376,3 +377,36 @@ def test_the_stage(run_main, tiny_run, tmp_path, monkeypatch):
         for name in ("pixels", "windows"):
             apart = rms(arrays["shown_generated"][i : i + 1], arrays[f"shown_{name}"][i : i + 1])[0, 0]
             assert apart == pytest.approx(arrays[f"nearest_{name}_generated"][arrays["shown"][i]], rel=1e-6)
+
+
+def test_given_maps_of_a_memoriser(run_main, tiny_run, tmp_path):
+    """Files with fewer maps than asked for: copies are found, and nothing is interpolated."""
+    flags = [
+        *tiny_run, f"--workdir={tmp_path}/run", "--crops_per_map=10", "--novelty_l_bins=6",
+        "--stages=prepare,novelty", "--judged_side_deg=0.5",
+    ]  # fmt: skip
+    fresh = (SIGMA * np.random.default_rng(3).normal(size=(9, SIZE, SIZE))).astype(np.float32)
+    np.save(tmp_path / "maps.npy", fresh)
+    code, said, error = run_main(*flags, f"--generated={tmp_path}/maps.npy")
+    assert code == 0, error
+    table = open_crop_table(tmp_path / "run/prepare")
+    found = json.loads((tmp_path / "run/novelty/novelty.json").read_text())
+    assert (found["num_maps"], found["num_queries"], found["num_training_crops"]) == (9, 9, 60)
+    assert (found["verdict"]["copies"], found["interpolation"], found["step"]) == (False, None, None)
+    assert set(found["birthday"]) == {"pixels", "spectrum"}
+
+    np.save(tmp_path / "maps.npy", table.cut(table.crops["train"][:9]))
+    code, said, error = run_main(*flags, f"--generated={tmp_path}/maps.npy")
+    assert code == 0, error
+    assert "WARNING: 9 of 9 maps copy training maps (pixels)" in said
+    assert json.loads((tmp_path / "run/novelty/novelty.json").read_text())["verdict"]["copies"]
+
+    for maps, told in (
+        (fresh[:1], "generated: 1 map from"),
+        (fresh[:, :8, :8], "generated maps have 8 pixels over 0.5 deg, training crops 16 over 0.5"),
+        (np.full_like(fresh, np.nan), "generated map 0 holds non-finite values"),
+    ):
+        np.save(tmp_path / "maps.npy", maps)
+        code, _, error = run_main(*flags, f"--generated={tmp_path}/maps.npy")
+        assert code == 1
+        assert told in error, error

@@ -1,6 +1,7 @@
 """Emulators that come trained: packed from a run, opened by name or folder, refused when they are not whole."""
 
 import json
+import re
 import shutil
 
 import jax
@@ -138,12 +139,19 @@ def test_evaluated_against_maps_of_the_users_own(packed, run_directory, run_main
     )
     flags = (
         f"--maps={run_directory}/own.npy", "--side_deg=1", "--num_generated=6",
-        "--evaluate_l_bins=4", "--stages=prepare,generate,evaluate", f"--pretrained={packed}",
+        "--evaluate_l_bins=4", "--stages=prepare,generate,evaluate,novelty,report", f"--pretrained={packed}",
+        "--novelty_maps=6", "--novelty_steps=2",
         "--observer_smoothing_arcmin=", "--num_permutations=49", "--num_resamples=50",
     )  # fmt: skip
     code, _, error = run_main(f"--workdir={run_directory}/own", *flags, "--crop_size=16", "--crops_per_map=2")
     assert code == 0, error
-    assert (run_directory / "own/evaluate/statistics.json").exists()
+    # No training is shown, for there was none; the interpolation is, for a generator there is.
+    page = (run_directory / "own/report/report.html").read_text()
+    headings = re.findall("<h2>(.*?)</h2>", page)
+    assert "Figure 8: Interpolation" in headings
+    assert "Training" not in headings
+    novelty = json.loads((run_directory / "own/novelty/novelty.json").read_text())
+    assert set(novelty["birthday"]) == {"pixels", "spectrum"}  # it came without its discriminator
     code, _, error = run_main(f"--workdir={run_directory}/other", *flags, "--crop_size=32", "--crops_per_map=1")
     assert code == 1
     assert "generated maps have 16 pixels over 0.5 deg, validation maps 32 over 1" in error
@@ -157,7 +165,7 @@ def test_evaluated_against_maps_of_the_users_own(packed, run_directory, run_main
             "'nosuch' is neither a folder with a card.json nor one of",
         ),
         (["--pretrained=PACKED", "--stages=train,generate"], "pretrained=PACKED goes without stage 'train'"),
-        (["--pretrained=PACKED", "--stages=generate,report"], "goes without stage 'report'"),
+        (["--pretrained=PACKED", "--stages=generate,pack"], "goes without stage 'pack'"),
         (["--pretrained=PACKED", "--stages=generate,export,evaluate"], "no finished stage 'prepare'"),
         (["--pretrained=PACKED", "--stages=generate", "--checkpoint=last"], "checkpoint=last is of a training"),
         (["--pretrained=PACKED", "--stages=generate", "--num_generated=0"], "num_generated=0 must be positive"),

@@ -45,6 +45,13 @@ def define() -> None:
         ),
     ):
         flags.DEFINE_list(name, [], f"{what}. Files, folders or quoted globs, as --maps.")
+    flags.DEFINE_float(
+        "judged_side_deg",
+        None,
+        "Side of the maps of --generated, --reference and --auxiliary whose files do not tell it, in degrees, "
+        "where it is not --side_deg: of crops, while --side_deg is that of --maps.",
+    )
+    flags.register_validator("judged_side_deg", lambda d: d is None or 0 < d < 180, "must be positive degrees")
     flags.DEFINE_enum(
         "auxiliary_split",
         "auxiliary",

@@ -51,14 +51,11 @@ band of their power by more than a factor {change["largest_power_factor"]:.6g}.
 
 
 def _fidelity(fidelity: dict[str, Any]) -> str:
+    boxes = fidelity["validation_boxes"]
     lines = [
         f"{fidelity['num_generated']} generated maps beside {fidelity['num_validation']} validation crops of "
         f"{fidelity['validation_parent_maps']} maps"
-        + (
-            f" from {fidelity['validation_boxes']} box(es) or region(s)."
-            if fidelity["validation_boxes"]
-            else "."
-        ),
+        + ({None: ".", 1: " from one box or region."}.get(boxes) or f" from {boxes} boxes or regions."),
         "",
         "| ell | mean power, generated / validation | its scatter over maps, likewise |",
         "|---|---|---|",

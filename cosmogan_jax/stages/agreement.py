@@ -21,7 +21,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "novelty": ("prepare", "train", "generate"),
     "export": ("generate", "evaluate"),
     "pack": ("prepare", "train", "generate", "evaluate"),
-    "report": ("train", "select", "evaluate"),
+    "report": ("train", "select", "evaluate", "novelty"),
 }
 STAGES = tuple(INPUTS)
 
@@ -40,6 +40,8 @@ def needed(stage: str, settings: dict[str, Any]) -> tuple[str, ...]:
     # A checkpoint given by number, or the last one, needs no selection.
     if stage == "generate" and settings["generate"].checkpoint != "selected":
         return ("prepare", "train")
+    if stage == "novelty" and settings["novelty"].generated:
+        return ("prepare",)
     if stage == "novelty" and settings["generate"].pretrained:  # comes without its discriminator
         return ("prepare", "generate")
     if stage == "report":  # shows training and selection where there are any
@@ -57,8 +59,9 @@ def chain(stage: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def inputs(workdir: Path, stage: str, settings: dict[str, Any]) -> dict[str, str]:
     """Which results a stage reads: the marks of earlier stages', the checksum of a map store from elsewhere."""
-    # What is not needed is yet read where it is there, but not by evaluate, which takes what it is given.
-    reads = INPUTS[stage] if needed(stage, settings) and stage != "evaluate" else needed(stage, settings)
+    # What is not needed is yet read where it is there, but not by stages that take what they are given.
+    takes = stage in ("evaluate", "novelty") or not needed(stage, settings)
+    reads = needed(stage, settings) if takes else INPUTS[stage]
     found = {
         earlier: record["result"]
         for earlier in reads
@@ -67,9 +70,9 @@ def inputs(workdir: Path, stage: str, settings: dict[str, Any]) -> dict[str, str
     if stage == "export" and settings["export"].export_from:
         manifest = Path(settings["export"].export_from) / "manifest.json"
         found["export_from"] = file_sha256(manifest) if manifest.is_file() else "none"
-    if stage == "evaluate":
+    if stage in ("evaluate", "novelty"):
         for name in ("generated", "reference", "auxiliary"):
-            if patterns := getattr(settings["evaluate"], name):
+            if patterns := getattr(settings[stage], name, ()):
                 found[name] = _files_mark(patterns, name)
     return found
 

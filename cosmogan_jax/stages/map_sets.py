@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.stages.map_sources import MapSources, agree, told_cosmology
-from cosmogan_jax.stages.settings import Evaluate
+from cosmogan_jax.stages.settings import Evaluate, Novelty
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.readers import ReadOptions, check_options, find_map_files, open_map_file
@@ -85,17 +85,17 @@ def open_map_sets(settings: Evaluate, workdir: Path) -> MapSets:
         maps.
     """
     generated = (
-        _from_files("generated", settings.generated, settings) if settings.generated else _from_run(workdir)
+        from_files("generated", settings.generated, settings) if settings.generated else _from_run(workdir)
     )
     table = None if settings.reference else open_crop_table(stage_directory(workdir, "prepare"))
     validation = (
-        _from_files("reference", settings.reference, settings)
+        from_files("reference", settings.reference, settings)
         if table is None
         else _from_table("validation", table, generated.num_maps)
     )
     auxiliary = None
     if settings.auxiliary:
-        auxiliary = _from_files("auxiliary", settings.auxiliary, settings)
+        auxiliary = from_files("auxiliary", settings.auxiliary, settings)
     elif table is not None and len(table.crops.get(settings.auxiliary_split, ())):
         auxiliary = _from_table(settings.auxiliary_split, table, generated.num_maps)._replace(name="auxiliary")
     sets = MapSets(generated, validation._replace(name="validation"), auxiliary)
@@ -114,10 +114,10 @@ def few_boxes(sets: MapSets, units: dict[str, tuple[np.ndarray, str]]) -> str | 
             continue
         boxes, (labels, unit) = len(np.unique(one.boxes)), units[one.name]
         if unit == "map" and boxes < min(FEWEST_BOXES, len(np.unique(labels))):
+            words = "one box or region" if boxes == 1 else f"{boxes} boxes or regions"
             return (
-                f"the {one.name} maps come from {boxes} box(es) or region(s) and are not independent of each "
-                f"other; a verdict needs {FEWEST_BOXES} at least. Limits are those of these very maps, too "
-                "narrow for the sky"
+                f"the {one.name} maps come from {words} and are not independent of each other; a verdict needs "
+                f"{FEWEST_BOXES} at least. Limits are those of these very maps, too narrow for the sky"
             )
     return None
 
@@ -155,11 +155,17 @@ def _from_table(split: str, table: CropTable, limit: int) -> MapSet:
     )
 
 
-def _from_files(name: str, patterns: tuple[str, ...], settings: Evaluate) -> MapSet:
+def from_files(name: str, patterns: tuple[str, ...], settings: Evaluate | Novelty) -> MapSet:
+    """The set that files make; the settings tell what the files leave open.
+
+    Raises:
+      ValueError: files that cannot be read, lack an angle, or do not agree.
+    """
     options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel, settings.fits_extension)
     files = tuple(open_map_file(path, options) for path in find_map_files(patterns, name))
     check_options(list(files), options)
-    sources = agree({name: files}, 1, settings.side_deg, settings.source_redshift)
+    side_deg = settings.side_deg if settings.judged_side_deg is None else settings.judged_side_deg
+    sources = agree({name: files}, 1, side_deg, settings.source_redshift)
     starts = np.cumsum([0, *(file.num_maps for file in files)])
 
     def read(start: int, stop: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 Writes novelty.json:
 
     num_maps, num_batches, num_queries, num_training_crops, num_validation_crops   how many were compared
-    seed, step           the generator's, as of stage generate
+    seed, step           the generator's, as of stage generate; null where maps were given (--generated)
     discriminator_step   of the discriminator whose last convolution is used; null for a generator that came
                          without one
     fraction, symmetries, l_edges, num_bands (of them those that vary), side_deg, num_pixels
@@ -12,7 +12,7 @@ Writes novelty.json:
                          map of generated maps and of validation crops, and compare/nearest.py's CopyVerdict
     birthday.<space>     for pixels, spectrum and discriminator: quantiles of the distances to the nearest other
                          map, generated and real; the closest pairs; compare/birthday.py's BirthdayVerdict
-    interpolation        gan/interpolation.py's Smoothness, mean and worst over the paths
+    interpolation        gan/interpolation.py's Smoothness, mean and worst over the paths; null of given maps
     verdict              copies, collisions (booleans), support_above: the least over the spaces that can tell
 
 and novelty.npz, what figures/novelty.py draws:
@@ -26,6 +26,7 @@ and novelty.npz, what figures/novelty.py draws:
 Queries are the first generated maps; batch b holds maps b n to (b + 1) n of stage generate's seed.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -37,47 +38,46 @@ from cosmogan_jax.gan.interpolation import paths, smoothness
 from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.gan.sampling import latents
 from cosmogan_jax.geometry import log_l_edges
-from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.stages import novelty_sources as sources
 from cosmogan_jax.stages.novelty_search import Arrays, Search, kept, number
 from cosmogan_jax.stages.settings import Novelty
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.json_files import write_json
-from cosmogan_jax.storage.map_store import open_map_store
-from cosmogan_jax.storage.run_directory import stage_directory, stage_record
+from cosmogan_jax.storage.run_directory import stage_directory
 
 _SHOWN_STEPS = 8  # of an interpolation
 _PATHS = 8
 
 
 def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
-    """Search; what an interrupted run has found (one file for each space and batch) is not searched again."""
+    """Search; what an interrupted run has found (one file for each space and batch) is not searched again.
+
+    Of maps that are given there may be fewer than asked for: those that are there are searched.
+    """
     table = open_crop_table(stage_directory(workdir, "prepare"))
-    store = open_map_store(stage_directory(workdir, "generate") / "maps")
     geometry = table.geometry
-    if store.geometry != geometry:
-        raise ValueError(f"generated maps are {store.geometry}, training crops {geometry}")
     count, batches = settings.novelty_maps, settings.novelty_batches
     if len(np.unique(sources.crops_of(table, "train").parents)) < 2:
         raise ValueError("all training crops come from one map: real pairs, the yardstick, need two")
-    emulator = sources.open_emulator(workdir)
+    generated = sources.open_generated(
+        settings, workdir, geometry, max(batches * count, settings.novelty_queries)
+    )
+    if generated.num_maps is not None:
+        count = min(count, generated.num_maps)
+        batches = min(batches, generated.num_maps // count)
+        settings = dataclasses.replace(settings, novelty_maps=count, novelty_batches=batches)
     l_edges = log_l_edges(geometry, settings.novelty_l_bins)
     spectrum, num_bands = sources.spectrum_space(table, geometry, l_edges)
     spaces: dict[str, sources.Space] = {"pixels": lambda kappa: kappa, "spectrum": spectrum}
-    record = stage_record(workdir, "generate")
     disc_step = None
-    if not record["flags"]["pretrained"]:
+    if generated.discriminator:
         normalisation = Normalisation(**table.manifest["normalisation"])
-        spaces["discriminator"], disc_step = sources.discriminator_space(
-            workdir, record["summary"]["step"], normalisation
-        )
-    queries = min(settings.novelty_queries, count)
-    read = sources.read_generated(store, emulator, max(batches * count, queries))
+        spaces["discriminator"], disc_step = sources.discriminator_space(workdir, generated.step, normalisation)
+    queries, read = min(settings.novelty_queries, count), generated.read
     search = Search(settings, table, np.asarray(read(0, queries)), spaces, out)
     nearest, shown = search.nearest()
     birthday, distances = search.birthday(read)
-    walk = _interpolate(settings, emulator, store.manifest["seed"], out)
-    smooth = smoothness(walk["kappa"], walk["kappa"][:, [0, -1]].reshape(-1, *walk["kappa"].shape[2:]))
+    interpolation, walk = _interpolate(settings, generated, out)
     pairs = [found["verdict"] for found in birthday.values()]
     verdict = {
         "copies": any(found["verdict"]["copies"] > 0 for found in nearest.values()),
@@ -87,17 +87,7 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
             default=None,
         ),
     }
-    spaced = np.linspace(0, settings.novelty_steps, _SHOWN_STEPS + 1).round().astype(int)
-    np.savez(out / "novelty.npz", **shown, **distances, strips=walk["kappa"][:3, spaced], steps=smooth.steps)
-    interpolation = {
-        "num_paths": _PATHS,
-        "num_steps": settings.novelty_steps,
-        **{
-            name: {"mean": number(values.mean()), "worst": number(values.max())}
-            for name, values in smooth._asdict().items()
-            if name != "steps"
-        },
-    }
+    np.savez(out / "novelty.npz", **shown, **distances, **walk)
     write_json(
         out / "novelty.json",
         {
@@ -106,8 +96,8 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
             "num_queries": queries,
             "num_training_crops": len(search.training.rows),
             "num_validation_crops": len(search.validation.rows),
-            "seed": store.manifest["seed"],
-            "step": record["summary"]["step"],
+            "seed": generated.seed,
+            "step": generated.step,
             "discriminator_step": disc_step,
             "fraction": settings.novelty_fraction,
             "symmetries": settings.novelty_symmetries,
@@ -127,15 +117,32 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
     return verdict
 
 
-def _interpolate(settings: Novelty, emulator: Emulator, seed: int, out: Path) -> Arrays:
-    """Maps along paths from generated map 2 p to map 2 p + 1."""
+def _interpolate(
+    settings: Novelty, generated: sources.Generated, out: Path
+) -> tuple[dict[str, Any] | None, Arrays]:
+    """Maps along paths from generated map 2 p to map 2 p + 1; nothing where there is no generator."""
+    emulator = generated.emulator
+    if emulator is None:
+        return None, {}
 
     def draw():
-        ends = latents(jax.random.key(seed), jnp.arange(2 * _PATHS), emulator.latent_size)
+        ends = latents(jax.random.key(generated.seed), jnp.arange(2 * _PATHS), emulator.latent_size)
         z = paths(ends[::2], ends[1::2], settings.novelty_steps)
         return {"kappa": np.stack([np.asarray(emulator.kappa(path)) for path in z])}
 
-    return kept(out, "interpolation", draw)
+    kappa = kept(out, "interpolation", draw)["kappa"]
+    smooth = smoothness(kappa, kappa[:, [0, -1]].reshape(-1, *kappa.shape[2:]))
+    spaced = np.linspace(0, settings.novelty_steps, _SHOWN_STEPS + 1).round().astype(int)
+    said = {
+        "num_paths": _PATHS,
+        "num_steps": settings.novelty_steps,
+        **{
+            name: {"mean": number(values.mean()), "worst": number(values.max())}
+            for name, values in smooth._asdict().items()
+            if name != "steps"
+        },
+    }
+    return said, {"strips": kappa[:3, spaced], "steps": smooth.steps}
 
 
 def _words(queries, nearest, birthday, batches, count, interpolation) -> str:
@@ -164,6 +171,8 @@ def _words(queries, nearest, birthday, batches, count, interpolation) -> str:
         elif verdict["status"] == "collisions":
             said += f", as of about {verdict['pairs'] / verdict['collisions']:.2g} distinct maps"
         said += ";"
+    if interpolation is None:
+        return said.rstrip(";")
     worst = interpolation["largest_over_independent"]["worst"]
     step = "not known" if worst is None else f"{worst:.2g} of the distance of independent maps"
     return said + f" largest of {interpolation['num_steps']} steps between two maps: {step}"

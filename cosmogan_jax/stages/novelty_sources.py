@@ -18,11 +18,13 @@ from cosmogan_jax.gan.sampling import latents
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.stages.emulators import pretrained, trained
+from cosmogan_jax.stages.map_sets import from_files
 from cosmogan_jax.stages.memory import free_memory
 from cosmogan_jax.stages.model import open_trained
+from cosmogan_jax.stages.settings import Novelty
 from cosmogan_jax.storage.crop_table import CropTable
-from cosmogan_jax.storage.map_store import MapStore
-from cosmogan_jax.storage.run_directory import stage_record
+from cosmogan_jax.storage.map_store import MapStore, open_map_store
+from cosmogan_jax.storage.run_directory import stage_directory, stage_record
 from cosmogan_jax.summaries import power_spectrum
 
 # (maps of kappa) -> their features in a space, (maps, ...).
@@ -86,6 +88,67 @@ def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
         return jnp.concatenate(parts)[: stop - start]
 
     return read
+
+
+class Generated(NamedTuple):
+    """The maps whose novelty is asked for.
+
+    Attributes:
+      num_maps: how many there are; None of a generator, which makes as many as are wanted.
+      emulator, seed, step: the generator and what it made its maps from; None where only maps are given.
+      discriminator: whether the run's own discriminator goes with them.
+    """
+
+    read: Read
+    num_maps: int | None
+    emulator: Emulator | None
+    seed: int | None
+    step: int | None
+    discriminator: bool
+
+
+def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, wanted: int) -> Generated:
+    """Maps of stage generate, of its seed as far as `wanted`, or the files that --generated names.
+
+    Raises:
+      ValueError: maps of another size or angle than the training crops; maps given that are fewer than two, or
+        not finite where they are read.
+    """
+    if settings.generated:
+        maps = from_files("generated", settings.generated, settings)
+        if maps.num_maps < 2:
+            raise ValueError(f"generated: {maps.num_maps} map from {maps.source}; two are needed")
+        _check_geometry(maps.geometry, geometry)
+
+        def read(start: int, stop: int) -> np.ndarray:
+            kappa = maps.read(start, stop)
+            if not np.isfinite(kappa).all():
+                bad = start + int(np.argmin(np.isfinite(kappa).all(axis=(1, 2))))
+                raise ValueError(f"generated map {bad} holds non-finite values")
+            return kappa
+
+        return Generated(read, maps.num_maps, None, None, None, False)
+    store = open_map_store(stage_directory(workdir, "generate") / "maps")
+    _check_geometry(store.geometry, geometry)
+    emulator, record = open_emulator(workdir), stage_record(workdir, "generate")
+    return Generated(
+        read_generated(store, emulator, wanted),
+        None,
+        emulator,
+        store.manifest["seed"],
+        record["summary"]["step"],
+        not record["flags"]["pretrained"],
+    )
+
+
+def _check_geometry(generated: MapGeometry, crops: MapGeometry) -> None:
+    if generated.num_pixels != crops.num_pixels or not np.isclose(
+        generated.side_deg, crops.side_deg, rtol=1e-4
+    ):
+        raise ValueError(
+            f"generated maps have {generated.num_pixels} pixels over {generated.side_deg:.6g} deg, training "
+            f"crops {crops.num_pixels} over {crops.side_deg:.6g}; maps of one size and angle can be compared"
+        )
 
 
 def held_batch(read: Read, first: int, count: int, num_pixels: int, tile_size: int) -> Read:

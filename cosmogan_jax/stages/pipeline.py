@@ -62,7 +62,8 @@ def _chosen(run_settings: RunSettings) -> list[str]:
     if export.export_from and not run_settings.stages_given:
         asked = ("export",)
     elif evaluate.generated and not run_settings.stages_given:
-        asked = ("evaluate", "report") if evaluate.reference else ("simulate", "prepare", "evaluate", "report")
+        judge = ("evaluate", "report") if evaluate.reference else ("evaluate", "novelty", "report")
+        asked = judge if evaluate.reference else ("simulate", "prepare", *judge)
     elif run_settings.by_stage["generate"].pretrained and not run_settings.stages_given:
         asked = ("generate", "export")
     reasons = {}
@@ -107,7 +108,7 @@ def _check(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
 
 
 def _check_pretrained(chosen: list[str], name: str) -> None:
-    for stage in ("train", "select", "pack", "report"):
+    for stage in ("train", "select", "pack"):
         if stage in chosen:
             raise ValueError(
                 f"pretrained={name} goes without stage {stage!r}; name the stages, as in --stages=generate"

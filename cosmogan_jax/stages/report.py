@@ -40,7 +40,7 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
             section.figure.savefig(out / "figures" / f"{name}.pdf")
     for table in ("results.json", "statistics.json"):
         shutil.copyfile(evaluate / table, out / table)
-    if stage_record(workdir, "novelty"):
+    if _novelty_record(workdir):
         shutil.copyfile(workdir / "novelty" / "novelty.json", out / "novelty.json")
     files = [("what was found (JSON)", "results.json"), ("tables of the statistics (JSON)", "statistics.json")]
     files += [("what is new (JSON)", "novelty.json")] * (out / "novelty.json").is_file()
@@ -62,14 +62,14 @@ def _intro(tables: dict[str, Any]) -> list[str]:
 
 
 def _sections(workdir: Path, evaluate: Path) -> Iterator[Any]:
-    from cosmogan_jax.figures import ensembles, findings, selection, sheets, statistics, training
+    from cosmogan_jax.figures import beside_paper, ensembles, findings, selection, sheets, statistics, training
     from cosmogan_jax.figures.page import Section
 
     tables, results = read_json(evaluate / "statistics.json"), read_json(evaluate / "results.json")
     view = results["views"]["as it is"]
     said, verdict = findings.verdicts(view)
     yield Section("Verdict", tuple(said), tables=(verdict,) if verdict else ())
-    yield Section("Beside the paper", tables=(findings.beside_the_paper(results, tables),))
+    yield Section("Beside the paper", tables=(beside_paper.beside_the_paper(results, tables),))
     yield Section("What was compared", tuple(findings.independence(results)), tables=(findings.sets(results),))
 
     values = {name: _load(evaluate / f"{name}.npz") for name in results["sets"]}
@@ -95,8 +95,11 @@ def _sections(workdir: Path, evaluate: Path) -> Iterator[Any]:
     )
     yield Section(
         "Correlations of the power at different ell",
-        ("Below: differences. What real maps differ by among themselves is on the right, on the same scale.",),
-        ensembles.draw_correlations(tables, values),
+        (
+            "Below: differences. What real maps differ by among themselves is on the right, on the same scale. "
+            "Last row: the same in bands, in units of the bootstrap error over independent units.",
+        ),
+        ensembles.draw_correlations(tables, values, view["correlation"]),
         number="Figure 4",
     )
     yield Section("Minkowski functionals", (), statistics.draw_minkowski(tables), number="Figure 5")
@@ -113,7 +116,7 @@ def _sections(workdir: Path, evaluate: Path) -> Iterator[Any]:
         ensembles.draw_positions(positions, side),
         (findings.stationarity(results),),
     )
-    if stage_record(workdir, "novelty"):
+    if _novelty_record(workdir):
         yield from _novelty(workdir / "novelty", side)
     classifier = findings.classifier(results)
     if classifier:
@@ -125,16 +128,41 @@ def _sections(workdir: Path, evaluate: Path) -> Iterator[Any]:
         if of["tests"]:
             title = "Tests" if label == "as it is" else f"Tests with {label}"
             yield Section(title, tables=(findings.tests(of),))
+    stages = {name: record for name in _shown_stages(workdir) if (record := stage_record(workdir, name))}
     metrics = workdir / "train" / "metrics.jsonl"
-    if metrics.is_file():
-        lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()] if "train" in stages else []
+    if lines:
         yield Section("Training", (), training.draw_training(lines))
-    if (workdir / "select" / "selection.json").is_file():
+    if "select" in stages:
         selected = read_json(workdir / "select" / "selection.json")
         yield Section("Selection", (), selection.draw_selection(selected))
-    stages = {name: record for name in _STAGES if (record := stage_record(workdir, name))}
-    yield Section("Cost", tables=(findings.cost(stages),))
+    text = (
+        "Maps of a simulation follow from first principles, generated maps are samples of a fit to them: they "
+        "add no information to what it was fitted to.",
+    )
+    yield Section("Cost", text, tables=beside_paper.cost(stages, lines))
     yield Section("Settings and versions", tables=findings.settings(stages))
+
+
+def _shown_stages(workdir: Path) -> tuple[str, ...]:
+    """Stages that have to do with the maps that were judged: a training in this directory made others."""
+    if stage_record(workdir, "evaluate")["flags"].get("generated"):
+        return ("prepare", "evaluate", "novelty")
+    if stage_record(workdir, "generate")["flags"].get("pretrained"):
+        return ("prepare", "generate", "evaluate", "novelty")
+    return _STAGES
+
+
+def _novelty_record(workdir: Path) -> dict[str, Any] | None:
+    """Of stage novelty, where it looked at the maps that were judged."""
+    record = stage_record(workdir, "novelty")
+    if record is None:
+        return None
+    judged = stage_record(workdir, "evaluate")
+    same = record["inputs"].get("generate") == judged["inputs"].get("generate") and (
+        record["inputs"].get("generated") == judged["inputs"].get("generated")
+    )
+    return record if same else None
 
 
 def _novelty(folder: Path, side_deg: float) -> Iterator[Any]:
@@ -150,13 +178,15 @@ def _novelty(folder: Path, side_deg: float) -> Iterator[Any]:
         number="Figure 7",
     )
     yield Section("Distances to the nearest training map", (), novelty.draw_nearest_distances(arrays, tables))
-    yield Section("Interpolation", (), novelty.draw_interpolation(arrays, side_deg), number="Figure 8")
+    if "strips" in arrays:  # given maps come without their generator
+        yield Section("Interpolation", (), novelty.draw_interpolation(arrays, side_deg), number="Figure 8")
     yield Section("The closest pairs", (_support(tables),), novelty.draw_birthday(arrays, tables))
 
 
 def _support(tables: dict[str, Any]) -> str:
     found = tables["verdict"]
-    said = f"{tables['num_batches']} batch(es) of {tables['num_maps']} generated maps: "
+    count = tables["num_batches"]
+    said = f"{'One batch' if count == 1 else f'{count} batches'} of {tables['num_maps']} generated maps: "
     said += "maps that are the same were found" if found["collisions"] else "no two maps are the same"
     if found["support_above"]:
         said += f", which says at 95 % that there are more than {found['support_above']:.2g} distinct ones"

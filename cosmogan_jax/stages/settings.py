@@ -156,6 +156,7 @@ class Evaluate:
     reference: tuple[str, ...]
     auxiliary: tuple[str, ...]
     auxiliary_split: str
+    judged_side_deg: float | None
     side_deg: float | None
     source_redshift: float | None
     hdf5_dataset: str | None
@@ -176,6 +177,14 @@ class Evaluate:
 class Novelty:
     """Flags of stage novelty."""
 
+    generated: tuple[str, ...]
+    judged_side_deg: float | None
+    side_deg: float | None
+    source_redshift: float | None
+    hdf5_dataset: str | None
+    fits_extension: str | None
+    raw_shape: tuple[int, ...]
+    channel: int | None
     novelty_maps: int
     novelty_batches: int
     novelty_queries: int

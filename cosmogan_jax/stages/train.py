@@ -189,6 +189,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         **(monitor.asked if over else {}),
         "steps_per_epoch": steps_per_epoch,
         "epochs": step / steps_per_epoch,
+        "device": jax.devices()[0].device_kind,
         "devices": devices.mesh.size,
         "processes": group.count,
         "steps_per_dispatch": dispatch.steps,

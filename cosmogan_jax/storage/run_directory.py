@@ -112,12 +112,21 @@ def record_run(workdir: Path, command: list[str], flags: str) -> None:
 
 
 def versions() -> dict[str, Any]:
-    """Versions of what makes the results, and the commit of the code where it is a git checkout."""
+    """Versions of what makes the results, the commit of the code in a git checkout, and the machine."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-    return {"versions": found, "commit": _commit()}
+    machine = {"processor": _processor(), "cores": len(os.sched_getaffinity(0))}
+    return {"versions": found, "commit": _commit(), "machine": machine}
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _commit() -> str | None:

@@ -67,7 +67,7 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         judge = judgement.Judge(
             {name: of for name, (of, _) in units.items()}, settings, scale.labels(), few_boxes(sets, units)
         )
-        results["views"][label or "as it is"] = judge.judge(each)
+        results["views"][label or "as it is"] = judge.judge(each, heights=not label)
         if not label:
             _write_tables(sets, each, units, scale, out)
             labels = {name: of for name, (of, _) in units.items()}

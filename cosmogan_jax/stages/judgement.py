@@ -9,8 +9,8 @@ tests        by statistic; in each `generated` (generated against validation map
     below_0.05     informative modes with p < 0.05
     family_wise_p  the smallest p over modes, corrected for their number (Westfall and Young)
 pixels       KS distance of the pooled pixels, and its p by permutation of whole units, never of pixels
-heights      the paper-like protocol, tests of histogram heights: how many modes have p > 0.99 and > 0.95. It
-             has next to no power: `after_shift` are the same counts with one side shifted by half a sigma
+heights      of the maps as they are, the paper-like protocol, tests of histogram heights: how many modes have
+             p > 0.99 and > 0.95. It has next to no power: `after_shift` are the same counts with one side shifted by half a sigma
 verdicts     effects with their limits, margins and outcomes, as `compare/verdict.py` defines them
   judged     one entry for each effect of each statistic; excess distances and their limits are squares
   refused    why there are none
@@ -81,8 +81,8 @@ class Judge:
         self._num_resamples = settings.num_resamples
         self._one = {name: one_of_each(labels, _SEED) for name, labels in units.items()}
 
-    def judge(self, each: dict[str, Summaries]) -> dict[str, Any]:
-        """The entry of a view, from the statistics of every map by set."""
+    def judge(self, each: dict[str, Summaries], *, heights: bool) -> dict[str, Any]:
+        """The entry of a view, from the statistics of every map by set; the paper's protocol on request."""
         pairs = self._sides(each)
         verdicts = self._verdicts(each)
         apart = {
@@ -102,7 +102,9 @@ class Judge:
                 for key, selected in TESTED.items()
             },
             "pixels": {name: self._pixels(*sides) for name, sides in pairs.items()},
-            "heights": {key: {n: self._heights(key, *sides) for n, sides in pairs.items()} for key in _HEIGHTS},
+            "heights": {key: {n: self._heights(key, *sides) for n, sides in pairs.items()} for key in _HEIGHTS}
+            if heights
+            else None,
         }
 
     def _verdicts(self, each: dict[str, Summaries]) -> dict[str, Any]:

@@ -78,19 +78,17 @@ def planes(prepare):
 
 # name: (maps, planted difference, maps of each set, steps)
 CASES = {
-    "planes-nothing": ("planes", "nothing", 6000, 1000),
-    "planes-index": ("planes", "tilt_index", 6000, 1000),
-    "planes-end": ("planes", "tilt_end_to_end", 6000, 1000),
-    "planes-index-2048": ("planes", "tilt_index", 2048, 1000),
-    "planes-phases": ("planes", "random_phases", 2048, 300),
-    "planes-index-300-steps": ("planes", "tilt_index", 6000, 300),
-    "planes-nothing-300-steps": ("planes", "nothing", 6000, 300),
-    "planes-end-300-steps": ("planes", "tilt_end_to_end", 6000, 300),
-    "planes-index-2048-300-steps": ("planes", "tilt_index", 2048, 300),
-    "lognormal-end-300-steps": ("lognormal", "tilt_end_to_end", 6000, 300),
-    "lognormal-nothing": ("lognormal", "nothing", 6000, 1000),
-    "lognormal-end": ("lognormal", "tilt_end_to_end", 6000, 1000),
-    "lognormal-index-2048": ("lognormal", "tilt_index", 2048, 1000),
+    "planes-index": ("planes", "tilt_index", 6000, 300),
+    "planes-index-1000-steps": ("planes", "tilt_index", 6000, 1000),
+    "planes-index-2048": ("planes", "tilt_index", 2048, 300),
+    "planes-end": ("planes", "tilt_end_to_end", 6000, 300),
+    "planes-nothing": ("planes", "nothing", 6000, 300),
+    "planes-nothing-2048": ("planes", "nothing", 2048, 300),
+    "planes-phases-2048": ("planes", "random_phases", 2048, 300),
+    "lognormal-index-2048": ("lognormal", "tilt_index", 2048, 300),
+    "lognormal-end": ("lognormal", "tilt_end_to_end", 6000, 300),
+    "lognormal-end-1000-steps": ("lognormal", "tilt_end_to_end", 6000, 1000),
+    "lognormal-nothing": ("lognormal", "nothing", 6000, 300),
 }
 
 
@@ -124,7 +122,7 @@ def main():
             "cores": os.cpu_count(), "machine": platform.machine(),
         }  # fmt: skip
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-        print(name, found["accuracy"], found["auc"], best, flush=True)
+        print(name, {key: value["value"] for key, value in found.items() if "auc" in key}, flush=True)
 
 
 if __name__ == "__main__":

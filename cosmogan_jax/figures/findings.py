@@ -94,8 +94,10 @@ def verdicts(view: dict[str, Any]) -> tuple[list[str], Table | None]:
         rows.append((
             _NAMES[of["quantity"]] + seen, of["name"], of["bands"][worst],
             _effect(of, worst, "effect"), _effect(of, worst, "baseline_effect"),
-            _root(of["value"][worst], of)
-            + f" ({_root(of['lower'][worst], of)} to {_root(of['upper'][worst], of)})",
+            ""
+            if of["value"][worst] is None
+            else f"{_root(of['value'][worst], of)} ({_root(of['lower'][worst], of)} to "
+            f"{_root(of['upper'][worst], of)})",
             "none" if of["margin"] is None else _number(of["margin"], of),
             _root_of(of["resolvable"][worst], of),
             of["outcome"],

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+_WIDE = 4  # columns, from which on a table does not fit a phone
+
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:1.5rem auto;padding:0 1rem;
 color:#222}
 img{max-width:100%;height:auto}h1{line-height:1.2}h2{margin-top:2.2rem;border-bottom:1px solid #ccc}
@@ -15,8 +17,12 @@ figure{margin:0}figcaption{font-size:.9rem}.table{overflow-x:auto}
 table{border-collapse:collapse;font-size:.85rem;margin:.6rem 0}
 td,th{border-bottom:1px solid #ccc;padding:.15rem .6rem;text-align:right;vertical-align:top}
 th:first-child,td:first-child{text-align:left}
-.pass::before{content:"\\2713  "}.fail::before{content:"\\2717  "}.undecided::before{content:"?  "}
-.pass,.fail,.undecided{font-weight:600}.fail{background:#fbe3d6}.pass{background:#e3f1ea}
+.pass::after{content:"  \\2713"}.fail::after{content:"  \\2717"}.undecided::after{content:"  ?"}
+.pass,.fail,.undecided{font-weight:600;white-space:nowrap}.fail{background:#fbe3d6}.pass{background:#e3f1ea}
+@media (max-width:40rem){.wide tr:first-child{display:none}.wide tr{display:block;border-bottom:2px solid #888;
+padding:.3rem 0}.wide td{display:flex;justify-content:space-between;gap:1rem;border-bottom:1px solid #eee}
+.wide td::before{content:attr(data-head);color:#555;text-align:left}.wide td:empty{display:none}
+.wide td:first-child{font-weight:600}.wide td:first-child::before{content:""}}
 @media print{body{font-size:10pt;max-width:none}h2,figure,tr{break-inside:avoid}a{color:inherit}}"""
 
 
@@ -74,17 +80,15 @@ def _inline(image: Path) -> str:
 
 
 def _table(table: Table) -> str:
-    def line(tag: str, cells: tuple[str, ...], mark: str = "") -> str:
-        last = len(cells) - 1
-        return (
-            "<tr>"
-            + "".join(
-                f"<{tag}{f' class={mark!r}' if mark and i == last else ''}>{html.escape(cell)}</{tag}>"
-                for i, cell in enumerate(cells)
-            )
-            + "</tr>"
+    """As HTML; every cell knows its head, so that a phone can show a row of a wide table as a list."""
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.head)
+    rows = []
+    for row, mark in zip(table.rows, table.marks or ("",) * len(table.rows)):
+        marked = [""] * (len(row) - 1) + [f" class='{mark}'" if mark else ""]
+        cells = zip(row, table.head, marked)
+        rows.append(
+            "".join(f"<td data-head='{html.escape(h)}'{m}>{html.escape(cell)}</td>" for cell, h, m in cells)
         )
-
-    marks = table.marks or ("",) * len(table.rows)
-    body = "".join(line("td", row, mark) for row, mark in zip(table.rows, marks))
-    return f"<div class='table'><table>{line('th', table.head)}{body}</table></div>"
+    body = "".join(f"<tr>{line}</tr>" for line in [head, *rows])
+    wide = " class='wide'" if len(table.head) >= _WIDE else ""
+    return f"<div class='table'><table{wide}>{body}</table></div>"

@@ -10,7 +10,8 @@ tests        by statistic; in each `generated` (generated against validation map
     family_wise_p  the smallest p over modes, corrected for their number (Westfall and Young)
 pixels       KS distance of the pooled pixels, and its p by permutation of whole units, never of pixels
 heights      of the maps as they are, the paper-like protocol, tests of histogram heights: how many modes have
-             p > 0.99 and > 0.95. It has next to no power: `after_shift` are the same counts with one side shifted by half a sigma
+             p > 0.99 and > 0.95. It has next to no power: `after_shift` are the same counts with one side
+             shifted by half a sigma
 verdicts     effects with their limits, margins and outcomes, as `compare/verdict.py` defines them
   judged     one entry for each effect of each statistic; excess distances and their limits are squares
   refused    why there are none

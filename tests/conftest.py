@@ -1,6 +1,7 @@
 """Settings as the command line makes them, without a process of its own; programs compiled once a session."""
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
@@ -23,9 +24,32 @@ from hypothesis import settings as hypothesis_settings
 
 from cosmogan_jax import flags, main
 
+# Runs by the command line are small and of many programs, whose optimisation takes far longer than they do;
+# what optimised programs compute is tested without the command line. JAX reads this when it is imported: this
+# process optimises, those that tests start do not.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 # The same examples every time; the first of them imports astropy and the like, which takes what it takes.
 hypothesis_settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
 hypothesis_settings.load_profile("project")
+
+
+@contextlib.contextmanager
+def quickly_compiled():
+    """Programs compiled here are hardly optimised, as those of the processes that tests start."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """For modules in which compilation takes nearly all the time: see `quickly_compiled`."""
+    with quickly_compiled():
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,7 +103,8 @@ def run_main(set_flags, capsys):
 
     def run(*given):
         set_flags(*given)
-        code = main.main(["cosmogan_jax"])
+        with quickly_compiled():
+            code = main.main(["cosmogan_jax"])
         said = capsys.readouterr()
         return code, said.out, said.err
 

@@ -1,5 +1,7 @@
 """Zero padding at the borders of generated maps: there in the paper's form, nowhere with a canvas."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,6 +71,7 @@ def test_no_pixel_depends_on_what_lies_beyond_the_canvas(layers, wider):
     rng = np.random.default_rng(1)
     kernels = [0.3 * rng.normal(size=(5, 5, 2, 2)).astype(np.float32) for _ in range(layers)]
 
+    @functools.partial(jax.jit, static_argnums=1)
     def chain(x, first):
         for kernel in kernels:
             x, first = jnp.tanh(transposed_convolution(x, kernel)), 2 * first
@@ -88,24 +91,29 @@ def test_no_pixel_depends_on_what_lies_beyond_the_canvas(layers, wider):
 def test_the_generator_is_that_chain_on_its_canvas(train):
     network, params, stats = generator("canvas")
     z = jax.random.normal(jax.random.key(1), (3, 3))
-    side = SIZE // 16 + 3
-    x = (z @ params["dense"]["kernel"] + params["dense"]["bias"]).reshape(3, side, side, 32)
-    ranges = feature_ranges(SIZE, LAYERS, "canvas")
-    for layer in range(LAYERS + 1):
-        if layer:
-            (before, _), (first, stop) = ranges[layer - 1 : layer + 1]
-            p = params[f"deconv{layer}"]
-            x = (transposed_convolution(x, p["kernel"]) + p["bias"])[
-                :, first - 2 * before :, first - 2 * before :
-            ]
-            x = x[:, : stop - first, : stop - first]
-        if layer < LAYERS:
-            p, s = params[f"bn{layer}"], stats[f"bn{layer}"]
-            # The moments are those of the canvas: no feature that has seen a zero is among them.
-            mean, var = (x.mean((0, 1, 2)), x.var((0, 1, 2))) if train else (s["mean"], s["var"])
-            x = jax.nn.relu((x - mean) / jnp.sqrt(var + 1e-5) * p["scale"] + p["bias"])
-    maps, _ = network.apply(params, stats, z, train=train)
-    np.testing.assert_allclose(maps, jnp.tanh(x)[..., 0], atol=2e-4)
+
+    @jax.jit
+    def chain(z):
+        side = SIZE // 16 + 3
+        x = (z @ params["dense"]["kernel"] + params["dense"]["bias"]).reshape(3, side, side, 32)
+        ranges = feature_ranges(SIZE, LAYERS, "canvas")
+        for layer in range(LAYERS + 1):
+            if layer:
+                (before, _), (first, stop) = ranges[layer - 1 : layer + 1]
+                p = params[f"deconv{layer}"]
+                x = (transposed_convolution(x, p["kernel"]) + p["bias"])[
+                    :, first - 2 * before :, first - 2 * before :
+                ]
+                x = x[:, : stop - first, : stop - first]
+            if layer < LAYERS:
+                p, s = params[f"bn{layer}"], stats[f"bn{layer}"]
+                # The moments are those of the canvas: no feature that has seen a zero is among them.
+                mean, var = (x.mean((0, 1, 2)), x.var((0, 1, 2))) if train else (s["mean"], s["var"])
+                x = jax.nn.relu((x - mean) / jnp.sqrt(var + 1e-5) * p["scale"] + p["bias"])
+        return jnp.tanh(x)[..., 0]
+
+    maps, _ = jax.jit(lambda z: network.apply(params, stats, z, train=train))(z)
+    np.testing.assert_allclose(maps, chain(z), atol=2e-4)
 
 
 def test_equal_features_give_a_periodic_map_up_to_its_borders():
@@ -116,7 +124,8 @@ def test_equal_features_give_a_periodic_map_up_to_its_borders():
         features = np.random.default_rng(2).normal(size=32).astype(np.float32)
         bias = np.tile(features, params["dense"]["bias"].size // 32)
         params["dense"] = {"kernel": jnp.zeros_like(params["dense"]["kernel"]), "bias": jnp.asarray(bias)}
-        kappa, _ = network.apply(params, stats, jnp.ones((1, 3)), train=False)
+        apply = jax.jit(functools.partial(network.apply, train=False))
+        kappa, _ = apply(params, stats, jnp.ones((1, 3)))
         middle = np.asarray(kappa[0, 32:48, 32:48])
         deviation[borders] = abs(np.asarray(kappa[0]) - np.tile(middle, (4, 4)))
         assert middle.std() > 0.01

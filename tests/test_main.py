@@ -167,19 +167,30 @@ def test_interrupted_evaluation_goes_on(whole):
     ("flags", "words"),
     [
         (["--stages=trian"], "unknown stage 'trian'"),
-        (["--stages=train"], "no finished stage 'prepare'"),
         (["--num_filter=3"], "Did you mean"),
+        (["something"], "unexpected argument 'something'"),
+    ],
+)
+def test_bad_command_lines(tmp_path, flags, words):
+    assert words in main(tmp_path / "run", *flags, "--num_steps=2", code=1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--stages=train"], "no finished stage 'prepare'"),
         (["--map_pixels=8", "--crops_per_map=1"], "crop_size=16 is larger than map_pixels=8"),
         (["--crop_size=24"], "crop_size=24 must be divisible by 2**num_layers=16"),
         (["--num_layers=3"], "num_layers=3 must be at least 4"),
         (["--sky=planes"], "needs --lens_planes"),
         (["--num_train_maps=0"], "num_train_maps=0"),
         (["--batch_size=400"], "batch_size=400 is more than"),
-        (["something"], "unexpected argument 'something'"),
     ],
 )
-def test_bad_input(tmp_path, flags, words):
-    assert words in main(tmp_path / "run", *flags, "--num_steps=2", code=1)
+def test_bad_input(tmp_path, run_main, flags, words):
+    code, _, error = run_main(f"--workdir={tmp_path}/run", *TINY, *flags, "--num_steps=2")
+    assert code == 1
+    assert words in error
 
 
 def test_a_held_work_directory(tmp_path):

@@ -126,6 +126,26 @@ class _Classifier(nn.Module):
         return jnp.concatenate([pixels, spectrum], -1)
 
 
+def _init(module: nn.Module, shapes: tuple[tuple[int, ...], ...], how: tuple, key: Array) -> Variables:
+    return module.init(key, *map(jnp.zeros, shapes), **dict(how))
+
+
+def _fresh(module: nn.Module, shapes: tuple[tuple[int, ...], ...], how: tuple, key: Array) -> Variables:
+    """A module's fresh variables, as one program, of which the forward pass is no part.
+
+    LLVM takes half a minute to optimise a dozen random generators that run once: it is told not to. Only a
+    program of its own can be compiled by options of its own.
+    """
+    if isinstance(key, jax.core.Tracer):
+        return _init(module, shapes, how, key)
+    return _compiled_init(module, shapes, how, key)
+
+
+_compiled_init = functools.partial(
+    jax.jit, static_argnums=(0, 1, 2), compiler_options={"xla_backend_optimization_level": 0}
+)(_init)
+
+
 @dataclasses.dataclass(frozen=True)
 class Network:
     """A pair of pure functions around one Flax Linen module."""
@@ -137,7 +157,7 @@ class Network:
 
     def init(self, key: Array) -> tuple[Variables, Variables]:
         """Fresh (params, batch_stats) in float32."""
-        variables = self.module.init(key, jnp.zeros((2, *self.input_shape)), train=True)
+        variables = _fresh(self.module, ((2, *self.input_shape),), (("train", True),), key)
         return variables["params"], variables["batch_stats"]
 
     def apply(
@@ -232,7 +252,7 @@ class Classifier:
     def init(self, key: Array) -> Variables:
         """Fresh parameters in float32."""
         size = self.map_size
-        return self._module.init(key, jnp.zeros((1, size, size)), jnp.zeros((1, self.num_bands)))["params"]
+        return _fresh(self._module, ((1, size, size), (1, self.num_bands)), (), key)["params"]
 
     def apply(
         self, params: Variables, x: Float[Array, "batch size size"], log_power: Float[Array, "batch bands"]

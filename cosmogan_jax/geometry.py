@@ -68,7 +68,7 @@ class MapGeometry:
         return self.fundamental_ell * self.num_pixels / 2.0
 
     def crop(self, num_pixels: int) -> "MapGeometry":
-        """Geometry of a cut-out of `num_pixels`² pixels of the same size.
+        """Geometry of a cut-out of `num_pixels` pixels a side, each of the same size.
 
         Raises:
             ValueError: if `num_pixels` is not between 1 and this map's.

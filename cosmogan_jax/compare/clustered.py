@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Int, Shaped
 class Groups(NamedTuple):
     """The parent of each map, numbered from 0."""
 
-    index: Int[Array, " maps"]
-    count: int
+    index: Int[Array, " maps"]  # type: ignore[assignment]  # hides tuple's own, which is of no use here
+    count: int  # type: ignore[assignment]  # hides tuple's own, which is of no use here
 
 
 class Contrast(NamedTuple):

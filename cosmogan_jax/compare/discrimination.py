@@ -64,7 +64,7 @@ def discrimination(
     of_first = (ranks[: len(a)] - rankdata(a)) / len(b)
     of_second = 1 - (ranks[len(a) :] - rankdata(b)) / len(a)
     return Discrimination(
-        Estimate(np.float64(accuracy), error(*right) / 2),
+        Estimate(np.asarray(accuracy, np.float64), error(*right) / 2),
         Estimate(of_first.mean(), error(of_first, of_second)),
     )
 
@@ -93,7 +93,7 @@ def halves_by_parent(
     for parent in order:
         side[parent] = int(total[1] < total[0])
         total[side[parent]] += counts[parent]
-    return tuple(np.flatnonzero(side[index] == part) for part in (0, 1))
+    return np.flatnonzero(side[index] == 0), np.flatnonzero(side[index] == 1)
 
 
 def equally_many(

@@ -32,14 +32,14 @@ class Tile(NamedTuple):
     labels: Int[Array, " tile"]
 
 
-def centre_of(rows: Float[Array, "rows ..."]) -> Float[Array, " features"]:
+def centre_of(rows: Float[Array | np.ndarray, "rows ..."]) -> Float[Array, " features"]:
     """The vector to take away from all rows: the mean of some. A value that is not finite counts as 0 in it."""
     flat = jnp.asarray(rows, jnp.float32).reshape(len(rows), -1)
     return jnp.where(jnp.isfinite(flat), flat, 0).mean(0)
 
 
 def make_tile(
-    rows: Float[Array, "rows ..."],
+    rows: Float[Array | np.ndarray, "rows ..."],
     labels: Int[np.ndarray, " rows"],
     centre: Float[Array, " features"],
     size: int,
@@ -51,8 +51,8 @@ def make_tile(
     """
     flat = jnp.asarray(rows, jnp.float32).reshape(len(rows), -1)
     padding = size - len(flat)
-    tile = Tile(*_centred(jnp.pad(flat, ((0, padding), (0, 0))), centre),
-                jnp.asarray(np.pad(labels, (0, padding), constant_values=-1), jnp.int32))  # fmt: skip
+    centred, squares = _centred(jnp.pad(flat, ((0, padding), (0, 0))), centre)
+    tile = Tile(centred, squares, jnp.asarray(np.pad(labels, (0, padding), constant_values=-1), jnp.int32))
     finite = np.isfinite(np.asarray(tile.squares[: len(flat)]))
     if not finite.all():
         raise ValueError(f"row {int(np.argmin(finite))} holds non-finite values")

@@ -124,7 +124,8 @@ def infer(
     error = np.std([found(weights) for weights in zip(*streams)], axis=0, ddof=1)
     parts = np.split(np.stack([value, error]), np.arange(1, 6) * derivatives.shape[1], axis=1)
     scalar = parts.pop()[:, 0]
-    return Inference(*(Estimate(*part) for part in parts), Estimate(*scalar), *worth)
+    bias, in_sigma, in_survey, sigma, ratio = (Estimate(*part) for part in parts)
+    return Inference(bias, in_sigma, in_survey, sigma, ratio, Estimate(*scalar), *worth)
 
 
 def fisher_matrix(

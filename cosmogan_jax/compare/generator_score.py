@@ -132,7 +132,10 @@ def reference(
     Raises:
       ValueError: fewer than two maps, non-finite or constant ones; too few parents for the bands.
     """
-    spectra, bands, numbers, near = [], [], [], []
+    spectra: list[np.ndarray] = []
+    bands: list[Array] = []
+    numbers: list[tuple[Array, ...]] = []
+    near: list[np.ndarray] = []
     sums = (
         jnp.zeros(pixel_distance.NUM_BINS + 3, jnp.uint32),
         no_maps((measures.geometry.num_pixels,) * 2),
@@ -149,19 +152,24 @@ def reference(
     for kappa in batches:
         sums, power, found = add(sums, kappa)
         spectra.append(np.asarray(power[0]))
-        bands.append(power[1])
+        if power[1] is not None:
+            bands.append(power[1])
         numbers.append(found)
-        near.append(kappa[: max(0, measures.neighbours - sum(map(len, near)))])
-    count = sum(map(len, spectra))
+        near.append(kappa[: max(0, measures.neighbours - sum(len(part) for part in near))])
+    count = sum(len(part) for part in spectra)
     if not 2 <= measures.neighbours <= count:
         raise ValueError(
             f"neighbours={measures.neighbours} must be two or more of the {count} development maps"
         )
     measured = None
     if what == "all":
+        checkerboard, rings, axes, saturated = (jnp.concatenate(parts) for parts in zip(*numbers))
         measured = Measured(
             *sums,
-            *(jnp.concatenate(parts) for parts in zip(*numbers)),
+            checkerboard,
+            rings,
+            axes,
+            saturated,
             jax.jit(sample_health.nearest_distance)(np.concatenate(near)),
         )
     return Reference(
@@ -197,7 +205,7 @@ def make_scorer(
 
     Raises:
       ValueError: fewer than two maps; batch_size that does not divide their number, or is less than the
-        neighbours.
+        neighbours; (from score) a reference of spectra alone for what="all".
     """
     if len(z) < 2 or batch_size < 1 or len(z) % batch_size:
         raise ValueError(f"{len(z)} maps cannot be scored in batches of {batch_size}")
@@ -206,14 +214,14 @@ def make_scorer(
     size = measures.geometry.num_pixels
 
     def score(variables, reference: Reference) -> Scores:
-        spectrum, with_bands = reference.spectrum, reference.bands
+        spectrum, with_bands, real = reference.spectrum, reference.bands, reference.measured
 
         def add(sums, z_batch):
             counts, bands, *of_all = sums
             kappa = draw(variables, z_batch)
             of_modes, of_bands = measures.spectra(kappa)
             counts = spectrum_distance.count_spectra(counts, spectrum, of_modes)
-            if with_bands is not None:
+            if with_bands is not None and of_bands is not None:
                 bands = bands + band_chi2.relative_power(with_bands, of_bands)
             if what == "spectrum":
                 return (counts, bands), ()
@@ -222,12 +230,14 @@ def make_scorer(
             nearest = sample_health.nearest_distance(kappa[: measures.neighbours])
             return (counts, bands, pixels, add_maps(moments, kappa)), (measures.of_maps(kappa), nearest)
 
-        nothing = (
+        nothing: tuple[Any, ...] = (
             spectrum_distance.no_spectra(spectrum),
             jnp.zeros(()) if with_bands is None else jnp.zeros_like(with_bands.mean),
         )
         if what == "all":
-            nothing += jnp.zeros_like(reference.measured.pixels), no_maps((size, size))
+            if real is None:
+                raise ValueError("the reference holds spectra alone; what='all' needs one of what='all'")
+            nothing += jnp.zeros_like(real.pixels), no_maps((size, size))
         sums, kept = jax.lax.scan(add, nothing, z.reshape(-1, batch_size, *z.shape[1:]))
         counts, bands, *of_all = sums
         found = spectrum_distance.distance(counts, spectrum)
@@ -238,12 +248,12 @@ def make_scorer(
             if with_bands is None
             else band_chi2.band_chi2(bands, len(z), with_bands),
         }
-        if what == "spectrum":
+        if what == "spectrum" or real is None:
             return scores
-        numbers, nearest = kept
-        numbers = [leaf.reshape(-1, *leaf.shape[2:]) for leaf in numbers]
-        generated = Measured(*of_all, *numbers, nearest.mean())
-        return scores | _compare(generated, reference.measured, measures)
+        (pixels, moments), (numbers, nearest) = of_all, kept
+        checkerboard, rings, axes, saturated = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in numbers)
+        generated = Measured(pixels, moments, checkerboard, rings, axes, saturated, nearest.mean())
+        return scores | _compare(generated, real, measures)
 
     return score
 

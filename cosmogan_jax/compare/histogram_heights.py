@@ -28,7 +28,8 @@ class HeightTests(NamedTuple):
     def shares(self, above: float) -> tuple[float, float]:
         """Shares of modes with p > above, of KS and of Anderson-Darling, among the modes that vary."""
         known = ~np.isnan(self.ks_p)
-        return tuple(float((p[known] > above).mean()) for p in self)
+        ks, anderson_darling = (float((p[known] > above).mean()) for p in self)
+        return ks, anderson_darling
 
 
 class ShiftPower(NamedTuple):

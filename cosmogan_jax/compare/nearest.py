@@ -28,14 +28,14 @@ _QUERY_TILE = 512
 class Nearest(NamedTuple):
     """For each query the number of the nearest reference row, and the rms difference."""
 
-    index: Int[np.ndarray, " queries"]
+    index: Int[np.ndarray, " queries"]  # type: ignore[assignment]  # hides tuple's own, which is of no use here
     distance: Float[np.ndarray, " queries"]
 
 
 class NearestTurned(NamedTuple):
     """As Nearest; the reference is nearest to `turned(query, turn)`."""
 
-    index: Int[np.ndarray, " queries"]
+    index: Int[np.ndarray, " queries"]  # type: ignore[assignment]  # hides tuple's own, which is of no use here
     distance: Float[np.ndarray, " queries"]
     turn: Int[np.ndarray, " queries"]
 
@@ -55,7 +55,7 @@ class CopyVerdict(NamedTuple):
 
 def nearest(
     queries: Float[np.ndarray, "queries ..."],
-    blocks: Iterable[Float[Array, "block ..."]],
+    blocks: Iterable[Float[Array | np.ndarray, "block ..."]],
     fetch: Callable[[Int[np.ndarray, " rows"]], Float[np.ndarray, "rows ..."]],
     *,
     query_parents: Int[np.ndarray, " queries"] | None = None,
@@ -72,14 +72,16 @@ def nearest(
         left out.
 
     Raises:
-      ValueError: no query or no reference, a query without a reference of another parent, rows that are not
-        finite.
+      ValueError: no query or no reference, parents of one side only, a query without a reference of another
+        parent, rows that are not finite.
     """
     queries = np.asarray(queries, np.float32).reshape(len(queries), -1)
     if not len(queries):
         raise ValueError("no map to find the nearest of")
+    if (parents is None) != (query_parents is None):
+        raise ValueError("query_parents and parents are given together, or neither is")
     # Labels that no pair shares, where parents do not count.
-    query_labels = np.full(len(queries), np.iinfo(np.int32).max) if parents is None else query_parents
+    query_labels = np.full(len(queries), np.iinfo(np.int32).max) if query_parents is None else query_parents
     centre = centre_of(queries)
     starts = range(0, len(queries), _QUERY_TILE)
     size = min(_QUERY_TILE, len(queries))
@@ -129,7 +131,7 @@ def _exact(queries: np.ndarray, squared: np.ndarray, index: np.ndarray, fetch) -
 
 def nearest_turned(
     queries: Float[np.ndarray, "queries size size"],
-    blocks: Iterable[Float[Array, "block size size"]],
+    blocks: Iterable[Float[Array | np.ndarray, "block size size"]],
     fetch: Callable[[Int[np.ndarray, " rows"]], Float[np.ndarray, "rows size size"]],
     *,
     query_parents: Int[np.ndarray, " queries"] | None = None,

@@ -89,7 +89,8 @@ def nearest_window(
                     place[query] = number, row, column, (start + i) // num
     if not np.isfinite(distance).all():
         raise ValueError(f"query {int(np.argmax(~np.isfinite(distance)))} finds no window of another parent")
-    return NearestWindow(*place.T, distance)
+    map_, row, column, turn = place.T
+    return NearestWindow(map_, row, column, turn, distance)
 
 
 def window(

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 class PositionMoments(NamedTuple):
     """Maps so far, their mean at each pixel, and the sum of squared deviations from it."""
 
-    count: Float[Array, ""]
+    count: Float[Array, ""]  # type: ignore[assignment]  # hides tuple's own, which is of no use here
     mean: Float[Array, "height width"]
     m2: Float[Array, "height width"]
 

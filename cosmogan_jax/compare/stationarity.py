@@ -109,12 +109,12 @@ def axis_power(
     target = np.where(used, bins + num_bins * (row[:, None] > column), 2 * num_bins).ravel()
     weights = np.where(used, geometry.half_plane_weights(), 0.0).ravel()
     total = np.bincount(target, weights, 2 * num_bins + 1)
-    norm = weights / np.maximum(total, 1)[target] * (geometry.side_rad / geometry.num_pixels**2) ** 2
-    norm, target = jnp.asarray(norm, kappa.dtype), jnp.asarray(target)
+    scaled = weights / np.maximum(total, 1)[target] * (geometry.side_rad / geometry.num_pixels**2) ** 2
+    norm, into = jnp.asarray(scaled, kappa.dtype), jnp.asarray(target)
 
     f = jnp.fft.rfft2(kappa)
     power = (f.real**2 + f.imag**2).reshape(kappa.shape[0], -1) * norm
-    return jax.ops.segment_sum(power.T, target, 2 * num_bins + 1)[:-1].T.reshape(-1, 2, num_bins)
+    return jax.ops.segment_sum(power.T, into, 2 * num_bins + 1)[:-1].T.reshape(-1, 2, num_bins)
 
 
 def row_against_column(power: Float[Array, "maps 2 bins"], groups: Groups) -> Contrast:

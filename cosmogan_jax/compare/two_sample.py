@@ -127,12 +127,13 @@ def _tests(
         by_map = jnp.asarray(weights.value[parents.group])
         ks, square = (np.asarray(part, np.float64) for part in _statistics(by_map, *ranked))
         found.append((ks, square * weights.size_product))
-    tests = []
+    tests: list[ModeTests] = []
     for statistic in (np.concatenate(parts, axis=1).T for parts in zip(*found, strict=True)):
         full = np.full((1 + num_resamples, len(informative)), np.nan)
         full[:, informative] = statistic
         tests.append(ModeTests(full[0], *westfall_young(full[0], full[1:])))
-    return TwoSampleTests(*tests, informative, (parents.num_one, parents.num_two), num_resamples)
+    of_ks, of_square = tests
+    return TwoSampleTests(of_ks, of_square, informative, (parents.num_one, parents.num_two), num_resamples)
 
 
 class _Ranked(NamedTuple):

@@ -59,6 +59,7 @@ from cosmogan_jax.compare.resamples import (
     together,
 )
 
+Baseline = Literal["auxiliary", "halves of validation"]
 Outcome = Literal["pass", "fail", "undecided", "not resolvable"]
 
 
@@ -127,7 +128,7 @@ class Judged(NamedTuple):
     outcome: Outcome
     used_by_selection: bool
     num_parents: int
-    baseline: Literal["auxiliary", "halves of validation"]
+    baseline: Baseline
 
 
 class _Sets(NamedTuple):
@@ -165,18 +166,19 @@ def judge(
     numbers = {"seed": seed, "num_resamples": num_resamples}
     resampling_g = _resampled("generated", generated.parents, stream=0, **numbers)
     if auxiliary is None:
-        order = halves(validation.parents, seed=seed)
+        order = list(halves(validation.parents, seed=seed))
         first, second = (
             _resampled("half of validation", np.asarray(validation.parents)[maps], stream=1 + at, **numbers)
             for at, maps in enumerate(order)
         )
         resampling_v = together(first, second)
     else:
-        order = (np.arange(len(validation.parents)),)
+        order = [np.arange(len(validation.parents))]
         resampling_v = second = _resampled("validation", validation.parents, stream=1, **numbers)
         first = _resampled("auxiliary", auxiliary.parents, stream=2, **numbers)
     num_parents = min(sample.num_parents for sample in (resampling_g, first, second))
 
+    baseline: Baseline = "halves of validation" if auxiliary is None else "auxiliary"
     found = []
     for quantity in quantities:
         values_v = _values("validation", validation, quantity)
@@ -190,7 +192,6 @@ def judge(
         else:
             pair = [_ensemble("auxiliary", _values("auxiliary", auxiliary, quantity), first, quantity), whole]
         of_generated = _ensemble("generated", _values("generated", generated, quantity), resampling_g, quantity)
-        baseline = "halves of validation" if auxiliary is None else "auxiliary"
         found += _judged(quantity, _Sets(of_generated, whole, *pair), num_parents, baseline)
     return found
 
@@ -201,7 +202,7 @@ def overall(judged: Sequence[Judged]) -> dict[str, Outcome]:
     return {name: _joined([one.outcome for one in judged if one.quantity == name]) for name in names}
 
 
-def _judged(quantity: Quantity, sets: _Sets, num_parents: int, baseline: str) -> list[Judged]:
+def _judged(quantity: Quantity, sets: _Sets, num_parents: int, baseline: Baseline) -> list[Judged]:
     margins = margins_for(num_parents)
     relative = quantity.mean_unit == "mean"
     named = {

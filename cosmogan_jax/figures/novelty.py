@@ -84,7 +84,7 @@ def draw_interpolation(arrays: Arrays, side_deg: float) -> Figure:
     """Maps along great circles between two z, left to right (Figure 8), with the steps' sizes below."""
     strips, steps = arrays["strips"], arrays["steps"]
     figure = Figure(figsize=(1.1 * strips.shape[1] + 1.2, 1.15 * len(strips) + 2), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(len(strips), 1.6))
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(len(strips), 1.6))[:, 0]
     axes = above.subplots(*strips.shape[:2], squeeze=False)
     low, high = np.quantile(strips, [0.005, 0.995])
     for row, strip in zip(axes, strips):

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -63,6 +64,9 @@ def read() -> RunSettings:
         by_stage[stage] = module.SETTINGS(
             **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
         )
+    processes: dict[str, Any] = {
+        field.name: values[field.name].value for field in dataclasses.fields(Processes)
+    }
     return RunSettings(
         Path(values.workdir).expanduser(),
         tuple(values.stages),
@@ -71,9 +75,7 @@ def read() -> RunSettings:
         dry_run=values.dry_run,
         verbosity_given=values["verbosity"].present > 0,
         compilation_cache_dir=values.compilation_cache_dir,
-        processes=Processes(
-            **{field.name: values[field.name].value for field in dataclasses.fields(Processes)}
-        ),
+        processes=Processes(**processes),
     )
 
 

@@ -1,5 +1,6 @@
 """The exponential moving average of a generator's weights, and batch statistics to go with it."""
 
+import dataclasses
 import functools
 import math
 
@@ -43,7 +44,7 @@ def with_own_statistics(networks: Networks, gen: NetState, key: Array) -> NetSta
         z = latents(key, jnp.arange(batch * _BATCH, (batch + 1) * _BATCH), networks.arch.latent_size)
         found.append(_moments(networks, gen.params, gen.batch_stats, z))
     mean = jax.tree.map(lambda *values: sum(values) / _BATCHES, *found)
-    return gen.replace(batch_stats=mean)
+    return dataclasses.replace(gen, batch_stats=mean)
 
 
 @functools.partial(jax.jit, static_argnums=0)

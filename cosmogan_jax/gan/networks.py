@@ -262,7 +262,9 @@ class Classifier:
         Their sum is positive where a map looks like one of the first set.
         """
         with jax.default_matmul_precision("float32"):
-            return self._module.apply({"params": params}, x, log_power)
+            logits = self._module.apply({"params": params}, x, log_power)
+        assert isinstance(logits, Array)
+        return logits
 
 
 def count_parameters(params: Variables) -> int:

@@ -1,5 +1,6 @@
 """One pure training step of the adversarial game."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
@@ -101,7 +102,7 @@ def make_train_step(
             fresh_logits, fresh_pullback, fresh_stats = jax.vjp(judge_again, fake, has_aux=True)
             gen_loss, cotangent = jax.value_and_grad(generator_loss)(fresh_logits)
             map_cotangent = fresh_pullback(cotangent)[0]
-            disc = disc.replace(batch_stats=fresh_stats)
+            disc = dataclasses.replace(disc, batch_stats=fresh_stats)
         gen_grads = gen_pullback(map_cotangent)[0]
         gen = _update(optimizer, state.gen, gen_grads, gen_stats)
 
@@ -114,7 +115,9 @@ def make_train_step(
             "gen_grad_norm": optax.tree.norm(gen_grads),
         }
         step = state.step + 1
-        ema = averaged(state.ema, gen, step, ema_decay) if ema_decay > 0 else state.ema
+        ema = state.ema
+        if ema is not None and ema_decay > 0:
+            ema = averaged(ema, gen, step, ema_decay)
         return GanState(step=step, key=state.key, gen=gen, disc=disc, ema=ema), metrics
 
     def in_precision(state, real):

@@ -86,8 +86,10 @@ def paper_matter_power() -> MatterPower:
     """The stored table (experiments/001-sky-tables)."""
     file = importlib.resources.files("cosmogan_jax.sky") / "tables/paper_power.npz"
     with file.open("rb") as opened, np.load(opened, allow_pickle=False) as table:
-        arrays = (table[key].astype(np.float64) for key in ("log_k", "log_linear", "log_nonlinear"))
-        return MatterPower(PAPER_COSMOLOGY, *arrays, source=str(table["source"]))
+        log_k, linear, nonlinear = (
+            table[key].astype(np.float64) for key in ("log_k", "log_linear", "log_nonlinear")
+        )
+        return MatterPower(PAPER_COSMOLOGY, log_k, linear, nonlinear, source=str(table["source"]))
 
 
 def camb_parameters(cosmology: Cosmology, amplitude: float):
@@ -102,6 +104,8 @@ def camb_parameters(cosmology: Cosmology, amplitude: float):
         raise ModuleNotFoundError(
             "a cosmology other than the paper's needs CAMB: pip install 'cosmogan_jax[sky]'"
         ) from error
+    if cosmology.omega_b is None:
+        raise ValueError("omega_b of the cosmology is not given")
     params = camb.set_params(
         H0=100 * cosmology.h,
         ombh2=cosmology.omega_b * cosmology.h**2,

@@ -60,7 +60,8 @@ def _corners(coordinates, num_cells: int):
     low = [i.astype(jnp.int32) % num_cells for i in low]
     high = [jnp.where(i == num_cells - 1, 0, i + 1) for i in low]
     for corner in range(2 ** len(low)):
-        index, weight = 0, 1.0
+        index: Array | int = 0
+        weight: Array | float = 1.0
         for axis in range(len(low)):
             upper = corner >> axis & 1
             index = index * num_cells + (high if upper else low)[axis]
@@ -83,7 +84,7 @@ def cic_paint(coordinates, num_cells: int, layer=0, num_layers: int = 1) -> Floa
 
 def cic_read(field: Float[Array, "m m m"], coordinates) -> Float[Array, "..."]:
     """The field at the particles, by the same clouds as cic_paint."""
-    flat, value = field.ravel(), 0.0
+    flat, value = field.ravel(), jnp.zeros((), field.dtype)
     for index, weight in _corners(coordinates, field.shape[0]):
         value = value + weight * flat.at[index].get(mode="promise_in_bounds")
     return value

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import importlib.resources
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -135,7 +135,7 @@ def displaced(cosmology: Cosmology, parameter: Parameter, relative: float) -> Co
     if value is None:
         raise ValueError(f"{parameter}=None: a derivative by it needs it")
     value *= 1 + relative
-    changed = {parameter: value}
+    changed: dict[str, Any] = {parameter: value}
     if parameter == "omega_m":
         changed["omega_lambda"] = cosmology.omega_lambda + cosmology.omega_m - value
     return dataclasses.replace(cosmology, **changed)

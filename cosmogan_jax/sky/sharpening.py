@@ -1,5 +1,7 @@
 """A transfer function that gives a box's planes the small-scale power of halofit."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from jaxtyping import Float
 
@@ -34,7 +36,7 @@ def plane_power(
 
 
 def sharpening_transfer(
-    planes: list[Float[np.ndarray, "cuts size size"]],
+    planes: Iterable[Float[np.ndarray, "cuts size size"]],
     schedule: PlaneSchedule,
     power: MatterPower,
     box_size: float,

@@ -47,7 +47,7 @@ def get_boxes(folder: Path, keys: dict[str, jax.Array], plan: BoxPlan) -> dict[s
       ValueError: a box of other settings, or a device that has not the memory for one.
     """
     identity = plan.identity()
-    missing = queue.SimpleQueue()
+    missing: queue.SimpleQueue[str] = queue.SimpleQueue()
     for name in keys:
         if open_box(folder, name, identity) is None:
             missing.put(name)

@@ -57,14 +57,14 @@ def classify_sets(
     if auxiliary is None:
         # The two halves must be those of the parents, not of the maps.
         halves = halves_by_parent(real.parents, seed=settings.seed)
-        control = [KeptMaps(real.kappa[half], real.parents[half]) for half in halves]
+        first, second = (KeptMaps(real.kappa[half], real.parents[half]) for half in halves)
         names = ["one half of the validation parents", "the other half"]
     else:
-        control, names = [kept[auxiliary.name], real], ["auxiliary", "validation"]
+        first, second, names = kept[auxiliary.name], real, ["auxiliary", "validation"]
     return {
         "generated": tell_apart(kept[generated.name], real, side_deg, settings)
         | {"sets": ["generated", "validation"]},
-        "control": tell_apart(*control, side_deg, settings) | {"sets": names},
+        "control": tell_apart(first, second, side_deg, settings) | {"sets": names},
     }
 
 

@@ -79,8 +79,8 @@ def draw_crops(
     for index, split in enumerate(store.manifest["splits"]):
         counts = wanted[split]
         total = sum(counts.values())
-        kappa = store.read(index, index + 1)[0] if gaps or counts.get("train") else None
-        valid = valid_positions(kappa, size) if gaps else None
+        kappa = store.read(index, index + 1)[0] if gaps or "train" in counts else None
+        valid = valid_positions(kappa, size) if gaps and kappa is not None else None
         positions = room**2 if valid is None else len(valid)
         rng = np.random.Generator(np.random.Philox(key=[settings.seed, index]))
         place = rng.choice(positions, total, replace=False)
@@ -90,7 +90,7 @@ def draw_crops(
         for target, count in counts.items():
             tables[target].append(crops[first : first + count])
             first += count
-        if "train" in counts:
+        if "train" in counts and kappa is not None:
             outside += [_crops_beyond(kappa, crops[: counts["train"]], size, bound) for bound in (1.0, limit)]
     joined = {split: np.concatenate(table) for split, table in tables.items() if table}
     shares = outside / len(joined["train"])

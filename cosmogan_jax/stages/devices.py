@@ -43,7 +43,7 @@ class Devices:
     def share(self, batch_size: int) -> slice:
         """The rows of a batch that this process brings."""
         parts = self.by_rows.addressable_devices_indices_map((batch_size,)).values()
-        bounds = [part[0].indices(batch_size)[:2] for part in parts]
+        bounds = [part[0].indices(batch_size)[:2] for part in parts if part]
         return slice(min(start for start, _ in bounds), max(stop for _, stop in bounds))
 
     def assemble(self, rows: Shaped[np.ndarray, "rows ..."], batch_size: int) -> Shaped[Array, "batch ..."]:

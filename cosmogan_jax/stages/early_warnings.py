@@ -41,7 +41,8 @@ Episodes = dict[str, Episode]
 
 def observe(episodes: Episodes, line: Mapping[str, Any]) -> tuple[Episodes, list[str]]:
     """The episodes after a line of metrics, and the warnings it gives."""
-    step, warnings, after = line["step"], [], dict(episodes)
+    step, after = line["step"], dict(episodes)
+    warnings: list[str] = []
     if step < WARM_UP:
         return after, warnings
     for name, rule in _RULES.items():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Array
 
 from cosmogan_jax.compare.ensembles import bands, effective_modes
 from cosmogan_jax.compare.validity import AGREEMENT_FACTOR, agreeing_range
@@ -20,7 +21,7 @@ from cosmogan_jax.stages import inference, judgement, summarising, uniformity
 from cosmogan_jax.stages.classification import ClassificationSettings, classify_sets
 from cosmogan_jax.stages.classification import MapSet as ClassifiedSet
 from cosmogan_jax.stages.map_sets import MapSet, MapSets, few_boxes, open_map_sets
-from cosmogan_jax.stages.observing import views
+from cosmogan_jax.stages.observing import View, views
 from cosmogan_jax.stages.settings import Evaluate
 from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS
@@ -60,7 +61,7 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         )
         summarise = summarising.summariser(scale, sets.validation.geometry)
         found = {
-            one.name: summarising.in_parts(summarise, functools.partial(view, name=one.name), one, out, label)
+            one.name: summarising.in_parts(summarise, functools.partial(_seen, view, one.name), one, out, label)
             for one in sets.present()
         }
         each = {name: summarising.of_each_map(values) for name, values in found.items()}
@@ -73,7 +74,7 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
             labels = {name: of for name, (of, _) in units.items()}
             results["stationarity"] = uniformity.judge(found, labels)
             results["inference"] = inference.judge(sets, each, labels, scale.l_edges, settings)
-            np.savez(out / "positions.npz", **uniformity.position_maps(found))
+            np.savez(out / "positions.npz", **uniformity.position_maps(found))  # type: ignore[arg-type]  # no name is savez's own keyword
             np.savez(
                 out / "shown.npz",
                 generated=sets.generated.read(0, min(_SHOWN, sets.generated.num_maps)),
@@ -99,6 +100,10 @@ def _classified(sets: MapSets, units, settings: Evaluate) -> dict[str, Any] | No
         sets.validation.geometry.side_deg,
         ClassificationSettings(settings.classifier_steps, _CLASSIFIED, _BOOTSTRAP_SEED),
     )
+
+
+def _seen(view: View, name: str, kappa: np.ndarray, index: np.ndarray) -> Array:
+    return view(kappa, index, name)
 
 
 def _spread(maps: MapSet) -> np.ndarray:

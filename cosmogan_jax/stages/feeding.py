@@ -122,7 +122,7 @@ def batch_rows(
     Step n's rows follow from (seed, n) and the table alone: not from where a run began, nor from devices.
     """
     key, per_epoch = jax.random.key(seed), len(crops) // batch_size
-    order, order_of = None, None
+    order, order_of = np.empty(0, np.int32), -1
     for step in range(first, stop):
         epoch, batch = divmod(step, per_epoch)
         if epoch != order_of:

@@ -50,7 +50,7 @@ class Inspection:
 
 def map_digest(kappa: Float[np.ndarray, "size size"]) -> bytes:
     """Of the float32 pixels, bit for bit."""
-    return hashlib.blake2b(np.ascontiguousarray(kappa, np.float32), digest_size=16).digest()
+    return hashlib.blake2b(np.ascontiguousarray(kappa, np.float32).data, digest_size=16).digest()
 
 
 def inspect_map(role: str, name: str, kappa: Float[np.ndarray, "size size"], crop_size: int) -> MapFacts:
@@ -58,7 +58,8 @@ def inspect_map(role: str, name: str, kappa: Float[np.ndarray, "size size"], cro
     values = kappa[np.isfinite(kappa)]
     digest, invalid = map_digest(kappa), kappa.size - values.size
     if not values.size:
-        return MapFacts(role, name, invalid, *[float("nan")] * 5, digest, 0)
+        nan = float("nan")
+        return MapFacts(role, name, invalid, nan, nan, nan, nan, nan, digest, 0)
     positions = len(valid_positions(kappa, crop_size)) if invalid else num_positions(len(kappa), crop_size)
     mean = float(values.mean(dtype=np.float64))
     centred = values - np.float64(mean)
@@ -71,7 +72,8 @@ def inspect_map(role: str, name: str, kappa: Float[np.ndarray, "size size"], cro
 
 def inspect(sources: MapSources, crop_size: int) -> Inspection:
     """Read every map once; crops of crop_size pixels are to be cut from them."""
-    facts, shown = [], []
+    facts: list[MapFacts] = []
+    shown: list[np.ndarray] = []
     every = max(1, sources.num_maps // _SHOWN)
     bar = tqdm(sources.maps(), total=sources.num_maps, desc="inspect", unit="map", disable=None)
     for number, (role, file, index, kappa) in enumerate(bar):

@@ -18,7 +18,7 @@ verdicts     effects with their limits, margins and outcomes, as `compare/verdic
 correlation, distances    `stages/contrasts.py` says what is what; of the same two comparisons as tests
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -45,7 +45,7 @@ TESTED = {
     "crop_mean": False,
 }
 # Statistics whose effects are judged: the unit of their means, and whether their covariance is judged too.
-JUDGED = {
+JUDGED: dict[str, tuple[Literal["mean", "scatter"], bool]] = {
     "power_bands": ("mean", True),
     "V0": ("scatter", False),
     "V1": ("scatter", False),
@@ -163,7 +163,8 @@ class Judge:
             count = len(self._one["validation"])
             order = np.random.Generator(np.random.Philox(key=[_SEED, 1])).permutation(count)
             halves = np.sort(order[: count // 2]), np.sort(order[count // 2 :])
-            baseline = tuple({key: value[half] for key, value in validation.items()} for half in halves)
+            one_half, other = ({key: value[half] for key, value in validation.items()} for half in halves)
+            baseline = (one_half, other)
         return {"generated": (one["generated"], validation), "baseline": baseline}
 
     def _test(self, key: str, one: Summaries, two: Summaries) -> dict[str, Any]:

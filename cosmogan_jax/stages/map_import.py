@@ -39,9 +39,9 @@ def assign_splits(found: Inspection, dropped: Iterable[int], settings: Prepare) 
     known = [recorded[number] in SPLITS for number in to_split]
     if any(known) and not all(known):
         raise ValueError("--maps names map stores that record splits beside maps that do not; give one kind")
-    splits = {recorded[number] for number in to_split}
-    if all(known) and known and splits != {"train"}:
-        split_of = {number: recorded[number] for number in to_split}
+    told = {number: split for number in to_split if (split := recorded[number]) in SPLITS}
+    if told and set(told.values()) != {"train"}:
+        split_of = told
     else:
         labels = _by_share(len(to_split), settings, files)
         split_of = dict(zip(to_split, labels))

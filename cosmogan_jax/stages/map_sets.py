@@ -4,7 +4,7 @@ What counts as independent is said here once. Crops of one map share its structu
 particles: every test permutes, and every error resamples, whole units.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -41,7 +41,7 @@ class MapSet(NamedTuple):
     boxes: Int[np.ndarray, " maps"] | None
     source_redshift: float | None
     source: str
-    cosmology: dict[str, float | None]
+    cosmology: Mapping[str, float | None]
 
     def units(self, unit: Literal["auto", "map", "box"]) -> tuple[Int[np.ndarray, " maps"], str]:
         """What each map counts with as one, and what that is called.
@@ -52,12 +52,12 @@ class MapSet(NamedTuple):
         Raises:
           ValueError: boxes asked for, and not known.
         """
-        known = None if self.boxes is None else len(np.unique(self.boxes))
-        if unit == "box" and known is None:
+        known = 0 if self.boxes is None else len(np.unique(self.boxes))
+        if unit == "box" and self.boxes is None:
             raise ValueError(
                 f"independent_unit={unit}: the {self.name} maps do not say which box they are from"
             )
-        if unit == "box" or (unit == "auto" and known is not None and known >= FEWEST_BOXES):
+        if self.boxes is not None and (unit == "box" or (unit == "auto" and known >= FEWEST_BOXES)):
             return self.boxes, "box"
         return self.parents, "map"
 
@@ -217,9 +217,8 @@ def _check_alike(sets: MapSets) -> None:
                 f"deg, validation maps {first.geometry.num_pixels} over {first.geometry.side_deg:.6g}; maps of "
                 "one size and angle can be compared (stage prepare cuts crops)"
             )
-        redshifts = (other.source_redshift, first.source_redshift)
-        if None not in redshifts and not np.isclose(*redshifts, rtol=1e-3):
+        theirs, ours = other.source_redshift, first.source_redshift
+        if theirs is not None and ours is not None and not np.isclose(theirs, ours, rtol=1e-3):
             raise ValueError(
-                f"{other.name} maps are of source redshift {redshifts[0]:g}, validation maps of "
-                f"{redshifts[1]:g}"
+                f"{other.name} maps are of source redshift {theirs:g}, validation maps of {ours:g}"
             )

@@ -3,8 +3,9 @@
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -87,16 +88,16 @@ def agree(
         raise ValueError(f"source_redshift={source_redshift:g} must be positive and finite")
     _one_of_each(every, lambda file: file.num_pixels, "pixels a side", "size")
     for parameter in sorted({name for file in every for name in told_cosmology(file)}):
-        _one_of_each(every, lambda file, p=parameter: told_cosmology(file).get(p), parameter, "cosmology")
+        _one_of_each(every, partial(_told, parameter), parameter, "cosmology")
     if downsample < 1 or first.num_pixels % downsample:
         raise ValueError(
             f"downsample={downsample} must divide the {first.num_pixels} pixels of a map's side ({first.path})"
         )
     side = _common(every, "side_deg", "degrees wide", "angle", side_deg)
     silent = next((file for file in every if file.side_deg is None), None)
-    if side_deg is None and silent is not None:
+    if side is None or (side_deg is None and silent is not None):
         raise ValueError(
-            f"{silent.path} does not say how wide its maps are: give --side_deg, in degrees "
+            f"{(silent or first).path} does not say how wide its maps are: give --side_deg, in degrees "
             "(3.4641 for the paper's maps, 0.86603 for its crops of 256 pixels, 3.5 for Columbia Lensing and "
             "MassiveNuS, 5 for kappaTNG)"
         )
@@ -145,6 +146,10 @@ def told_cosmology(file: MapFile) -> dict[str, float]:
     return {name: value for name, value in told.items() if value is not None}
 
 
+def _told(parameter: str, file: MapFile) -> float | None:
+    return told_cosmology(file).get(parameter)
+
+
 def _only(file: MapFile, split: str) -> MapFile:
     """Of a map store that records splits, the maps of this one, where it has any; of another file all."""
     numbers = [number for number, recorded in enumerate(file.splits or ()) if recorded == split]
@@ -155,7 +160,7 @@ def _only(file: MapFile, split: str) -> MapFile:
     def load(start: int, stop: int) -> np.ndarray:
         return np.concatenate([file.load(number, number + 1) for number in numbers[start:stop]])
 
-    chosen = {
+    chosen: dict[str, Any] = {
         name: tuple(told[number] for number in numbers)
         for name in ("splits", "parents", "boxes")
         if (told := getattr(file, name)) is not None

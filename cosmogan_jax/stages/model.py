@@ -12,7 +12,7 @@ from cosmogan_jax.gan.state import GanState, NetState, adam, init_state
 from cosmogan_jax.storage.best_generators import read_scores
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.json_files import read_json
-from cosmogan_jax.storage.run_directory import stage_directory, stage_record
+from cosmogan_jax.storage.run_directory import finished_record, stage_directory
 
 
 def build(settings) -> tuple[Networks, optax.GradientTransformation, GanState]:
@@ -65,7 +65,7 @@ class _Recorded:
 def open_trained(workdir: Path) -> tuple[Networks, GanState, Checkpoints]:
     """The networks of a finished stage train, a state to restore into, and its checkpoints."""
     directory = stage_directory(workdir, "train")
-    networks, _, state = build(_Recorded(stage_record(workdir, "train")["flags"]))
+    networks, _, state = build(_Recorded(finished_record(workdir, "train")["flags"]))
     return networks, state, Checkpoints(directory / "checkpoints")
 
 

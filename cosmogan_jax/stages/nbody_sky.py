@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.sky import light_cone, ray_tracing, resolution, sharpening
@@ -18,7 +19,7 @@ from cosmogan_jax.sky.nbody import BoxSettings
 from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.boxes import BoxPlan, get_boxes
 from cosmogan_jax.stages.settings import Simulate
-from cosmogan_jax.stages.skies import PAPER_SIDE_DEG, chosen_cosmology
+from cosmogan_jax.stages.skies import PAPER_SIDE_DEG, chosen_cosmology, source_redshift
 from cosmogan_jax.storage.boxes import Box
 from cosmogan_jax.storage.crop_table import SPLITS
 from cosmogan_jax.storage.lens_planes import LensPlanes, write_lens_planes
@@ -48,7 +49,7 @@ class NbodySky:
         )
         cosmology = chosen_cosmology(settings)
         self._schedule = schedule = light_cone.plane_schedule(
-            cosmology, settings.source_redshift, box.box_size, box.slabs_per_box
+            cosmology, source_redshift(settings), box.box_size, box.slabs_per_box
         )
         width = self.geometry.side_rad * schedule.chi[-1]
         if width > box.box_size:
@@ -57,10 +58,10 @@ class NbodySky:
                 f"box_size={box.box_size:g}: maps would hold the same structures twice"
             )
         self._strength, self._weights = light_cone.lensing_weights(
-            cosmology, schedule, settings.source_redshift
+            cosmology, schedule, source_redshift(settings)
         )
         self._settings, self._box, self._counts = settings, box, counts
-        self._source = float(comoving_distance(cosmology, settings.source_redshift))
+        self._source = float(comoving_distance(cosmology, source_redshift(settings)))
         names = self._box_names()
         keys = {}
         for number, split in enumerate(SPLITS):
@@ -69,7 +70,7 @@ class NbodySky:
                 keys[name] = jax.random.fold_in(root, n)
         power = matter_power(cosmology)
         limits = self._resolution(power)
-        plan = BoxPlan(box, power, schedule, settings.source_redshift, settings.seed)
+        plan = BoxPlan(box, power, schedule, source_redshift(settings), settings.seed)
         folder = Path(settings.boxes_dir) if settings.boxes_dir else workdir / "boxes"
         self._boxes = get_boxes(folder, keys, plan)
         self._names = names
@@ -130,15 +131,15 @@ class NbodySky:
         names = self._names[split]
         return names[(index - first) * len(names) // self._counts[split]]
 
-    def maps(self, index, split: str) -> np.ndarray:
+    def maps(self, index: Int[Array, " maps"], split: str) -> Float[np.ndarray, "maps size size"]:
         """The maps of these indices; every plane is read once for each box."""
-        index = np.asarray(index)
-        boxes = np.array([self.box(int(i), split) for i in index])
-        kappa = np.empty((len(index),) + (self.geometry.num_pixels,) * 2, np.float32)
+        numbers = np.asarray(index)
+        boxes = np.array([self.box(int(i), split) for i in numbers])
+        kappa = np.empty((len(numbers),) + (self.geometry.num_pixels,) * 2, np.float32)
         make = self._traced if self._settings.ray_tracing == "multi_plane" else self._born
         for name in dict.fromkeys(boxes):
             chosen = np.flatnonzero(boxes == name)
-            kappa[chosen] = make(self._boxes[name], index[chosen])
+            kappa[chosen] = make(self._boxes[name], numbers[chosen])
         return kappa
 
     def _planes(self, box: Box):
@@ -179,7 +180,7 @@ class NbodySky:
         return jnp.stack(done)
 
     def _box_names(self) -> dict[str, list[str]]:
-        names = {}
+        names: dict[str, list[str]] = {}
         for split in SPLITS:
             count, maps = getattr(self._settings, f"num_{split}_boxes"), self._counts[split]
             if maps == 0:
@@ -201,7 +202,7 @@ class NbodySky:
         shot = resolution.shot_noise_power(
             schedule, self._strength, self._weights, box.box_size, box.num_particles_side
         )
-        theory = convergence_power(np.array(_RESOLUTION_ELL), self._settings.source_redshift, power)
+        theory = convergence_power(np.array(_RESOLUTION_ELL), source_redshift(self._settings), power)
         limit = float(resolution.nyquist_ell(box.num_particles_side, box.box_size, peak))
         if limit < self.geometry.nyquist_ell:
             print(

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,6 +22,10 @@ _SHOWN = 6
 _TILE = 1024
 
 Arrays = dict[str, np.ndarray]
+
+
+def _as_dict(found: Callable[[], NamedTuple]) -> dict[str, Any]:
+    return found()._asdict()
 
 
 class Search:
@@ -55,7 +60,8 @@ class Search:
 
         def in_spectrum():
             blocks = map(spectrum, training.blocks("novelty, spectrum"))
-            return nearest(spectrum(both), blocks, lambda rows: np.asarray(spectrum(training.fetch(rows))),
+            wanted = np.asarray(spectrum(both))
+            return nearest(wanted, blocks, lambda rows: np.asarray(spectrum(training.fetch(rows))),
                            query_parents=labels, parents=training.parents)  # fmt: skip
 
         def in_windows():
@@ -66,8 +72,9 @@ class Search:
         asked = {"pixels": in_pixels, "spectrum": in_spectrum}
         if self._settings.novelty_shifts:
             asked["windows"] = in_windows
-        found = {name: self._kept(f"nearest_{name}", lambda f=f: f()._asdict()) for name, f in asked.items()}
-        tables, arrays = {}, {}
+        found = {name: self._kept(f"nearest_{name}", partial(_as_dict, f)) for name, f in asked.items()}
+        tables: dict[str, Any] = {}
+        arrays: Arrays = {}
         for name, part in found.items():
             to_generated, to_validation = np.split(part["distance"], [len(generated)])
             verdict = judge_copies(to_generated, to_validation, self._settings.novelty_fraction)
@@ -115,10 +122,13 @@ class Search:
             through = sources.through(self._spaces[name], maps)
             return nearest_others(through, num_maps, tile_size=_TILE, hold_bytes=hold, **more)
 
+        def real_pairs(name: str) -> dict[str, Any]:
+            return search(name, real.read, len(real.rows), parents=real.parents)._asdict()
+
         of_real = {
             name: Neighbours(**self._kept(
                 f"real_{name}",
-                lambda name=name: search(name, real.read, len(real.rows), parents=real.parents)._asdict(),
+                partial(real_pairs, name),
             ))
             for name in self._spaces
         }  # fmt: skip
@@ -134,7 +144,8 @@ class Search:
                     return search(name, maps, count, within=threshold)._asdict()
 
                 of_batches[name].append(Neighbours(**self._kept(f"batch{batch:03d}_{name}", found)))
-        tables, arrays = {}, {}
+        tables: dict[str, Any] = {}
+        arrays: Arrays = {}
         for name, batches in of_batches.items():
             verdict = judge_birthday(of_real[name], batches, fraction)
             best = min(range(len(batches)), key=lambda b: batches[b].closest_distance[0])

@@ -28,7 +28,7 @@ from cosmogan_jax.storage.run_directory import stage_directory, stage_record
 from cosmogan_jax.summaries import power_spectrum
 
 # (maps of kappa) -> their features in a space, (maps, ...).
-Space = Callable[[Array], Array]
+Space = Callable[[Array | np.ndarray], Array | np.ndarray]
 
 _AT_ONCE = 64  # maps in a network: its features are hundreds of times larger
 _BLOCK_BYTES = 2**28
@@ -66,7 +66,7 @@ def crops_of(table: CropTable, split: str, limit: int | None = None) -> Crops:
 
 def open_emulator(workdir: Path) -> Emulator:
     """The generator that stage generate used, whatever the flags say now."""
-    record = stage_record(workdir, "generate")
+    record = finished_record(workdir, "generate")
     flags = record["flags"]
     if flags["pretrained"]:
         return pretrained(flags["pretrained"]).emulator

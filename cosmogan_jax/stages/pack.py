@@ -18,7 +18,7 @@ from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.json_files import read_json
 from cosmogan_jax.storage.map_store import open_map_store
-from cosmogan_jax.storage.run_directory import stage_directory, stage_record
+from cosmogan_jax.storage.run_directory import finished_record, stage_directory
 from cosmogan_jax.storage.weights import read_weights, write_card, write_weights
 from cosmogan_jax.summaries import power_spectrum
 
@@ -37,9 +37,11 @@ def check(settings: Pack) -> None:
 
 def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
     """Write <out>/<name>; every number of the card comes from the run directory."""
+    if settings.pack is None:
+        raise ValueError("pack names none")
     table = open_crop_table(stage_directory(workdir, "prepare"))
-    made = stage_record(workdir, "generate")
-    if stage_record(workdir, "evaluate")["inputs"].get("generate") != made["result"]:
+    made = finished_record(workdir, "generate")
+    if finished_record(workdir, "evaluate")["inputs"].get("generate") != made["result"]:
         raise ValueError(
             f"stage evaluate in {workdir} saw other maps than those of stage generate; run it again"
         )
@@ -99,7 +101,7 @@ def _data(settings: Pack, table: CropTable) -> dict[str, Any]:
 
 
 def _training(workdir: Path, origin: dict[str, Any]) -> dict[str, Any]:
-    record = stage_record(workdir, "train")
+    record = finished_record(workdir, "train")
     flags = {name: value for name, value in record["flags"].items() if name not in _PATHS and value is not None}
     return {
         "step": origin["generator_step"],

@@ -158,7 +158,7 @@ def _run_stage(workdir: Path, stage: str, settings: dict[str, Any], group: proce
         if stage == "train":
             check_trained_data(workdir)
         if _is_finished(workdir, stage, settings, module):
-            finished = run_directory.stage_record(workdir, stage)["finished"]
+            finished = run_directory.finished_record(workdir, stage)["finished"]
             print(f"{stage}: finished {finished}, skipped", file=sys.stderr)
             return None
         print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)

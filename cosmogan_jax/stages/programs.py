@@ -16,8 +16,9 @@ def keep_programs(folder: str) -> Path | None:
     """
     import jax
 
-    if jax.config.jax_compilation_cache_dir:
-        return Path(jax.config.jax_compilation_cache_dir)
+    already = jax.config.values["jax_compilation_cache_dir"]
+    if already:
+        return Path(already)
     if not folder:
         return None
     place = Path(folder).expanduser() / _processor()

@@ -114,12 +114,13 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
     best = [step for step in best_steps(at_first, by) if step in steps and at_first[step][by] is not None]
     again = scores(second, best[: settings.select_again], "select, second pass")
     generators.close()
-    finite = {step: found[by] for step, found in again.items() if found[by] is not None}
+    finite = {step: value for step, found in again.items() if (value := found[by]) is not None}
     if not finite:
         raise ValueError(
             f"none of the {len(steps)} candidates, steps {steps[0]} to {steps[-1]}, has a finite {by}"
         )
-    luck = fallback({step: at_first[step][by] for step in finite}, finite)
+    before = {step: score for step in finite if (score := at_first[step][by]) is not None}
+    luck = fallback(before, finite)
     chosen = best_steps(again, by)[0]
     described = [_described(table, one) for one in (first, second)]
     alike = all(described[0][name] == described[1][name] for name in ("maps", "modes", "bands"))

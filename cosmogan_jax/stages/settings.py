@@ -6,7 +6,7 @@ is run again. This module imports no JAX, so that flags parse, --help prints and
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 def neutral() -> Any:
@@ -97,7 +97,7 @@ class Train:
     learning_rate: float
     adam_beta1: float
     label_flip_probability: float
-    update_order: str
+    update_order: Literal["joint", "sequential"]
     augment: str
     ema_decay: float
     checkpoint_every_steps: int
@@ -163,7 +163,7 @@ class Evaluate:
     fits_extension: str | None
     raw_shape: tuple[int, ...]
     channel: int | None
-    independent_unit: str
+    independent_unit: Literal["auto", "map", "box"]
     num_permutations: int
     num_resamples: int
     observer_smoothing_arcmin: tuple[float, ...]

@@ -1,6 +1,5 @@
 """Stage simulate: convergence maps from a sky, each with its split and what it was made of."""
 
-import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,13 @@ from tqdm import tqdm
 
 from cosmogan_jax.stages.nbody_sky import NbodySky
 from cosmogan_jax.stages.settings import Simulate
-from cosmogan_jax.stages.skies import LognormalSky, PlanesSky
+from cosmogan_jax.stages.skies import LognormalSky, MakeSky, PlanesSky, source_redshift
 from cosmogan_jax.storage.checksums import json_sha256
 from cosmogan_jax.storage.crop_table import SPLITS
 from cosmogan_jax.storage.json_files import write_json
 from cosmogan_jax.storage.map_store import maps_written, open_map_store, write_map_store
 
-_SKIES = {"lognormal": LognormalSky, "planes": PlanesSky, "nbody": NbodySky}
-_PAPER_REDSHIFT = 1.0
+_SKIES: dict[str, MakeSky] = {"lognormal": LognormalSky, "planes": PlanesSky, "nbody": NbodySky}
 
 
 def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
@@ -26,14 +24,12 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
 
     A run that was cut off goes on with the box and the maps it had not finished.
     """
-    if settings.source_redshift is None:
-        settings = dataclasses.replace(settings, source_redshift=_PAPER_REDSHIFT)
     counts = _counts(settings)
     began = time.monotonic()
     sky = _SKIES[settings.sky](settings, workdir, counts)
     split_of = [split for split, count in counts.items() for _ in range(count)]
     manifest = {
-        "source_redshift": settings.source_redshift,
+        "source_redshift": source_redshift(settings),
         "seed": settings.seed,
         "origin": sky.origin,
         "splits": split_of,

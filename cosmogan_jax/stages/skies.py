@@ -1,15 +1,17 @@
 """Skies that need no simulation: lognormal fields, and lens planes that somebody has made.
 
-A sky has `geometry`, `origin` (for the manifest), `records` (JSON files beside the maps), `cost`, `batch_size`,
-`box(index, split)` and `maps(index, split)`; a map depends on its index alone, whatever the batch.
+`Sky` says what stage simulate asks of a sky, of these and of `nbody_sky.py`'s.
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.sky import lognormal, planes
@@ -19,8 +21,41 @@ from cosmogan_jax.sky.matter_power import matter_power
 from cosmogan_jax.stages.settings import Simulate
 from cosmogan_jax.storage.lens_planes import read_lens_planes
 
+PAPER_REDSHIFT = 1.0
 PAPER_SIDE_DEG = math.sqrt(12.0)  # maps of 12 square degrees
 _PARAMETERS = ("omega_m", "omega_b", "sigma8", "n_s", "h", "w0", "wa")
+
+
+class Sky(Protocol):
+    """What stage simulate asks of a sky; a map depends on its index alone, whatever the batch.
+
+    Attributes:
+      geometry: pixels and side of every map.
+      origin: for the manifest.
+      records: JSON files beside the maps, by name.
+      cost: seconds, by what was done.
+      batch_size: maps at a time.
+    """
+
+    geometry: MapGeometry
+    origin: dict[str, Any]
+    records: dict[str, Any]
+    cost: dict[str, Any]
+    batch_size: int
+
+    def box(self, index: int, split: str) -> str:
+        """What a map's structures come from."""
+
+    def maps(self, index: Int[Array, " maps"], split: str) -> Float[Array | np.ndarray, "maps size size"]:
+        """Maps of these numbers, all of one split."""
+
+
+MakeSky = Callable[[Simulate, Path, dict[str, int]], Sky]
+
+
+def source_redshift(settings: Simulate) -> float:
+    """Of the sources: as it was given, else the paper's."""
+    return PAPER_REDSHIFT if settings.source_redshift is None else settings.source_redshift
 
 
 def chosen_cosmology(settings: Simulate) -> Cosmology:
@@ -41,8 +76,9 @@ class LognormalSky:
         side_deg = PAPER_SIDE_DEG if settings.side_deg is None else settings.side_deg
         self.geometry = MapGeometry(settings.map_pixels, side_deg)
         power = matter_power(chosen_cosmology(settings))
+        redshift = source_redshift(settings)
         amplitudes, self._variance = lognormal.lognormal_amplitudes(
-            lambda ell: convergence_power(ell, settings.source_redshift, power),
+            lambda ell: convergence_power(ell, redshift, power),
             self.geometry,
             settings.lognormal_shift,
         )
@@ -55,7 +91,7 @@ class LognormalSky:
             "matter_power": power.source,
             "independence": "every map is an independent draw",
         }
-        self.records, self.cost = {}, {}
+        self.records, self.cost = dict[str, Any](), dict[str, Any]()
         self._maps = jax.jit(lognormal.lognormal_maps)
 
     def box(self, index: int, split: str) -> str:
@@ -104,10 +140,10 @@ class PlanesSky:
                              f"of their pixels are {side} degrees wide")  # fmt: skip
         header = lens.header
         cosmology = Cosmology(header["OMEGA_M"], header["OMEGA_L"], header["H"], header["W0"], header["WA"])
-        weights = planes.born_weights(lens.chi, cosmology, settings.source_redshift)
+        weights = planes.born_weights(lens.chi, cosmology, source_redshift(settings))
         used = weights > 0
         chi = jnp.asarray(lens.chi[used], jnp.float32)
-        source = planes.source_distance(cosmology, settings.source_redshift)
+        source = planes.source_distance(cosmology, source_redshift(settings))
         self._planes = (
             (jnp.asarray(lens.potential[used]), chi, jnp.float32(source),
              jnp.float32(self.geometry.pixel_rad))
@@ -126,7 +162,7 @@ class PlanesSky:
             "independence": "all maps of a region share its structures and are not independent samples; "
             "the regions of the splits are disjoint in every plane",
         }
-        self.records, self.cost = {}, {}
+        self.records, self.cost = dict[str, Any](), dict[str, Any]()
         draw = planes.traced_maps if traced else planes.born_maps
         self._maps = jax.jit(draw, static_argnames=("region", "num_pixels"))
 

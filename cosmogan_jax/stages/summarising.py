@@ -161,7 +161,7 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
             seen = view(kappa, np.arange(start, start + len(kappa)))
             temporary = path.with_suffix(".partial")
             with open(temporary, "wb") as file:
-                np.savez(file, **{key: np.asarray(value) for key, value in summarise(seen).items()})
+                np.savez(file, **jax.tree.map(np.asarray, summarise(seen)))
             os.replace(temporary, path)
         with np.load(path, allow_pickle=False) as part:
             parts.append(dict(part))

@@ -17,7 +17,7 @@ def judge(found: dict[str, Summaries], units: dict[str, np.ndarray]) -> dict[str
     the others stand. border_mean in units of the centre's sigma, border_sigma as a ratio less 1; row_column is
     log(P_row / P_column) for each band of ell. largest: the significance farthest from 0 over rings or bands.
     """
-    said = {}
+    said: dict[str, Any] = {}
     for name, values in found.items():
         labels = units[name]
         if len(np.unique(labels)) < 2:

@@ -61,7 +61,7 @@ def open_array(path: Path, shape: tuple[int, ...], *, write: bool = False, cache
     """
     context = ts.Context({"cache_pool": {"total_bytes_limit": cache_bytes}})
     # A whole array does not change: what is in the cache needs no look at the disk.
-    cached = {"recheck_cached_data": False} if cache_bytes else {}
+    cached: dict[str, Any] = {"recheck_cached_data": False} if cache_bytes else {}
     try:
         array = ts.open(_spec(path), read=True, write=write, context=context, **cached).result()
     except ValueError as error:

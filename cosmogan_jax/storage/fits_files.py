@@ -99,8 +99,10 @@ def whole_fits(path: Path) -> Iterator[None]:
     from astropy.io.fits.verify import VerifyError, VerifyWarning
     from astropy.utils.exceptions import AstropyUserWarning
 
-    broken = (OSError, EOFError, zlib.error, KeyError, TypeError, ValueError, IndexError)
-    broken += (VerifyError, AstropyUserWarning)
+    broken = (
+        OSError, EOFError, zlib.error, KeyError, TypeError, ValueError, IndexError,
+        VerifyError, AstropyUserWarning,
+    )  # fmt: skip
     try:
         with warnings.catch_warnings():
             # A file shorter than its header says is only a warning to astropy, and so is a header that does

@@ -60,7 +60,7 @@ def write_npy_maps(
         for batch in batches:
             if batch.shape[1:] != tuple(shape[1:]):
                 raise ValueError(f"{path}: maps of shape {batch.shape[1:]} do not fit {tuple(shape[1:])}")
-            file.write(np.ascontiguousarray(batch, "<f4"))
+            file.write(np.ascontiguousarray(batch, "<f4").data)
             written += len(batch)
         if written != shape[0]:
             raise ValueError(f"{path}: {shape[0]} maps announced, {written} given")

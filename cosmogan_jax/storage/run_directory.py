@@ -70,14 +70,25 @@ def stage_record(workdir: Path, stage: str) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None
 
 
+def finished_record(workdir: Path, stage: str) -> dict[str, Any]:
+    """What a whole stage wrote of itself.
+
+    Raises:
+      ValueError: it is not there.
+    """
+    record = stage_record(workdir, stage)
+    if record is None:
+        raise ValueError(f"workdir={workdir} holds no finished stage {stage!r}; run --stages={stage} first")
+    return record
+
+
 def stage_directory(workdir: Path, stage: str) -> Path:
     """Where a whole stage lies.
 
     Raises:
       ValueError: it is not there.
     """
-    if stage_record(workdir, stage) is None:
-        raise ValueError(f"workdir={workdir} holds no finished stage {stage!r}; run --stages={stage} first")
+    finished_record(workdir, stage)
     return workdir / stage
 
 
@@ -113,7 +124,7 @@ def record_run(workdir: Path, command: list[str], flags: str) -> None:
 
 def versions() -> dict[str, Any]:
     """Versions of what makes the results, the commit of the code in a git checkout, and the machine."""
-    found = {"python": platform.python_version()}
+    found: dict[str, Any] = {"python": platform.python_version()}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)

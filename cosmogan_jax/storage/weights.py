@@ -22,7 +22,7 @@ Variables = Any
 
 def write_weights(folder: Path, variables: Variables, dtype: str) -> dict[str, Any]:
     """Write the variables of a generator; gives what the card is to say of the file."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
         name = _name(path)
         arrays[name] = np.asarray(leaf, dtype if name.startswith("params/") else np.float32)

@@ -63,9 +63,9 @@ def minkowski_functionals(
     if smooth_width is not None and not smooth_width > 0:
         raise ValueError(f"smooth_width={smooth_width} must be positive")
     # Edges and middles of the bins in turn: one pass over the pixels serves V0 as well.
-    fine = np.empty(2 * len(edges) - 1)
-    fine[::2], fine[1::2] = edges, (edges[1:] + edges[:-1]) / 2
-    fine, step = jnp.asarray(fine, kappa.dtype), jnp.asarray(np.diff(edges), kappa.dtype)
+    both = np.empty(2 * len(edges) - 1)
+    both[::2], both[1::2] = edges, (edges[1:] + edges[:-1]) / 2
+    fine, step = jnp.asarray(both, kappa.dtype), jnp.asarray(np.diff(edges), kappa.dtype)
 
     def functionals(k, valid=None):
         weight = None if valid is None else all_derivatives_valid(valid).astype(k.dtype)

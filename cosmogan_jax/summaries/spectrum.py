@@ -45,8 +45,8 @@ def power_spectrum(
     used = bins >= 0
     weights = geometry.half_plane_weights().ravel() if mode_weights == "full_plane" else np.ones(bins.shape)
     total = np.bincount(bins[used], weights[used], num_bins)
-    norm = np.where(used, weights, 0.0) * (geometry.side_rad / geometry.num_pixels**2) ** 2
-    norm = jnp.asarray(norm / np.maximum(total, 1)[bins], kappa.dtype)
+    weight = np.where(used, weights, 0.0) * (geometry.side_rad / geometry.num_pixels**2) ** 2
+    norm = jnp.asarray(weight / np.maximum(total, 1)[bins], kappa.dtype)
     # Modes in no bin are gathered in one more, which is dropped.
     target = jnp.asarray(np.where(used, bins, num_bins))
 

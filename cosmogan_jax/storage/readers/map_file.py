@@ -128,7 +128,7 @@ def stack_layout(path: Path, shape: tuple[int, ...], channel: int | None) -> Sta
     chosen = None if axis is None else _choose_channel(said, shape[axis], channel)
 
     def take(array: Any, maps: slice) -> Any:
-        index = (maps,) if len(stack) == 3 else ()
+        index: tuple[Any, ...] = (maps,) if len(stack) == 3 else ()
         index += (slice(None),) * ((axis or 0) - len(index)) + (() if axis is None else (chosen,))
         part = array[index] if index else array[()]
         return part if len(stack) == 3 else part[None][maps]

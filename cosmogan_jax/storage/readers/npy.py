@@ -64,9 +64,11 @@ def open_kappatng(path: Path, options: ReadOptions) -> MapFile:
     n as an int32, n² float64, n again, little-endian. Neither angle (5 degrees) nor redshift is told.
 
     Raises:
-      ValueError: n is too small for a map.
+      ValueError: the file is none of these, or n is too small for a map.
     """
     num_pixels = _kappatng_pixels(path)
+    if num_pixels is None:
+        raise ValueError(f"{path} is not one of kappaTNG's binary maps")
     shape = (num_pixels, num_pixels)
     return _stack(path, "kappaTNG", lambda: np.memmap(path, "<f8", "r", 4, shape), options)
 

@@ -1,6 +1,7 @@
 """The project's own map store as a source of maps."""
 
 from pathlib import Path
+from typing import Any
 
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions
@@ -13,7 +14,7 @@ def open_store(path: Path, options: ReadOptions) -> MapFile:
       ValueError: it is not a whole store.
     """
     store = open_map_store(path)
-    recorded = {
+    recorded: dict[str, Any] = {
         key: tuple(store.manifest[key]) for key in ("splits", "parents", "boxes") if key in store.manifest
     }
     return MapFile(

@@ -109,6 +109,17 @@ def test_gradients_with_respect_to_z_and_weights(packed):
     np.testing.assert_allclose(jax.jit(emulator.kappa)(z)[:1], emulator.kappa(z[:1]), rtol=0, atol=1e-5 * 0.03)
 
 
+def test_forward_mode_agrees_with_reverse_mode(packed):
+    stock, emulator = load(packed, forward_mode=True), load(packed)
+    z = jax.random.normal(jax.random.key(3), (1, emulator.latent_size))
+    direction = jnp.ones_like(z)
+    kappa, pushed = jax.jvp(stock.kappa, (z,), (direction,))
+    np.testing.assert_allclose(kappa, emulator.kappa(z), rtol=0, atol=1e-5 * 0.03)
+    # <J^T u, v> = <u, J v>: sums of a few hundred terms, in float32.
+    pulled = jax.vjp(emulator.kappa, z)[1](kappa)[0]
+    np.testing.assert_allclose(jnp.vdot(pulled, direction), jnp.vdot(kappa, pushed), rtol=1e-3)
+
+
 def test_half_precision_is_measured(packed, run_directory, run_main):
     code, _, error = run_main(
         f"--workdir={run_directory}/run", f"--maps={run_directory}/k.npy", "--pack=tiny",

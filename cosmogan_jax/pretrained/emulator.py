@@ -95,8 +95,13 @@ def find(name: str) -> Path:
     )
 
 
-def load(name: str | Path) -> Emulator:
+def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
     """Open an emulator by its name, or by the folder that stage pack wrote.
+
+    Args:
+      name: one of `names()`, or a folder.
+      forward_mode: write the convolutions so that jax.jvp, jax.jacfwd and jax.hessian go through them too. Same
+        maps up to rounding, a CPU takes several times as long. Reverse mode (jax.grad, jax.jacrev) always works.
 
     Raises:
       ValueError: no such emulator; weights that are not those of the card (SHA-256), do not fit its
@@ -104,7 +109,8 @@ def load(name: str | Path) -> Emulator:
     """
     folder = find(str(name))
     card = read_card(folder)
-    networks = build_networks(Architecture(**card["architecture"]))
+    form = {"convolution_form": "stock"} if forward_mode else {}
+    networks = build_networks(Architecture(**card["architecture"], **form))
     params, batch_stats = jax.eval_shape(networks.gen.init, jax.random.key(0))
     variables = read_weights(folder, card, {"params": params, "batch_stats": batch_stats})
     return Emulator(

@@ -100,8 +100,8 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
 
     Args:
       name: one of `names()`, or a folder.
-      forward_mode: write the convolutions so that jax.jvp, jax.jacfwd and jax.hessian go through them too. Same
-        maps up to rounding, a CPU takes several times as long. Reverse mode (jax.grad, jax.jacrev) always works.
+      forward_mode: write the convolutions so that jax.jvp, jax.jacfwd and jax.hessian go through them too.
+        The same maps up to rounding; a CPU takes several times as long. Reverse mode always works.
 
     Raises:
       ValueError: no such emulator; weights that are not those of the card (SHA-256), do not fit its

@@ -234,12 +234,9 @@ def main(folder: Path) -> None:
     print(f"{len(found.kappa)} maps, sigma {float(found.kappa.std()):.5f}")
     print(f"d ln P / dz: by autodiff {slopes.by_autodiff:+.4f}, by difference {slopes.by_difference:+.4f}")
     print(f"a step of {UPHILL} in z uphill: power {slopes.power_gain:+.1%}")
-    print(
-        f"mine.fits: {found.file_side_deg:.4g} degrees wide, V0 {np.round(np.asarray(found.functionals.V0, float), 3)}"
-    )
-    print(
-        f"power of the mock over the generator's, by band: {np.round(found.mock_power / found.mean_power, 2)}"
-    )
+    area = np.round(np.asarray(found.functionals.V0, float), 3)
+    print(f"mine.fits: {found.file_side_deg:.4g} degrees wide, V0 {area}")
+    print(f"power of the mock over the generator's: {np.round(found.mock_power / found.mean_power, 2)}")
     for name, outcome in judgement.outcomes.items():
         effects = ", ".join(f"{one.name} {one.outcome}" for one in judgement.effects if one.quantity == name)
         print(f"mock against generator, {name}: {outcome} ({effects})")

@@ -119,10 +119,11 @@ def _above(of: dict[str, Any] | None, key: str) -> str:
 
 
 def _above_all(of: list[dict[str, Any] | None]) -> str:
-    if not all(of):
+    there = [one for one in of if one]
+    if len(there) < len(of):
         return ""
-    total = sum(one["modes"] for one in of)
-    ks, ad = (sum(one[name]["above_0.95"] for one in of) for name in ("ks", "anderson_darling"))
+    total = sum(one["modes"] for one in there)
+    ks, ad = (sum(one[name]["above_0.95"] for one in there) for name in ("ks", "anderson_darling"))
     return f"{ks} of {total} ({ad} by AD)"
 
 

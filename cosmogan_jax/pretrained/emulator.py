@@ -110,7 +110,7 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
     folder = find(str(name))
     card = read_card(folder)
     form = {"convolution_form": "stock"} if forward_mode else {}
-    networks = build_networks(Architecture(**card["architecture"], **form))
+    networks = build_networks(Architecture(**(card["architecture"] | form)))
     params, batch_stats = jax.eval_shape(networks.gen.init, jax.random.key(0))
     variables = read_weights(folder, card, {"params": params, "batch_stats": batch_stats})
     return Emulator(

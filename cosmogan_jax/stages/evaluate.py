@@ -74,7 +74,7 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
             labels = {name: of for name, (of, _) in units.items()}
             results["stationarity"] = uniformity.judge(found, labels)
             results["inference"] = inference.judge(sets, each, labels, scale.l_edges, settings)
-            np.savez(out / "positions.npz", **uniformity.position_maps(found))  # type: ignore[arg-type]  # no name is savez's own keyword
+            np.savez(out / "positions.npz", **uniformity.position_maps(found))  # type: ignore[arg-type]  # no name is savez's own
             np.savez(
                 out / "shown.npz",
                 generated=sets.generated.read(0, min(_SHOWN, sets.generated.num_maps)),

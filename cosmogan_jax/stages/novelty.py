@@ -70,7 +70,7 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
     spectrum, num_bands = sources.spectrum_space(table, geometry, l_edges)
     spaces: dict[str, sources.Space] = {"pixels": lambda kappa: kappa, "spectrum": spectrum}
     disc_step = None
-    if generated.discriminator:
+    if generated.discriminator and generated.step is not None:
         normalisation = Normalisation(**table.manifest["normalisation"])
         spaces["discriminator"], disc_step = sources.discriminator_space(workdir, generated.step, normalisation)
     queries, read = min(settings.novelty_queries, count), generated.read
@@ -87,7 +87,7 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
             default=None,
         ),
     }
-    np.savez(out / "novelty.npz", **shown, **distances, **walk)
+    np.savez(out / "novelty.npz", **(shown | distances | walk))  # type: ignore[arg-type]  # no name is savez's own
     write_json(
         out / "novelty.json",
         {
@@ -121,12 +121,12 @@ def _interpolate(
     settings: Novelty, generated: sources.Generated, out: Path
 ) -> tuple[dict[str, Any] | None, Arrays]:
     """Maps along paths from generated map 2 p to map 2 p + 1; nothing where there is no generator."""
-    emulator = generated.emulator
-    if emulator is None:
+    emulator, seed = generated.emulator, generated.seed
+    if emulator is None or seed is None:
         return None, {}
 
     def draw():
-        ends = latents(jax.random.key(generated.seed), jnp.arange(2 * _PATHS), emulator.latent_size)
+        ends = latents(jax.random.key(seed), jnp.arange(2 * _PATHS), emulator.latent_size)
         z = paths(ends[::2], ends[1::2], settings.novelty_steps)
         return {"kappa": np.stack([np.asarray(emulator.kappa(path)) for path in z])}
 

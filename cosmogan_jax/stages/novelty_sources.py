@@ -24,7 +24,7 @@ from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.stages.settings import Novelty
 from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
-from cosmogan_jax.storage.run_directory import stage_directory, stage_record
+from cosmogan_jax.storage.run_directory import finished_record, stage_directory
 from cosmogan_jax.summaries import power_spectrum
 
 # (maps of kappa) -> their features in a space, (maps, ...).
@@ -130,7 +130,7 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         return Generated(read, maps.num_maps, None, None, None, False)
     store = open_map_store(stage_directory(workdir, "generate") / "maps")
     _check_geometry(store.geometry, geometry)
-    emulator, record = open_emulator(workdir), stage_record(workdir, "generate")
+    emulator, record = open_emulator(workdir), finished_record(workdir, "generate")
     return Generated(
         read_generated(store, emulator, wanted),
         None,

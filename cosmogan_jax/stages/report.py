@@ -16,7 +16,7 @@ import numpy as np
 
 from cosmogan_jax.stages.settings import Report
 from cosmogan_jax.storage.json_files import read_json
-from cosmogan_jax.storage.run_directory import stage_directory, stage_record
+from cosmogan_jax.storage.run_directory import finished_record, stage_directory, stage_record
 
 _STAGES = ("simulate", "prepare", "train", "select", "generate", "evaluate", "novelty")
 
@@ -146,9 +146,9 @@ def _sections(workdir: Path, evaluate: Path) -> Iterator[Any]:
 
 def _shown_stages(workdir: Path) -> tuple[str, ...]:
     """Stages that have to do with the maps that were judged: a training in this directory made others."""
-    if stage_record(workdir, "evaluate")["flags"].get("generated"):
+    if finished_record(workdir, "evaluate")["flags"].get("generated"):
         return ("prepare", "evaluate", "novelty")
-    if stage_record(workdir, "generate")["flags"].get("pretrained"):
+    if finished_record(workdir, "generate")["flags"].get("pretrained"):
         return ("prepare", "generate", "evaluate", "novelty")
     return _STAGES
 
@@ -158,7 +158,7 @@ def _novelty_record(workdir: Path) -> dict[str, Any] | None:
     record = stage_record(workdir, "novelty")
     if record is None:
         return None
-    judged = stage_record(workdir, "evaluate")
+    judged = finished_record(workdir, "evaluate")
     same = record["inputs"].get("generate") == judged["inputs"].get("generate") and (
         record["inputs"].get("generated") == judged["inputs"].get("generated")
     )

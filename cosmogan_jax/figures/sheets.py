@@ -62,11 +62,17 @@ def draw_maps(kappa: Float[np.ndarray, "maps size size"], side_deg: float, title
     return figure
 
 
-def write_maps(path: Path, kappa, side_deg: float, title: str) -> None:
+def write_maps(path: Path, kappa: Float[np.ndarray, "maps size size"], side_deg: float, title: str) -> None:
     """draw_maps, as a PNG file."""
     draw_maps(kappa, side_deg, title).savefig(path, dpi=110)
 
 
-def write_sheet(path: Path, real, generated, side_deg: float, title: str) -> None:
+def write_sheet(
+    path: Path,
+    real: Float[np.ndarray, "maps size size"],
+    generated: Float[np.ndarray, "maps size size"],
+    side_deg: float,
+    title: str,
+) -> None:
     """draw_sheet, as a PNG file."""
     draw_sheet(real, generated, side_deg, title).savefig(path, dpi=110)

@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 
 from cosmogan_jax.sky.cosmology import HUBBLE_DISTANCE, comoving_distance, growth
@@ -12,13 +13,18 @@ _NODES = 2000
 
 
 def convergence_power(
-    ell, source_redshift: float, power: MatterPower | None = None, linear: bool = False
+    ell: Float[ArrayLike, "..."],
+    source_redshift: float,
+    power: MatterPower | None = None,
+    linear: bool = False,
 ) -> Float[np.ndarray, "..."]:
     """C_l of the convergence of sources at one redshift, in steradian (Bartelmann & Schneider 2001, Eq. 6.18).
 
         C_l = 9/4 Omega_m^2 (H0/c)^4 int_0^chi_s dchi (1+z)^2 (1 - chi/chi_s)^2 P((l+1/2)/chi, z)
 
     Args:
+      ell: multipoles, dimensionless, of any shape.
+      source_redshift: of all sources.
       power: matter power, the paper's if None; P is its non-linear one, or with linear=True its linear one
         times D(z)^2.
 

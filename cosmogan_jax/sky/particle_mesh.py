@@ -5,11 +5,12 @@ on a mesh of M cells a side are M/n cells apart: float32 keeps small displacemen
 memory stay neighbours in space.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 MAX_CELLS = 2**31  # flat cell indices are int32
 
@@ -69,10 +70,16 @@ def _corners(coordinates, num_cells: int):
         yield index, weight
 
 
-def cic_paint(coordinates, num_cells: int, layer=0, num_layers: int = 1) -> Float[Array, "..."]:
+def cic_paint(
+    coordinates: Sequence[Float[Array, "..."]],
+    num_cells: int,
+    layer: Int[Array, "..."] | int = 0,
+    num_layers: int = 1,
+) -> Float[Array, "..."]:
     """Cloud-in-cell counts of particles of mass 1 on a periodic grid of num_cells^d (d = len(coordinates)).
 
-    With num_layers > 1, on that many grids at once: each particle on the one its integer `layer` names.
+    coordinates are in cells, one array an axis. With num_layers > 1, on that many grids at once: each particle
+    on the one its integer `layer` names.
     """
     dimensions = len(coordinates)
     grid = jnp.zeros(num_layers * num_cells**dimensions, coordinates[0].dtype)
@@ -82,7 +89,7 @@ def cic_paint(coordinates, num_cells: int, layer=0, num_layers: int = 1) -> Floa
     return grid.reshape(((num_layers,) if num_layers > 1 else ()) + (num_cells,) * dimensions)
 
 
-def cic_read(field: Float[Array, "m m m"], coordinates) -> Float[Array, "..."]:
+def cic_read(field: Float[Array, "m m m"], coordinates: Sequence[Float[Array, "..."]]) -> Float[Array, "..."]:
     """The field at the particles, by the same clouds as cic_paint."""
     flat, value = field.ravel(), jnp.zeros((), field.dtype)
     for index, weight in _corners(coordinates, field.shape[0]):

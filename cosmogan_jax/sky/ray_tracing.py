@@ -12,8 +12,11 @@ chi_i U_i A_i are all that must be kept, whatever the number of planes.
 
 from typing import NamedTuple
 
+import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
+
+Scalar = Float[Array | np.floating, ""] | float
 
 
 class Rays(NamedTuple):
@@ -54,12 +57,12 @@ def begin(theta: Float[Array, "2 rows columns"]) -> Rays:
                 *(jnp.zeros((2, 2, *theta.shape[1:]), theta.dtype),) * 2)  # fmt: skip
 
 
-def position(rays: Rays, chi) -> Float[Array, "2 rows columns"]:
-    """beta at distance chi, in radian."""
+def position(rays: Rays, chi: Scalar) -> Float[Array, "2 rows columns"]:
+    """beta at comoving distance chi (in the unit of all distances), in radian."""
     return rays.theta - rays.deflection + rays.deflection_chi / chi
 
 
-def jacobian(rays: Rays, chi) -> Float[Array, "2 2 rows columns"]:
+def jacobian(rays: Rays, chi: Scalar) -> Float[Array, "2 2 rows columns"]:
     """A at distance chi, d beta_i / d theta_j with i, j in (y, x)."""
     unit = jnp.eye(2, dtype=rays.theta.dtype)[:, :, None, None]
     return unit - rays.tidal + rays.tidal_chi / chi
@@ -74,12 +77,12 @@ def _potential_modes(kappa, side_rad):
     return -2 * jnp.fft.rfft2(kappa) / jnp.where(squared == 0, jnp.inf, squared), rows, columns
 
 
-def potential_of_convergence(kappa: Float[Array, "size size"], side_rad) -> Float[Array, "size size"]:
+def potential_of_convergence(kappa: Float[Array, "size size"], side_rad: Scalar) -> Float[Array, "size size"]:
     """The lensing potential, in radian^2, of a periodic plane: lap psi = 2 (kappa - mean of kappa)."""
     return jnp.fft.irfft2(_potential_modes(kappa, side_rad)[0], s=kappa.shape)
 
 
-def field_of_convergence(kappa: Float[Array, "size size"], side_rad) -> LensField:
+def field_of_convergence(kappa: Float[Array, "size size"], side_rad: Scalar) -> LensField:
     """Derivatives of the potential of a periodic plane of given convergence, exact in Fourier space.
 
     The mean of kappa does not act. A single derivative has no sign at the Nyquist frequency and is 0 there.
@@ -91,7 +94,7 @@ def field_of_convergence(kappa: Float[Array, "size size"], side_rad) -> LensFiel
     return LensField(*(jnp.fft.irfft2(m, s=kappa.shape) for m in modes))
 
 
-def field_of_potential(psi: Float[Array, "size size"], pixel_rad) -> LensField:
+def field_of_potential(psi: Float[Array, "size size"], pixel_rad: Scalar) -> LensField:
     """Derivatives by central differences, twice for the second ones, as LensTools' ray tracer takes them.
 
     Second differences therefore reach two pixels. The outermost two pixels of the window given are lost: the
@@ -109,7 +112,9 @@ def field_of_potential(psi: Float[Array, "size size"], pixel_rad) -> LensField:
     )  # fmt: skip
 
 
-def read(values: Float[Array, "size size"], y, x, wrap: bool) -> Float[Array, "..."]:
+def read(
+    values: Float[Array, "size size"], y: Float[Array, "..."], x: Float[Array, "..."], wrap: bool
+) -> Float[Array, "..."]:
     """Bilinear interpolation at (y, x) in pixels, centres at whole numbers; periodic, or held at the edge."""
     rows, columns = values.shape
     flat = values.ravel()
@@ -130,7 +135,12 @@ def read(values: Float[Array, "size size"], y, x, wrap: bool) -> Float[Array, ".
 
 
 def pass_plane(
-    rays: Rays, field: LensField, chi, pixel_rad, origin: Float[Array, " 2"], wrap: bool = True
+    rays: Rays,
+    field: LensField,
+    chi: Scalar,
+    pixel_rad: Scalar,
+    origin: Float[Array, " 2"],
+    wrap: bool = True,
 ) -> Rays:
     """Send rays through a plane at distance chi.
 
@@ -154,7 +164,7 @@ def pass_plane(
     )
 
 
-def lensed_maps(rays: Rays, chi) -> LensedMaps:
+def lensed_maps(rays: Rays, chi: Scalar) -> LensedMaps:
     """Convergence, shear and rotation for sources at distance chi.
 
     From A - 1, not from A: in float32 that would round kappa to 6e-8.
@@ -163,7 +173,7 @@ def lensed_maps(rays: Rays, chi) -> LensedMaps:
     return LensedMaps(-(xx + yy) / 2, (yy - xx) / 2, -(xy + yx) / 2, (yx - xy) / 2)
 
 
-def ray_grid(num_rays: int, side_rad) -> Float[Array, "2 rays rays"]:
+def ray_grid(num_rays: int, side_rad: Scalar) -> Float[Array, "2 rays rays"]:
     """Directions of rays at the pixel centres of a map about theta = 0, (y, x) in radian."""
     line = (jnp.arange(num_rays) + 0.5 - num_rays / 2) * (side_rad / num_rays)
     return jnp.stack(jnp.meshgrid(line, line, indexing="ij"))

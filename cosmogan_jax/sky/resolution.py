@@ -1,14 +1,17 @@
 """What a box can resolve on the sky, what noise its particles add, and how much memory it takes."""
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from cosmogan_jax.sky.light_cone import PlaneSchedule
 
 Array = Float[np.ndarray, " planes"]
 
 
-def nyquist_ell(num_cells: int, box_size: float, chi) -> Float[np.ndarray, "..."]:
+def nyquist_ell(num_cells: int, box_size: float, chi: Float[ArrayLike, "..."]) -> Float[np.ndarray, "..."]:
     """Multipole of the shortest wave of num_cells a side of the box, at distance chi (Mpc/h)."""
     return np.pi * num_cells / box_size * np.asarray(chi)
 
@@ -24,7 +27,12 @@ def shot_noise_power(
     return float(np.sum((weights * strength / schedule.chi) ** 2) * surface)
 
 
-def slab_power(power, k: Float[np.ndarray, " k"], thickness: float, box_size: float) -> Float[np.ndarray, " k"]:
+def slab_power(
+    power: Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]],
+    k: Float[np.ndarray, " k"],
+    thickness: float,
+    box_size: float,
+) -> Float[np.ndarray, " k"]:
     """Two-dimensional power, in (Mpc/h)^2, of a slab's mean overdensity in a periodic box of the given P(k).
 
         P_2d(k) = sum over k_z of P(sqrt(k^2 + k_z^2)) sinc^2(k_z thickness / 2) / box_size

@@ -1,6 +1,7 @@
 """A transfer function that gives a box's planes the small-scale power of halofit."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -51,7 +52,7 @@ def sharpening_transfer(
     for contrast, redshift in zip(planes, schedule.redshift):
         k, measured = plane_power(contrast, box_size)
         valid = np.isfinite(measured) & (measured > 0)
-        theory = slab_power(lambda q, z=redshift: power.nonlinear(q, z), k[valid], schedule.thickness, box_size)
+        theory = slab_power(partial(power.nonlinear, redshift=redshift), k[valid], schedule.thickness, box_size)
         gain = np.sqrt(theory / measured[valid])
         grid = np.linspace(0, np.pi * contrast.shape[-1] / box_size, TRANSFER_BINS)
         share = np.clip((grid - BLEND_K[0]) / (BLEND_K[1] - BLEND_K[0]), 0, 1)

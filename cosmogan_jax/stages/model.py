@@ -16,7 +16,11 @@ from cosmogan_jax.storage.run_directory import finished_record, stage_directory
 
 
 def build(settings) -> tuple[Networks, optax.GradientTransformation, GanState]:
-    """Networks, optimizer and fresh state from train's settings, or any object with its attributes."""
+    """Networks, optimizer and fresh state from train's settings, or any object with its attributes.
+
+    Raises:
+      ValueError: a batch of one map, or sizes of which no networks can be made.
+    """
     if settings.batch_size < 2:
         raise ValueError(f"batch_size={settings.batch_size} must be at least 2: batch norm needs a variance")
     networks = build_networks(

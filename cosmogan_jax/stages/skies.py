@@ -98,7 +98,7 @@ class LognormalSky:
         """Every map is its own box."""
         return f"map {index}"
 
-    def maps(self, index, split: str):
+    def maps(self, index: Int[Array, " maps"], split: str) -> Float[Array, "maps size size"]:
         """The maps of these indices."""
         return self._maps(self._key, index, self._amplitudes, self._variance, self._kappa0)
 
@@ -170,6 +170,6 @@ class PlanesSky:
         """Maps of one region are one sample."""
         return f"region {split}"
 
-    def maps(self, index, split: str):
+    def maps(self, index: Int[Array, " maps"], split: str) -> Float[Array, "maps size size"]:
         """The maps of these indices, from the split's region."""
         return self._maps(self._key, index, *self._planes, region=self._regions[split], num_pixels=self._size)

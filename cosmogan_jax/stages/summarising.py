@@ -71,6 +71,9 @@ def scales(kappa: Float[np.ndarray, "maps size size"], geometry: MapGeometry, nu
     """Scales from some of the validation maps.
 
     Pixels reach a quarter of their own range (quantiles 1e-4) beyond it on both sides.
+
+    Raises:
+      ValueError: maps that are all constant.
     """
     low, high = np.quantile(kappa, [1e-4, 1 - 1e-4])
     sigma = kappa.std()

@@ -84,8 +84,8 @@ def agree(
     """Sources of one size, angle and redshift, of what the files say and what is given besides.
 
     Raises:
-      ValueError: files that disagree with each other or with what is given, an angle that nobody says, values out
-        of range, a downsample that does not divide the maps.
+      ValueError: files that disagree with each other or with what is given, an angle that nobody says, values
+        out of range, a downsample that does not divide the maps.
     """
     every = [file for group in files.values() for file in group]
     first = every[0]

@@ -73,7 +73,7 @@ def scales(kappa: Float[np.ndarray, "maps size size"], geometry: MapGeometry, nu
     Pixels reach a quarter of their own range (quantiles 1e-4) beyond it on both sides.
 
     Raises:
-      ValueError: maps that are all constant.
+      ValueError: maps that are constant or not finite.
     """
     low, high = np.quantile(kappa, [1e-4, 1 - 1e-4])
     sigma = kappa.std()

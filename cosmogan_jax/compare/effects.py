@@ -220,10 +220,10 @@ def wasserstein(generated: Ensemble, validation: Ensemble) -> Distances:
         order = np.argsort(values)
         steps = np.diff(values[order]) / validation.values[:, mode].std(ddof=1)
         apart = np.cumsum(signed[order[:-1]], axis=0)
-        value = steps @ np.abs(apart[:, 0])
+        value = float(steps @ np.abs(apart[:, 0]))
         apart -= apart[:, :1].copy()
         noise = steps.astype(np.float32) @ np.abs(apart[:, 1:], out=apart[:, 1:])
-        reach = np.quantile(noise, _LEVEL)
+        reach = float(np.quantile(noise, _LEVEL))
         found[:, mode] = value, max(value - reach, 0), value + reach, noise.mean()
     return Distances(*found)
 

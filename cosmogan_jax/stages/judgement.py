@@ -124,7 +124,7 @@ class Judge:
                 continue
             kept[key] = varying
             labels = tuple(label for label, there in zip(self._labels[key], varying) if there)
-            quantities.append(Quantity(key, labels, unit, covariance and varying.sum() > 1, TESTED[key]))
+            quantities.append(Quantity(key, labels, unit, covariance and int(varying.sum()) > 1, TESTED[key]))
         sets = {
             name: MapSet({key: values[key][:, there] for key, there in kept.items()}, self._units[name])
             for name, values in each.items()

@@ -24,6 +24,7 @@ from cosmogan_jax.stages.map_sets import MapSet, MapSets, few_boxes, open_map_se
 from cosmogan_jax.stages.observing import View, views
 from cosmogan_jax.stages.settings import Evaluate
 from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.whole_files import write_arrays
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS
 
 _SHOWN = 8
@@ -74,12 +75,9 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
             labels = {name: of for name, (of, _) in units.items()}
             results["stationarity"] = uniformity.judge(found, labels)
             results["inference"] = inference.judge(sets, each, labels, scale.l_edges, settings)
-            np.savez(out / "positions.npz", **uniformity.position_maps(found))  # type: ignore[arg-type]  # no name is savez's own
-            np.savez(
-                out / "shown.npz",
-                generated=sets.generated.read(0, min(_SHOWN, sets.generated.num_maps)),
-                validation=spread[:_SHOWN],
-            )
+            write_arrays(out / "positions.npz", uniformity.position_maps(found))
+            first = sets.generated.read(0, min(_SHOWN, sets.generated.num_maps))
+            write_arrays(out / "shown.npz", {"generated": first, "validation": spread[:_SHOWN]})
     results["classifier"] = _classified(sets, units, settings)
     results["seconds"] = round(time.monotonic() - began, 1)
     write_json(out / "results.json", results)
@@ -132,7 +130,7 @@ def _write_tables(sets: MapSets, each, units, scale: summarising.Scales, out: Pa
         name: {**values, "pixels": summarising.display_pixels(values, scale)} for name, values in each.items()
     }
     for name, values in each.items():
-        np.savez(out / f"{name}.npz", parents=units[name][0], **values)
+        write_arrays(out / f"{name}.npz", {"parents": units[name][0], **values})
     mean = {
         key: [each[n][key].mean(0) for n in ("generated", "validation")] for key in ("power_bands", "pixels")
     }

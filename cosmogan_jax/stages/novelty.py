@@ -44,6 +44,7 @@ from cosmogan_jax.stages.settings import Novelty
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.json_files import write_json
 from cosmogan_jax.storage.run_directory import stage_directory
+from cosmogan_jax.storage.whole_files import write_arrays
 
 _SHOWN_STEPS = 8  # of an interpolation
 _PATHS = 8
@@ -87,7 +88,7 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
             default=None,
         ),
     }
-    np.savez(out / "novelty.npz", **(shown | distances | walk))  # type: ignore[arg-type]  # no name is savez's own
+    write_arrays(out / "novelty.npz", {**shown, **distances, **walk})
     write_json(
         out / "novelty.json",
         {

@@ -1,6 +1,5 @@
 """The searches of stage novelty: nearest training maps, and closest pairs; each part kept as a file."""
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from cosmogan_jax.stages import novelty_sources as sources
 from cosmogan_jax.stages.memory import free_memory
 from cosmogan_jax.stages.settings import Novelty
 from cosmogan_jax.storage.crop_table import CropTable
+from cosmogan_jax.storage.whole_files import write_arrays
 
 _SHOWN = 6
 _TILE = 1024
@@ -177,10 +177,7 @@ def kept(out: Path, name: str, compute: Callable[[], dict[str, Any]]) -> dict[st
     """What `compute` finds, from a file where an interrupted run has left it whole."""
     path = out / f"part_{name}.npz"
     if not path.exists():
-        temporary = path.with_suffix(".partial")
-        with open(temporary, "wb") as file:
-            np.savez(file, **compute())
-        os.replace(temporary, path)
+        write_arrays(path, compute())
     with np.load(path, allow_pickle=False) as part:
         return {key: value.item() if value.ndim == 0 else value for key, value in part.items()}
 

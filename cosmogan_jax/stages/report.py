@@ -17,6 +17,7 @@ import numpy as np
 from cosmogan_jax.stages.settings import Report
 from cosmogan_jax.storage.json_files import read_json
 from cosmogan_jax.storage.run_directory import finished_record, stage_directory, stage_record
+from cosmogan_jax.storage.whole_files import named, write_text
 
 _STAGES = ("simulate", "prepare", "train", "select", "generate", "evaluate", "novelty")
 
@@ -35,9 +36,10 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
             names.append(name)
             images[section.title] = out / "figures" / f"{name}.png"
             # Laid out once, at the first drawing: most of a figure's time is its layout.
-            section.figure.savefig(out / "figures" / f"{name}.png", dpi=110)
-            section.figure.set_layout_engine("none")
-            section.figure.savefig(out / "figures" / f"{name}.pdf")
+            with named(out / "figures" / name):
+                section.figure.savefig(out / "figures" / f"{name}.png", dpi=110)
+                section.figure.set_layout_engine("none")
+                section.figure.savefig(out / "figures" / f"{name}.pdf")
     for table in ("results.json", "statistics.json"):
         shutil.copyfile(evaluate / table, out / table)
     if _novelty_record(workdir):
@@ -47,7 +49,7 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
     files += [(f"{name}.{ending}", f"figures/{name}.{ending}") for name in names for ending in ("pdf", "png")]
     intro = _intro(read_json(evaluate / "statistics.json"))
     text = page.render(settings.report_title, intro, sections, images)
-    (out / "report.html").write_text(text.replace("</body>", page.links(files) + "</body>"))
+    write_text(out / "report.html", text.replace("</body>", page.links(files) + "</body>"))
     print(f"report: {workdir / 'report' / 'report.html'}")
     return {"figures": names}
 

@@ -65,6 +65,12 @@ def check(settings: Select) -> None:
             raise ValueError(f"{name}={getattr(settings, name)} must be at least {least}")
 
 
+def has_grown(settings: Select, summary: dict[str, Any], workdir: Path) -> bool:
+    """Whether the generator that was selected is no longer there."""
+    places = ("train/checkpoints", "train/best/generators")
+    return not any((workdir / place / str(summary["step"])).is_dir() for place in places)
+
+
 def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
     """Score candidates with maps from the same z, the best once more with others; write selection.json.
 

@@ -1,7 +1,6 @@
 """Statistics of every map of a set, by any view of it; in parts that an interruption keeps."""
 
 import itertools
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from cosmogan_jax.compare.position_moments import PositionMoments, add_maps, mer
 from cosmogan_jax.compare.stationarity import axis_power, ring_moments, ring_widths
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.stages.map_sets import MapSet
+from cosmogan_jax.storage.whole_files import write_arrays
 from cosmogan_jax.summaries import (
     PAPER_L_EDGES,
     PAPER_THRESHOLDS,
@@ -162,10 +162,7 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
                 bad = start + int(np.argmin(np.isfinite(kappa).all(axis=(1, 2))))
                 raise ValueError(f"{maps.name} map {bad} holds non-finite values")
             seen = view(kappa, np.arange(start, start + len(kappa)))
-            temporary = path.with_suffix(".partial")
-            with open(temporary, "wb") as file:
-                np.savez(file, **jax.tree.map(np.asarray, summarise(seen)))
-            os.replace(temporary, path)
+            write_arrays(path, jax.tree.map(np.asarray, summarise(seen)))
         with np.load(path, allow_pickle=False) as part:
             parts.append(dict(part))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

@@ -28,9 +28,10 @@ from cosmogan_jax.stages.monitoring import Monitor, check_scores, scored, scores
 from cosmogan_jax.stages.processes import Group
 from cosmogan_jax.stages.profiling import Profiler
 from cosmogan_jax.stages.schedule import Every, Schedule
-from cosmogan_jax.stages.scoring import Scorers, make_scorers
+from cosmogan_jax.stages.scoring import RANKINGS, Scorers, make_scorers
 from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
+from cosmogan_jax.storage.best_generators import at_hand
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.run_directory import stage_directory
@@ -43,7 +44,7 @@ Observer = Callable[[int, GanState], Mapping[str, Any]]
 
 
 def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
-    """Whether more steps are asked for than are done.
+    """Whether more steps are asked for than are done and there.
 
     What --stop_when ended is done for the same bounds and the same number of steps.
 
@@ -51,13 +52,15 @@ def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
       ValueError: fewer are asked for than are done.
     """
     steps = _num_steps(settings, summary["steps_per_epoch"])
-    if summary.get("stopped_by") == settings.stop_when and summary.get("stopped_before") == steps:
+    # A last checkpoint that was damaged and removed is trained again.
+    gone = not (workdir / f"train/checkpoints/{summary['steps']}").is_dir()
+    if not gone and summary.get("stopped_by") == settings.stop_when and summary.get("stopped_before") == steps:
         return False
     if steps < summary["steps"]:
         raise ValueError(
             f"num_steps={steps} is less than the {summary['steps']} steps already trained in {workdir}"
         )
-    return steps > summary["steps"]
+    return gone or steps > summary["steps"]
 
 
 def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
@@ -102,12 +105,11 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         write = _sample_sheets(networks, normalisation, table, settings, out / "samples")
         observers["sample"] = lambda step, state: write(step, devices.on_one(state))
 
-    checkpoints = Checkpoints(out / "checkpoints")
-    done = checkpoints.steps()
+    checkpoints = Checkpoints(out / "checkpoints", writes=True)
     first, pending = 0, {}
-    if done:
-        first = done[-1]
-        state, pending = checkpoints.restore(first, state), checkpoints.beside(first)
+    kept = functools.partial(at_hand, out / "best", keep=settings.keep_best, by=RANKINGS[settings.select_by])
+    if (last := checkpoints.last_good(state, kept)) is not None:
+        first, state, pending = last
         say(f"train: goes on from step {first}")
     log = TrainingLog(out / "metrics.jsonl" if speaks else Path(os.devnull), first, pending)
     monitor = Monitor(
@@ -173,7 +175,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                         f"train: stopped by {reason} after step {step} of {num_steps}, which is saved; the "
                         f"same command goes on from there, or --flagfile={workdir / 'flags.txt'}"
                     )
-                    raise Paused(words if speaks else "")
+                    raise Paused(words if speaks else "", reason)
         except NonFinite as error:
             kept = checkpoints.steps()
             raise ValueError(f"{error}; last good checkpoint: {kept[-1] if kept else 'none'}") from None

@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from cosmogan_jax.storage.whole_files import append_lines, write_text
+
 _AVERAGED = ("disc_loss", "gen_loss", "disc_accuracy_real", "disc_accuracy_fake")
 _NEUTRAL = ("steps_per_second",)
 
@@ -87,8 +89,7 @@ class TrainingLog:
             **observed,
             "steps_per_second": round(self._timed / seconds, 4),
         }
-        with open(self._path, "a") as file:
-            file.write(json.dumps(line) + "\n")
+        append_lines(self._path, json.dumps(line) + "\n")
         self._fetched = {}
         self._begin_timing()
         return line
@@ -112,4 +113,4 @@ def _cut(path: Path, step: int) -> None:
             for line in path.read_text().splitlines()
             if line.endswith("}") and json.loads(line)["step"] <= step
         ]
-        path.write_text("".join(line + "\n" for line in kept))
+        write_text(path, "".join(line + "\n" for line in kept))

@@ -1,6 +1,7 @@
 """Arrays of square images on disk: zarr3, float32, sharded, every chunk with its CRC32C."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,17 @@ def open_array(path: Path, shape: tuple[int, ...], *, write: bool = False, cache
     try:
         array = ts.open(_spec(path), read=True, write=write, context=context, **cached).result()
     except ValueError as error:
-        raise ValueError(f"{path}: the array cannot be opened: {str(error).splitlines()[0][:200]}") from error
+        raise ValueError(f"{path}: the array cannot be opened: {short(error)}") from error
     if array.shape != tuple(shape):
         raise ValueError(f"{path}: the array's shape {list(array.shape)} is not the manifest's {list(shape)}")
     return array
+
+
+def short(error: Exception) -> str:
+    """The first of what TensorStore says, which is long: the system's words where it quotes them."""
+    said = " ".join(str(error).split())
+    quoted = re.search(r"(?:^|: )([^:\[]+) \[os_error_code", said)
+    return quoted[1] if quoted else re.sub(r" \[source locations=.*", "", said)[:300]
 
 
 def images_per_shard(num_images: int, num_pixels: int, shard_bytes: int) -> int:

@@ -10,7 +10,6 @@ cut off, it goes on from a checkpoint with exactly the generators it had there.
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import jax
 import numpy as np
 
 from cosmogan_jax.storage.checkpoints import Checkpoints
+from cosmogan_jax.storage.whole_files import append_lines, write_text
 
 Scores = dict[str, float | None]
 
@@ -35,14 +35,12 @@ class BestGenerators:
         self._scores = {line.pop("step"): line for line in read_scores(directory) if line["step"] <= first}
         self._unwritten: list[str] = []
         self._held: dict[int, Any] = {}  # best ones not yet written, on the host
-        self._files = Checkpoints(directory / "generators")
+        self._files = Checkpoints(directory / "generators", writes=True)
         for step in self._files.steps():
             if step > first:
                 self._files.delete(step)
         if writes:
-            shorter = self._path.with_name("scores.partial")
-            shorter.write_text("".join(_line(step, scores) for step, scores in self._scores.items()))
-            os.replace(shorter, self._path)
+            write_text(self._path, "".join(_line(step, scores) for step, scores in self._scores.items()))
 
     def offer(self, step: int, scores: Scores, generator: Any) -> None:
         """Note a step's scores; the generator (a pytree of arrays) is copied if it is among the best."""
@@ -61,8 +59,7 @@ class BestGenerators:
     def write(self, step: int, last_whole: int) -> None:
         """All on the disk, before the checkpoint of `step` begins; last_whole is the last whole one's step."""
         if self._writes:
-            with open(self._path, "a") as file:
-                file.writelines(self._unwritten)
+            append_lines(self._path, "".join(self._unwritten))
         self._unwritten = []
         for held, generator in self._held.items():
             self._files.save(held, generator)
@@ -84,6 +81,12 @@ def read_scores(directory: Path) -> list[dict[str, Any]]:
         return []
     # A line cut off in the middle is of a step after the last checkpoint.
     return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+
+
+def at_hand(directory: Path, step: int, *, keep: int, by: str) -> bool:
+    """Whether the generators that were the best at a step, if any, are still there."""
+    scores = {line.pop("step"): line for line in read_scores(directory) if line["step"] <= step}
+    return all((directory / "generators" / str(best)).is_dir() for best in best_steps(scores, by)[:keep])
 
 
 def best_steps(scores: dict[int, Scores], by: str) -> list[int]:

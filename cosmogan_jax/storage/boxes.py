@@ -18,7 +18,7 @@ import numpy as np
 import tensorstore as ts
 from jaxtyping import Float
 
-from cosmogan_jax.storage.arrays import create_array, open_array
+from cosmogan_jax.storage.arrays import create_array, open_array, short
 from cosmogan_jax.storage.json_files import read_json, write_json
 
 VERSION = 1
@@ -34,7 +34,12 @@ class Box:
 
     def read(self, plane: int) -> Float[np.ndarray, "cuts size size"]:
         """All cuts of one plane; a chunk whose checksum fails raises ValueError."""
-        return self.array[plane].read().result()
+        try:
+            return self.array[plane].read().result()
+        except ValueError as error:
+            raise ValueError(
+                f"{self.path} is damaged: {short(error)}; remove it, and the same command makes it again"
+            ) from error
 
 
 def open_box(boxes: Path, name: str, settings: dict[str, Any]) -> Box | None:
@@ -83,7 +88,10 @@ class BoxWriter:
         """Write one plane; ValueError where it holds non-finite values."""
         if not np.isfinite(contrast).all():
             raise ValueError(f"plane {plane} of {self._whole} holds non-finite values")
-        self._array[plane].write(contrast).result()
+        try:
+            self._array[plane].write(contrast).result()
+        except ValueError as error:
+            raise ValueError(f"{self._partial} cannot be written: {short(error)}") from error
 
     def finish(self, settings: dict[str, Any], record: dict[str, Any]) -> None:
         """Make the box whole."""

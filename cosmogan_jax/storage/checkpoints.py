@@ -1,26 +1,39 @@
-"""Checkpoints of a training run, by Orbax: numbered by step, written atomically, never unpickled."""
+"""Checkpoints of a training run, by Orbax: numbered by step, written atomically, never unpickled.
 
-from collections.abc import Sequence
+<directory>/<step>/state    the arrays
+<directory>/<step>/marks    a checksum of every array, made where it lay in memory: the files have none
+<directory>/<step>/beside   JSON
+<directory>-unreadable/     checkpoints that were damaged, set aside
+"""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from jaxtyping import Array, UInt32
+
+from cosmogan_jax.storage.arrays import short
 
 
 class Checkpoints:
     """The checkpoints under one directory."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, *, writes: bool = False):
+        """Open a directory; who writes there (one at a time) removes what was cut off in its writing."""
         self.directory = Path(directory).resolve()
-        self._manager = ocp.CheckpointManager(
-            self.directory, options=ocp.CheckpointManagerOptions(max_to_keep=None, create=True)
-        )
+        options = ocp.CheckpointManagerOptions(max_to_keep=None, create=True, cleanup_tmp_directories=writes)
+        with self._writing():
+            self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def steps(self) -> Sequence[int]:
         """Steps of all whole checkpoints, ascending."""
-        self._manager.wait_until_finished()
+        with self._writing():
+            self._manager.wait_until_finished()
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: Any, beside: dict[str, Any] | None = None) -> None:
@@ -28,20 +41,40 @@ class Checkpoints:
 
         `beside` is written with it, as JSON. The state may be donated to the next step: what is written is a
         copy of it.
+
+        Raises:
+          ValueError: it cannot be written, or the one before could not.
         """
         # On a CPU the writer would otherwise read the very memory that the next step overwrites.
         copied = jax.tree.map(jnp.copy, _key_data(state))
-        parts = {"state": ocp.args.StandardSave(copied), "beside": ocp.args.JsonSave(beside or {})}
-        self._manager.save(step, args=ocp.args.Composite(**parts))
+        parts = {
+            "state": ocp.args.StandardSave(copied),
+            "marks": ocp.args.StandardSave(_marks(copied)),
+            "beside": ocp.args.JsonSave(beside or {}),
+        }
+        with self._writing():
+            self._manager.save(step, args=ocp.args.Composite(**parts))
 
     def restore(self, step: int, like: Any) -> Any:
         """The state of a step, in the structure of `like`.
 
         Raises:
-          ValueError: no such checkpoint, or one that cannot be read.
+          ValueError: no such checkpoint, or one that cannot be read, or that is not what was written.
         """
-        template = jax.tree.map(ocp.utils.to_shape_dtype_struct, _key_data(like))
-        data = self._read(step, "state", ocp.args.StandardRestore(template))
+        try:
+            return self._restore(step, like)
+        except _Damaged as error:
+            raise ValueError(
+                f"{error}; remove it, and the same command goes on with those that are left"
+            ) from error
+
+    def _restore(self, step: int, like: Any) -> Any:
+        like_data = _key_data(like)
+        data = self._read(step, "state", like_data)
+        if (self.directory / str(step) / "marks").exists():  # the first checkpoints had none
+            expected, found = self._read(step, "marks", _marks_like(like_data)), _marks(data)
+            if any(bool(a != b) for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found))):
+                raise self._unreadable(step, "its arrays are not those that were written")
         return jax.tree.map(
             lambda leaf, ref: jax.random.wrap_key_data(leaf) if _is_key(ref) else leaf, data, like
         )
@@ -52,27 +85,89 @@ class Checkpoints:
         Raises:
           ValueError: no such checkpoint, or one that cannot be read.
         """
-        return self._read(step, "beside", ocp.args.JsonRestore())
+        return self._read(step, "beside", None)
 
-    def _read(self, step: int, part: str, how: Any) -> Any:
+    def last_good(
+        self, like: Any, suffices: Callable[[int], bool] = lambda step: True
+    ) -> tuple[int, Any, dict[str, Any]] | None:
+        """Step, state and what is beside it, of the last checkpoint; None where there is none.
+
+        Raises:
+          ValueError: it is damaged. Where an earlier one is not, and suffices, it is set aside: the next call
+            gives the earlier one.
+        """
+        steps = list(self.steps())
+        for step in reversed(steps):
+            if step != steps[-1] and not suffices(step):
+                continue
+            try:
+                found = step, self._restore(step, like), self.beside(step)
+            except _Damaged as error:
+                if step == steps[-1]:
+                    first = error
+                continue
+            if step == steps[-1]:
+                return found
+            later = [self.directory / str(other) for other in steps if other > step]
+            if jax.process_count() > 1:  # the others may still be reading
+                said = f"remove {', '.join(map(str, later))}, and"
+            else:
+                said = f"set aside in {', '.join(map(str, map(self._set_aside, later)))},"
+            raise ValueError(f"{first}; {said} the same command goes on from step {step}") from first
+        if steps:
+            raise ValueError(
+                f"{first}; no earlier one can be gone on from: remove {self.directory.parent} to train anew"
+            ) from first
+        return None
+
+    def delete(self, step: int) -> None:
+        """Remove the checkpoint of a step."""
+        with self._writing():
+            self._manager.wait_until_finished()
+            self._manager.delete(step)
+
+    def close(self) -> None:
+        """Wait until all is on the disk, and free what the manager holds."""
+        with self._writing():
+            self._manager.wait_until_finished()
+            self._manager.close()
+
+    def _read(self, step: int, part: str, like: Any) -> Any:
         if step not in self.steps():
             raise ValueError(
                 f"no checkpoint of step {step} in {self.directory}; there are {list(self.steps())}"
             )
+        if like is None:
+            how = ocp.args.JsonRestore()
+        else:
+            how = ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, like))
         try:
             return self._manager.restore(step, args=ocp.args.Composite(**{part: how}))[part]
-        except (ValueError, FileNotFoundError, KeyError) as error:
-            raise ValueError(f"checkpoint {step} in {self.directory} cannot be read: {error}") from error
+        except Exception as error:  # of any kind: a damaged file is met deep inside the library
+            raise self._unreadable(step, short(error) or type(error).__name__) from error
 
-    def delete(self, step: int) -> None:
-        """Remove the checkpoint of a step."""
-        self._manager.wait_until_finished()
-        self._manager.delete(step)
+    def _unreadable(self, step: int, why: str) -> "_Damaged":
+        return _Damaged(f"checkpoint {self.directory / str(step)} cannot be read: {why}")
 
-    def close(self) -> None:
-        """Wait until all is on the disk, and free what the manager holds."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+    def _set_aside(self, directory: Path) -> Path:
+        folder = self.directory.with_name(self.directory.name + "-unreadable")
+        folder.mkdir(exist_ok=True)
+        for number in itertools.count():
+            place = folder / (f"{directory.name}-{number}" if number else directory.name)
+            if not place.exists():
+                return directory.rename(place)
+        raise AssertionError
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            raise ValueError(f"checkpoints in {self.directory} cannot be written: {short(error)}") from error
+
+
+class _Damaged(ValueError):
+    """A checkpoint that is there and cannot be read."""
 
 
 def _is_key(leaf: Any) -> bool:
@@ -81,3 +176,23 @@ def _is_key(leaf: Any) -> bool:
 
 def _key_data(state: Any) -> Any:
     return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, state)
+
+
+@jax.jit
+def _marks(state: Any) -> dict[str, UInt32[Array, ""]]:
+    """Of every leaf, by its number: sum of word n times (2n + 1), modulo 2^32.
+
+    An odd factor loses no bit: any change of one word changes the sum. Made on the device: nothing waits.
+    """
+    return {str(number): _mark(leaf) for number, leaf in enumerate(jax.tree.leaves(state))}
+
+
+def _mark(leaf: Array) -> UInt32[Array, ""]:
+    bits = {1: jnp.uint8, 2: jnp.uint16}.get(leaf.dtype.itemsize, jnp.uint32)  # 8 bytes: two words
+    words = leaf if leaf.dtype == bool else jax.lax.bitcast_convert_type(leaf, bits)
+    words = words.reshape(-1).astype(jnp.uint32)
+    return jnp.sum(words * (2 * jnp.arange(words.size, dtype=jnp.uint32) + 1), dtype=jnp.uint32)
+
+
+def _marks_like(state: Any) -> Any:
+    return jax.eval_shape(_marks, state)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorstore as ts
 from jaxtyping import Float, Int
 
-from cosmogan_jax.storage.map_store import MapStore
+from cosmogan_jax.storage.map_store import MapStore, whole_maps
 
 _UNDER_WAY = 2  # reads at a time; TensorStore's threads share the chunks of each
 
@@ -72,6 +72,11 @@ def _read_in_order(store: MapStore, batches: Iterable[np.ndarray], size: int) ->
         ]
         reads.append(ts.stack([cut.translate_to[0, 0] for cut in cuts]).read())
         if len(reads) == _UNDER_WAY:
-            yield reads.popleft().result()
+            yield _result(store, reads.popleft())
     while reads:
-        yield reads.popleft().result()
+        yield _result(store, reads.popleft())
+
+
+def _result(store: MapStore, read: ts.Future) -> np.ndarray:
+    with whole_maps(store.path):
+        return read.result()

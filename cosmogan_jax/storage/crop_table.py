@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
+from cosmogan_jax.storage.whole_files import write_whole
 
 SPLITS = ("train", "development", "validation", "auxiliary")
 
@@ -56,7 +57,8 @@ class CropTable(NamedTuple):
 def write_crop_table(path: Path, crops: dict[str, np.ndarray], manifest: dict[str, Any]) -> None:
     """Write one npy file a split, then the manifest."""
     for split, table in crops.items():
-        np.save(path / f"crops_{split}.npy", table, allow_pickle=False)
+        with write_whole(path / f"crops_{split}.npy") as file:
+            np.save(file, table, allow_pickle=False)
     write_json(path / "manifest.json", manifest)
 
 

@@ -1,21 +1,15 @@
 """JSON files that are either whole or not there."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.storage.whole_files import write_text
+
 
 def write_json(path: Path, content: Any) -> None:
-    """Write to a temporary neighbour, flush to the disk, then rename."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".partial")
-    with open(temporary, "w") as file:
-        json.dump(content, file, indent=1, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    """Write a JSON file whole; ValueError where it cannot be written."""
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

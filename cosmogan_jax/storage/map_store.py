@@ -8,6 +8,7 @@
                         writing was cut off has none and is refused
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from cosmogan_jax.storage.arrays import (
     images_per_shard,
     open_array,
     shard_checksums,
+    short,
 )
 from cosmogan_jax.storage.json_files import read_json, write_json
 
@@ -54,7 +56,8 @@ class MapStore:
     def read(self, start: int = 0, stop: int | None = None) -> Float[np.ndarray, "maps height width"]:
         """Maps start to stop as float32; a chunk whose checksum fails raises ValueError."""
         stop = self.num_maps if stop is None else stop
-        return self.array[start:stop].read().result()
+        with whole_maps(self.path):
+            return self.array[start:stop].read().result()
 
     def batches(self) -> Iterator[Float[np.ndarray, "batch height width"]]:
         """All maps in order, a shard (64 MiB) at a time."""
@@ -81,6 +84,18 @@ class MapStore:
             raise ValueError(
                 f"{self.path}: {invalid} invalid pixels, the manifest says {self.manifest['invalid_pixels']}"
             )
+
+
+@contextlib.contextmanager
+def whole_maps(path: Path) -> Iterator[None]:
+    """What TensorStore says of a chunk that is not what was written, with the store's name and the way out."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"{path} is damaged: {short(error)}; remove it with the directory of the stage that made it, and "
+            "the same command makes it again"
+        ) from error
 
 
 def maps_written(path: Path) -> int:
@@ -190,7 +205,7 @@ def _write(path: Path, array, first: int, maps: np.ndarray) -> int:
     try:
         array[first : first + len(maps)].write(maps).result()
     except ValueError as error:
-        raise ValueError(f"{path} cannot be written: {str(error).splitlines()[0][:300]}") from error
+        raise ValueError(f"{path} cannot be written: {short(error)}") from error
     write_json(path / "written.json", {"maps": first + len(maps)})
     return first + len(maps)
 

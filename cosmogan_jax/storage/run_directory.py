@@ -5,9 +5,11 @@
     <workdir>/runs.jsonl            one line a run: time, command, versions, commit
     <workdir>/<stage>.partial/      a stage at work
     <workdir>/<stage>/stage.json    a whole stage: settings, inputs, versions, seconds
+    <workdir>/<stage>.discarded/    what was given up and is being removed
 
 A stage works in `<stage>.partial` and is renamed to `<stage>` when whole; stage.json is written just
-before, so a directory that carries the stage's name is whole.
+before, so a directory that carries the stage's name is whole. What is given up loses its name before its
+content, wherever a run is cut off.
 """
 
 import contextlib
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.whole_files import append_lines, named, write_text
 
 _PACKAGES = (
     "cosmogan_jax",
@@ -44,24 +47,37 @@ def hold(workdir: Path) -> Iterator[None]:
     """Hold a working directory for the time of a run.
 
     Raises:
-      ValueError: another process holds it; the system frees the lock when that process ends, however.
+      ValueError: another process holds it (the system frees the lock when that process ends, however), or it
+        cannot be written.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        (workdir / ".lock").touch()
+        lock = os.open(workdir / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise ValueError(f"workdir={workdir} cannot be written: {error.strerror}") from error
-    with open(workdir / ".lock", "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            raise ValueError(f"workdir={workdir} is held by another run ({holder})") from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {platform.node()} since {_now()}")
-        lock.flush()
+    try:
+        _lock(lock, workdir)
+        with named(workdir):
+            for left in workdir.glob("*.discarded"):
+                shutil.rmtree(left)
         yield
+    finally:
+        os.close(lock)
+
+
+def _lock(lock: int, workdir: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 1000, 0).decode(errors="replace").strip() or "unknown"
+        raise ValueError(f"workdir={workdir} is held by another run ({holder})") from None
+    except OSError as error:  # some network file systems
+        raise ValueError(f"workdir={workdir} cannot be locked: {error.strerror}") from error
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()} on {platform.node()} since {_now()}".encode(), 0)
+    except OSError as error:
+        raise ValueError(f"workdir={workdir} cannot be written: {error.strerror}") from error
 
 
 def stage_record(workdir: Path, stage: str) -> dict[str, Any] | None:
@@ -95,13 +111,14 @@ def stage_directory(workdir: Path, stage: str) -> Path:
 def begin_stage(workdir: Path, stage: str, settings: dict[str, Any], *, resumable: bool) -> Path:
     """The directory a stage works in. What an earlier attempt left is kept only if it can be gone on with."""
     partial, whole = workdir / f"{stage}.partial", workdir / stage
-    if resumable and whole.exists() and not partial.exists():
-        (whole / "stage.json").unlink(missing_ok=True)  # no longer whole from here on
-        whole.rename(partial)
     started = partial / "settings.json"
-    if partial.exists() and not (resumable and started.is_file() and read_json(started) == settings):
-        shutil.rmtree(partial)
-    partial.mkdir(exist_ok=True)
+    with named(partial):
+        if resumable and whole.exists() and not partial.exists():
+            whole.rename(partial)  # no longer whole from here on
+        if partial.exists() and not (resumable and started.is_file() and read_json(started) == settings):
+            shutil.rmtree(_set_aside(partial))
+        partial.mkdir(exist_ok=True)
+        (partial / "stage.json").unlink(missing_ok=True)
     write_json(started, settings)
     return partial
 
@@ -110,16 +127,27 @@ def finish_stage(workdir: Path, stage: str, record: dict[str, Any]) -> None:
     """Make a stage whole: its record, then its name."""
     partial, whole = workdir / f"{stage}.partial", workdir / stage
     write_json(partial / "stage.json", {"result": uuid.uuid4().hex, "finished": _now(), **record, **versions()})
-    if whole.exists():
-        shutil.rmtree(whole)
-    partial.rename(whole)
+    with named(whole):
+        left = _set_aside(whole) if whole.exists() else None
+        partial.rename(whole)
+        if left is not None:
+            shutil.rmtree(left)
+
+
+def _set_aside(directory: Path) -> Path:
+    """Take a directory its name, so that no half of it is ever taken for the whole."""
+    left = directory.with_name(directory.name + ".discarded")
+    if left.exists():
+        shutil.rmtree(left)
+    return directory.rename(left)
 
 
 def record_run(workdir: Path, command: list[str], flags: str) -> None:
     """Keep the flags as a flag file and a line about this run."""
-    (workdir / "flags.txt").write_text(flags)
-    with open(workdir / "runs.jsonl", "a") as file:
-        file.write(json.dumps({"started": _now(), "command": command, **versions()}) + "\n")
+    write_text(workdir / "flags.txt", flags)
+    append_lines(
+        workdir / "runs.jsonl", json.dumps({"started": _now(), "command": command, **versions()}) + "\n"
+    )
 
 
 def versions() -> dict[str, Any]:

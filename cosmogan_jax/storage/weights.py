@@ -13,6 +13,7 @@ import numpy as np
 
 from cosmogan_jax.storage.checksums import file_sha256
 from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.whole_files import write_arrays, write_text
 
 CARD, _WEIGHTS = "card.json", "weights.npz"
 FORMAT, VERSION = "cosmogan_jax emulator", 1
@@ -27,8 +28,7 @@ def write_weights(folder: Path, variables: Variables, dtype: str) -> dict[str, A
         name = _name(path)
         arrays[name] = np.asarray(leaf, dtype if name.startswith("params/") else np.float32)
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / _WEIGHTS, "wb") as file:
-        np.savez(file, **arrays)
+    write_arrays(folder / _WEIGHTS, arrays)
     return {
         "file": _WEIGHTS,
         "sha256": file_sha256(folder / _WEIGHTS),
@@ -39,7 +39,7 @@ def write_weights(folder: Path, variables: Variables, dtype: str) -> dict[str, A
 
 def write_card(folder: Path, card: dict[str, Any], words: str) -> None:
     """Write the card, in words and last for programs."""
-    (folder / "card.md").write_text(words)
+    write_text(folder / "card.md", words)
     write_json(folder / CARD, {"format": FORMAT, "version": VERSION, **card})
 
 

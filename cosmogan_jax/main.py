@@ -3,46 +3,90 @@
 python -m cosmogan_jax.main --flagfile=experiments/quickstart/run.flags
 """
 
+import contextlib
+import os
 import sys
+import threading
+from typing import Any
 
 from absl import app, logging
 
-from cosmogan_jax import flags
-from cosmogan_jax.stages import pipeline
-from cosmogan_jax.stages.interruption import Paused
+from cosmogan_jax.stages import interruption
 
 
 def main(argv: list[str]) -> int:
-    """Run the stages; errors of the user's making are one line and exit code 1."""
+    """Run the stages; whatever goes wrong is one line and exit code 1, with --debug a traceback."""
+    from cosmogan_jax import flags  # here and not above: a Ctrl-C while modules load is answered too
+
     if len(argv) > 1:
         print(f"error: unexpected argument {argv[1]!r}; settings are flags, see --help", file=sys.stderr)
         return 1
     debug = flags.debug()
     try:
+        from cosmogan_jax.stages import pipeline
+
+        if debug:
+            interruption.raise_on_interrupt()
+            sys.unraisablehook, threading.excepthook = sys.__unraisablehook__, threading.__excepthook__
         settings = flags.read()
         if not settings.verbosity_given:
-            logging.set_verbosity(logging.WARNING)  # the checkpoint library tells every file it touches
+            # The checkpoint library tells every file it touches, and what it raises with its traceback.
+            logging.set_verbosity(logging.WARNING if debug else logging.FATAL)
         pipeline.run(settings, sys.argv, flags.as_text())
-    except Paused as pause:
+    except interruption.Paused as pause:
         if str(pause):
             print(pause, file=sys.stderr)
+        return pause.exit_code
     except KeyboardInterrupt:
         if debug:
             raise
-        print("interrupted; the same command goes on from what is whole", file=sys.stderr)
+        print(f"interrupted; {interruption.GOES_ON}", file=sys.stderr)
         return 130
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except Exception as error:
         if debug:
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {_one_line(error)}", file=sys.stderr)
         return 1
     return 0
 
 
+def _one_line(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, (ValueError, OSError, ModuleNotFoundError)):
+        return said
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in said:  # a device's, in XLA's words
+        return f"out of memory: {said[:300] or 'the host has no more'}; smaller batches or maps need less"
+    return f"{type(error).__name__}: {said[:500]} (not foreseen; --debug shows where)"
+
+
 def console() -> None:
     """Define the flags and start absl."""
+    interruption.end_on_signals()
+    # What fails where nobody can catch it, as in the checkpoint library's loop after a full disk.
+    sys.unraisablehook = threading.excepthook = lambda _: None
+    from cosmogan_jax import flags
+
     flags.define()
-    app.run(main)
+    try:
+        app.run(main)
+    except SystemExit as end:
+        _leave_at_once(end.code)
+        raise
+
+
+def _leave_at_once(code: Any) -> None:
+    """After an error: threads of the checkpoint library may wait minutes for a file that does not come.
+
+    Of several processes none may leave before the others have heard of it.
+    """
+    jax = sys.modules.get("jax")
+    if isinstance(code, int) and code and not (jax and jax.distributed.is_initialized()):
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":

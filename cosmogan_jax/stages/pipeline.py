@@ -170,7 +170,12 @@ def _run_stage(workdir: Path, stage: str, settings: dict[str, Any], group: proce
     out = group.on_first(begin)
     if out is None:
         return
-    summary = module.run(settings[stage], workdir, Path(out))
+    try:
+        summary = module.run(settings[stage], workdir, Path(out))
+    except OSError as error:
+        # The system's words, as of a full disk, name neither stage nor directory.
+        said = f"{error.filename or out}: {error.strerror or error}"
+        raise ValueError(f"stage {stage}: {said}; the same command goes on from what is whole") from error
     seconds = round(time.monotonic() - began, 2)
     record = {"stage": stage, "flags": flags, "inputs": reads, "summary": summary, "seconds": seconds}
     # Where a stage can say what its result is by content, the same result made again is the same.

@@ -55,7 +55,7 @@ def watch(max_minutes: float | None) -> Iterator[Callable[[], str | None]]:
     so that the stage can finish its step and save. A second Ctrl-C does not wait for that. A signal that came
     too late to be asked for is answered at the end of the block.
     """
-    began, received = time.monotonic(), []
+    began, received = time.monotonic(), list[int]()
 
     def reason() -> str | None:
         if received:

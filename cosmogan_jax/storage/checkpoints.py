@@ -137,9 +137,8 @@ class Checkpoints:
             raise ValueError(
                 f"no checkpoint of step {step} in {self.directory}; there are {list(self.steps())}"
             )
-        if like is None:
-            how = ocp.args.JsonRestore()
-        else:
+        how: Any = ocp.args.JsonRestore()
+        if like is not None:
             how = ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, like))
         try:
             return self._manager.restore(step, args=ocp.args.Composite(**{part: how}))[part]

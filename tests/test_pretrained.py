@@ -176,7 +176,7 @@ def test_evaluated_against_maps_of_the_users_own(packed, run_directory, run_main
             "'nosuch' is neither a folder with a card.json nor one of",
         ),
         (["--pretrained=PACKED", "--stages=train,generate"], "pretrained=PACKED goes without stage 'train'"),
-        (["--pretrained=PACKED", "--stages=generate,pack"], "goes without stage 'pack'"),
+        (["--pretrained=PACKED", "--stages=select,generate"], "goes without stage 'select'"),
         (["--pretrained=PACKED", "--stages=generate,export,evaluate"], "no finished stage 'prepare'"),
         (["--pretrained=PACKED", "--stages=generate", "--checkpoint=last"], "checkpoint=last is of a training"),
         (["--pretrained=PACKED", "--stages=generate", "--num_generated=0"], "num_generated=0 must be positive"),

@@ -65,7 +65,8 @@ def console() -> None:
     """Define the flags and start absl."""
     interruption.end_on_signals()
     # What fails where nobody can catch it, as in the checkpoint library's loop after a full disk.
-    sys.unraisablehook = threading.excepthook = lambda _: None
+    sys.unraisablehook = lambda _: None
+    threading.excepthook = lambda _: None
     from cosmogan_jax import flags
 
     flags.define()

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GOES_ON = "the same command goes on from what is whole"
@@ -67,7 +68,7 @@ def watch(max_minutes: float | None) -> Iterator[Callable[[], str | None]]:
     if threading.current_thread() is not threading.main_thread():
         yield reason
         return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def note(number: int, _) -> None:
         received.append(number)

@@ -106,7 +106,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         observers["sample"] = lambda step, state: write(step, devices.on_one(state))
 
     checkpoints = Checkpoints(out / "checkpoints", writes=True)
-    first, pending = 0, {}
+    first = 0
+    pending: dict[str, Any] = {}
     kept = functools.partial(at_hand, out / "best", keep=settings.keep_best, by=RANKINGS[settings.select_by])
     if (last := checkpoints.last_good(state, kept)) is not None:
         first, state, pending = last
@@ -177,8 +178,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                     )
                     raise Paused(words if speaks else "", reason)
         except NonFinite as error:
-            kept = checkpoints.steps()
-            raise ValueError(f"{error}; last good checkpoint: {kept[-1] if kept else 'none'}") from None
+            saved = checkpoints.steps()
+            raise ValueError(f"{error}; last good checkpoint: {saved[-1] if saved else 'none'}") from None
         finally:
             profiler.close(state)
             monitor.close()

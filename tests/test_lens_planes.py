@@ -72,3 +72,12 @@ def test_spectral_laplacian_of_a_wave_is_exact(size):
 def test_unknown_laplacian():
     with pytest.raises(ValueError, match="laplacian='nine_point' must be"):
         plane_convergence(np.zeros((1, 8, 8)), 1.0, laplacian="nine_point")
+
+
+def test_a_card_that_cannot_be_parsed(tmp_path):
+    """astropy says so with an error of its own, and only when the card is asked for."""
+    write_lens_planes(tmp_path, LensPlanes(("a.fits",), np.ones((1, 8, 8)), *np.ones((3, 1)), HEADER))
+    content = (tmp_path / "a.fits").read_bytes()
+    (tmp_path / "a.fits").write_bytes(content.replace(b"OMEGA_M =  ", b"OMEGA_M = [", 1))
+    with pytest.raises(ValueError, match=r"a\.fits is not a (whole FITS image|lens plane): Unparsable card"):
+        read_lens_planes(tmp_path)

@@ -345,14 +345,14 @@ def test_a_dry_run_shows_and_writes_a_picture_only(run_main, tmp_path):
     path = save(tmp_path / "k.npy", maps(10).astype(">f8"))
     code, out, error = run_main(
         f"--workdir={tmp_path}/run", *SMALL, f"--maps={path}", "--side_deg=2", "--dry_run",
-        "--stages=simulate,prepare,train", "--num_layers=3",
+        "--stages=simulate,prepare,train", "--crop_size=16",
     )  # fmt: skip
     assert (code, error) == (0, "simulate: left out, --maps gives the maps\n")
     assert "10 maps of 24x24 pixels, 2 degrees wide (5 arcmin a pixel, ell 180 to 2160)" in out
     assert "source redshift not known" in out
     assert "npy >f8" in out
     assert "prepare: would take 8 train, 1 development, 1 validation maps" in out
-    assert "96 train, 12 development, 12 validation crops of 8 pixels" in out
+    assert "96 train, 12 development, 12 validation crops of 16 pixels" in out
     assert "train: would run" in out
     assert "simulate:" not in out
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["prepare.dry_run.png"]

@@ -217,7 +217,11 @@ def test_damaged_packages_are_refused(packed, tmp_path):
         load(folder)
     for change, said in (
         ({"version": 99}, "expected format 'cosmogan_jax emulator' version 1"),
-        ({"architecture": {"map_size": 32, "num_layers": 4, "num_filters": 2, "latent_size": 64}}, "has shape"),
+        ({"architecture": {"map_size": 16, "num_layers": 4, "num_filters": 2, "latent_size": 64}}, "has shape"),
+        (
+            {"architecture": {"map_size": 32, "num_layers": 4, "num_filters": 4, "latent_size": 64}},
+            "maps of 32",
+        ),
     ):
         folder = copy(f"card-{len(said)}")
         card = json.loads((folder / "card.json").read_text())

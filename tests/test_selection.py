@@ -230,9 +230,10 @@ def test_no_map_but_development_maps_is_read(trained, parse, tmp_path, monkeypat
     _, undisturbed = selection(parse, trained, tmp_path)
     poisoned = tmp_path / "run"
     shutil.copytree(trained, poisoned)
-    for split in ("train", "validation"):  # maps that are not there
-        np.save(poisoned / f"prepare/crops_{split}.npy", np.full((5, 3), 10**6))
     allowed = set(open_crop_table(trained / "prepare").crops["development"][:, 0])
+    for split in ("train", "validation"):  # other crops than were there
+        assert 0 not in allowed
+        np.save(poisoned / f"prepare/crops_{split}.npy", np.zeros((5, 3), int))
     read, original = set(), MapStore.read
 
     def spy(store, start=0, stop=None, *more, **options):

@@ -1,6 +1,7 @@
 """Flags of the command line, one module a stage; only here is absl.flags imported."""
 
 import dataclasses
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,15 @@ _MODULES = {
 _GIVEN_MAPS = (
     "maps", "development_maps", "validation_maps", "auxiliary_maps", "generated", "reference", "auxiliary",
 )  # fmt: skip
+_GIVEN_NAMES = (
+    "workdir",
+    "lens_planes",
+    "boxes_dir",
+    "hdf5_dataset",
+    "fits_extension",
+    "pretrained",
+    "export_from",
+)
 
 
 def define() -> None:
@@ -52,9 +62,15 @@ def read() -> RunSettings:
     """The parsed flags as settings.
 
     Raises:
-      ValueError: maps that are given and yet none, as by an empty variable of a shell.
+      ValueError: maps or a name that are given and yet none, as by an empty variable of a shell; a number
+        that is not finite, or larger than any count can be.
     """
     values = flags.FLAGS
+    for flag in _own():
+        _check_number(flag.name, flag.value)
+    for name in _GIVEN_NAMES:
+        if values[name].present and not values[name].value.strip():
+            raise ValueError(f"{name}= names nothing; leave the flag away, or name something")
     for name in _GIVEN_MAPS:
         if values[name].present and not values[name].value:
             raise ValueError(f"{name}= names nothing; leave the flag away, or name files, folders or globs")
@@ -92,6 +108,14 @@ def as_text() -> str:
         if flag.value is not None and flag.value != [] and flag.name not in run.PASSING
     ]
     return "\n".join(sorted(filter(None, lines))) + "\n"
+
+
+def _check_number(name: str, value: Any) -> None:
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise ValueError(f"{name}={number} must be a finite number")
+        if isinstance(number, int) and abs(number) >= 2**63:
+            raise ValueError(f"{name}={number} must be smaller than 2**63")
 
 
 def _own() -> list[flags.Flag]:

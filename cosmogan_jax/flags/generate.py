@@ -20,5 +20,7 @@ def define() -> None:
         "package, or a folder that stage pack wrote.",
     )
     flags.DEFINE_integer("num_generated", 1024, "Maps to generate.")
-    flags.DEFINE_integer("generate_seed", 0, "Seed of the generated maps.", lower_bound=0)
+    flags.DEFINE_integer(
+        "generate_seed", 0, "Seed of the generated maps.", lower_bound=0, upper_bound=2**32 - 1
+    )
     flags.DEFINE_integer("generate_batch", 64, "Maps generated at once; does not change them.")

@@ -13,7 +13,13 @@ def define(stages: tuple[str, ...]) -> None:
     )
     flags.register_validator("stages", lambda chosen: _known(chosen, stages))
     flags.DEFINE_string("workdir", "runs/default", "Run directory; every stage fills one directory in it.")
-    flags.DEFINE_integer("seed", 0, "Seed of maps, crops, weights, batches and selection.", lower_bound=0)
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        "Seed of maps, crops, weights, batches and selection.",
+        lower_bound=0,
+        upper_bound=2**32 - 1,  # JAX takes 32 bits, and drops the others in silence
+    )
     flags.DEFINE_boolean(
         "dry_run",
         False,

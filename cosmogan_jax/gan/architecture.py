@@ -1,7 +1,8 @@
 """What a pair of networks is made of."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import jax.numpy as jnp
 
@@ -12,6 +13,8 @@ MIN_LAYERS = 4
 COMPUTE_DTYPES = ("float32", "bfloat16", "bfloat16_gradients")
 MATMUL_PRECISIONS = ("float32", "tensorfloat32", "default")
 REMATS = ("none", "generator", "both")
+_SIZES = ("map_size", "num_layers", "num_filters", "latent_size")
+_LARGEST_SIZE = 2**16  # of a card's: pixels, features and lengths beyond this are damage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,26 @@ class Architecture:
     compute_dtype: Literal["float32", "bfloat16", "bfloat16_gradients"] = "float32"
     matmul_precision: Literal["float32", "tensorfloat32", "default"] = "float32"
     remat: Literal["none", "generator", "both"] = "none"
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> "Architecture":
+        """From the fields that a card names.
+
+        Raises:
+          ValueError: fields that are unknown or missing, or of another type, or sizes that no memory holds.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        odd = [name for name in said if name not in known]
+        lacking = [name for name in _SIZES if name not in said]
+        if odd or lacking:
+            raise ValueError(f"architecture: {(odd or lacking)[0]!r} is {'unknown' if odd else 'missing'}")
+        for name, value in said.items():
+            kind = int if name in _SIZES else str
+            if type(value) is not kind:
+                raise ValueError(f"architecture: {name}={value!r} is not of type {kind.__name__}")
+            if name in _SIZES and value > _LARGEST_SIZE:
+                raise ValueError(f"architecture: {name}={value} must be at most {_LARGEST_SIZE}")
+        return cls(**said)
 
     def __post_init__(self):
         if self.num_layers < MIN_LAYERS:

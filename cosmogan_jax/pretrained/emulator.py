@@ -110,14 +110,21 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
     folder = find(str(name))
     card = read_card(folder)
     form = {"convolution_form": "stock"} if forward_mode else {}
-    networks = build_networks(Architecture(**(card["architecture"] | form)))
+    networks = build_networks(Architecture.of(card["architecture"] | form))
+    geometry = MapGeometry(card["geometry"]["num_pixels"], card["geometry"]["side_deg"])
+    if geometry.num_pixels != networks.arch.map_size:
+        raise ValueError(
+            f"{folder / CARD}: num_pixels={geometry.num_pixels}, but the architecture makes maps of "
+            f"{networks.arch.map_size}"
+        )
+    normalisation = Normalisation.of(card["normalisation"])
     params, batch_stats = jax.eval_shape(networks.gen.init, jax.random.key(0))
     variables = read_weights(folder, card, {"params": params, "batch_stats": batch_stats})
     return Emulator(
         str(name),
         networks,
         jax.tree.map(jnp.asarray, variables),
-        Normalisation(**card["normalisation"]),
-        MapGeometry(**card["geometry"]),
+        normalisation,
+        geometry,
         card,
     )

@@ -81,7 +81,7 @@ def _fidelity(fidelity: dict[str, Any]) -> str:
 
 def _limits(card: dict[str, Any]) -> str:
     validated, geometry = card["fidelity"]["validated"], MapGeometry(**card["geometry"])
-    top = float(Normalisation(**card["normalisation"]).inverse(jnp.ones(())))
+    top = float(Normalisation.of(card["normalisation"]).inverse(jnp.ones(())))
     share = card["data"]["share_of_crops_outside_network_range"]
     independence = card["data"]["origin"].get("independence", "not known")
     lines = [

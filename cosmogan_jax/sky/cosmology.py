@@ -43,6 +43,8 @@ class Cosmology:
             raise ValueError(
                 f"omega_m={self.omega_m} + omega_lambda={self.omega_lambda} must be 1: only flat universes"
             )
+        if self.omega_m > 1 + 1e-3:
+            raise ValueError(f"omega_m={self.omega_m} must be at most 1: only flat universes")
         if self.omega_b is not None and self.omega_b >= self.omega_m:
             raise ValueError(f"omega_b={self.omega_b} must be below omega_m={self.omega_m}")
         if not self.w0 < -1 / 3:

@@ -7,7 +7,7 @@ from typing import Any
 from cosmogan_jax.stages.settings import results_only
 from cosmogan_jax.storage import run_directory
 from cosmogan_jax.storage.checksums import file_sha256
-from cosmogan_jax.storage.json_files import read_json
+from cosmogan_jax.storage.json_files import read_object
 from cosmogan_jax.storage.readers import find_map_files
 
 # Each stage with the earlier stages whose directories it reads, in the one order they run in.
@@ -105,7 +105,7 @@ def _check_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
     if record is not None:
         recorded, place = record["flags"], workdir / stage
     elif stage == "train" and started.is_file():
-        recorded, place = read_json(started), started.parent
+        recorded, place = read_object(started, {}), started.parent
         recorded.pop("inputs", None)
     else:
         return
@@ -131,7 +131,7 @@ def check_trained_data(workdir: Path) -> None:
     if trained is not None:
         on = trained["inputs"].get("prepare")
     elif started.is_file():
-        on, place = read_json(started).get("inputs", {}).get("prepare"), started.parent
+        on, place = read_object(started, {}).get("inputs", {}).get("prepare"), started.parent
     else:
         return
     if prepared is not None and prepared["result"] != on:

@@ -8,7 +8,7 @@ from cosmogan_jax.pretrained import Emulator, load
 from cosmogan_jax.stages.model import Generators
 from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.json_files import read_json
+from cosmogan_jax.storage.json_files import read_object
 from cosmogan_jax.storage.run_directory import stage_directory
 
 
@@ -27,12 +27,13 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
       ValueError: there is no such generator, or no selection.
     """
     table = open_crop_table(stage_directory(workdir, "prepare"))
+    chosen = _chosen(checkpoint, workdir)
     generators = Generators(workdir, weights)
-    networks, step = generators.networks, _step(checkpoint, generators, workdir)
+    networks, step = generators.networks, _last(generators, workdir) if chosen is None else chosen
     gen = generators.restore(step)
     generators.close()
     variables = {"params": gen.params, "batch_stats": gen.batch_stats}
-    normalisation = Normalisation(**table.manifest["normalisation"])
+    normalisation = Normalisation.of(table.manifest["normalisation"])
     origin = {
         "generator_step": step,
         "generator_weights": weights,
@@ -62,9 +63,15 @@ def pretrained(name: str) -> Source:
     return Source(emulator, card["source_redshift"], origin)
 
 
-def _step(checkpoint: str, generators: Generators, workdir: Path) -> int:
+def _chosen(checkpoint: str, workdir: Path) -> int | None:
+    """The step asked for; None for the last one."""
     if checkpoint == "selected":
-        return read_json(stage_directory(workdir, "select") / "selection.json")["selected"]
-    if checkpoint == "last":
-        return generators.checkpoints()[-1]
-    return int(checkpoint)
+        path = stage_directory(workdir, "select") / "selection.json"
+        return read_object(path, {"selected": int})["selected"]
+    return None if checkpoint == "last" else int(checkpoint)
+
+
+def _last(generators: Generators, workdir: Path) -> int:
+    if not generators.checkpoints():
+        raise ValueError(f"{workdir / 'train/checkpoints'} holds no checkpoint")
+    return generators.checkpoints()[-1]

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from cosmogan_jax.stages.settings import Export
 from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS, Cards
-from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.json_files import check_object, read_object, write_json
 from cosmogan_jax.storage.map_files import write_fits_map, write_npy_maps
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 from cosmogan_jax.storage.run_directory import stage_directory, stage_record
@@ -44,7 +44,10 @@ def _validated(workdir: Path) -> dict[str, Any] | None:
     for stage, result in record["inputs"].items():
         if (now := stage_record(workdir, stage)) is None or now["result"] != result:
             return None
-    return read_json(workdir / "evaluate" / "statistics.json")["validated"]
+    path = workdir / "evaluate" / "statistics.json"
+    validated = read_object(path, {"validated": dict})["validated"]
+    ranges = dict.fromkeys(("ell", "kappa"), (list, type(None)))
+    return check_object(validated, {"factor": float, **ranges}, f"{path}, validated")
 
 
 def _cards(store: MapStore, validated: dict[str, Any] | None) -> Cards:

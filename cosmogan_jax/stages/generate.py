@@ -19,9 +19,7 @@ from cosmogan_jax.storage.weights import read_card
 
 def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     """Map n depends on the seed and n alone, whatever the batch or the number of maps."""
-    for name in ("num_generated", "generate_batch"):
-        if getattr(settings, name) < 1:
-            raise ValueError(f"{name}={getattr(settings, name)} must be positive")
+    check(settings)
     if settings.pretrained:
         source = pretrained(settings.pretrained)
     else:
@@ -74,7 +72,10 @@ def _seconds_of_1024(seconds: list[float], batch: int) -> float | None:
 
 
 def check(settings: Generate) -> None:
-    """ValueError, before an earlier stage works for hours, where there is no such emulator."""
+    """ValueError, before an earlier stage works for hours, where there is no such emulator or map."""
+    for name in ("num_generated", "generate_batch"):
+        if getattr(settings, name) < 1:
+            raise ValueError(f"{name}={getattr(settings, name)} must be positive")
     if settings.pretrained:
         find(settings.pretrained)
         for name, only in (("checkpoint", "selected"), ("weights", "last")):

@@ -11,8 +11,31 @@ from cosmogan_jax.gan.networks import Architecture, Networks, build_networks
 from cosmogan_jax.gan.state import GanState, NetState, adam, init_state
 from cosmogan_jax.storage.best_generators import read_scores
 from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.json_files import read_json
+from cosmogan_jax.storage.json_files import read_object
 from cosmogan_jax.storage.run_directory import finished_record, stage_directory
+
+_DENSE = {"weights": str, "score_maps": int, "score_l_bins": int}
+
+
+def architecture(settings) -> Architecture:
+    """That of train's settings, or of any object with its attributes.
+
+    Raises:
+      ValueError: sizes that no network can have, or a batch too small for batch norm.
+    """
+    if settings.batch_size < 2:
+        raise ValueError(f"batch_size={settings.batch_size} must be at least 2: batch norm needs a variance")
+    return Architecture(
+        settings.crop_size,
+        settings.num_layers,
+        settings.num_filters,
+        settings.latent_size,
+        settings.convolution_form,
+        settings.borders,
+        settings.compute_dtype,
+        settings.matmul_precision,
+        settings.remat,
+    )
 
 
 def build(settings) -> tuple[Networks, optax.GradientTransformation, GanState]:
@@ -21,21 +44,7 @@ def build(settings) -> tuple[Networks, optax.GradientTransformation, GanState]:
     Raises:
       ValueError: a batch of one map, or sizes of which no networks can be made.
     """
-    if settings.batch_size < 2:
-        raise ValueError(f"batch_size={settings.batch_size} must be at least 2: batch norm needs a variance")
-    networks = build_networks(
-        Architecture(
-            settings.crop_size,
-            settings.num_layers,
-            settings.num_filters,
-            settings.latent_size,
-            settings.convolution_form,
-            settings.borders,
-            settings.compute_dtype,
-            settings.matmul_precision,
-            settings.remat,
-        )
-    )
+    networks = build_networks(architecture(settings))
     optimizer = adam(settings.learning_rate, settings.adam_beta1)
     key, with_ema = jax.random.key(settings.seed), settings.ema_decay > 0
     return networks, optimizer, init_state(networks, optimizer, key, with_ema=with_ema)
@@ -93,7 +102,7 @@ class Generators:
         self.dense: dict[str, Any] | None = None
         self.dense_scores: list[dict[str, Any]] = []
         best = stage_directory(workdir, "train") / "best"
-        if best.is_dir() and (asked := read_json(best / "settings.json"))["weights"] == weights:
+        if best.is_dir() and (asked := read_object(best / "settings.json", _DENSE))["weights"] == weights:
             self.dense = asked
             self._best = Checkpoints(best / "generators")
             self.dense_scores = read_scores(best)

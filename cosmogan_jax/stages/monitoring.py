@@ -19,7 +19,7 @@ from cosmogan_jax.stages.stopping import STOP_AFTER, in_bounds, parse_bounds
 from cosmogan_jax.storage.best_generators import BestGenerators
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.crop_table import CropTable
-from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.json_files import read_object, write_json
 
 
 def check_scores(settings: Train) -> None:
@@ -136,7 +136,7 @@ class Monitor:
     def _check_best(self) -> None:
         """Scores of one ranking are made alike; said at the start, not when the dense phase begins."""
         path, asked = self._best_path / "settings.json", _ranking(self._settings)
-        if path.is_file() and (before := {"select_by": "histograms"} | read_json(path)) != asked:
+        if path.is_file() and (before := {"select_by": "histograms"} | read_object(path, {})) != asked:
             raise ValueError(
                 f"{asked} differs from {before}, with which the generators in {self._best_path} were "
                 f"ranked; ask for the same, or remove that directory"

@@ -37,6 +37,9 @@ class NbodySky:
         self.geometry = MapGeometry(settings.map_pixels, side_deg)
         if settings.rays_per_pixel < 1:
             raise ValueError(f"rays_per_pixel={settings.rays_per_pixel} must be positive")
+        for name, least in (("num_particles_side", 2), ("mesh_factor", 1), ("plane_pixels", 1)):
+            if (value := getattr(settings, name)) is not None and value < least:
+                raise ValueError(f"{name}={value} must be at least {least}")
         pixels = settings.plane_pixels or 4 * settings.num_particles_side
         box = BoxSettings(
             settings.box_size,

@@ -72,7 +72,7 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
     spaces: dict[str, sources.Space] = {"pixels": lambda kappa: kappa, "spectrum": spectrum}
     disc_step = None
     if generated.discriminator and generated.step is not None:
-        normalisation = Normalisation(**table.manifest["normalisation"])
+        normalisation = Normalisation.of(table.manifest["normalisation"])
         spaces["discriminator"], disc_step = sources.discriminator_space(workdir, generated.step, normalisation)
     queries, read = min(settings.novelty_queries, count), generated.read
     search = Search(settings, table, np.asarray(read(0, queries)), spaces, out)

@@ -16,6 +16,7 @@ from cosmogan_jax.stages import novelty_sources as sources
 from cosmogan_jax.stages.memory import free_memory
 from cosmogan_jax.stages.settings import Novelty
 from cosmogan_jax.storage.crop_table import CropTable
+from cosmogan_jax.storage.numpy_files import read_npz
 from cosmogan_jax.storage.whole_files import write_arrays
 
 _SHOWN = 6
@@ -178,8 +179,7 @@ def kept(out: Path, name: str, compute: Callable[[], dict[str, Any]]) -> dict[st
     path = out / f"part_{name}.npz"
     if not path.exists():
         write_arrays(path, compute())
-    with np.load(path, allow_pickle=False) as part:
-        return {key: value.item() if value.ndim == 0 else value for key, value in part.items()}
+    return {key: value.item() if value.ndim == 0 else value for key, value in read_npz(path).items()}
 
 
 def _by_map(crops: sources.Crops) -> tuple[np.ndarray, np.ndarray]:

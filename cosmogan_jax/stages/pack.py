@@ -16,7 +16,7 @@ from cosmogan_jax.stages.model import Generators
 from cosmogan_jax.stages.settings import Pack
 from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
-from cosmogan_jax.storage.json_files import read_json
+from cosmogan_jax.storage.json_files import check_object, read_json
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.run_directory import finished_record, stage_directory
 from cosmogan_jax.storage.weights import read_weights, write_card, write_weights
@@ -48,6 +48,8 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
     origin = open_map_store(workdir / "generate" / "maps").manifest["origin"]
     if "pretrained" in origin:
         raise ValueError(f"the maps in {workdir} are of the pretrained emulator {origin['pretrained']!r}")
+    told = {"generator_weights": str, "generator_sha256": str, "generator_step": int}
+    check_object(origin, told, f"{workdir / 'generate/maps/manifest.json'}, origin")
     generators = Generators(workdir, origin["generator_weights"])
     networks, gen = generators.networks, generators.restore(made["summary"]["step"])
     generators.close()
@@ -72,7 +74,7 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "training": _training(workdir, origin),
         "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
     }
-    normalisation = Normalisation(**card["normalisation"])
+    normalisation = Normalisation.of(card["normalisation"])
     exact = Emulator(settings.pack, networks, variables, normalisation, table.geometry, card)
     stored = dataclasses.replace(exact, variables=read_weights(folder, card, variables))
     card["weights"]["as_stored"] = _change(stored, exact)

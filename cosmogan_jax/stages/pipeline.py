@@ -92,11 +92,12 @@ def _module(stage: str) -> Any:
 def _check(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
     if settings["generate"].pretrained:
         _check_pretrained(chosen, settings["generate"].pretrained)
-    check_flags(workdir, chosen, settings)
     _check_sizes(chosen, settings)
-    for stage in ("prepare", "select", "generate", "pack"):
+    # What can never be meant comes before what is not what an earlier run had.
+    for stage in ("simulate", "prepare", "train", "select", "generate", "pack"):
         if stage in chosen:
             _module(stage).check(settings[stage])
+    check_flags(workdir, chosen, settings)
     for stage in chosen:
         for earlier in needed(stage, settings):
             if earlier not in chosen:
@@ -131,6 +132,8 @@ def _dry_run(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None
 def _check_sizes(chosen: list[str], settings: dict[str, Any]) -> None:
     """What would stop a later stage is told before an earlier one works for hours."""
     crop_size, map_pixels = settings["prepare"].crop_size, settings["simulate"].map_pixels
+    if "simulate" in chosen and map_pixels < 1:
+        raise ValueError(f"map_pixels={map_pixels} must be positive")
     if crop_size < 1:
         raise ValueError(f"crop_size={crop_size} must be positive")
     if "simulate" in chosen and "prepare" in chosen and crop_size > map_pixels:

@@ -6,19 +6,30 @@ results.json      what evaluate found (`stages/judgement.py` and `stages/evaluat
 statistics.json   tables of the statistics
 """
 
-import json
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cosmogan_jax.stages.settings import Report
-from cosmogan_jax.storage.json_files import read_json
+from cosmogan_jax.storage.json_files import read_json_lines, read_object
+from cosmogan_jax.storage.numpy_files import read_npz
 from cosmogan_jax.storage.run_directory import finished_record, stage_directory, stage_record
 from cosmogan_jax.storage.whole_files import named, write_text
 
+# What the page draws from, as the stages of this version write it (`judgement.SCHEMA`).
+SCHEMA = 1
+_RESULTS = {
+    "schema": int, "sets": dict, "baseline": str, "views": dict, "stationarity": dict, "inference": dict,
+    "classifier": (dict, type(None)),
+}  # fmt: skip
+_TABLES = {
+    "num_generated": int, "num_validation": int, "num_pixels": int, "side_deg": float, "l_edges": list,
+    "statistics": dict, "power_ratio": list, "source_redshift": (float, type(None)),
+}  # fmt: skip
+_SELECTION = {"selected": int, "by": str, "first": dict, "second": dict, "candidates": list, "fallback": dict}
+_SETS = {"generated", "validation", "auxiliary"}
 _STAGES = ("simulate", "prepare", "train", "select", "generate", "evaluate", "novelty")
 
 
@@ -27,7 +38,14 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
     from cosmogan_jax.figures import page
 
     evaluate = stage_directory(workdir, "evaluate")
-    sections = list(_sections(workdir, evaluate))
+    try:
+        sections = list(_sections(workdir, evaluate))
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        said = f"{type(error).__name__} {error}"
+        raise ValueError(
+            f"the results in {workdir} cannot be drawn ({said}): damaged, or of another version; remove "
+            f"{evaluate} and what else is older than this version, and run those stages again"
+        ) from error
     (out / "figures").mkdir(exist_ok=True)
     names, images = [], {}
     for section in sections:
@@ -47,7 +65,7 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
     files = [("what was found (JSON)", "results.json"), ("tables of the statistics (JSON)", "statistics.json")]
     files += [("what is new (JSON)", "novelty.json")] * (out / "novelty.json").is_file()
     files += [(f"{name}.{ending}", f"figures/{name}.{ending}") for name in names for ending in ("pdf", "png")]
-    intro = _intro(read_json(evaluate / "statistics.json"))
+    intro = _intro(read_object(evaluate / "statistics.json", _TABLES))
     text = page.render(settings.report_title, intro, sections, images)
     write_text(out / "report.html", text.replace("</body>", page.links(files) + "</body>"))
     print(f"report: {workdir / 'report' / 'report.html'}")
@@ -67,15 +85,15 @@ def _sections(workdir: Path, evaluate: Path) -> Iterator[Any]:
     from cosmogan_jax.figures import beside_paper, ensembles, findings, selection, sheets, statistics, training
     from cosmogan_jax.figures.page import Section
 
-    tables, results = read_json(evaluate / "statistics.json"), read_json(evaluate / "results.json")
+    tables, results = _read_evaluated(evaluate)
     view = results["views"]["as it is"]
     said, verdict = findings.verdicts(view)
     yield Section("Verdict", tuple(said), tables=(verdict,) if verdict else ())
     yield Section("Beside the paper", tables=(beside_paper.beside_the_paper(results, tables),))
     yield Section("What was compared", tuple(findings.independence(results)), tables=(findings.sets(results),))
 
-    values = {name: _load(evaluate / f"{name}.npz") for name in results["sets"]}
-    shown, positions = _load(evaluate / "shown.npz"), _load(evaluate / "positions.npz")
+    values = {name: read_npz(evaluate / f"{name}.npz") for name in results["sets"]}
+    shown, positions = read_npz(evaluate / "shown.npz"), read_npz(evaluate / "positions.npz")
     side = tables["side_deg"]
     yield Section(
         "Validation maps beside generated ones",
@@ -132,11 +150,12 @@ def _sections(workdir: Path, evaluate: Path) -> Iterator[Any]:
             yield Section(title, tables=(findings.tests(of),))
     stages = {name: record for name in _shown_stages(workdir) if (record := stage_record(workdir, name))}
     metrics = workdir / "train" / "metrics.jsonl"
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()] if "train" in stages else []
+    lines = read_json_lines(metrics, {"step": int}, cut_off=True) if "train" in stages else []
     if lines:
         yield Section("Training", (), training.draw_training(lines))
     if "select" in stages:
-        selected = read_json(workdir / "select" / "selection.json")
+        with _of_this_version(workdir / "select", "select"):
+            selected = read_object(workdir / "select" / "selection.json", _SELECTION)
         yield Section("Selection", (), selection.draw_selection(selected))
     text = (
         "Maps of a simulation follow from first principles, generated maps are samples of a fit to them: they "
@@ -167,11 +186,33 @@ def _novelty_record(workdir: Path) -> dict[str, Any] | None:
     return record if same else None
 
 
+def _read_evaluated(evaluate: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """statistics.json and results.json; ValueError where this version did not write them."""
+    with _of_this_version(evaluate, "evaluate"):
+        results = read_object(evaluate / "results.json", _RESULTS)
+        if results["schema"] != SCHEMA:
+            raise ValueError(f"{evaluate}/results.json: schema={results['schema']}, expected {SCHEMA}")
+        if not results["sets"].keys() <= _SETS or "as it is" not in results["views"]:
+            raise ValueError(f"{evaluate}/results.json: sets or views are unknown")
+        return read_object(evaluate / "statistics.json", _TABLES), results
+
+
+@contextlib.contextmanager
+def _of_this_version(folder: Path, stage: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}; to make it anew, remove {folder} and run --stages={stage}") from error
+
+
 def _novelty(folder: Path, side_deg: float) -> Iterator[Any]:
     from cosmogan_jax.figures import novelty
     from cosmogan_jax.figures.page import Section
 
-    tables, arrays = read_json(folder / "novelty.json"), _load(folder / "novelty.npz")
+    tables, arrays = (
+        read_object(folder / "novelty.json", {"nearest": dict, "birthday": dict, "verdict": dict}),
+        read_npz(folder / "novelty.npz"),
+    )
     text = "Under each map its distance, in units of the median distance of validation maps to their nearest."
     yield Section(
         "Generated maps and the training maps nearest to them",
@@ -193,11 +234,6 @@ def _support(tables: dict[str, Any]) -> str:
     if found["support_above"]:
         said += f", which says at 95 % that there are more than {found['support_above']:.2g} distinct ones"
     return said + f". Copies of training maps: {'found' if found['copies'] else 'none'}."
-
-
-def _load(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
 
 
 def _file_name(section: Any) -> str:

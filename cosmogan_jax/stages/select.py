@@ -102,7 +102,7 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
         raise ValueError(
             f"select_from_step={settings.select_from_step} leaves no checkpoint of {generators.checkpoints()}"
         )
-    normalisation = Normalisation(**table.manifest["normalisation"])
+    normalisation = Normalisation.of(table.manifest["normalisation"])
 
     def scores(one: Pass, of: list[int], name: str) -> dict[int, HostScores]:
         if not of:

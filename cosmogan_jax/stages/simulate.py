@@ -64,6 +64,21 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
     return {"num_maps": len(split_of), "side_deg": sky.geometry.side_deg, **counts, "seconds": cost}
 
 
+def check(settings: Simulate) -> None:
+    """ValueError for flags that another sky would need, which would be passed over in silence."""
+    planes, nbody = "--sky=planes", "--sky=nbody"
+    for name, nothing, sky in (
+        ("lens_planes", None, planes),
+        ("boxes_dir", None, nbody),
+        ("plane_pixels", None, nbody),
+        ("write_lens_planes", False, nbody),
+        ("sharpen_to", "none", nbody),
+    ):
+        value = getattr(settings, name)
+        if value != nothing and sky != f"--sky={settings.sky}":
+            raise ValueError(f"{name}={value} goes with {sky}; sky={settings.sky} makes nothing of it")
+
+
 def result_mark(out: Path) -> str:
     """The maps by their content."""
     return json_sha256(open_map_store(out / "maps").identity())

@@ -15,6 +15,7 @@ from cosmogan_jax.compare.position_moments import PositionMoments, add_maps, mer
 from cosmogan_jax.compare.stationarity import axis_power, ring_moments, ring_widths
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.stages.map_sets import MapSet
+from cosmogan_jax.storage.numpy_files import read_npz
 from cosmogan_jax.storage.whole_files import write_arrays
 from cosmogan_jax.summaries import (
     PAPER_L_EDGES,
@@ -163,8 +164,7 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
                 raise ValueError(f"{maps.name} map {bad} holds non-finite values")
             seen = view(kappa, np.arange(start, start + len(kappa)))
             write_arrays(path, jax.tree.map(np.asarray, summarise(seen)))
-        with np.load(path, allow_pickle=False) as part:
-            parts.append(dict(part))
+        parts.append(read_npz(path))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 

@@ -23,7 +23,7 @@ from cosmogan_jax.stages.devices import Devices, choose_devices
 from cosmogan_jax.stages.dispatch import Dispatcher, Step
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, open_feed, random_orientations
 from cosmogan_jax.stages.interruption import Paused, watch
-from cosmogan_jax.stages.model import build
+from cosmogan_jax.stages.model import architecture, build
 from cosmogan_jax.stages.monitoring import Monitor, check_scores, scored, scores_every
 from cosmogan_jax.stages.processes import Group
 from cosmogan_jax.stages.profiling import Profiler
@@ -34,6 +34,7 @@ from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
 from cosmogan_jax.storage.best_generators import at_hand
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
+from cosmogan_jax.storage.json_files import check_object
 from cosmogan_jax.storage.run_directory import stage_directory
 
 _SHEET_MAPS = 8
@@ -51,6 +52,7 @@ def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
     Raises:
       ValueError: fewer are asked for than are done.
     """
+    check_object(summary, {"steps": int, "steps_per_epoch": int}, f"{workdir / 'train/stage.json'}, summary")
     steps = _num_steps(settings, summary["steps_per_epoch"])
     # A last checkpoint that was damaged and removed is trained again.
     gone = not (workdir / f"train/checkpoints/{summary['steps']}").is_dir()
@@ -68,7 +70,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
 
     Where several processes run this, all take every step together, and process 0 alone writes and speaks.
     """
-    _check(settings)
+    check(settings)
     group, devices = Group.joined(), choose_devices(settings.num_devices, settings.batch_size)
     speaks = group.index == 0
 
@@ -77,6 +79,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
             print(words, flush=True)
 
     table = open_crop_table(stage_directory(workdir, "prepare"))
+    normalisation = Normalisation.of(table.manifest["normalisation"])
     steps_per_epoch = len(table.crops["train"]) // settings.batch_size
     if steps_per_epoch < 1:
         raise ValueError(
@@ -87,7 +90,6 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     num_steps = schedule.num_steps
     networks, optimizer, state = build(settings)
     state = devices.replicate(state)
-    normalisation = Normalisation(**table.manifest["normalisation"])
     feed = open_feed(table, settings, devices)
     train_step = make_train_step(
         networks,
@@ -202,10 +204,22 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     }
 
 
-def _check(settings: Train) -> None:
+def check(settings: Train) -> None:
+    """ValueError, before an earlier stage works for hours, for numbers that no training can have."""
+    architecture(settings)
     for name in ("checkpoint_every_steps", "log_every_steps"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)} must be positive")
+    if settings.sample_every_steps < 0:
+        raise ValueError(f"sample_every_steps={settings.sample_every_steps} must not be negative")
+    if not settings.learning_rate > 0:
+        raise ValueError(f"learning_rate={settings.learning_rate} must be positive")
+    if not 0 <= settings.adam_beta1 < 1:
+        raise ValueError(f"adam_beta1={settings.adam_beta1} must lie in [0, 1)")
+    if not 0 <= settings.label_flip_probability <= 1:
+        raise ValueError(f"label_flip_probability={settings.label_flip_probability} must lie in [0, 1]")
+    # Without num_steps, which takes its place, the number of epochs counts.
+    _num_steps(settings, 1)
     check_scores(settings)
     if settings.sample_every_steps > 0:
         from cosmogan_jax.figures import sheets  # noqa: F401  says which extra is missing before any work
@@ -214,7 +228,8 @@ def _check(settings: Train) -> None:
 def _num_steps(settings: Train, steps_per_epoch: int) -> int:
     steps = settings.num_steps if settings.num_steps is not None else settings.num_epochs * steps_per_epoch
     if steps < 1:
-        raise ValueError(f"num_steps={settings.num_steps}, num_epochs={settings.num_epochs}: nothing to train")
+        name = "num_epochs" if settings.num_steps is None else "num_steps"
+        raise ValueError(f"{name}={getattr(settings, name)} must be positive: nothing to train")
     return steps
 
 

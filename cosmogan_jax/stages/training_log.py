@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from cosmogan_jax.storage.json_files import read_json_lines
 from cosmogan_jax.storage.whole_files import append_lines, write_text
 
 _AVERAGED = ("disc_loss", "gen_loss", "disc_accuracy_real", "disc_accuracy_fake")
@@ -102,15 +103,11 @@ def read_log(path: Path, *, timed: bool = True) -> list[dict[str, Any]]:
     """The lines of a metrics.jsonl, none where there is no file yet; without the measured times on request."""
     if not path.is_file():
         return []
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = read_json_lines(path, {"step": int})
     return [{k: v for k, v in line.items() if timed or k not in _NEUTRAL} for line in lines]
 
 
 def _cut(path: Path, step: int) -> None:
     if path.exists():
-        kept = [
-            line
-            for line in path.read_text().splitlines()
-            if line.endswith("}") and json.loads(line)["step"] <= step
-        ]
-        write_text(path, "".join(line + "\n" for line in kept))
+        kept = [line for line in read_json_lines(path, {"step": int}, cut_off=True) if line["step"] <= step]
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from cosmogan_jax.storage.checkpoints import Checkpoints
+from cosmogan_jax.storage.json_files import read_json_lines
 from cosmogan_jax.storage.whole_files import append_lines, write_text
 
 Scores = dict[str, float | None]
@@ -80,7 +81,7 @@ def read_scores(directory: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     # A line cut off in the middle is of a step after the last checkpoint.
-    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+    return read_json_lines(path, {"step": int}, cut_off=True)
 
 
 def at_hand(directory: Path, step: int, *, keep: int, by: str) -> bool:

@@ -19,7 +19,7 @@ import tensorstore as ts
 from jaxtyping import Float
 
 from cosmogan_jax.storage.arrays import create_array, open_array, short
-from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.json_files import read_object, write_json
 
 VERSION = 1
 
@@ -51,7 +51,7 @@ def open_box(boxes: Path, name: str, settings: dict[str, Any]) -> Box | None:
     path = Path(boxes) / name
     if not (path / "box.json").is_file():
         return None
-    record = read_json(path / "box.json")
+    record = read_object(path / "box.json", {"settings": dict, "shape": list, "seconds": dict})
     wanted = {"version": VERSION, **settings}
     for key in sorted(wanted.keys() | record["settings"].keys()):
         old, new = record["settings"].get(key), wanted.get(key)

@@ -7,11 +7,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.json_files import check_object, read_object, write_json
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
+from cosmogan_jax.storage.numpy_files import read_npy
 from cosmogan_jax.storage.whole_files import write_whole
 
 SPLITS = ("train", "development", "validation", "auxiliary")
+_FIELDS = {
+    "maps": str, "crop_size": int, "side_deg": float, "source_redshift": (float, type(None)),
+    "normalisation": dict, "parents": list, "boxes": list, "origin": dict,
+}  # fmt: skip
+# The run's own maps, imported or simulated; a table that names others is not this run's.
+_STORES = ("maps", "../simulate/maps")
 
 
 class CropTable(NamedTuple):
@@ -63,10 +70,38 @@ def write_crop_table(path: Path, crops: dict[str, np.ndarray], manifest: dict[st
 
 
 def open_crop_table(path: Path) -> CropTable:
-    """Open the table and the map store it points to."""
-    manifest = read_json(path / "manifest.json")
-    crops = {
-        file.stem.removeprefix("crops_"): np.load(file, allow_pickle=False)
-        for file in sorted(path.glob("crops_*.npy"))
-    }
-    return CropTable(open_map_store(path / manifest["maps"]), crops, manifest)
+    """Open the table and the map store it points to.
+
+    Raises:
+      ValueError: names what is missing or damaged: a field of the manifest, a store that is not this run's,
+        crops that lie outside of their maps.
+    """
+    said = path / "manifest.json"
+    manifest = read_object(said, _FIELDS)
+    check_object(manifest["normalisation"], {"kind": str, "scale": float}, f"{said}, normalisation")
+    if manifest["maps"] not in _STORES:
+        raise ValueError(
+            f"{said}: maps={manifest['maps']!r} is none of this run's map stores, {', '.join(_STORES)}"
+        )
+    store = open_map_store(path / manifest["maps"])
+    for name in ("parents", "boxes"):
+        if len(manifest[name]) != store.num_maps:
+            raise ValueError(
+                f"{said}: {len(manifest[name])} {name} for the {store.num_maps} maps of {store.path}"
+            )
+    crops = {file.stem.removeprefix("crops_"): read_npy(file) for file in sorted(path.glob("crops_*.npy"))}
+    if missing := {"train", "development", "validation"} - crops.keys():
+        raise ValueError(f"{path}/crops_{min(missing)}.npy is missing")
+    for split, rows in crops.items():
+        _check_rows(path / f"crops_{split}.npy", rows, store, manifest["crop_size"])
+    return CropTable(store, crops, manifest)
+
+
+def _check_rows(path: Path, rows: np.ndarray, store: MapStore, crop_size: int) -> None:
+    if rows.ndim != 2 or rows.shape[1] != 3 or rows.dtype.kind not in "iu":
+        raise ValueError(f"{path} holds {rows.dtype.name} of shape {rows.shape}, not rows (map, row, column)")
+    room = store.geometry.num_pixels - crop_size
+    if not 1 <= crop_size <= store.geometry.num_pixels:
+        raise ValueError(f"{path.parent}/manifest.json: crop_size={crop_size} does not fit {store.path}")
+    if rows.size and (rows.min() < 0 or (rows.max(0) > (store.num_maps - 1, room, room)).any()):
+        raise ValueError(f"{path} holds crops of {crop_size} pixels outside of the maps of {store.path}")

@@ -2,18 +2,23 @@
 
 import gzip
 import io
+import math
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from cosmogan_jax.storage.whole_files import write_whole
 
 ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
+# Deflate packs 1032 bytes into one at most; what announces more of itself is damaged.
+MOST_COMPRESSED = 1100
+_GZIP, _BLOCK = b"\x1f\x8b", 2880
+_MOST_AXES = 999  # the standard's
+_MOST_BLOCKS = 1000  # of a header: 36,000 cards
 Cards = Mapping[str, tuple[Any, str]]
 
 # Cards of cosmological parameters, as LensTools and Columbia Lensing name them, by the project's names.
@@ -96,13 +101,9 @@ def write_image(path: Path, image: np.ndarray, cards: Cards) -> None:
 @contextmanager
 def whole_fits(path: Path) -> Iterator[None]:
     """What a broken file makes astropy and gzip say, as one ValueError with its name."""
-    from astropy.io.fits.verify import VerifyError, VerifyWarning
+    from astropy.io.fits.verify import VerifyWarning
     from astropy.utils.exceptions import AstropyUserWarning
 
-    broken = (
-        OSError, EOFError, zlib.error, KeyError, TypeError, ValueError, IndexError,
-        VerifyError, AstropyUserWarning,
-    )  # fmt: skip
     try:
         with warnings.catch_warnings():
             # A file shorter than its header says is only a warning to astropy, and so is a header that does
@@ -113,15 +114,71 @@ def whole_fits(path: Path) -> Iterator[None]:
             yield
     except (FileNotFoundError, _NoSuchImage):
         raise
-    except broken as error:
+    except Exception as error:  # damage shows in many ways: AttributeError, RuntimeError, VerifyError, ...
+        raise ValueError(f"{path} is not a whole FITS image: {_first_line(error)}") from error
+
+
+@contextmanager
+def parsable(path: Path) -> Iterator[None]:
+    """A card that astropy cannot parse when it is asked for, as a ValueError with the file's name."""
+    from astropy.io.fits.verify import VerifyError
+
+    try:
+        yield
+    except VerifyError as error:
         raise ValueError(f"{path} is not a whole FITS image: {_first_line(error)}") from error
 
 
 @contextmanager
 def _image(path: Path, extension: str | None) -> Iterator[tuple[Any, Any]]:
     fits = astropy_fits()
+    with whole_fits(path), open(path, "rb") as file:
+        _check_axes(file)
     with whole_fits(path), open(path, "rb") as file, fits.open(file, memmap=False) as opened:
-        yield _choose(path, opened, extension), opened[0].header
+        chosen = _choose(path, opened, extension)
+        _check_size(path, chosen.header)
+        yield chosen, opened[0].header
+
+
+def _check_axes(file: BinaryIO) -> None:
+    """ValueError for more axes than an image can have; astropy would count them all, were they 10^12."""
+    packed = file.read(2) == _GZIP
+    file.seek(0)
+    content = gzip.GzipFile(fileobj=file) if packed else file
+    while cards := _next_cards(content):
+        said = {card[:8].rstrip(): card[10:].split(b"/")[0].strip() for card in cards if card[8:10] == b"= "}
+        axes = said.get(b"NAXIS", b"0")
+        if axes.isdigit() and int(axes[:20]) > _MOST_AXES:
+            raise ValueError(f"its header says NAXIS={axes.decode()}")
+        # What follows the pixels is the next header, if these are numbers; astropy tells where they are not.
+        try:
+            sides = [int(said[b"NAXIS%d" % (n + 1)]) for n in range(int(axes))]
+            extra, groups = int(said.get(b"PCOUNT", b"0")), int(said.get(b"GCOUNT", b"1"))
+            size = abs(int(said[b"BITPIX"])) // 8 * groups * (extra + (math.prod(sides) if sides else 0))
+        except (KeyError, ValueError):
+            return
+        if not 0 <= size < 2**62:
+            return
+        content.seek(-(-size // _BLOCK) * _BLOCK, io.SEEK_CUR)
+
+
+def _next_cards(content: BinaryIO) -> list[bytes]:
+    """The cards of the header that begins here, none where it does not end within reason."""
+    cards: list[bytes] = []
+    for _ in range(_MOST_BLOCKS):
+        block = content.read(_BLOCK)
+        cards += [block[start : start + 80] for start in range(0, len(block), 80)]
+        if len(block) < _BLOCK or any(card.rstrip() == b"END" for card in cards[-36:]):
+            return cards
+    return []
+
+
+def _check_size(path: Path, header: Any) -> None:
+    """ValueError for more pixels than the file can hold, before memory is asked for them."""
+    needed = abs(header["BITPIX"]) // 8 * math.prod(header[f"NAXIS{n}"] for n in range(1, header["NAXIS"] + 1))
+    size = path.stat().st_size
+    if needed > MOST_COMPRESSED * size:
+        raise ValueError(f"its header announces {needed} bytes of pixels, the file has {size}")
 
 
 class _NoSuchImage(ValueError):
@@ -157,7 +214,7 @@ def _is_real(header: Any) -> bool:
 
 def _is_gzip(path: Path) -> bool:
     with open(path, "rb") as file:
-        return file.read(2) == b"\x1f\x8b"
+        return file.read(2) == _GZIP
 
 
 def _first_line(error: BaseException) -> str:

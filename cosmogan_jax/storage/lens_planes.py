@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from cosmogan_jax.storage.fits_files import ENDINGS, read_image, write_image
+from cosmogan_jax.storage.fits_files import ENDINGS, parsable, read_image, write_image
 
 _SHARED = ("H", "OMEGA_M", "OMEGA_L", "W0", "WA")
 
@@ -38,7 +38,8 @@ def read_lens_planes(folder: Path) -> LensPlanes:
     for path in files:
         header, data = read_image(path)
         try:
-            values = {key: float(header[key]) for key in (*_SHARED, "ANGLE", "Z", "CHI")}
+            with parsable(path):
+                values = {key: float(header[key]) for key in (*_SHARED, "ANGLE", "Z", "CHI")}
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a lens plane: {' '.join(map(str, error.args))}") from error
         data = data.astype(np.float32)

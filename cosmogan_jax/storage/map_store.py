@@ -28,11 +28,12 @@ from cosmogan_jax.storage.arrays import (
     shard_checksums,
     short,
 )
-from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.json_files import check_object, read_json, read_object, write_json
 
 FORMAT = "cosmogan_jax map store"
 VERSION = 2
 _SHARD_BYTES = 64 * 2**20
+_FIELDS = {"shape": list, "side_deg": float, "invalid_pixels": int, "shards": dict, "sha256": dict}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,7 @@ def whole_maps(path: Path) -> Iterator[None]:
 def maps_written(path: Path) -> int:
     """How many maps of a store that is being written are on disk; a run that was cut off goes on from there."""
     journal = Path(path) / "written.json"
-    return read_json(journal)["maps"] if journal.is_file() else 0
+    return read_object(journal, {"maps": int})["maps"] if journal.is_file() else 0
 
 
 def write_map_store(
@@ -225,15 +226,34 @@ def open_map_store(path: Path, cache_bytes: int = 0) -> MapStore:
     if not (path / "manifest.json").is_file():
         cut_off = " (its writing was cut off)" if (path / "kappa").exists() else ""
         raise ValueError(f"{path} holds no whole map store{cut_off}: no manifest.json")
-    manifest = read_json(path / "manifest.json")
+    manifest = read_object(path / "manifest.json", {})
     if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
         raise ValueError(
             f"{path}: format={manifest.get('format')!r} version={manifest.get('version')!r}, "
             f"expected {FORMAT!r} version {VERSION}"
         )
+    _check_manifest(path / "manifest.json", manifest)
     found = file_sizes(path / "kappa")
     for name, size in manifest["shards"].items():
         if found.get(name) != size:
             raise ValueError(f"{path}/kappa/{name} has {found.get(name, 0)} bytes of {size}: not a whole store")
     array = open_array(path / "kappa", tuple(manifest["shape"]), cache_bytes=cache_bytes)
     return MapStore(path, manifest, array)
+
+
+def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """What is relied on without asking; shards are only looked for among the array's own files."""
+    check_object(manifest, _FIELDS, path)
+    shape = manifest["shape"]
+    if len(shape) != 3 or any(type(n) is not int or n < 1 for n in shape) or shape[1] != shape[2]:
+        raise ValueError(f"{path}: shape={shape} is not that of square maps, [maps, rows, columns]")
+    check_object(manifest["shards"], dict.fromkeys(manifest["shards"], int), f"{path}, shards")
+    for name in ("splits", "parents", "boxes"):
+        labels = manifest.get(name, [None] * shape[0])
+        if not isinstance(labels, list) or len(labels) != shape[0]:
+            raise ValueError(f"{path}: {name} must have one entry for each of {shape[0]} maps")
+        if any(isinstance(label, (list, dict)) for label in labels):
+            raise ValueError(f"{path}: {name} must be words or numbers")
+    for name, kinds in (("source_redshift", (float, type(None))), ("origin", dict)):
+        if name in manifest:
+            check_object(manifest, {name: kinds}, path)

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.json_files import read_json, read_object, write_json
 from cosmogan_jax.storage.whole_files import append_lines, named, write_text
 
 _PACKAGES = (
@@ -40,6 +40,7 @@ _PACKAGES = (
     "scipy",
     "tensorstore",
 )
+_RECORD = {"flags": dict, "inputs": dict, "summary": dict, "result": str, "finished": str}
 
 
 @contextlib.contextmanager
@@ -54,7 +55,8 @@ def hold(workdir: Path) -> Iterator[None]:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = os.open(workdir / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise ValueError(f"workdir={workdir} cannot be written: {error.strerror}") from error
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise ValueError(f"workdir={workdir} cannot be written: {reason}") from error
     try:
         _lock(lock, workdir)
         with named(workdir):
@@ -81,9 +83,13 @@ def _lock(lock: int, workdir: Path) -> None:
 
 
 def stage_record(workdir: Path, stage: str) -> dict[str, Any] | None:
-    """What a whole stage wrote of itself; None where the stage is not whole."""
+    """What a whole stage wrote of itself; None where the stage is not whole.
+
+    Raises:
+      ValueError: names a record that is damaged.
+    """
     path = workdir / stage / "stage.json"
-    return read_json(path) if path.is_file() else None
+    return read_object(path, _RECORD) if path.is_file() else None
 
 
 def finished_record(workdir: Path, stage: str) -> dict[str, Any]:

@@ -12,11 +12,23 @@ import jax
 import numpy as np
 
 from cosmogan_jax.storage.checksums import file_sha256
-from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.json_files import check_object, read_json, write_json
+from cosmogan_jax.storage.numpy_files import read_npz
 from cosmogan_jax.storage.whole_files import write_arrays, write_text
 
 CARD, _WEIGHTS = "card.json", "weights.npz"
 FORMAT, VERSION = "cosmogan_jax emulator", 1
+_FIELDS = {
+    "name": str, "weights": dict, "architecture": dict, "normalisation": dict, "geometry": dict, "data": dict,
+    "training": dict, "fidelity": dict, "source_redshift": (float, type(None)), "cosmology": (dict, type(None)),
+}  # fmt: skip
+_INSIDE = {
+    "weights": {"sha256": str},
+    "normalisation": {"kind": str, "scale": float},
+    "geometry": {"num_pixels": int, "side_deg": float},
+    "training": {"step": int},
+    "fidelity": {"validated": dict},
+}
 
 Variables = Any
 
@@ -53,6 +65,9 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not isinstance(card, dict) or card.get("format") != FORMAT or card.get("version") != VERSION:
         said = {key: card.get(key) for key in ("format", "version")} if isinstance(card, dict) else card
         raise ValueError(f"{folder / CARD} says {said}, expected format {FORMAT!r} version {VERSION}")
+    check_object(card, _FIELDS, folder / CARD)
+    for name, fields in _INSIDE.items():
+        check_object(card[name], fields, f"{folder / CARD}, {name}")
     return card
 
 
@@ -68,8 +83,11 @@ def read_weights(folder: Path, card: dict[str, Any], like: Variables) -> Variabl
     found, expected = file_sha256(path), card["weights"]["sha256"]
     if found != expected:
         raise ValueError(f"{path} has SHA-256 {found}, its card says {expected}: not the weights of the card")
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name].astype(np.float32) for name in file.files}
+    arrays = read_npz(path)
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            raise ValueError(f"{path}: {name} holds {array.dtype.name}, not real numbers")
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
     paths, structure = jax.tree_util.tree_flatten_with_path(like)
     shapes = {_name(place): leaf.shape for place, leaf in paths}
     given = {name: array.shape for name, array in arrays.items()}

@@ -12,6 +12,7 @@ from cosmogan_jax.storage.fits_files import (
     COSMOLOGY_CARDS,
     ImageHeader,
     astropy_fits,
+    parsable,
     read_header,
     read_image,
     whole_fits,
@@ -46,10 +47,12 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
     header = read_header(path, options.fits_extension)
     with whole_fits(path):
         said = [_said(header.own), _said(header.primary)]
-    _check_kind(path, header.own)
-    shape = tuple(header.own[f"NAXIS{axis}"] for axis in range(header.own["NAXIS"], 0, -1))
-    layout = stack_layout(path, shape, options.channel)
-    dtype = _stored_dtype(path, header.own)
+    with parsable(path):
+        _check_kind(path, header.own)
+        shape = tuple(header.own[f"NAXIS{axis}"] for axis in range(header.own["NAXIS"], 0, -1))
+        layout = stack_layout(path, shape, options.channel)
+        dtype = _stored_dtype(path, header.own)
+        side = _side_deg(path, said, header.own, layout.num_pixels)
     read = _reader(path, header, layout.num_maps, options.fits_extension)
 
     def load(start: int, stop: int) -> np.ndarray:
@@ -64,7 +67,7 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         layout.num_pixels,
         dtype,
         load,
-        _side_deg(path, said, header.own, layout.num_pixels),
+        side,
         _first(first_number(path, header, _REDSHIFT) for header in said),
         _cosmology(said),
         options_used=frozenset({"fits_extension"} | layout.options_used),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS
+from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS, MOST_COMPRESSED
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 from cosmogan_jax.storage.readers.said import as_number, first_number
 
@@ -15,6 +15,8 @@ _REDSHIFT = ("source_redshift", "ZSOURCE", "z_source", "z_s", "zs", "redshift")
 _FILL = ("_FillValue", "missing_value")
 _SCALE = ("scale_factor", "add_offset")
 _LISTED = 12
+# What a damaged file makes h5py raise, besides ValueError.
+_BROKEN = (OSError, RuntimeError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
 
 
 def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
@@ -36,11 +38,12 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
         with h5py.File(path, "r") as file:
             name = _dataset(path, file, options.hdf5_dataset)
             dataset = file[name]
+            _check_place(path, name, dataset)
             own, of_file = dict(dataset.attrs), dict(file.attrs)
             dtype = dataset.dtype.str if _is_packed(dataset) else check_dtype(path, dataset.dtype)
             layout = stack_layout(path, dataset.shape, options.channel)
-    except OSError as error:
-        raise ValueError(f"{path} is not a whole HDF5 file: {str(error).splitlines()[0]}") from error
+    except _BROKEN as error:
+        raise ValueError(f"{path} is not a whole HDF5 file: {_first_line(error)}") from error
     scale, offset = (first_number(path, own, [key]) for key in _SCALE)
     fills = [fill for key in _FILL if (fill := first_number(path, own, [key])) is not None]
 
@@ -51,8 +54,8 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
                 # h5py has no None in an index: a single map is read whole.
                 source = dataset[...] if layout.num_maps == 1 else dataset
                 values = np.asarray(layout.take(source, slice(start, stop)), dataset.dtype.newbyteorder("="))
-        except (OSError, KeyError) as error:
-            raise ValueError(f"{path}:{name} cannot be read: {str(error).splitlines()[0]}") from error
+        except _BROKEN as error:
+            raise ValueError(f"{path}:{name} cannot be read: {_first_line(error)}") from error
         with np.errstate(over="ignore", invalid="ignore"):
             invalid = [values == np.array(fill).astype(values.dtype) for fill in fills]
         if scale is not None or offset is not None:
@@ -73,6 +76,25 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
         _cosmology({**of_file, **own}),
         options_used=frozenset({"hdf5_dataset"} | layout.options_used),
     )
+
+
+def _check_place(path: Path, name: str, dataset: Any) -> None:
+    """ValueError for pixels that lie outside of the file's folder, or in far fewer bytes than can hold them."""
+    if dataset.file.filename != str(path):
+        places = [dataset.file.filename]
+    elif dataset.is_virtual:
+        places = [source.file_name for source in dataset.virtual_sources()]
+    else:
+        places = [place for place, *_ in dataset.external or ()]
+    home = Path(path).resolve().parent
+    for place in places:
+        if place != "." and not (home / place).resolve().is_relative_to(home):
+            raise ValueError(
+                f"{path}:{name} lies in {place}, outside of the file's folder; copy it there first"
+            )
+    needed, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    if not places and needed > MOST_COMPRESSED * stored:
+        raise ValueError(f"{path}:{name} of {needed} bytes is not written: {stored} bytes of it are there")
 
 
 def _is_packed(dataset: Any) -> bool:
@@ -102,6 +124,10 @@ def _dataset(path: Path, file: Any, asked: str | None) -> str:
             f"{path}: choose its dataset with --hdf5_dataset; arrays of 2 to 4 axes: {_listed(found)}"
         )
     return next(iter(found))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _listed(found: Mapping[str, tuple[int, ...]]) -> str:

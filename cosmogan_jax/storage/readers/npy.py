@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cosmogan_jax.storage.numpy_files import check_npy_size, npy_layout
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 
 
@@ -20,13 +21,13 @@ def open_npy(path: Path, options: ReadOptions) -> MapFile:
 
 
 def _load_npy(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        if "object" in reason.lower():
-            reason = "it holds pickled Python objects, which are never loaded; save a plain float array"
-        raise ValueError(f"{path} is not a whole npy file: {reason}") from error
+    with open(path, "rb") as file:
+        shape, fortran, dtype = npy_layout(file, str(path))
+        start = file.tell()
+    check_npy_size(str(path), shape, dtype, Path(path).stat().st_size - start)
+    if not (math.prod(shape) and dtype.itemsize):
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
 
 
 def open_raw(path: Path, options: ReadOptions) -> MapFile:

@@ -56,7 +56,7 @@ def watch(monkeypatch):
         ("FINDING message", lambda folder: _two_lines()),
         ("TIMEOUT", lambda folder: time.sleep(5)),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_watch_tells_what_a_reader_does(watch, tmp_path, outcome, reads):
     (tmp_path / "a").write_bytes(b"content")

@@ -69,7 +69,7 @@ def read() -> RunSettings:
     for flag in _own():
         _check_number(flag.name, flag.value)
     for name in _GIVEN_NAMES:
-        if values[name].present and not values[name].value.strip():
+        if values[name].present and not str(values[name].value).strip():
             raise ValueError(f"{name}= names nothing; leave the flag away, or name something")
     for name in _GIVEN_MAPS:
         if values[name].present and not values[name].value:

@@ -63,7 +63,7 @@ class Architecture:
             kind = int if name in _SIZES else str
             if type(value) is not kind:
                 raise ValueError(f"architecture: {name}={value!r} is not of type {kind.__name__}")
-            if name in _SIZES and value > _LARGEST_SIZE:
+            if isinstance(value, int) and value > _LARGEST_SIZE:
                 raise ValueError(f"architecture: {name}={value} must be at most {_LARGEST_SIZE}")
         return cls(**said)
 

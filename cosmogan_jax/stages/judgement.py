@@ -31,7 +31,7 @@ from cosmogan_jax.stages import contrasts
 from cosmogan_jax.stages.settings import Evaluate
 from cosmogan_jax.stages.summarising import Summaries
 
-SCHEMA = 1
+SCHEMA = 2
 # Statistics that are tested mode by mode, and whether the choice of the generator looked at them.
 TESTED = {
     "power_spectrum": True,

@@ -13,22 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from cosmogan_jax.stages.settings import Report
-from cosmogan_jax.storage.json_files import read_json_lines, read_object
+from cosmogan_jax.storage.json_files import Fields, read_json_lines, read_object
 from cosmogan_jax.storage.numpy_files import read_npz
 from cosmogan_jax.storage.run_directory import finished_record, stage_directory, stage_record
 from cosmogan_jax.storage.whole_files import named, write_text
 
 # What the page draws from, as the stages of this version write it (`judgement.SCHEMA`).
-SCHEMA = 1
-_RESULTS = {
+SCHEMA = 2
+_RESULTS: Fields = {
     "schema": int, "sets": dict, "baseline": str, "views": dict, "stationarity": dict, "inference": dict,
     "classifier": (dict, type(None)),
 }  # fmt: skip
-_TABLES = {
+_TABLES: Fields = {
     "num_generated": int, "num_validation": int, "num_pixels": int, "side_deg": float, "l_edges": list,
     "statistics": dict, "power_ratio": list, "source_redshift": (float, type(None)),
 }  # fmt: skip
-_SELECTION = {"selected": int, "by": str, "first": dict, "second": dict, "candidates": list, "fallback": dict}
+_SELECTION: Fields = {
+    "selected": int,
+    "by": str,
+    "first": dict,
+    "second": dict,
+    "candidates": list,
+    "fallback": dict,
+}
 _SETS = {"generated", "validation", "auxiliary"}
 _STAGES = ("simulate", "prepare", "train", "select", "generate", "evaluate", "novelty")
 

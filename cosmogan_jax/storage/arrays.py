@@ -72,8 +72,8 @@ def open_array(path: Path, shape: tuple[int, ...], *, write: bool = False, cache
     if array.dtype != ts.float32:
         raise ValueError(f"{path}: the array holds {array.dtype.name}, expected float32")
     # A part is read into memory whole: one that reaches beyond the array would take any amount.
-    part = array.chunk_layout.read_chunk.shape
-    if any(chunk > n for chunk, n in zip(part, shape)):
+    part = array.chunk_layout.read_chunk.shape or ()
+    if any(chunk is None or chunk > n for chunk, n in zip(part, shape)):
         raise ValueError(f"{path}: the array's chunks of {list(part)} are larger than its {list(shape)}")
     return array
 

@@ -7,13 +7,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.storage.json_files import check_object, read_object, write_json
+from cosmogan_jax.storage.json_files import Fields, check_object, read_object, write_json
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 from cosmogan_jax.storage.numpy_files import read_npy
 from cosmogan_jax.storage.whole_files import write_whole
 
 SPLITS = ("train", "development", "validation", "auxiliary")
-_FIELDS = {
+_FIELDS: Fields = {
     "maps": str, "crop_size": int, "side_deg": float, "source_redshift": (float, type(None)),
     "normalisation": dict, "parents": list, "boxes": list, "origin": dict,
 }  # fmt: skip

@@ -144,7 +144,7 @@ def _check_axes(file: BinaryIO) -> None:
     """ValueError for more axes than an image can have; astropy would count them all, were they 10^12."""
     packed = file.read(2) == _GZIP
     file.seek(0)
-    content = gzip.GzipFile(fileobj=file) if packed else file
+    content: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=file) if packed else file
     while cards := _next_cards(content):
         said = {card[:8].rstrip(): card[10:].split(b"/")[0].strip() for card in cards if card[8:10] == b"= "}
         axes = said.get(b"NAXIS", b"0")
@@ -162,7 +162,7 @@ def _check_axes(file: BinaryIO) -> None:
         content.seek(-(-size // _BLOCK) * _BLOCK, io.SEEK_CUR)
 
 
-def _next_cards(content: BinaryIO) -> list[bytes]:
+def _next_cards(content: BinaryIO | gzip.GzipFile) -> list[bytes]:
     """The cards of the header that begins here, none where it does not end within reason."""
     cards: list[bytes] = []
     for _ in range(_MOST_BLOCKS):

@@ -9,6 +9,7 @@ from cosmogan_jax.storage.whole_files import write_text
 
 # The types that a field may have.
 Kinds = type | tuple[type, ...]
+Fields = Mapping[str, Kinds]
 _NUMBERS = (int, float)
 
 
@@ -27,7 +28,7 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is not a JSON file: {str(error).splitlines()[0]}") from error
 
 
-def read_json_lines(path: Path, fields: Mapping[str, Kinds], *, cut_off: bool = False) -> list[dict[str, Any]]:
+def read_json_lines(path: Path, fields: Fields, *, cut_off: bool = False) -> list[dict[str, Any]]:
     """The objects of a file with one a line, all with these fields.
 
     cut_off: lines without an end, as a run that was killed leaves them, are passed over.
@@ -47,12 +48,12 @@ def read_json_lines(path: Path, fields: Mapping[str, Kinds], *, cut_off: bool = 
     return found
 
 
-def read_object(path: Path, fields: Mapping[str, Kinds]) -> dict[str, Any]:
+def read_object(path: Path, fields: Fields) -> dict[str, Any]:
     """Read a JSON object that has these fields, each of one of these types; ValueError as `check_object`."""
     return check_object(read_json(path), fields, path)
 
 
-def check_object(value: Any, fields: Mapping[str, Kinds], where: Any) -> dict[str, Any]:
+def check_object(value: Any, fields: Fields, where: Any) -> dict[str, Any]:
     """The value, if it is an object that has these fields; a whole number is a float too, no truth value is.
 
     Raises:

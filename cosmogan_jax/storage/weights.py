@@ -12,17 +12,17 @@ import jax
 import numpy as np
 
 from cosmogan_jax.storage.checksums import file_sha256
-from cosmogan_jax.storage.json_files import check_object, read_json, write_json
+from cosmogan_jax.storage.json_files import Fields, check_object, read_json, write_json
 from cosmogan_jax.storage.numpy_files import read_npz
 from cosmogan_jax.storage.whole_files import write_arrays, write_text
 
 CARD, _WEIGHTS = "card.json", "weights.npz"
 FORMAT, VERSION = "cosmogan_jax emulator", 1
-_FIELDS = {
+_FIELDS: Fields = {
     "name": str, "weights": dict, "architecture": dict, "normalisation": dict, "geometry": dict, "data": dict,
     "training": dict, "fidelity": dict, "source_redshift": (float, type(None)), "cosmology": (dict, type(None)),
 }  # fmt: skip
-_INSIDE = {
+_INSIDE: dict[str, Fields] = {
     "weights": {"sha256": str},
     "normalisation": {"kind": str, "scale": float},
     "geometry": {"num_pixels": int, "side_deg": float},

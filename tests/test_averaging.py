@@ -1,5 +1,7 @@
 """The moving average of the generator's weights: closed form, checkpoint, and that it disturbs nothing."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,8 @@ from cosmogan_jax.gan.train_step import make_train_step
 from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.map_store import open_map_store
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 NETWORKS = build_networks(Architecture(16, 4, 2, 8))
 OPTIMIZER = adam(1e-2, 0.5)
@@ -101,9 +105,13 @@ def test_maps_are_generated_from_either_weights(run_main, tiny_run, tmp_path):
     code, _, error = run_main(f"--workdir={tmp_path}/off", *tiny, stages, "--weights=ema")
     assert code == 1
     assert "weights=ema, but ema_decay=0 keeps no average" in error
+    trained = (*tiny, "--ema_decay=0.9")
+    code, _, error = run_main(f"--workdir={tmp_path}/last", *trained, "--stages=prepare,train")
+    assert code == 0, error
+    shutil.copytree(tmp_path / "last", tmp_path / "ema")
     for weights in ("last", "ema"):
         run = f"--workdir={tmp_path}/{weights}"
-        code, _, error = run_main(run, *tiny, stages, "--ema_decay=0.9", f"--weights={weights}")
+        code, _, error = run_main(run, *trained, stages, f"--weights={weights}")
         assert code == 0, error
     maps = {name: open_map_store(tmp_path / name / "generate/maps") for name in ("last", "ema")}
     assert maps["ema"].manifest["origin"]["generator_weights"] == "ema"

@@ -415,12 +415,12 @@ def test_a_report_of_another_versions_results(refused, parse, tmp_path):
     workdir, flags = tmp_path / "run", ("--generated=a", "--reference=b")
     plant(parse, workdir, "evaluate", (*SMALL, *flags), {})
     anew = f"; to make it anew, remove {workdir}/evaluate and run --stages=evaluate"
-    results = {"schema": 1, "sets": {}, "baseline": "", "views": {"as it is": {}}, "stationarity": {},
+    results = {"schema": 2, "sets": {}, "baseline": "", "views": {"as it is": {}}, "stationarity": {},
                "inference": {}, "classifier": None}  # fmt: skip
     for content, words in (
         (None, "results.json is missing" + anew),
         ({"power": [1.0]}, "says nothing of 'schema': damaged, or written by another version" + anew),
-        ({**results, "schema": 99}, "results.json: schema=99, expected 1" + anew),
+        ({**results, "schema": 99}, "results.json: schema=99, expected 2" + anew),
         ({**results, "sets": {"../../etc/x": {}}}, "sets or views are unknown" + anew),
         (results, "statistics.json is missing" + anew),
     ):

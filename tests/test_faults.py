@@ -117,6 +117,7 @@ def test_a_full_disk(whole, run, cut, tmp_path, stage):
     assert_ends_as(whole, tmp_path / "run", run, [stage])
 
 
+@pytest.mark.slow
 def test_a_disk_too_full_for_a_checkpoint(whole, run, flags, cut, tmp_path):
     """In a process of its own, for what the checkpoint library's threads have to say about it."""
     out = cut("train")
@@ -316,11 +317,14 @@ with hold(pathlib.Path(sys.argv[1])):
         pass
 
 
+RECORD = {"stage": "simulate", "flags": {"seed": 1}, "inputs": {}, "summary": {}, "seconds": 1.0}
+
+
 def test_what_is_given_up_loses_its_name_first(tmp_path, monkeypatch):
     """Cut off while the files of an earlier result are removed: neither it nor its half is taken for whole."""
     out = begin_stage(tmp_path, "simulate", {"seed": 1}, resumable=True)
     (out / "maps").write_text("half of them")
-    finish_stage(tmp_path, "simulate", {"flags": {"seed": 1}})
+    finish_stage(tmp_path, "simulate", RECORD)
 
     def cut_off(path, **_):
         raise KeyboardInterrupt
@@ -331,13 +335,13 @@ def test_what_is_given_up_loses_its_name_first(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert stage_record(tmp_path, "simulate") is None
     assert not (begin_stage(tmp_path, "simulate", {"seed": 1}, resumable=True) / "maps").exists()
-    finish_stage(tmp_path, "simulate", {"flags": {"seed": 1}})
+    finish_stage(tmp_path, "simulate", RECORD)
     begin_stage(tmp_path, "simulate", {"seed": 1}, resumable=False)
     monkeypatch.setattr(shutil, "rmtree", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        finish_stage(tmp_path, "simulate", {"flags": {"seed": 1}, "summary": "new"})
+        finish_stage(tmp_path, "simulate", {**RECORD, "summary": {"run": "new"}})
     monkeypatch.undo()
-    assert stage_record(tmp_path, "simulate")["summary"] == "new"
+    assert stage_record(tmp_path, "simulate")["summary"] == {"run": "new"}
     with hold(tmp_path):
         assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "simulate"]
 
@@ -376,9 +380,10 @@ def test_a_watched_stage_is_told_and_saves(number):
 
 
 def start(tmp_path, flags, *more, before=()):
+    # A shell has what it starts in its background ignore SIGINT, these tests too.
     return subprocess.Popen(
-        [sys.executable, *before, "-m", "cosmogan_jax.main", f"--workdir={tmp_path}/run", *flags,
-         f"--num_steps={STEPS}", *more],
+        ["env", "--default-signal=INT", sys.executable, *before, "-m", "cosmogan_jax.main",
+         f"--workdir={tmp_path}/run", *flags, f"--num_steps={STEPS}", *more],
         stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"},
     )  # fmt: skip
 

@@ -32,7 +32,12 @@ def table(tmp_path_factory):
     crops = np.stack(
         [rng.choice([1, 3, 4], CROPS), *rng.integers(0, SIZE - CROP + 1, (2, CROPS))], axis=1
     ).astype(np.int32)
-    write_crop_table(folder, {"train": crops}, {"maps": "maps", "crop_size": CROP, "side_deg": 40 / 96})
+    manifest = {
+        "maps": "maps", "crop_size": CROP, "side_deg": 40 / 96, "source_redshift": None, "parents": [*range(6)],
+        "boxes": [None] * 6, "normalisation": {"kind": "none", "scale": 1.0}, "origin": {},
+    }  # fmt: skip
+    none = crops[:0]
+    write_crop_table(folder, {"train": crops, "development": none, "validation": none}, manifest)
     return open_crop_table(folder)
 
 

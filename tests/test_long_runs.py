@@ -16,6 +16,8 @@ from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.stages.training_log import read_log
 from cosmogan_jax.storage.checkpoints import Checkpoints
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

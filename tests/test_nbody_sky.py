@@ -230,7 +230,7 @@ def test_sharpening_is_recorded(whole, tmp_path):
     ("flags", "message"),
     [
         (["--side_deg=60"], "maps would hold the same structures twice"),
-        (["--mesh_factor=0"], "mesh of 0 cells a side must be a multiple of 16"),
+        (["--mesh_factor=0"], "mesh_factor=0 must be at least 1"),
         (["--num_particles_side=1024"], "exceeds 2147483647"),
         (["--num_particles_side=640"], "GiB free"),
         (["--source_redshift=0"], "source_redshift=0.0 must be positive"),

@@ -121,7 +121,12 @@ def shares(tmp_path_factory):
     kappa = rng.normal(size=(6, 32, 32)).astype(np.float32)
     write_map_store(folder / "maps", [kappa], 6, MapGeometry(32, 1.0), {})
     crops = np.stack([rng.choice([0, 1, 3, 4, 5], 53), *rng.integers(0, 17, (2, 53))], axis=1).astype(np.int32)
-    write_crop_table(folder, {"train": crops}, {"maps": "maps", "crop_size": 16, "side_deg": 0.5})
+    manifest = {
+        "maps": "maps", "crop_size": 16, "side_deg": 0.5, "source_redshift": None, "parents": [*range(6)],
+        "boxes": [None] * 6, "normalisation": {"kind": "none", "scale": 1.0}, "origin": {},
+    }  # fmt: skip
+    none = crops[:0]
+    write_crop_table(folder, {"train": crops, "development": none, "validation": none}, manifest)
     port = free_port()
     said = finish([start(TESTS / "two_processes.py", folder, **slurm(index, port)) for index in (0, 1)])
     return folder, kappa, crops, [json.loads(out.splitlines()[-1]) for out, _ in said]

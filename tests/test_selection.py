@@ -25,6 +25,8 @@ from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.storage.map_store import MapStore
 from cosmogan_jax.summaries import power_spectrum
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 MIX = np.linalg.cholesky(0.2 * np.eye(6) + 0.8).T  # correlations of 0.8 between six bands
 
 

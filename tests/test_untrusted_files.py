@@ -149,7 +149,7 @@ def test_names_in_records_lead_nowhere_else(tmp_path):
 
 def test_a_report_reads_its_own_sets_only(tmp_path):
     record = {"flags": {}, "inputs": {}, "summary": {}, "result": "", "finished": "", "seconds": 0}
-    results = {"schema": 1, "sets": {"../../secret": {}}, "baseline": "", "views": {"as it is": {}}}
+    results = {"schema": 2, "sets": {"../../secret": {}}, "baseline": "", "views": {"as it is": {}}}
     results |= {"stationarity": {}, "inference": {}, "classifier": None}
     (tmp_path / "run/evaluate").mkdir(parents=True)
     for name, content in (("stage", record), ("results", results)):

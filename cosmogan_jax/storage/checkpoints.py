@@ -194,4 +194,11 @@ def _mark(leaf: Array) -> UInt32[Array, ""]:
 
 
 def _marks_like(state: Any) -> Any:
-    return jax.eval_shape(_marks, state)
+    """Where the state's own leaves lie: the devices that wrote a checkpoint may be others."""
+    marks = jax.eval_shape(_marks, state)
+    return {
+        str(number): jax.ShapeDtypeStruct(
+            (), marks[str(number)].dtype, sharding=getattr(leaf, "sharding", None)
+        )
+        for number, leaf in enumerate(jax.tree.leaves(state))
+    }

@@ -26,9 +26,6 @@ from cosmogan_jax.storage.run_directory import begin_stage, finish_stage, hold, 
 # Loops and coroutines that the checkpoint library leaves behind where a file of its cannot be read or written.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-# What the checkpoint library leaves behind when a file is damaged, found whenever memory is cleaned up.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 6
 STAGES = ("prepare", "train", "generate", "export")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from cosmogan_jax.compare.family_wise import benjamini_hochberg, westfall_young
+from cosmogan_jax.compare.family_wise import benjamini_hochberg, permutations_for_fdr, westfall_young
 from cosmogan_jax.compare.two_sample import clustered_tests, permutation_tests
 
 
@@ -176,6 +176,7 @@ def test_false_discoveries_need_permutations():
         benjamini_hochberg(np.full(246, 0.001), 999)
     with pytest.raises(ValueError, match="must be at least 19999"):
         benjamini_hochberg(np.full(1000, 0.1), 9999)
+    assert [permutations_for_fdr(modes) for modes in (12, 248, 1000)] == [9999, 9999, 19999]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,11 @@ def westfall_young(
     return FamilyWise(p, family_p)
 
 
+def permutations_for_fdr(num_modes: int, level: float = 0.05) -> int:
+    """The fewest permutations with which one mode alone could be flagged, and 9,999 at least."""
+    return max(_MIN_PERMUTATIONS_FOR_FDR, math.ceil(num_modes / level) - 1)
+
+
 def benjamini_hochberg(
     p: Float[np.ndarray, " modes"], num_permutations: int, level: float = 0.05
 ) -> Float[np.ndarray, " modes"]:
@@ -72,7 +77,7 @@ def benjamini_hochberg(
     known = ~np.isnan(p)
     if not known.any():
         raise ValueError("no mode has a p-value")
-    needed = max(_MIN_PERMUTATIONS_FOR_FDR, math.ceil(known.sum() / level) - 1)
+    needed = permutations_for_fdr(int(known.sum()), level)
     if num_permutations < needed:
         fewest = math.ceil(known.sum() / level / (1 + num_permutations))
         raise ValueError(

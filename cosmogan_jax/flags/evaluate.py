@@ -74,7 +74,11 @@ def define() -> None:
         "crops were cut from. auto: boxes where 20 or more are known, else maps.",
     )
     flags.DEFINE_integer(
-        "num_permutations", 999, "Permutations of every test; 0: no tests.", lower_bound=0, upper_bound=100_000
+        "num_permutations",
+        999,
+        "Permutations of every test; 0: no tests. From 9999 on the false discovery rate is controlled too.",
+        lower_bound=0,
+        upper_bound=100_000,
     )
     flags.DEFINE_integer("num_resamples", 400, "Bootstrap resamples of every error.", lower_bound=50)
     flags.DEFINE(

@@ -8,6 +8,8 @@ tests        by statistic; in each `generated` (generated against validation map
     p              of each mode, null where it does not vary: by permutation of whole units
     below_0.05     informative modes with p < 0.05
     family_wise_p  the smallest p over modes, corrected for their number (Westfall and Young)
+    false_discovery_below_0.05   modes flagged at that rate (Benjamini and Hochberg); null with fewer than
+                   --num_permutations=9999, which could flag no single mode
 pixels       KS distance of the pooled pixels, and its p by permutation of whole units, never of pixels
 heights      of the maps as they are, the paper-like protocol, tests of histogram heights: how many modes have
              p > 0.99 and > 0.95. It has next to no power: `after_shift` are the same counts with one side
@@ -23,6 +25,7 @@ from typing import Any, Literal
 import numpy as np
 
 from cosmogan_jax.compare.ensembles import effective_modes
+from cosmogan_jax.compare.family_wise import benjamini_hochberg, permutations_for_fdr
 from cosmogan_jax.compare.histogram_heights import height_tests
 from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
 from cosmogan_jax.compare.two_sample import permutation_tests
@@ -186,6 +189,9 @@ class Judge:
                 "p": _list(test.p),
                 "below_0.05": int((test.p[varies] < 0.05).sum()),
                 "family_wise_p": float(np.nanmin(test.family_p)),
+                "false_discovery_below_0.05": int((benjamini_hochberg(test.p, self._count) <= 0.05).sum())
+                if self._count >= permutations_for_fdr(int(np.isfinite(test.p).sum()))
+                else None,
             }
         return said
 

@@ -107,11 +107,7 @@ def _seen(view: View, name: str, kappa: np.ndarray, index: np.ndarray) -> Array:
 def _spread(maps: MapSet) -> np.ndarray:
     """A few maps from all over a set."""
     index = np.arange(0, maps.num_maps, max(1, maps.num_maps // summarising.CHUNK))[: summarising.CHUNK]
-    kappa = np.concatenate([maps.read(int(i), int(i) + 1) for i in index])
-    if not np.isfinite(kappa).all():
-        bad = index[np.argmin(np.isfinite(kappa).all(axis=(1, 2)))]
-        raise ValueError(f"{maps.name} map {bad} holds non-finite values")
-    return kappa
+    return np.concatenate([maps.read_finite(int(i), int(i) + 1) for i in index])
 
 
 def _said(one: MapSet, units: np.ndarray, unit: str) -> dict[str, Any]:

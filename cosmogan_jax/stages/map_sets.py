@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.stages.map_sources import MapSources, agree, told_cosmology
-from cosmogan_jax.stages.settings import Evaluate, Novelty
+from cosmogan_jax.stages.settings import Evaluate, GivenMaps
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.readers import ReadOptions, check_options, find_map_files, open_map_file
@@ -42,6 +42,14 @@ class MapSet(NamedTuple):
     source_redshift: float | None
     source: str
     cosmology: Mapping[str, float | None]
+
+    def read_finite(self, start: int, stop: int) -> Float[np.ndarray, "maps size size"]:
+        """Maps start to stop; ValueError names the first that is not finite."""
+        kappa = self.read(start, stop)
+        finite = np.isfinite(kappa).all(axis=(1, 2))
+        if not finite.all():
+            raise ValueError(f"{self.name} map {start + int(np.argmin(finite))} holds non-finite values")
+        return kappa
 
     def units(self, unit: Literal["auto", "map", "box"]) -> tuple[Int[np.ndarray, " maps"], str]:
         """What each map counts with as one, and what that is called.
@@ -155,7 +163,7 @@ def _from_table(split: str, table: CropTable, limit: int) -> MapSet:
     )
 
 
-def from_files(name: str, patterns: tuple[str, ...], settings: Evaluate | Novelty) -> MapSet:
+def from_files(name: str, patterns: tuple[str, ...], settings: GivenMaps) -> MapSet:
     """The set that files make; the settings tell what the files leave open.
 
     Raises:
@@ -203,20 +211,22 @@ def _labels(sources: MapSources, role: str, what: str) -> Int[np.ndarray, " maps
     return np.unique(np.array(labels), return_inverse=True)[1]
 
 
+def check_same_geometry(name: str, one: MapGeometry, other_name: str, other: MapGeometry) -> None:
+    """ValueError for maps of different sizes or angles."""
+    if one.num_pixels != other.num_pixels or not np.isclose(one.side_deg, other.side_deg, rtol=1e-4):
+        raise ValueError(
+            f"{name} have {one.num_pixels} pixels over {one.side_deg:.6g} deg, {other_name} {other.num_pixels} "
+            f"over {other.side_deg:.6g}; maps of one size and angle can be compared (stage prepare cuts crops)"
+        )
+
+
 def _check_alike(sets: MapSets) -> None:
     flags = {"generated": "generated", "validation": "reference", "auxiliary": "auxiliary"}
     first = sets.validation
     for other in sets.present():
         if other.num_maps < 2:
             raise ValueError(f"{flags[other.name]}: {other.num_maps} map from {other.source}; two are needed")
-        if other.geometry.num_pixels != first.geometry.num_pixels or not np.isclose(
-            other.geometry.side_deg, first.geometry.side_deg, rtol=1e-4
-        ):
-            raise ValueError(
-                f"{other.name} maps have {other.geometry.num_pixels} pixels over {other.geometry.side_deg:.6g} "
-                f"deg, validation maps {first.geometry.num_pixels} over {first.geometry.side_deg:.6g}; maps of "
-                "one size and angle can be compared (stage prepare cuts crops)"
-            )
+        check_same_geometry(f"{other.name} maps", other.geometry, "validation maps", first.geometry)
         theirs, ours = other.source_redshift, first.source_redshift
         if theirs is not None and ours is not None and not np.isclose(theirs, ours, rtol=1e-3):
             raise ValueError(

@@ -18,7 +18,7 @@ from cosmogan_jax.gan.sampling import latents
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.stages.emulators import pretrained, trained
-from cosmogan_jax.stages.map_sets import from_files
+from cosmogan_jax.stages.map_sets import check_same_geometry, from_files
 from cosmogan_jax.stages.memory import free_memory
 from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.stages.settings import Novelty
@@ -118,18 +118,10 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         maps = from_files("generated", settings.generated, settings)
         if maps.num_maps < 2:
             raise ValueError(f"generated: {maps.num_maps} map from {maps.source}; two are needed")
-        _check_geometry(maps.geometry, geometry)
-
-        def read(start: int, stop: int) -> np.ndarray:
-            kappa = maps.read(start, stop)
-            if not np.isfinite(kappa).all():
-                bad = start + int(np.argmin(np.isfinite(kappa).all(axis=(1, 2))))
-                raise ValueError(f"generated map {bad} holds non-finite values")
-            return kappa
-
-        return Generated(read, maps.num_maps, None, None, None, False)
+        check_same_geometry("generated maps", maps.geometry, "training crops", geometry)
+        return Generated(maps.read_finite, maps.num_maps, None, None, None, False)
     store = open_map_store(stage_directory(workdir, "generate") / "maps")
-    _check_geometry(store.geometry, geometry)
+    check_same_geometry("generated maps", store.geometry, "training crops", geometry)
     emulator, record = open_emulator(workdir), finished_record(workdir, "generate")
     return Generated(
         read_generated(store, emulator, wanted),
@@ -139,16 +131,6 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         record["summary"]["step"],
         not record["flags"]["pretrained"],
     )
-
-
-def _check_geometry(generated: MapGeometry, crops: MapGeometry) -> None:
-    if generated.num_pixels != crops.num_pixels or not np.isclose(
-        generated.side_deg, crops.side_deg, rtol=1e-4
-    ):
-        raise ValueError(
-            f"generated maps have {generated.num_pixels} pixels over {generated.side_deg:.6g} deg, training "
-            f"crops {crops.num_pixels} over {crops.side_deg:.6g}; maps of one size and angle can be compared"
-        )
 
 
 def held_batch(read: Read, first: int, count: int, num_pixels: int, tile_size: int) -> Read:

@@ -148,14 +148,10 @@ class Generate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate:
-    """Flags of stage evaluate."""
+class GivenMaps:
+    """Flags of stages that take generated maps as files, and what such files leave open."""
 
-    evaluate_l_bins: int
     generated: tuple[str, ...]
-    reference: tuple[str, ...]
-    auxiliary: tuple[str, ...]
-    auxiliary_split: str
     judged_side_deg: float | None
     side_deg: float | None
     source_redshift: float | None
@@ -163,6 +159,16 @@ class Evaluate:
     fits_extension: str | None
     raw_shape: tuple[int, ...]
     channel: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate(GivenMaps):
+    """Flags of stage evaluate."""
+
+    evaluate_l_bins: int
+    reference: tuple[str, ...]
+    auxiliary: tuple[str, ...]
+    auxiliary_split: str
     independent_unit: Literal["auto", "map", "box"]
     num_permutations: int
     num_resamples: int
@@ -174,17 +180,9 @@ class Evaluate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Novelty:
+class Novelty(GivenMaps):
     """Flags of stage novelty."""
 
-    generated: tuple[str, ...]
-    judged_side_deg: float | None
-    side_deg: float | None
-    source_redshift: float | None
-    hdf5_dataset: str | None
-    fits_extension: str | None
-    raw_shape: tuple[int, ...]
-    channel: int | None
     novelty_maps: int
     novelty_batches: int
     novelty_queries: int

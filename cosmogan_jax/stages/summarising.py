@@ -158,10 +158,7 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
     for start in tqdm(starts, desc=f"evaluate {maps.name} {label}".strip(), unit="chunk", disable=None):
         path = out / ("_".join(["part", maps.name, *label.split(), f"{start:08d}"]) + ".npz")
         if not path.exists():
-            kappa = maps.read(start, min(start + CHUNK, maps.num_maps))
-            if not np.isfinite(kappa).all():
-                bad = start + int(np.argmin(np.isfinite(kappa).all(axis=(1, 2))))
-                raise ValueError(f"{maps.name} map {bad} holds non-finite values")
+            kappa = maps.read_finite(start, min(start + CHUNK, maps.num_maps))
             seen = view(kappa, np.arange(start, start + len(kappa)))
             write_arrays(path, jax.tree.map(np.asarray, summarise(seen)))
         parts.append(read_npz(path))

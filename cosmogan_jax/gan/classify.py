@@ -6,6 +6,7 @@ difference is found). Functions of their arguments alone: randomness of step n i
 """
 
 import functools
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import flax.struct
@@ -164,13 +165,23 @@ def turned(kappa: Float[Array, "maps size size"], turn: Int[Array, " maps"]) -> 
 
 
 def train(
-    network: Classifier, key: Array, first: Maps, second: Maps, *, num_steps: int, batch_size: int
+    network: Classifier,
+    key: Array,
+    first: Maps,
+    second: Maps,
+    *,
+    num_steps: int,
+    batch_size: int,
+    counted: Callable[[range], Iterable[int]] = iter,
 ) -> Variables:
-    """Parameters after num_steps steps on standardised maps; the logits are positive for the first set."""
+    """Parameters after num_steps steps on standardised maps; the logits are positive for the first set.
+
+    counted: goes through the steps, and may say how far it is.
+    """
     start_key, run = jax.random.split(key)
     state = start(network, start_key, num_steps)
     step = compiled_step(network, num_steps, batch_size)
-    for _ in range(num_steps):
+    for _ in counted(range(num_steps)):
         state, _ = step(state, run, first, second)
     return state.params
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from cosmogan_jax.sky.light_cone import PlaneSchedule
 from cosmogan_jax.sky.matter_power import MatterPower
 from cosmogan_jax.sky.nbody import BoxSettings, evolve
 from cosmogan_jax.sky.resolution import box_bytes
 from cosmogan_jax.stages.memory import allocator_free
+from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.storage.boxes import Box, BoxWriter, claim, open_box
 
 _POLL_SECONDS = 5.0
@@ -57,8 +57,7 @@ def get_boxes(folder: Path, keys: dict[str, jax.Array], plan: BoxPlan) -> dict[s
             _check_memory(device, plan.settings, len(devices))
         stop = threading.Event()
         with (
-            tqdm(total=missing.qsize() * plan.settings.num_time_steps, desc="boxes", unit="step",
-                 disable=None) as bar,
+            progress(total=missing.qsize() * plan.settings.num_time_steps, desc="boxes", unit="step") as bar,
             concurrent.futures.ThreadPoolExecutor(len(devices)) as pool,
         ):  # fmt: skip
             workers = [pool.submit(_work, device, missing, folder, keys, plan, bar, stop) for device in devices]

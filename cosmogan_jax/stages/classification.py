@@ -1,5 +1,6 @@
 """Can a classifier tell generated from validation maps, and validation maps from their like?"""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from cosmogan_jax.compare.discrimination import discrimination, equally_many, ha
 from cosmogan_jax.compare.ensembles import Estimate
 from cosmogan_jax.gan import classify
 from cosmogan_jax.gan.networks import Classifier
+from cosmogan_jax.stages.progress import progress
 
 # Measured on 64^2 maps (experiments/010-classifier): twice the filters find no more, at 2.8 times the cost.
 NUM_FILTERS = 8
@@ -105,7 +107,10 @@ def tell_apart(
     sizes = (train[0].kappa.shape[-1], train[0].log_power.shape[-1])
     network = Classifier(*sizes, classify.NUM_LAYERS, NUM_FILTERS)
     key = jax.random.key(settings.seed)
-    params = classify.train(network, key, *train, num_steps=settings.num_steps, batch_size=BATCH_SIZE)
+    counted = functools.partial(progress, desc="evaluate classifier", unit="step")
+    params = classify.train(
+        network, key, *train, num_steps=settings.num_steps, batch_size=BATCH_SIZE, counted=counted
+    )
 
     def judged(part, indices):
         logits = [np.asarray(classify.logits(network, params, maps)) for maps in part]

@@ -1,10 +1,10 @@
 """Stage export: maps of a map store as FITS (LensTools, astropy) or npy, with what is known of them."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.settings import Export
 from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS, Cards
 from cosmogan_jax.storage.json_files import check_object, read_object, write_json
@@ -25,12 +25,10 @@ def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:
     write_json(out / "manifest.json", {**store.manifest, "validated": validated})
     if "fits" in settings.export:
         (out / "fits").mkdir(exist_ok=True)
-        number = 0
-        for batch in tqdm(store.batches(), desc="export fits", unit="shard", disable=None):
-            for kappa in batch:
-                own = {**cards, **_map_cards(store, number)}
-                write_fits_map(out / "fits" / f"kappa_{number:06d}.fits", kappa, store.geometry, own)
-                number += 1
+        maps = itertools.chain.from_iterable(store.batches())
+        for number, kappa in enumerate(progress(maps, total=store.num_maps, desc="export fits", unit="map")):
+            own = {**cards, **_map_cards(store, number)}
+            write_fits_map(out / "fits" / f"kappa_{number:06d}.fits", kappa, store.geometry, own)
     if "npy" in settings.export:
         write_npy_maps(out / "kappa.npy", store.batches(), tuple(store.manifest["shape"]))
     return {"num_maps": store.num_maps, "side_deg": store.geometry.side_deg, "from": str(store.path)}

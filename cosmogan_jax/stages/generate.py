@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from cosmogan_jax.gan.sampling import latents
 from cosmogan_jax.pretrained import find
 from cosmogan_jax.stages.emulators import pretrained, trained
+from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.settings import Generate
 from cosmogan_jax.storage.map_store import write_map_store
 from cosmogan_jax.storage.weights import read_card
@@ -34,11 +34,8 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     seconds: list[float] = []
 
     def batches():
-        for start in tqdm(
-            range(0, settings.num_generated, settings.generate_batch),
-            desc="generate",
-            unit="batch",
-            disable=None,
+        for start in progress(
+            range(0, settings.num_generated, settings.generate_batch), desc="generate", unit="batch"
         ):
             began = time.monotonic()
             index = jnp.arange(start, start + settings.generate_batch)  # always whole: one compilation

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.stages.crops import num_positions, valid_positions
 from cosmogan_jax.stages.map_sources import MapSources
+from cosmogan_jax.stages.progress import progress
 
 _ROWS = 12
 _SHOWN = 8
@@ -75,7 +75,7 @@ def inspect(sources: MapSources, crop_size: int) -> Inspection:
     facts: list[MapFacts] = []
     shown: list[np.ndarray] = []
     every = max(1, sources.num_maps // _SHOWN)
-    bar = tqdm(sources.maps(), total=sources.num_maps, desc="inspect", unit="map", disable=None)
+    bar = progress(sources.maps(), total=sources.num_maps, desc="inspect", unit="map")
     for number, (role, file, index, kappa) in enumerate(bar):
         facts.append(inspect_map(role, file.name(index), kappa, crop_size))
         if number % every == 0 and len(shown) < _SHOWN:

@@ -31,6 +31,7 @@ from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
 from cosmogan_jax.compare.two_sample import permutation_tests
 from cosmogan_jax.compare.verdict import Judged, MapSet, Quantity, judge
 from cosmogan_jax.stages import contrasts
+from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.settings import Evaluate
 from cosmogan_jax.stages.summarising import Summaries
 
@@ -103,7 +104,7 @@ class Judge:
                     "used_by_selection": selected,
                     **{name: self._test(key, *sides) for name, sides in pairs.items()},
                 }
-                for key, selected in TESTED.items()
+                for key, selected in progress(TESTED.items(), desc="evaluate tests", unit="statistic")
             },
             "pixels": {name: self._pixels(*sides) for name, sides in pairs.items()},
             "heights": {key: {n: self._heights(key, *sides) for n, sides in pairs.items()} for key in _HEIGHTS}

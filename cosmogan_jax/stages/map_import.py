@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from cosmogan_jax.stages.inspection import Inspection, map_digest, plural
 from cosmogan_jax.stages.map_sources import MapSources, told_cosmology
+from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.settings import Prepare
 from cosmogan_jax.stages.source_changes import file_mark
 from cosmogan_jax.storage.crop_table import SPLITS
@@ -128,7 +127,7 @@ def import_maps(
         "dropped": [found.maps[number].name for number in sorted(gone)],
         "origin": {"sky": "files", "files": [_file_record(file) for file in files], **_shared_origin(files)},
     }
-    read = tqdm(sources.maps(), total=sources.num_maps, desc="import", unit="map", disable=None)
+    read = progress(sources.maps(), total=sources.num_maps, desc="import", unit="map")
 
     def batches():
         for number, (*_, kappa) in enumerate(read):

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from tqdm import tqdm
 
 from cosmogan_jax.compare.band_space import band_space, coordinates
 from cosmogan_jax.compare.distances import Read
@@ -21,6 +20,7 @@ from cosmogan_jax.stages.emulators import pretrained, trained
 from cosmogan_jax.stages.map_sets import check_same_geometry, from_files
 from cosmogan_jax.stages.memory import free_memory
 from cosmogan_jax.stages.model import open_trained
+from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.settings import Novelty
 from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
@@ -53,7 +53,7 @@ class Crops(NamedTuple):
     def blocks(self, words: str) -> Iterator[np.ndarray]:
         """All crops, a block at a time."""
         size = max(1, _BLOCK_BYTES // (4 * self.table.manifest["crop_size"] ** 2))
-        for start in tqdm(range(0, len(self.rows), size), desc=words, unit="block", disable=None):
+        for start in progress(range(0, len(self.rows), size), desc=words, unit="block"):
             yield self.read(start, start + size)
 
 
@@ -139,7 +139,7 @@ def held_batch(read: Read, first: int, count: int, num_pixels: int, tile_size: i
     if device.platform != "cpu" or 4 * count * num_pixels**2 > free_memory(device) / 2:
         return lambda start, stop: read(first + start, first + stop)
     held = np.empty((count, num_pixels, num_pixels), np.float32)
-    for start in tqdm(range(0, count, tile_size), desc="novelty maps", unit="tile", disable=None):
+    for start in progress(range(0, count, tile_size), desc="novelty maps", unit="tile"):
         stop = min(start + tile_size, count)
         held[start:stop] = read(first + start, first + stop)
     return lambda start, stop: held[start:stop]

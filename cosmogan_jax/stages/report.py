@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.settings import Report
 from cosmogan_jax.storage.json_files import Fields, read_json_lines, read_object
 from cosmogan_jax.storage.numpy_files import read_npz
@@ -46,7 +47,7 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
 
     evaluate = stage_directory(workdir, "evaluate")
     try:
-        sections = list(_sections(workdir, evaluate))
+        sections = list(progress(_sections(workdir, evaluate), desc="report", unit="section"))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         said = f"{type(error).__name__} {error}"
         raise ValueError(
@@ -55,16 +56,16 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
         ) from error
     (out / "figures").mkdir(exist_ok=True)
     names, images = [], {}
-    for section in sections:
-        if section.figure is not None:
-            name = _file_name(section)
-            names.append(name)
-            images[section.title] = out / "figures" / f"{name}.png"
-            # Laid out once, at the first drawing: most of a figure's time is its layout.
-            with named(out / "figures" / name):
-                section.figure.savefig(out / "figures" / f"{name}.png", dpi=110)
-                section.figure.set_layout_engine("none")
-                section.figure.savefig(out / "figures" / f"{name}.pdf")
+    drawn = [section for section in sections if section.figure is not None]
+    for section in progress(drawn, desc="report", unit="figure"):
+        name = _file_name(section)
+        names.append(name)
+        images[section.title] = out / "figures" / f"{name}.png"
+        # Laid out once, at the first drawing: most of a figure's time is its layout.
+        with named(out / "figures" / name):
+            section.figure.savefig(out / "figures" / f"{name}.png", dpi=110)
+            section.figure.set_layout_engine("none")
+            section.figure.savefig(out / "figures" / f"{name}.pdf")
     for table in ("results.json", "statistics.json"):
         shutil.copyfile(evaluate / table, out / table)
     if _novelty_record(workdir):

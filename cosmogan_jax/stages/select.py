@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from cosmogan_jax.compare.second_scores import fallback
 from cosmogan_jax.compare.spectrum_distance import expected_distance
 from cosmogan_jax.gan.normalisation import Normalisation
 from cosmogan_jax.stages.model import Generators
+from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.scoring import (
     RANKINGS,
     HostScores,
@@ -108,10 +108,7 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
         if not of:
             return {}
         score = make_scorers(table, generators.networks, normalisation, one, "spectrum").spectrum
-        return {
-            step: score(generators.restore(step))
-            for step in tqdm(of, desc=name, unit="generator", disable=None)
-        }
+        return {step: score(generators.restore(step)) for step in progress(of, desc=name, unit="generator")}
 
     missing = [step for step in steps if step not in scored]
     at_first = {

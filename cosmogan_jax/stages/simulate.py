@@ -6,9 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from cosmogan_jax.stages.nbody_sky import NbodySky
+from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.settings import Simulate
 from cosmogan_jax.stages.skies import LognormalSky, MakeSky, PlanesSky, source_redshift
 from cosmogan_jax.storage.checksums import json_sha256
@@ -42,7 +42,7 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
     seconds = []
 
     def batches():
-        with tqdm(total=len(split_of), initial=start, desc="simulate", unit="map", disable=None) as bar:
+        with progress(total=len(split_of), initial=start, desc="simulate", unit="map") as bar:
             first = 0
             for split, count in counts.items():
                 for begin in range(max(first, start), first + count, sky.batch_size):

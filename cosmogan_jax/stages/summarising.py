@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from cosmogan_jax.compare.position_moments import PositionMoments, add_maps, merge, no_maps
 from cosmogan_jax.compare.stationarity import axis_power, ring_moments, ring_widths
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.stages.map_sets import MapSet
+from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.storage.numpy_files import read_npz
 from cosmogan_jax.storage.whole_files import write_arrays
 from cosmogan_jax.summaries import (
@@ -155,7 +155,7 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
     """
     parts = []
     starts = range(0, maps.num_maps, CHUNK)
-    for start in tqdm(starts, desc=f"evaluate {maps.name} {label}".strip(), unit="chunk", disable=None):
+    for start in progress(starts, desc=f"evaluate {maps.name} {label}".strip(), unit="chunk"):
         path = out / ("_".join(["part", maps.name, *label.split(), f"{start:08d}"]) + ".npz")
         if not path.exists():
             kappa = maps.read_finite(start, min(start + CHUNK, maps.num_maps))

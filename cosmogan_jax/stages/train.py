@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from cosmogan_jax.gan.networks import Networks
 from cosmogan_jax.gan.normalisation import Normalisation
@@ -27,6 +26,7 @@ from cosmogan_jax.stages.model import architecture, build
 from cosmogan_jax.stages.monitoring import Monitor, check_scores, scored, scores_every
 from cosmogan_jax.stages.processes import Group
 from cosmogan_jax.stages.profiling import Profiler
+from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.scoring import RANKINGS, Scorers, make_scorers
 from cosmogan_jax.stages.settings import Train
@@ -134,9 +134,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     batches = feed.batches(first, num_steps)
     compiling, began = 0.0, time.monotonic()
     with (
-        tqdm(
-            total=num_steps, initial=first, desc="train", unit="step", disable=None if speaks else True
-        ) as bar,
+        progress(total=num_steps, initial=first, desc="train", unit="step", shown=speaks) as bar,
         watch(settings.max_minutes) as own_reason,
     ):
         stop_reason = stop_together(own_reason, devices)

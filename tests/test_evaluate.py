@@ -163,6 +163,10 @@ def test_crops_of_one_map_count_once(tmp_path, parse):
         (sky(1, maps=1), (), "1 map from"),
         (np.full((4, SIZE, SIZE), np.nan, np.float32), (), "generated map 0 holds non-finite"),
         (sky(1, maps=4), ("--independent_unit=box",), "do not say which box"),
+        (
+            np.concatenate([sky(1, maps=7), sky(3)[[9, 2]]]), (),
+            "2 of the 9 generated maps are among the validation maps, the first is number 7",
+        ),
     ],
 )  # fmt: skip
 def test_bad_sets_are_one_clear_line(folder, run_main, tmp_path, maps, given, said):

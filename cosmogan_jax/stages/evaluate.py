@@ -8,6 +8,7 @@ shown.npz             maps to look at
 """
 
 import functools
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,9 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
             for one in sets.present()
         }
         each = {name: summarising.of_each_map(values) for name, values in found.items()}
+        digests = {name: values.pop("digest") for name, values in each.items()}
+        if not label:
+            _check_apart(digests)
         judge = judgement.Judge(
             {name: of for name, (of, _) in units.items()}, settings, scale.labels(), few_boxes(sets, units)
         )
@@ -87,6 +91,17 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         "num_validation": sets.validation.num_maps,
         "worst_power_factor_ell_700_7000": _worst_factor(out),
     }
+
+
+def _check_apart(digests: dict[str, np.ndarray]) -> None:
+    """ValueError where two sets hold the same map: they would agree by it."""
+    for (one, ours), (other, theirs) in itertools.combinations(digests.items(), 2):
+        shared = np.flatnonzero(np.isin(ours, theirs))
+        if len(shared):
+            raise ValueError(
+                f"{len(shared)} of the {len(ours)} {one} maps are among the {other} maps, the first is number "
+                f"{shared[0]}; sets that share maps agree by them"
+            )
 
 
 def _classified(sets: MapSets, units, settings: Evaluate) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """Statistics of every map of a set, by any view of it; in parts that an interruption keeps."""
 
+import hashlib
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ CHUNK = 256  # maps in memory at a time, and in one part of an interrupted run: 
 # The display's bins, and how many of the tests' make one of them.
 PIXEL_BINS, FINE = 60, 16
 _BISPECTRUM_BINS = 6
+_PIXELS_IN_A_DIGEST = 4096
 # Heights of peaks in units of the validation maps' sigma: an error of the amplitude is one of the peaks too.
 _PEAK_HEIGHTS = np.arange(-1.0, 6.01, 0.5)
 # What `moments` gives, by name.
@@ -160,9 +162,16 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
         if not path.exists():
             kappa = maps.read_finite(start, min(start + CHUNK, maps.num_maps))
             seen = view(kappa, np.arange(start, start + len(kappa)))
-            write_arrays(path, jax.tree.map(np.asarray, summarise(seen)))
+            found = jax.tree.map(np.asarray, summarise(seen))
+            write_arrays(path, {**found, "digest": np.array([_digest(one) for one in kappa])})
         parts.append(read_npz(path))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _digest(kappa: Float[np.ndarray, "size size"]) -> np.uint64:
+    """A map's mark, from some thousand of its pixels: no two maps of a simulation have all of them equal."""
+    some = kappa.reshape(-1)[:: max(1, kappa.size // _PIXELS_IN_A_DIGEST)]
+    return np.uint64(int.from_bytes(hashlib.blake2b(some.tobytes(), digest_size=8).digest(), "little"))
 
 
 def remove_parts(out: Path) -> None:

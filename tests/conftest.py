@@ -93,7 +93,7 @@ def tiny_run(tmp_path):
     np.save(tmp_path / "k.npy", np.random.default_rng(2).normal(size=(8, 32, 32)).astype(np.float32) * 0.02)
     return [
         f"--maps={tmp_path}/k.npy", "--side_deg=1", "--crop_size=16", "--normalisation=linear",
-        "--normalisation_scale=0.1", "--num_filters=2", "--batch_size=4", "--sample_every_steps=0",
+        "--normalisation_scale=0.1", "--num_filters=4", "--batch_size=4", "--sample_every_steps=0",
     ]  # fmt: skip
 
 

@@ -14,13 +14,14 @@ import pytest
 from whole_runs import assert_nothing_half, whole_stages
 
 from cosmogan_jax.stages.agreement import STAGES
+from cosmogan_jax.storage.map_store import open_map_store
 
 ROOT = Path(__file__).resolve().parents[1]
 LOGNORMAL = [
     "--map_pixels=32", "--side_deg=1", "--num_train_maps=6", "--num_development_maps=3",
     "--num_validation_maps=3", "--crop_size=16", "--crops_per_map=6", "--normalisation=linear",
     "--normalisation_scale=0.12",
-    "--num_filters=2", "--batch_size=4", "--num_steps=6", "--checkpoint_every_steps=2", "--log_every_steps=1",
+    "--num_filters=4", "--batch_size=4", "--num_steps=6", "--checkpoint_every_steps=2", "--log_every_steps=1",
     "--score_every_steps=3", "--sample_every_steps=0", "--select_maps=8", "--num_generated=10",
     "--generate_batch=4", "--novelty_maps=8", "--observer_smoothing_arcmin=", "--num_permutations=49",
     "--num_resamples=50", "--export=fits,npy", "--pack=tiny", "--pack_data=noise of the tests",
@@ -37,6 +38,11 @@ def start(workdir, flags):
 
 def said_by(workdir):
     return workdir.with_suffix(".said")
+
+
+def assert_maps_vary(workdir):
+    """A dead generator makes one value everywhere: equal to the bit, whatever was lost."""
+    assert open_map_store(workdir / "generate/maps").read().std() > 1e-6
 
 
 def finish(process, workdir):
@@ -90,6 +96,7 @@ def test_five_kills(run_main, tmp_path):
     flags.append("--score_every_steps=0")
     code, _, error = run_main(f"--workdir={tmp_path}/whole", *flags)
     assert code == 0, error
+    assert_maps_vary(tmp_path / "whole")
     share = np.random.default_rng(8).uniform(0, 1, 5)
     seconds = [("simulate", 0.4), ("prepare", 0.6), ("train", 2.5), ("generate", 0.5), ("export", 0.05)]
     moments = [(stage, x * s) for x, (stage, s) in zip(share, seconds)]
@@ -103,6 +110,7 @@ def test_kills_in_every_stage(tmp_path):
     """A chain of kills through all stages, several times; COSMOGAN_KILLS names a file for what was found."""
     finish(start(tmp_path / "compiled", LOGNORMAL), tmp_path / "compiled")
     finish(start(tmp_path / "whole", LOGNORMAL), tmp_path / "whole")
+    assert_maps_vary(tmp_path / "whole")
     seconds = seconds_by_stage(tmp_path / "whole")
     assert list(seconds) == list(STAGES)
     found = {"seconds_of_stages": seconds, "kills": []}

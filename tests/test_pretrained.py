@@ -1,5 +1,6 @@
 """Emulators that come trained: packed from a run, opened by name or folder, refused when they are not whole."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ import pytest
 
 from cosmogan_jax.pretrained import emulator as emulators
 from cosmogan_jax.pretrained import find, load, names
+from cosmogan_jax.stages import pack
 from cosmogan_jax.storage.checksums import file_sha256, tree_sha256
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.summaries import power_spectrum
@@ -118,6 +120,18 @@ def test_forward_mode_agrees_with_reverse_mode(packed):
     # <J^T u, v> = <u, J v>: sums of a few hundred terms, in float32.
     pulled = jax.vjp(emulator.kappa, z)[1](kappa)[0]
     np.testing.assert_allclose(jnp.vdot(pulled, direction), jnp.vdot(kappa, pushed), rtol=1e-3)
+
+
+def test_a_dead_generator_is_not_packed(packed):
+    """ReLUs that never open: found with two filters, where the card's changes came out as NaN."""
+    exact = load(packed)
+    dead = dataclasses.replace(exact, variables=jax.tree.map(jnp.zeros_like, exact.variables))
+    with pytest.raises(
+        ValueError, match=r"the generator makes kappa of 0 at every pixel of every map: it is dead"
+    ):
+        pack._change(dead, dead, "float16")
+    with pytest.raises(ValueError, match=r"the generator in float16 makes kappa of 0 at every pixel"):
+        pack._change(dead, exact, "float16")
 
 
 def test_half_precision_is_measured(packed, run_directory, run_main):

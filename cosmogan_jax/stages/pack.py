@@ -77,7 +77,7 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
     normalisation = Normalisation.of(card["normalisation"])
     exact = Emulator(settings.pack, networks, variables, normalisation, table.geometry, card)
     stored = dataclasses.replace(exact, variables=read_weights(folder, card, variables))
-    card["weights"]["as_stored"] = _change(stored, exact)
+    card["weights"]["as_stored"] = _change(stored, exact, settings.pack_dtype)
     write_card(folder, card, as_markdown(card))
     return {"name": settings.pack, "sha256": weights["sha256"]}
 
@@ -152,13 +152,19 @@ def _largest_difference(of: dict[str, Any]) -> float:
     return float(np.max(np.abs(mean[0] - mean[1])[varies] / sigma[varies], initial=0))
 
 
-def _change(stored: Emulator, exact: Emulator) -> dict[str, Any]:
+def _change(stored: Emulator, exact: Emulator, dtype: str) -> dict[str, Any]:
     """Maps of the packed weights, read back, beside those of the checkpoint."""
     edges = log_l_edges(exact.geometry, 12)
     power = jax.jit(
         lambda kappa: power_spectrum(kappa, edges, exact.geometry.side_deg, mode_weights="full_plane")
     )
     maps = [np.asarray(emulator.sample(0, _COMPARED_MAPS)) for emulator in (stored, exact)]
+    for one, words in zip(reversed(maps), ("", f" in {dtype}")):
+        if np.ptp(one) == 0:
+            raise ValueError(
+                f"the generator{words} makes kappa of {one.flat[0]:g} at every pixel of every map: it is dead, "
+                "and is not packed"
+            )
     found, expected = (np.asarray(power(kappa), np.float64).mean(0) for kappa in maps)
     ratio = found[expected > 0] / expected[expected > 0]
     return {

@@ -10,6 +10,7 @@ batch 64; two steps, and as many maps as fill the chunks that the later stages w
 
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -80,7 +81,9 @@ def main() -> None:
     asked.workdir.mkdir(parents=True, exist_ok=True)
     flags, stages = list(_CASES[asked.case]), asked.stages.split(",")
     if asked.case == "paper":
-        write_maps(asked.workdir / "maps.npy", asked.maps, 2048)
+        # In a process of its own: a child's peak begins with that of the process that started it.
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            pool.apply(write_maps, (asked.workdir / "maps.npy", asked.maps, 2048))
         flags.append(f"--maps={asked.workdir / 'maps.npy'}")
         stages = [stage for stage in stages if stage != "simulate"]
     program = [sys.executable, "-m", "cosmogan_jax.main", *flags, f"--workdir={asked.workdir / 'run'}"]

@@ -35,11 +35,12 @@ def split_regions(num_pixels: int) -> dict[str, Region]:
     }
 
 
-def check_region(region: Region, num_pixels: int, name: str) -> None:
-    """ValueError where a window of num_pixels does not fit the region."""
-    if num_pixels > min(region.height, region.width):
+def check_region(region: Region, num_pixels: int, name: str, margin: int = 0) -> None:
+    """ValueError where a window of num_pixels, with a margin of so many about it, does not fit the region."""
+    if num_pixels + 2 * margin > min(region.height, region.width):
+        about = f", with {margin} pixels about it for bent rays," if margin else ""
         raise ValueError(
-            f"map_pixels={num_pixels} is larger than the {name} region of the planes, "
+            f"map_pixels={num_pixels}{about} is larger than the {name} region of the planes, "
             f"{region.height}x{region.width} pixels"
         )
 

@@ -132,7 +132,7 @@ class PlanesSky:
         traced = settings.ray_tracing == "multi_plane"
         margin = planes.MARGIN if traced else 0
         for name, region in self._regions.items():
-            planes.check_region(region, settings.map_pixels + 2 * margin, name)
+            planes.check_region(region, settings.map_pixels, name, margin)
         self.geometry = MapGeometry(plane_size, plane_side).crop(settings.map_pixels)
         side = self.geometry.side_deg
         if settings.side_deg is not None and not math.isclose(settings.side_deg, side, rel_tol=1e-6):

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
 
@@ -57,7 +56,9 @@ class Cosmology:
 PAPER_COSMOLOGY = Cosmology(omega_m=0.26, omega_lambda=0.74, h=0.72, omega_b=0.046, sigma8=0.798, n_s=0.96)
 
 
-def expansion_squared(cosmology: Cosmology, redshift: Float[ArrayLike, "..."]) -> Float[np.ndarray, "..."]:
+def expansion_squared(
+    cosmology: Cosmology, redshift: float | Float[np.ndarray, "..."]
+) -> Float[np.ndarray, "..."]:
     """E^2 = (H/H0)^2 = omega_m (1+z)^3 + omega_lambda (1+z)^(3(1+w0+wa)) exp(-3 wa z/(1+z)).
 
     Matter and dark energy with w(a) = w0 + wa (1 - a) (Chevallier & Polarski 2001; Linder 2003); no radiation.
@@ -67,7 +68,9 @@ def expansion_squared(cosmology: Cosmology, redshift: Float[ArrayLike, "..."]) -
     return c.omega_m * (1 + z) ** 3 + c.omega_lambda * dark
 
 
-def comoving_distance(cosmology: Cosmology, redshift: Float[ArrayLike, "..."]) -> Float[np.ndarray, "..."]:
+def comoving_distance(
+    cosmology: Cosmology, redshift: float | Float[np.ndarray, "..."]
+) -> Float[np.ndarray, "..."]:
     """Comoving distance in Mpc/h: c/H0 times the integral of dz/E(z), by Gauss-Legendre quadrature.
 
     Raises:
@@ -81,7 +84,9 @@ def comoving_distance(cosmology: Cosmology, redshift: Float[ArrayLike, "..."]) -
     return HUBBLE_DISTANCE * redshift / 2 * (weights / np.sqrt(expansion_squared(cosmology, z))).sum(-1)
 
 
-def redshift_at_distance(cosmology: Cosmology, chi: Float[ArrayLike, "..."]) -> Float[np.ndarray, "..."]:
+def redshift_at_distance(
+    cosmology: Cosmology, chi: float | Float[np.ndarray, "..."]
+) -> Float[np.ndarray, "..."]:
     """The redshift at a comoving distance chi in Mpc/h: the inverse of comoving_distance, to 1e-9.
 
     Raises:
@@ -125,7 +130,7 @@ def _growth_table(cosmology: Cosmology) -> tuple[CubicSpline, ...]:
     return tuple(CubicSpline(log_a, y) for y in (d / today, e / today**2, ep / dp / today))
 
 
-def growth(cosmology: Cosmology, redshift: Float[ArrayLike, "..."]) -> Growth:
+def growth(cosmology: Cosmology, redshift: float | Float[np.ndarray, "..."]) -> Growth:
     """Growth of the Lagrangian displacement x = q + D psi1 + E psi2 (Bouchet et al. 1995, A&A 296, 575).
 
         D'' + (2 + dlnH/dlna) D' = 3/2 Omega_m(a) D,    E'' + (2 + dlnH/dlna) E' = 3/2 Omega_m(a) (E - D^2)

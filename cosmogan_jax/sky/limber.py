@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 
 from cosmogan_jax.sky.cosmology import HUBBLE_DISTANCE, comoving_distance, growth
@@ -13,7 +12,7 @@ _NODES = 2000
 
 
 def convergence_power(
-    ell: Float[ArrayLike, "..."],
+    ell: float | Float[np.ndarray, "..."],
     source_redshift: float,
     power: MatterPower | None = None,
     linear: bool = False,

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline, RectBivariateSpline
 
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
@@ -27,12 +26,12 @@ class MatterPower:
     log_nonlinear: Float[np.ndarray, "redshift k"]
     source: str
 
-    def linear(self, k: Float[ArrayLike, "..."]) -> Float[np.ndarray, "..."]:
+    def linear(self, k: float | Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         """Linear power today in (Mpc/h)^3, k in h/Mpc; beyond the table by the slopes at its ends."""
         return np.exp(self._linear(np.log(k)))
 
     def nonlinear(
-        self, k: Float[ArrayLike, "..."], redshift: Float[ArrayLike, "..."]
+        self, k: float | Float[np.ndarray, "..."], redshift: float | Float[np.ndarray, "..."]
     ) -> Float[np.ndarray, "..."]:
         """Non-linear power in (Mpc/h)^3 at 0 <= redshift <= 3, k in h/Mpc; k and redshift broadcast together.
 

@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 
 from cosmogan_jax.sky.light_cone import PlaneSchedule
 
 Array = Float[np.ndarray, " planes"]
 
 
-def nyquist_ell(num_cells: int, box_size: float, chi: Float[ArrayLike, "..."]) -> Float[np.ndarray, "..."]:
+def nyquist_ell(
+    num_cells: int, box_size: float, chi: float | Float[np.ndarray, "..."]
+) -> Float[np.ndarray, "..."]:
     """Multipole of the shortest wave of num_cells a side of the box, at distance chi (Mpc/h)."""
     return np.pi * num_cells / box_size * np.asarray(chi)
 

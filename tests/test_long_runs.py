@@ -27,13 +27,13 @@ def tiny(tiny_run):
 
 
 def trained(workdir):
-    """Step, metrics without measured times, and every leaf of the last state."""
+    """Steps of the checkpoints, metrics without measured times, and every leaf of the last state."""
     _, like, checkpoints = open_trained(workdir)
-    last = checkpoints.steps()[-1]
-    state = checkpoints.restore(last, like)
+    steps = checkpoints.steps()
+    state = checkpoints.restore(steps[-1], like)
     checkpoints.close()
     leaves = jax.tree.leaves(state.replace(key=jax.random.key_data(state.key)))
-    return last, read_log(workdir / "train/metrics.jsonl", timed=False), [np.asarray(leaf) for leaf in leaves]
+    return steps, read_log(workdir / "train/metrics.jsonl", timed=False), [np.asarray(leaf) for leaf in leaves]
 
 
 def assert_same(one, two):

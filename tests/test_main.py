@@ -153,6 +153,7 @@ def test_interrupted_evaluation_goes_on(whole):
     with np.load(whole / "evaluate/generated.npz") as values:
         planted = {key: values[key] for key in values if key not in ("parents", "pixels")}
     planted["V0"] = planted["V0"] + 1
+    planted["digest"] = np.arange(10, dtype=np.uint64)
     planted |= {"position_count": np.full(1, 10.0, np.float32)}
     planted |= {f"position_{name}": np.zeros((1, 16, 16), np.float32) for name in ("mean", "m2")}
     np.savez(partial / "part_generated_00000000.npz", **planted)

@@ -19,6 +19,7 @@ from cosmogan_jax.sky.nbody import BoxSettings
 from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.boxes import BoxPlan, get_boxes
 from cosmogan_jax.stages.settings import Simulate
+from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.stages.skies import PAPER_SIDE_DEG, chosen_cosmology, source_redshift
 from cosmogan_jax.storage.boxes import Box
 from cosmogan_jax.storage.crop_table import SPLITS
@@ -168,17 +169,16 @@ class NbodySky:
         theta = ray_tracing.ray_grid(rays_side, np.float32(self.geometry.side_rad))
         # Five fields of sums for every ray: as many maps at once as the batch of finished maps may take.
         together = max(1, _BATCH_BYTES // (4 * 14 * rays_side**2))
-        done = []
+        done, trace = [], SideBySide(lambda given: _trace(*given))
         for begin in range(0, len(index), together):
             part = index[begin : begin + together]
             rays = [ray_tracing.begin(theta) for _ in part]
             for number, chi, planes in self._planes(box):
                 placed = self._placed(part, number)
                 side = np.float32(self._box.box_size / chi)
-                for n in range(len(part)):
-                    one = jax.tree.map(lambda leaf, n=n: leaf[n], placed)
-                    strength = np.float32(self._strength[number])
-                    rays[n] = _trace(rays[n], planes, one, chi, side, strength)
+                strength = np.float32(self._strength[number])
+                each = [(r, jax.tree.map(lambda leaf, n=n: leaf[n], placed)) for n, r in enumerate(rays)]
+                rays = trace([(r, planes, one, chi, side, strength) for r, one in each])
             done += [_kappa(r, np.float32(self._source), self._settings.rays_per_pixel) for r in rays]
         return jnp.stack(done)
 
@@ -255,7 +255,7 @@ class NbodySky:
         partial.rename(folder)
 
 
-_correct = jax.jit(light_cone.correct_windows)
+_correct = jit_on_one_thread(light_cone.correct_windows)
 
 
 @functools.partial(jax.jit, static_argnums=5, donate_argnums=0)
@@ -267,7 +267,7 @@ def _add_born(kappa, planes, placed, pixel, weight, rays_per_pixel):
     return jax.lax.map(one, (kappa, placed.cut, placed.shift, placed.turn))
 
 
-@jax.jit
+@jit_on_one_thread
 def _trace(rays, planes, placed, chi, side, strength):
     size = planes.shape[-1]
     kappa = strength * orient(planes[placed.cut], placed.turn)
@@ -281,7 +281,7 @@ def _kappa(rays, source, rays_per_pixel):
     return ray_tracing.pixel_means(kappa, rays_per_pixel)
 
 
-@jax.jit
+@jit_on_one_thread
 def _potential(contrast, strength, side):
     return jax.vmap(lambda plane: ray_tracing.potential_of_convergence(strength * plane, side))(
         light_cone.divide_clouds(contrast)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
 from cosmogan_jax.stages.settings import Evaluate
+from cosmogan_jax.stages.side_by_side import jit_on_one_thread
 from cosmogan_jax.summaries.observer import add_shape_noise, smooth
 
 View = Callable[
@@ -36,7 +37,7 @@ def views(settings: Evaluate, geometry: MapGeometry) -> dict[str, View]:
 
 
 def _observed(settings: Evaluate, geometry: MapGeometry, theta_arcmin: float) -> View:
-    @jax.jit
+    @jit_on_one_thread
     def see(kappa, index, number):
         key = jax.random.fold_in(jax.random.key(0), number)
         noisy = add_shape_noise(

@@ -3,6 +3,7 @@
 `Sky` says what stage simulate asks of a sky, of these and of `nbody_sky.py`'s.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.matter_power import matter_power
 from cosmogan_jax.stages.settings import Simulate
+from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.storage.lens_planes import read_lens_planes
 
 PAPER_REDSHIFT = 1.0
@@ -92,15 +94,18 @@ class LognormalSky:
             "independence": "every map is an independent draw",
         }
         self.records, self.cost = dict[str, Any](), dict[str, Any]()
-        self._maps = jax.jit(lognormal.lognormal_maps)
+        draw = jit_on_one_thread(lognormal.lognormal_maps)
+        self._maps = SideBySide(
+            lambda index: draw(self._key, index, self._amplitudes, self._variance, self._kappa0)
+        )
 
     def box(self, index: int, split: str) -> str:
         """Every map is its own box."""
         return f"map {index}"
 
-    def maps(self, index: Int[Array, " maps"], split: str) -> Float[Array, "maps size size"]:
+    def maps(self, index: Int[Array, " maps"], split: str) -> Float[np.ndarray, "maps size size"]:
         """The maps of these indices."""
-        return self._maps(self._key, index, self._amplitudes, self._variance, self._kappa0)
+        return _one_by_one(self._maps, index)
 
 
 class PlanesSky:
@@ -164,12 +169,24 @@ class PlanesSky:
         }
         self.records, self.cost = dict[str, Any](), dict[str, Any]()
         draw = planes.traced_maps if traced else planes.born_maps
-        self._maps = jax.jit(draw, static_argnames=("region", "num_pixels"))
+        self._draw = jit_on_one_thread(draw, static_argnames=("region", "num_pixels"))
+        self._maps = {
+            name: SideBySide(functools.partial(self._of_region, region))
+            for name, region in self._regions.items()
+        }
 
     def box(self, index: int, split: str) -> str:
         """Maps of one region are one sample."""
         return f"region {split}"
 
-    def maps(self, index: Int[Array, " maps"], split: str) -> Float[Array, "maps size size"]:
+    def maps(self, index: Int[Array, " maps"], split: str) -> Float[np.ndarray, "maps size size"]:
         """The maps of these indices, from the split's region."""
-        return self._maps(self._key, index, *self._planes, region=self._regions[split], num_pixels=self._size)
+        return _one_by_one(self._maps[split], index)
+
+    def _of_region(self, region: planes.Region, index: Int[Array, " maps"]) -> Float[Array, "maps size size"]:
+        return self._draw(self._key, index, *self._planes, region=region, num_pixels=self._size)
+
+
+def _one_by_one(maps: SideBySide, index: Int[Array, " maps"]) -> Float[np.ndarray, "maps size size"]:
+    numbers = np.asarray(index)
+    return np.concatenate(maps([numbers[i : i + 1] for i in range(len(numbers))]))

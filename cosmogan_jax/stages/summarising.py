@@ -16,6 +16,7 @@ from cosmogan_jax.compare.stationarity import axis_power, ring_moments, ring_wid
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.stages.map_sets import MapSet
 from cosmogan_jax.stages.progress import progress
+from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.storage.numpy_files import read_npz
 from cosmogan_jax.storage.whole_files import write_arrays
 from cosmogan_jax.summaries import (
@@ -29,6 +30,7 @@ from cosmogan_jax.summaries import (
 )
 
 CHUNK = 256  # maps in memory at a time, and in one part of an interrupted run: 67 MB at 256^2
+_TOGETHER = 16  # maps in one program of a CPU's
 # The display's bins, and how many of the tests' make one of them.
 PIXEL_BINS, FINE = 60, 16
 _BISPECTRUM_BINS = 6
@@ -94,13 +96,13 @@ def scales(kappa: Float[np.ndarray, "maps size size"], geometry: MapGeometry, nu
 def summariser(
     scale: Scales, geometry: MapGeometry
 ) -> Callable[[Float[np.ndarray, "maps size size"]], Summaries]:
-    """A jitted function of maps: every statistic of each.
+    """A jitted function of maps: every statistic of each. On a CPU it runs on one thread.
 
     power_spectrum: the paper's 248 bins (LensTools' half-plane mean); power_bands: mean of the full plane in
     bands of log ell; fine_pixels: counts; crop_mean: the map's own mean (the super-sample mode).
     """
 
-    @jax.jit
+    @jit_on_one_thread
     def summarise(kappa):
         v = minkowski_functionals(kappa, PAPER_THRESHOLDS)
         side = geometry.side_deg
@@ -155,17 +157,32 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
     Raises:
       ValueError: a map with a value that is not finite.
     """
+    # So few at a time that every core gets some of a chunk; as many whatever the number of cores.
+    size = _TOGETHER if jax.default_backend() == "cpu" else CHUNK
+
+    def seen(part: tuple[np.ndarray, np.ndarray]) -> Summaries:
+        return jax.tree.map(np.asarray, summarise(view(*part)))
+
+    side_by_side = SideBySide(seen)
     parts = []
     starts = range(0, maps.num_maps, CHUNK)
     for start in progress(starts, desc=f"evaluate {maps.name} {label}".strip(), unit="chunk"):
         path = out / ("_".join(["part", maps.name, *label.split(), f"{start:08d}"]) + ".npz")
         if not path.exists():
             kappa = maps.read_finite(start, min(start + CHUNK, maps.num_maps))
-            seen = view(kappa, np.arange(start, start + len(kappa)))
-            found = jax.tree.map(np.asarray, summarise(seen))
+            index = np.arange(start, start + len(kappa))
+            pieces = [(kappa[i : i + size], index[i : i + size]) for i in range(0, len(kappa), size)]
+            found = _joined(side_by_side(pieces))
             write_arrays(path, {**found, "digest": np.array([_digest(one) for one in kappa])})
         parts.append(read_npz(path))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _joined(pieces: list[Summaries]) -> Summaries:
+    """The statistics of a chunk: rows one after the other, the moments at every pixel merged."""
+    found = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+    moments = position_moments(found)._asdict()
+    return found | {f"position_{name}": np.asarray(value)[None] for name, value in moments.items()}
 
 
 def _digest(kappa: Float[np.ndarray, "size size"]) -> np.uint64:

@@ -177,6 +177,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                         f"same command goes on from there, or --flagfile={workdir / 'flags.txt'}"
                     )
                     raise Paused(words if speaks else "", reason)
+            _drop_undue(checkpoints, schedule, step)
         except NonFinite as error:
             saved = checkpoints.steps()
             raise ValueError(f"{error}; last good checkpoint: {saved[-1] if saved else 'none'}") from None
@@ -200,6 +201,13 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         "feed": type(feed).__name__,
         "share_of_time_waited_for_maps": round(feed.waited / max(time.monotonic() - began, 1e-9), 4),
     }
+
+
+def _drop_undue(checkpoints: Checkpoints, schedule: Schedule, last: int) -> None:
+    """Remove what stops saved in between: an undisturbed training lacks it, and select would look at it."""
+    for step in checkpoints.steps():
+        if step < last and "checkpoint" not in schedule.due(step):
+            checkpoints.delete(step)
 
 
 def check(settings: Train) -> None:

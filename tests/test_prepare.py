@@ -356,6 +356,13 @@ def test_a_dry_run_shows_and_writes_a_picture_only(run_main, tmp_path):
     assert "train: would run" in out
     assert "simulate:" not in out
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["prepare.dry_run.png"]
+    # Before one knows how large the maps are: crops of 256 pixels are the default.
+    code, out, error = run_main(
+        f"--workdir={tmp_path}/look", f"--maps={path}", "--side_deg=2", "--dry_run", "--stages=prepare"
+    )
+    assert code == 1
+    assert "10 maps of 24x24 pixels" in out
+    assert error == "error: crop_size=256 is larger than the maps of 24 pixels\n"
 
 
 @pytest.mark.parametrize(

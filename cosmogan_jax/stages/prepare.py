@@ -113,7 +113,7 @@ def check(settings: Prepare) -> None:
 
 def dry_run(settings: Prepare, workdir: Path) -> None:
     """Look at the maps and say what would be made of them; the only thing written is a picture."""
-    found, _, splits = _examine(settings, workdir)
+    found, _, splits = _examine(settings, workdir, looks=True)
     if settings.maps:
         check_room(workdir, found.sources, len(splits))
     counts = {split: splits.count(split) for split in dict.fromkeys(splits)}
@@ -133,22 +133,21 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
         print(f"prepare: a picture of {plural(len(found.shown), 'map')} is {picture}")
 
 
-def _examine(settings: Prepare, workdir: Path) -> tuple[Inspection, list[int], list[str]]:
+def _examine(
+    settings: Prepare, workdir: Path, *, looks: bool = False
+) -> tuple[Inspection, list[int], list[str]]:
     """What the maps are like, printed; those that are left out; the split of the others."""
     if settings.maps:
         sources = open_sources(settings)
     else:
         sources = as_sources(stage_directory(workdir, "simulate") / "maps")
     pixels = sources.geometry.num_pixels
-    if settings.crop_size > pixels:
-        raise ValueError(f"crop_size={settings.crop_size} is larger than the maps of {pixels} pixels")
-    room = crop_positions.num_positions(pixels, settings.crop_size)
-    if settings.crops_per_map > room:
-        raise ValueError(
-            f"crops_per_map={settings.crops_per_map} is more than the {room} positions of a crop of "
-            f"{settings.crop_size} pixels in a map of {pixels}"
-            + (": maps that are crops already go with --crops_per_map=1" if room == 1 else "")
-        )
+    try:
+        _check_crops(settings, pixels)
+    except ValueError:
+        if looks:  # what the maps are like tells which crops there can be
+            print(as_table(inspect(sources, pixels)), flush=True)
+        raise
     found = inspect(sources, settings.crop_size)
     print(as_table(found), flush=True)
     dropped = unusable(found, settings.invalid_pixels)
@@ -159,6 +158,18 @@ def _examine(settings: Prepare, workdir: Path) -> tuple[Inspection, list[int], l
     names, positions = [facts.name for facts in kept], [facts.positions for facts in kept]
     crop_positions.check_positions(names, positions, pixels, splits, settings)
     return found, list(dropped), splits
+
+
+def _check_crops(settings: Prepare, pixels: int) -> None:
+    if settings.crop_size > pixels:
+        raise ValueError(f"crop_size={settings.crop_size} is larger than the maps of {pixels} pixels")
+    room = crop_positions.num_positions(pixels, settings.crop_size)
+    if settings.crops_per_map > room:
+        raise ValueError(
+            f"crops_per_map={settings.crops_per_map} is more than the {room} positions of a crop of "
+            f"{settings.crop_size} pixels in a map of {pixels}"
+            + (": maps that are crops already go with --crops_per_map=1" if room == 1 else "")
+        )
 
 
 def _network_limit(settings: Prepare) -> float:

@@ -23,9 +23,6 @@ from cosmogan_jax.storage.best_generators import at_hand
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.run_directory import begin_stage, finish_stage, hold, record_run, stage_record
 
-# Loops and coroutines that the checkpoint library leaves behind where a file of its cannot be read or written.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 6
 STAGES = ("prepare", "train", "generate", "export")

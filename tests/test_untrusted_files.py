@@ -28,8 +28,6 @@ from cosmogan_jax.storage.numpy_files import read_npy, read_npz
 from cosmogan_jax.storage.readers import ReadOptions, open_map_file
 from cosmogan_jax.storage.run_directory import stage_record
 
-# Orbax leaves coroutines of restores that failed, which are told whenever they are collected.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 SOURCES = sorted(Path(cosmogan_jax.__file__).parent.rglob("*.py"))
 
 

@@ -21,6 +21,7 @@ class _Lines(tqdm):
         self._wait = _FIRST_SECONDS
         self._due = time.monotonic() + self._wait
         super().__init__(*args, file=_Nowhere(), mininterval=0, miniters=1, leave=False, **kwargs)
+        self._said_at, self._said_n = time.monotonic(), self.n
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         now = time.monotonic()
@@ -28,13 +29,14 @@ class _Lines(tqdm):
             return False
         self._wait = min(2 * self._wait, _LONGEST_SECONDS)
         self._due = now + self._wait
-        print(self._line(), flush=True)
+        # Since the last line: a training's first step compiles for as long as a thousand others take.
+        print(self._line((self.n - self._said_n) / (now - self._said_at)), flush=True)
+        self._said_at, self._said_n = now, self.n
         return True
 
-    def _line(self) -> str:
+    def _line(self, per_second: float) -> str:
         known = self.format_dict
         done = f"{self.unit} {known['n']}" + (f" of {known['total']}" if known["total"] else "")
-        per_second = known["rate"] or (known["n"] - known["initial"]) / max(known["elapsed"], 1e-9)
         said = f"{self.desc}: {done}, {per_second:.3g} a second"
         if known["total"] and per_second:
             left = tqdm.format_interval((known["total"] - known["n"]) / per_second)

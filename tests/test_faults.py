@@ -263,7 +263,6 @@ def test_all_checkpoints_damaged(run, cut):
     assert len(list((out / "checkpoints").iterdir())) > 1
 
 
-@pytest.mark.slow
 def test_a_finished_training_with_its_last_checkpoint_damaged(whole, run, cut, tmp_path):
     cut("generate")
     last = tmp_path / f"run/train/checkpoints/{STEPS}"

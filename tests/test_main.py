@@ -126,7 +126,6 @@ def test_finished_stages_are_skipped_and_contradictions_named(whole):
     assert (whole / "train/stage.json").read_text() == before
 
 
-@pytest.mark.slow
 def test_grown_training_equals_undisturbed(whole, tmp_path):
     grown = tmp_path / "grown"
     main(grown, "--num_steps=4", "--stages=simulate,prepare,train,select")
@@ -138,7 +137,6 @@ def test_grown_training_equals_undisturbed(whole, tmp_path):
     assert logs[0] == logs[1]
 
 
-@pytest.mark.slow
 def test_interrupted_evaluation_goes_on(whole):
     import shutil
 

@@ -11,7 +11,7 @@ from cosmogan_jax.stages.progress import progress
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that goes on by `clock.tick` seconds at every look."""
+    """A clock that stands at `clock.now` until the test sets it on."""
 
     class Clock:
         now = 0.0

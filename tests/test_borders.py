@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.gan.borders import feature_ranges
-from cosmogan_jax.gan.convolutions import strided_convolution, transposed_convolution
-from cosmogan_jax.gan.networks import Architecture, build_networks, count_parameters
+from cosmogan_jax.emulators.dcgan.borders import feature_ranges
+from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks, count_parameters
+from cosmogan_jax.layers.convolutions import strided_convolution, transposed_convolution
 
 LAYERS, SIZE = 4, 64
 ROUNDING = 1e-5  # float32 sums of up to 9 * 32 products in another order, relative to the largest entry
@@ -130,7 +130,7 @@ def test_equal_features_give_a_periodic_map_up_to_its_borders():
         deviation[borders] = abs(np.asarray(kappa[0]) - np.tile(middle, (4, 4)))
         assert middle.std() > 0.01
     assert deviation["canvas"].max() < ROUNDING
-    # The paper's form has seen them exactly where gan/borders.py says.
+    # The paper's form has seen them exactly where emulators/dcgan/borders.py says.
     assert deviation["zeros"][30:-15, 30:-15].max() < ROUNDING
     for at_the_edge in (np.s_[29, 32:48], np.s_[-15, 32:48], np.s_[32:48, 29], np.s_[32:48, -15]):
         assert deviation["zeros"][at_the_edge].max() > ROUNDING

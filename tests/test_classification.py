@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cosmogan_jax.compare import classify
+from cosmogan_jax.compare.classifier_network import Classifier
 from cosmogan_jax.compare.discrimination import discrimination, equally_many, halves_by_parent
-from cosmogan_jax.gan import classify
-from cosmogan_jax.gan.networks import Classifier
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.classification import (

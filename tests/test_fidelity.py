@@ -7,9 +7,9 @@ import numpy_gan
 import optax
 import pytest
 
-from cosmogan_jax.gan.networks import Architecture, build_networks
-from cosmogan_jax.gan.state import adam, init_state
-from cosmogan_jax.gan.train_step import make_train_step
+from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
+from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 
 LAYERS, BATCH, SIZE, FILTERS, LATENT = 4, 8, 32, 4, 16
 # float32 against float64; each tensor relative to its own norm.

@@ -1,16 +1,20 @@
-"""Imports run one way: main -> flags -> stages -> libraries -> summaries -> geometry."""
+"""Imports run one way: main -> flags -> stages -> emulators -> libraries -> layers, summaries -> geometry."""
 
 import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
-LIBRARIES = {"gan", "compare", "sky", "figures", "storage"}
+LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "storage"}
+BOTTOM = {"summaries", "geometry", "settings", "layers"}
 MAY_IMPORT = {
     "main": {"flags", "stages"},
-    "flags": {"flags", "stages"},
-    "stages": LIBRARIES | {"stages", "pretrained", "summaries", "geometry"},
-    "pretrained": {"pretrained", "gan", "storage", "geometry"},
-    **{library: {library, "summaries", "geometry"} for library in LIBRARIES},
+    "flags": {"flags", "stages", "settings"},
+    "stages": LIBRARIES | {"stages", "pretrained"} | BOTTOM,
+    "pretrained": {"emulators"},
+    "emulators": {"emulators", "compare", "storage"} | BOTTOM,
+    **{library: {library} | BOTTOM for library in ("compare", "sky", "figures", "storage")},
+    "layers": {"layers"},
+    "settings": {"settings"},
     "summaries": {"summaries", "geometry"},
     "geometry": set(),
     "__init__": set(),

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.gan import convolutions
-from cosmogan_jax.gan.convolutions import strided_convolution, transposed_convolution
-from cosmogan_jax.gan.networks import Architecture, build_networks, count_parameters
+from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks, count_parameters
+from cosmogan_jax.layers import convolutions
+from cosmogan_jax.layers.convolutions import strided_convolution, transposed_convolution
 
 # float32 sums of up to 25 * 24 products in another order: relative to the largest entry.
 REORDERED_SUM = 1e-5

@@ -14,8 +14,8 @@ from cosmogan_jax.compare.birthday import judge_birthday, nearest_others, suppor
 from cosmogan_jax.compare.distances import copy_distance
 from cosmogan_jax.compare.nearest import judge_copies, nearest, nearest_turned, turned, turned_back
 from cosmogan_jax.compare.nearest_window import nearest_window, window, window_squares
-from cosmogan_jax.gan.interpolation import paths, slerp, smoothness
-from cosmogan_jax.gan.networks import Architecture, build_networks
+from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
+from cosmogan_jax.emulators.interpolation import paths, slerp, smoothness
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.stages import novelty, novelty_search
 from cosmogan_jax.storage.crop_table import open_crop_table

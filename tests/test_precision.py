@@ -7,10 +7,10 @@ import numpy as np
 import optax
 import pytest
 
-from cosmogan_jax.gan.architecture import Architecture
-from cosmogan_jax.gan.networks import build_networks
-from cosmogan_jax.gan.state import adam, init_state
-from cosmogan_jax.gan.train_step import make_train_step
+from cosmogan_jax.emulators.dcgan.architecture import Architecture
+from cosmogan_jax.emulators.dcgan.networks import build_networks
+from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 
 SIZE, BATCH, STEPS = 32, 16, 12
 # Norm-relative over a network. Where the forward pass is rounded too, features near a ReLU's corner change

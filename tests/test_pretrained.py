@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.pretrained import emulator as emulators
+from cosmogan_jax.emulators import emulator as emulators
 from cosmogan_jax.pretrained import find, load, names
 from cosmogan_jax.stages import pack
 from cosmogan_jax.storage.checksums import file_sha256, tree_sha256

@@ -11,12 +11,12 @@ import pytest
 from cosmogan_jax.compare.band_chi2 import band_chi2, band_reference, most_bands, relative_power
 from cosmogan_jax.compare.second_scores import fallback
 from cosmogan_jax.compare.spectrum_distance import expected_distance, spectrum_chi2
+from cosmogan_jax.emulators.dcgan.sampling import latents, sample
 from cosmogan_jax.figures.selection import draw_selection
-from cosmogan_jax.gan.sampling import latents, sample
 from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.settings import results_only
 from cosmogan_jax.stages import select
 from cosmogan_jax.stages.model import Generators, build
-from cosmogan_jax.stages.settings import results_only
 from cosmogan_jax.storage import run_directory
 from cosmogan_jax.storage.best_generators import BestGenerators
 from cosmogan_jax.storage.checkpoints import Checkpoints

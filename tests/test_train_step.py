@@ -8,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from cosmogan_jax.gan.losses import binary_cross_entropy, discriminator_loss, generator_loss
-from cosmogan_jax.gan.networks import Architecture, build_networks
-from cosmogan_jax.gan.state import adam, init_state
-from cosmogan_jax.gan.train_step import make_train_step
+from cosmogan_jax.emulators.dcgan.losses import binary_cross_entropy, discriminator_loss, generator_loss
+from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
+from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 
 # The optimised step is held against another implementation in test_fidelity.py.
 pytestmark = pytest.mark.usefixtures("quick")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmogan_jax.gan.networks import Architecture, build_networks
-from cosmogan_jax.gan.state import adam, init_state
-from cosmogan_jax.gan.train_step import make_train_step
+from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
+from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.stages.dispatch import Dispatcher, scan_steps
 from cosmogan_jax.stages.profiling import Profiler
 from cosmogan_jax.stages.programs import keep_programs

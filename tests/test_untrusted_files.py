@@ -15,8 +15,8 @@ import pytest
 import cosmogan_jax
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.pretrained import find, load
+from cosmogan_jax.settings import Report
 from cosmogan_jax.stages.report import run as report
-from cosmogan_jax.stages.settings import Report
 from cosmogan_jax.storage.best_generators import read_scores
 from cosmogan_jax.storage.boxes import open_box
 from cosmogan_jax.storage.checkpoints import Checkpoints

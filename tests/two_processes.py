@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from cosmogan_jax.settings import Processes
 from cosmogan_jax.stages import processes
-from cosmogan_jax.stages.settings import Processes
 
 BATCH, SEED, STEPS = 8, 5, 7
 

@@ -21,7 +21,7 @@ from cosmogan_jax.flags import (
     simulate,
     train,
 )
-from cosmogan_jax.stages.settings import Processes, RunSettings
+from cosmogan_jax.settings import Processes, RunSettings
 
 _MODULES = {
     "simulate": simulate,

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from cosmogan_jax.stages.settings import Evaluate as SETTINGS
+from cosmogan_jax.settings import Evaluate as SETTINGS
 
 __all__ = ["SETTINGS", "define"]
 

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from cosmogan_jax.stages.settings import Generate as SETTINGS
+from cosmogan_jax.settings import Generate as SETTINGS
 
 __all__ = ["SETTINGS", "define"]
 

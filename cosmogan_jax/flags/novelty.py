@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from cosmogan_jax.stages.settings import Novelty as SETTINGS
+from cosmogan_jax.settings import Novelty as SETTINGS
 
 __all__ = ["SETTINGS", "define"]
 

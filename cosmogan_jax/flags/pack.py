@@ -4,7 +4,7 @@ import re
 
 from absl import flags
 
-from cosmogan_jax.stages.settings import Pack as SETTINGS
+from cosmogan_jax.settings import Pack as SETTINGS
 
 __all__ = ["SETTINGS", "define"]
 

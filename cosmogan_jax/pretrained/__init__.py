@@ -10,6 +10,6 @@
 Every emulator is a folder here: `weights.npz`, `card.json` and `card.md`, the card in words.
 """
 
-from cosmogan_jax.pretrained.emulator import Emulator, find, load, names
+from cosmogan_jax.emulators.emulator import Emulator, find, load, names
 
 __all__ = ["Emulator", "find", "load", "names"]

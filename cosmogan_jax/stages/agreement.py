@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from cosmogan_jax.stages.settings import results_only
+from cosmogan_jax.settings import results_only
 from cosmogan_jax.storage import run_directory
 from cosmogan_jax.storage.checksums import file_sha256
 from cosmogan_jax.storage.json_files import read_object

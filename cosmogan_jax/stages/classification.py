@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from cosmogan_jax.compare import classify
+from cosmogan_jax.compare.classifier_network import Classifier
 from cosmogan_jax.compare.discrimination import discrimination, equally_many, halves_by_parent, interval
 from cosmogan_jax.compare.ensembles import Estimate
-from cosmogan_jax.gan import classify
-from cosmogan_jax.gan.networks import Classifier
 from cosmogan_jax.stages.progress import progress
 
 # Measured on 64^2 maps (experiments/010-classifier): twice the filters find no more, at 2.8 times the cost.

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from cosmogan_jax.stages.settings import Prepare
+from cosmogan_jax.settings import Prepare
 from cosmogan_jax.storage.crop_table import SPLITS
 from cosmogan_jax.storage.map_store import MapStore
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.gan.state import GanState
+from cosmogan_jax.emulators.dcgan.state import GanState
 
 # (state, maps held on the device, a batch) -> (state, metrics)
 Step = Callable[[GanState, Any, Any], tuple[GanState, dict[str, Float[Array, ""]]]]

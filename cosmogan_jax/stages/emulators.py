@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cosmogan_jax.gan.normalisation import Normalisation
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.pretrained import Emulator, load
 from cosmogan_jax.stages.model import Generators
 from cosmogan_jax.storage.checksums import tree_sha256

@@ -18,12 +18,12 @@ from jaxtyping import Array
 
 from cosmogan_jax.compare.ensembles import bands, effective_modes
 from cosmogan_jax.compare.validity import AGREEMENT_FACTOR, agreeing_range
+from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.stages import inference, judgement, summarising, uniformity
 from cosmogan_jax.stages.classification import ClassificationSettings, classify_sets
 from cosmogan_jax.stages.classification import MapSet as ClassifiedSet
 from cosmogan_jax.stages.map_sets import MapSet, MapSets, few_boxes, open_map_sets
 from cosmogan_jax.stages.observing import View, views
-from cosmogan_jax.stages.settings import Evaluate
 from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.storage.whole_files import write_arrays
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS

@@ -7,12 +7,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.gan.sampling import cut_crops, epoch_order
+from cosmogan_jax.settings import Train
 from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.consensus import processes_here, smallest
+from cosmogan_jax.stages.crop_batches import cut_crops, epoch_order
 from cosmogan_jax.stages.devices import Devices
 from cosmogan_jax.stages.memory import free_memory, usable_memory
-from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.storage.crop_stream import stream_crops
 from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.storage.map_store import open_map_store

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cosmogan_jax.gan.sampling import latents
+from cosmogan_jax.emulators.dcgan.sampling import latents
 from cosmogan_jax.pretrained import find
+from cosmogan_jax.settings import Generate
 from cosmogan_jax.stages.emulators import pretrained, trained
 from cosmogan_jax.stages.progress import progress
-from cosmogan_jax.stages.settings import Generate
 from cosmogan_jax.storage.map_store import write_map_store
 from cosmogan_jax.storage.weights import read_card
 

@@ -30,9 +30,9 @@ from cosmogan_jax.compare.histogram_heights import height_tests
 from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
 from cosmogan_jax.compare.two_sample import permutation_tests
 from cosmogan_jax.compare.verdict import Judged, MapSet, Quantity, judge
+from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.stages import contrasts
 from cosmogan_jax.stages.progress import progress
-from cosmogan_jax.stages.settings import Evaluate
 from cosmogan_jax.stages.summarising import Summaries
 
 SCHEMA = 2

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.settings import Evaluate, GivenMaps
 from cosmogan_jax.stages.map_sources import MapSources, agree, told_cosmology
-from cosmogan_jax.stages.settings import Evaluate, GivenMaps
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.readers import ReadOptions, check_options, find_map_files, open_map_file

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cosmogan_jax.geometry import MapGeometry, check_side_deg
-from cosmogan_jax.stages.settings import Prepare
+from cosmogan_jax.settings import Prepare
 from cosmogan_jax.storage.readers import MapFile, ReadOptions, check_options, find_map_files, open_map_file
 
 # A user's rounding of sqrt(12) to 3.4641 agrees with the file's 3.46410161.

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import optax
 
-from cosmogan_jax.gan.averaging import with_own_statistics
-from cosmogan_jax.gan.networks import Architecture, Networks, build_networks
-from cosmogan_jax.gan.state import GanState, NetState, adam, init_state
+from cosmogan_jax.emulators.dcgan.averaging import with_own_statistics
+from cosmogan_jax.emulators.dcgan.networks import Architecture, Networks, build_networks
+from cosmogan_jax.emulators.dcgan.state import GanState, NetState, adam, init_state
 from cosmogan_jax.storage.best_generators import read_scores
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.json_files import read_object

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from cosmogan_jax.compare.generator_score import SCORES
-from cosmogan_jax.gan.networks import Networks
-from cosmogan_jax.gan.state import GanState
+from cosmogan_jax.emulators.dcgan.networks import Networks
+from cosmogan_jax.emulators.dcgan.state import GanState
+from cosmogan_jax.settings import Train
 from cosmogan_jax.stages.early_warnings import Episodes, observe
 from cosmogan_jax.stages.model import generator
 from cosmogan_jax.stages.scoring import RANKINGS, Pass, Scorers, check_bands, check_maps, first_pass
-from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.stages.stopping import STOP_AFTER, in_bounds, parse_bounds
 from cosmogan_jax.storage.best_generators import BestGenerators
 from cosmogan_jax.storage.checkpoints import Checkpoints

@@ -12,7 +12,8 @@ Writes novelty.json:
                          map of generated maps and of validation crops, and compare/nearest.py's CopyVerdict
     birthday.<space>     for pixels, spectrum and discriminator: quantiles of the distances to the nearest other
                          map, generated and real; the closest pairs; compare/birthday.py's BirthdayVerdict
-    interpolation        gan/interpolation.py's Smoothness, mean and worst over the paths; null of given maps
+    interpolation        emulators/interpolation.py's Smoothness, mean and worst over the paths; null of given
+                         maps
     verdict              copies, collisions (booleans), support_above: the least over the spaces that can tell
 
 and novelty.npz, what figures/novelty.py draws:
@@ -34,13 +35,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cosmogan_jax.gan.interpolation import paths, smoothness
-from cosmogan_jax.gan.normalisation import Normalisation
-from cosmogan_jax.gan.sampling import latents
+from cosmogan_jax.emulators.dcgan.sampling import latents
+from cosmogan_jax.emulators.interpolation import paths, smoothness
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages import novelty_sources as sources
 from cosmogan_jax.stages.novelty_search import Arrays, Search, kept, number
-from cosmogan_jax.stages.settings import Novelty
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.json_files import write_json
 from cosmogan_jax.storage.run_directory import stage_directory

@@ -12,16 +12,16 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.compare.band_space import band_space, coordinates
 from cosmogan_jax.compare.distances import Read
-from cosmogan_jax.gan.normalisation import Normalisation
-from cosmogan_jax.gan.sampling import latents
+from cosmogan_jax.emulators.dcgan.sampling import latents
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.pretrained import Emulator
+from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages.emulators import pretrained, trained
 from cosmogan_jax.stages.map_sets import check_same_geometry, from_files
 from cosmogan_jax.stages.memory import free_memory
 from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.stages.progress import progress
-from cosmogan_jax.stages.settings import Novelty
 from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 from cosmogan_jax.storage.run_directory import finished_record, stage_directory

@@ -8,12 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from cosmogan_jax.gan.normalisation import Normalisation
+from cosmogan_jax.emulators.card import as_markdown
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.pretrained import Emulator
-from cosmogan_jax.pretrained.words import as_markdown
+from cosmogan_jax.settings import Pack
 from cosmogan_jax.stages.model import Generators
-from cosmogan_jax.stages.settings import Pack
 from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.json_files import check_object, read_json

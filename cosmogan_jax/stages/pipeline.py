@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.settings import RunSettings
 from cosmogan_jax.stages import processes
 from cosmogan_jax.stages.agreement import STAGES, chain, check_flags, check_trained_data, inputs, needed
 from cosmogan_jax.stages.programs import keep_programs
-from cosmogan_jax.stages.settings import RunSettings
 from cosmogan_jax.storage import run_directory
 
 # Stages that go on from what an interrupted run left. A training is never thrown away for other flags; the

@@ -5,12 +5,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages import crops as crop_positions
 from cosmogan_jax.stages import source_changes
 from cosmogan_jax.stages.inspection import Inspection, as_table, inspect, plural, summaries, unusable
 from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps
 from cosmogan_jax.stages.map_sources import as_sources, given_maps, open_sources
-from cosmogan_jax.stages.settings import Prepare
 from cosmogan_jax.storage.checksums import json_sha256
 from cosmogan_jax.storage.crop_table import SPLITS, open_crop_table, write_crop_table
 from cosmogan_jax.storage.json_files import write_json

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from cosmogan_jax.stages.settings import Processes
+from cosmogan_jax.settings import Processes
 
 _JOIN_S = 300  # how long a process waits for the others to start
 _SHUTDOWN_S = 20  # how long a process that ends waits for the others: after an error they do not come

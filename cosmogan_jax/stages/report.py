@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.settings import Report
 from cosmogan_jax.stages.progress import progress
-from cosmogan_jax.stages.settings import Report
 from cosmogan_jax.storage.json_files import Fields, read_json_lines, read_object
 from cosmogan_jax.storage.numpy_files import read_npz
 from cosmogan_jax.storage.run_directory import finished_record, stage_directory, stage_record

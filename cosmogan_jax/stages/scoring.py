@@ -16,10 +16,10 @@ from cosmogan_jax.compare import sample_health
 from cosmogan_jax.compare.band_chi2 import most_bands
 from cosmogan_jax.compare.generator_score import Measures, Scores, make_scorer, reference
 from cosmogan_jax.compare.pixel_distance import pixel_bins
-from cosmogan_jax.gan.networks import Networks
-from cosmogan_jax.gan.normalisation import Normalisation
-from cosmogan_jax.gan.sampling import latents, sample
-from cosmogan_jax.gan.state import NetState
+from cosmogan_jax.emulators.dcgan.networks import Networks
+from cosmogan_jax.emulators.dcgan.sampling import latents, sample
+from cosmogan_jax.emulators.dcgan.state import NetState
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.summaries import PAPER_L_EDGES

@@ -32,7 +32,8 @@ import numpy as np
 
 from cosmogan_jax.compare.second_scores import fallback
 from cosmogan_jax.compare.spectrum_distance import expected_distance
-from cosmogan_jax.gan.normalisation import Normalisation
+from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.settings import Select
 from cosmogan_jax.stages.model import Generators
 from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.scoring import (
@@ -45,7 +46,6 @@ from cosmogan_jax.stages.scoring import (
     make_scorers,
     second_pass,
 )
-from cosmogan_jax.stages.settings import Select
 from cosmogan_jax.storage.best_generators import best_steps
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.json_files import write_json

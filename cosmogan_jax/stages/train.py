@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cosmogan_jax.gan.networks import Networks
-from cosmogan_jax.gan.normalisation import Normalisation
-from cosmogan_jax.gan.sampling import latents, sample
-from cosmogan_jax.gan.state import GanState
-from cosmogan_jax.gan.train_step import TrainStep, make_train_step
+from cosmogan_jax.emulators.dcgan.networks import Networks
+from cosmogan_jax.emulators.dcgan.sampling import latents, sample
+from cosmogan_jax.emulators.dcgan.state import GanState
+from cosmogan_jax.emulators.dcgan.train_step import TrainStep, make_train_step
+from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.settings import Train
 from cosmogan_jax.stages.consensus import stop_together
 from cosmogan_jax.stages.devices import Devices, choose_devices
 from cosmogan_jax.stages.dispatch import Dispatcher, Step
@@ -29,7 +30,6 @@ from cosmogan_jax.stages.profiling import Profiler
 from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.scoring import RANKINGS, Scorers, make_scorers
-from cosmogan_jax.stages.settings import Train
 from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
 from cosmogan_jax.storage.best_generators import at_hand
 from cosmogan_jax.storage.checkpoints import Checkpoints

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
-from cosmogan_jax.gan.normalisation import Normalisation
-from cosmogan_jax.gan.sampling import latents
+from cosmogan_jax.emulators.dcgan.sampling import latents
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.stages.model import open_trained

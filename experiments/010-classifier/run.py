@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from scipy.stats import norm
 
-from cosmogan_jax.gan.classify import with_power
+from cosmogan_jax.compare.classify import with_power
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps

@@ -20,10 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from cosmogan_jax.gan.architecture import COMPUTE_DTYPES, Architecture
-from cosmogan_jax.gan.networks import build_networks
-from cosmogan_jax.gan.state import adam, init_state
-from cosmogan_jax.gan.train_step import make_train_step
+from cosmogan_jax.emulators.dcgan.architecture import COMPUTE_DTYPES, Architecture
+from cosmogan_jax.emulators.dcgan.networks import build_networks
+from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 
 BATCHES = 16
 NORMED = {"gen": ("deconv1", "deconv2", "deconv3"), "disc": ("conv2", "conv3", "conv4")}

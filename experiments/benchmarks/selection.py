@@ -21,9 +21,9 @@ import numpy as np
 
 from cosmogan_jax.compare.generator_score import Measures, make_scorer, reference
 from cosmogan_jax.compare.pixel_distance import pixel_bins
-from cosmogan_jax.gan.networks import Architecture, build_networks
-from cosmogan_jax.gan.sampling import latents, sample
-from cosmogan_jax.gan.state import NetState
+from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
+from cosmogan_jax.emulators.dcgan.sampling import latents, sample
+from cosmogan_jax.emulators.dcgan.state import NetState
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.summaries import PAPER_L_EDGES
 

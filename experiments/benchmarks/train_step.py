@@ -38,10 +38,10 @@ def operations(size, filters, batch):
 def jax_stepper(size, filters, batch, steps, **how):
     import jax
 
-    from cosmogan_jax.gan.architecture import Architecture
-    from cosmogan_jax.gan.networks import build_networks
-    from cosmogan_jax.gan.state import adam, init_state
-    from cosmogan_jax.gan.train_step import make_train_step
+    from cosmogan_jax.emulators.dcgan.architecture import Architecture
+    from cosmogan_jax.emulators.dcgan.networks import build_networks
+    from cosmogan_jax.emulators.dcgan.state import adam, init_state
+    from cosmogan_jax.emulators.dcgan.train_step import make_train_step
     from cosmogan_jax.stages.dispatch import scan_steps
 
     networks, optimizer = build_networks(Architecture(size, 4, filters, 64, **how)), adam(2e-4, 0.5)

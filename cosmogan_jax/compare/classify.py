@@ -16,7 +16,7 @@ import optax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.gan.networks import Classifier, Variables
+from cosmogan_jax.compare.classifier_network import Classifier, Variables
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.summaries import power_spectrum
 

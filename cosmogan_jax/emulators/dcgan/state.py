@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int
 
-from cosmogan_jax.gan.networks import Networks, Variables
+from cosmogan_jax.emulators.dcgan.networks import Networks, Variables
 
 
 @flax.struct.dataclass
@@ -22,7 +22,7 @@ class NetState:
 class GanState:
     """All that a step reads and writes. Randomness of step n is fold_in(key, n): resuming needs no history.
 
-    ema is the moving average of gen's parameters and batch statistics (`gan/averaging.py`), with no optimizer
+    ema is the moving average of gen's parameters and batch statistics (`averaging.py`), with no optimizer
     state; None where the run keeps no average.
     """
 

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.gan.networks import Architecture, Networks, Variables, build_networks
-from cosmogan_jax.gan.normalisation import Normalisation
-from cosmogan_jax.gan.sampling import latents
+from cosmogan_jax.emulators.dcgan.networks import Architecture, Networks, Variables, build_networks
+from cosmogan_jax.emulators.dcgan.sampling import latents
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.storage.weights import CARD, read_card, read_weights
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parents[1] / "pretrained"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.gan.networks import BATCH_NORM_DECAY, Networks, Variables
-from cosmogan_jax.gan.sampling import latents
-from cosmogan_jax.gan.state import NetState
+from cosmogan_jax.emulators.dcgan.networks import BATCH_NORM_DECAY, Networks, Variables
+from cosmogan_jax.emulators.dcgan.sampling import latents
+from cosmogan_jax.emulators.dcgan.state import NetState
 
 _BATCH, _BATCHES = 64, 16  # 1024 maps: means of features to 1 % of their sigma in the smallest layer
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 
-from cosmogan_jax.gan.borders import BORDERS, Borders, feature_ranges
-from cosmogan_jax.gan.convolutions import FORMS, Form, Products
+from cosmogan_jax.emulators.dcgan.borders import BORDERS, Borders, feature_ranges
+from cosmogan_jax.layers.convolutions import FORMS, Form, Products
 
 MIN_LAYERS = 4
 COMPUTE_DTYPES = ("float32", "bfloat16", "bfloat16_gradients")
@@ -26,8 +26,8 @@ class Architecture:
       num_layers: convolutions in each network, at least 4.
       num_filters: features of the widest-resolution layer; doubled at every halving of the resolution.
       latent_size: length of z.
-      convolution_form: "phases" or "stock", see `gan/convolutions.py`.
-      borders: "zeros" (the paper) or "canvas" for the generator's, see `gan/borders.py`.
+      convolution_form: "phases" or "stock", see `layers/convolutions.py`.
+      borders: "zeros" (the paper) or "canvas" for the generator's, see `borders.py`.
       compute_dtype: "float32"; "bfloat16": the convolutions' inputs, products and outputs, forward and for
         gradients; or "bfloat16_gradients": only for gradients. Whichever it is, parameters, batch statistics,
         dense layers, batch norms, activation functions, maps and logits are float32. What a forward pass rounds

@@ -1,6 +1,6 @@
 """Which features a generator computes at each resolution, so that zero padding shows in its maps or does not.
 
-A transposed convolution (T of `gan/convolutions.py`) takes output n from inputs floor(n/2) - 1 to
+A transposed convolution (T of `layers/convolutions.py`) takes output n from inputs floor(n/2) - 1 to
 floor((n + 1)/2) along each axis; beyond its input it takes zeros. With borders "zeros", the paper's form, every
 resolution holds the map's own side and nothing else, and the outermost pixels of the maps have seen zeros: in
 four layers the first 30 rows and columns and the last 15. With borders "canvas" each resolution holds all that

@@ -1,4 +1,4 @@
-"""Generator and discriminator of Tables 1 and 2, and a classifier; the only module that knows Flax modules.
+"""Generator and discriminator of Tables 1 and 2 as Flax modules.
 
 Channels last. A network here is an immutable pair of pure functions over explicit variables: `init`
 gives (params, batch_stats), `apply` takes them and gives the output with the new batch_stats.
@@ -11,12 +11,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.gan.architecture import Architecture
-from cosmogan_jax.gan.borders import feature_ranges
-from cosmogan_jax.gan.convolutions import Form, Products, strided_convolution, transposed_convolution
+from cosmogan_jax.emulators.dcgan.architecture import Architecture
+from cosmogan_jax.emulators.dcgan.borders import feature_ranges
+from cosmogan_jax.layers.convolutions import Form, Products, strided_convolution, transposed_convolution
+from cosmogan_jax.layers.initialisation import fresh_variables
 
 # The authors' code (not the paper): initial weights of standard deviation 0.02, truncated at two of them
 # in convolutions, biases 0; batch norm with epsilon 1e-5 and running averages of decay 0.9.
@@ -100,52 +100,6 @@ class _Discriminator(nn.Module):
         return nn.Dense(1, kernel_init=_dense_init, name="dense")(x)[:, 0]
 
 
-class _Classifier(nn.Module):
-    """A pixel branch, and a linear spectral branch, whose logits add up.
-
-    No layer normalises: a normalisation would divide out of each map the amplitudes that the classifier is to
-    measure. Every layer's features are averaged over the map, so that small scales reach the logit at once.
-    """
-
-    num_layers: int
-    num_filters: int
-
-    @nn.compact
-    def __call__(self, x, log_power):
-        x, pooled = x[..., None], []
-        for layer in range(1, self.num_layers + 1):
-            kernel_shape = (5, 5, x.shape[-1], self.num_filters * 2 ** (layer - 1))
-            kernel = self.param(f"kernel{layer}", nn.initializers.he_normal(), kernel_shape)
-            bias = self.param(f"bias{layer}", nn.initializers.zeros, kernel_shape[-1:])
-            x = nn.leaky_relu(strided_convolution(x, kernel) + bias, LEAKY_RELU_SLOPE)
-            pooled.append(x.mean((1, 2)))
-        features = nn.relu(nn.Dense(2 * self.num_filters, name="dense")(jnp.concatenate(pooled, -1)))
-        # Weights of 0: the untrained classifier has no opinion.
-        pixels = nn.Dense(1, kernel_init=nn.initializers.zeros, name="pixels")(features)
-        spectrum = nn.Dense(1, kernel_init=nn.initializers.zeros, name="spectrum")(log_power)
-        return jnp.concatenate([pixels, spectrum], -1)
-
-
-def _init(module: nn.Module, shapes: tuple[tuple[int, ...], ...], how: tuple, key: Array) -> Variables:
-    return module.init(key, *map(jnp.zeros, shapes), **dict(how))
-
-
-def _fresh(module: nn.Module, shapes: tuple[tuple[int, ...], ...], how: tuple, key: Array) -> Variables:
-    """A module's fresh variables, as one program, of which the forward pass is no part.
-
-    LLVM takes half a minute to optimise a dozen random generators that run once: it is told not to. Only a
-    program of its own can be compiled by options of its own.
-    """
-    if isinstance(key, jax.core.Tracer):
-        return _init(module, shapes, how, key)
-    return _compiled_init(module, shapes, how, key)
-
-
-_compiled_init = functools.partial(
-    jax.jit, static_argnums=(0, 1, 2), compiler_options={"xla_backend_optimization_level": 0}
-)(_init)
-
-
 @dataclasses.dataclass(frozen=True)
 class Network:
     """A pair of pure functions around one Flax Linen module."""
@@ -157,7 +111,7 @@ class Network:
 
     def init(self, key: Array) -> tuple[Variables, Variables]:
         """Fresh (params, batch_stats) in float32."""
-        variables = _fresh(self.module, ((2, *self.input_shape),), (("train", True),), key)
+        variables = fresh_variables(self.module, ((2, *self.input_shape),), (("train", True),), key)
         return variables["params"], variables["batch_stats"]
 
     def apply(
@@ -222,49 +176,6 @@ def build_networks(arch: Architecture) -> Networks:
             _Discriminator(arch), (arch.map_size, arch.map_size), arch.matmul_precision, arch.remat == "both"
         ),
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class Classifier:
-    """Pure functions of a small network that tells two sets of maps apart; it has no batch statistics.
-
-    Attributes:
-      map_size: pixels on a side of the maps; divisible by 2**num_layers.
-      num_bands: length of the logarithmic power spectrum that goes in beside each map.
-      num_layers, num_filters: 5x5 stride-2 convolutions, and features of the first; doubled at every layer.
-    """
-
-    map_size: int
-    num_bands: int
-    num_layers: int
-    num_filters: int
-
-    def __post_init__(self):
-        if self.map_size % 2**self.num_layers:
-            raise ValueError(
-                f"map_size={self.map_size} must be divisible by 2**num_layers={2**self.num_layers}"
-            )
-
-    @property
-    def _module(self) -> nn.Module:
-        return _Classifier(self.num_layers, self.num_filters)
-
-    def init(self, key: Array) -> Variables:
-        """Fresh parameters in float32."""
-        size = self.map_size
-        return _fresh(self._module, ((1, size, size), (1, self.num_bands)), (), key)["params"]
-
-    def apply(
-        self, params: Variables, x: Float[Array, "batch size size"], log_power: Float[Array, "batch bands"]
-    ) -> Float[Array, "batch 2"]:
-        """Logits of the pixel branch and of the spectral branch, for standardised maps and bands.
-
-        Their sum is positive where a map looks like one of the first set.
-        """
-        with jax.default_matmul_precision("float32"):
-            logits = self._module.apply({"params": params}, x, log_power)
-        assert isinstance(logits, Array)
-        return logits
 
 
 def count_parameters(params: Variables) -> int:

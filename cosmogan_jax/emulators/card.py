@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from cosmogan_jax.gan.normalisation import Normalisation
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
 
 CAUTION = (

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from cosmogan_jax.gan.averaging import averaged
-from cosmogan_jax.gan.losses import discriminator_loss, generator_loss
-from cosmogan_jax.gan.networks import Networks
-from cosmogan_jax.gan.state import GanState, NetState
+from cosmogan_jax.emulators.dcgan.averaging import averaged
+from cosmogan_jax.emulators.dcgan.losses import discriminator_loss, generator_loss
+from cosmogan_jax.emulators.dcgan.networks import Networks
+from cosmogan_jax.emulators.dcgan.state import GanState, NetState
 
 UpdateOrder = Literal["joint", "sequential"]
 Metrics = dict[str, Float[Array, ""]]
@@ -43,7 +43,7 @@ def make_train_step(
     (in the sequential order once more, in the fresh pass); G's move once a step, in the pass that makes
     the fakes. Sampling uses G's running averages; D's serve evaluation only.
 
-    ema_decay > 0 moves state.ema after G's update, see `gan/averaging.py`; nothing else reads it.
+    ema_decay > 0 moves state.ema after G's update, see `averaging.py`; nothing else reads it.
     batch_sharding divides the batch axis of z and of `real` among devices. All sums over the batch, those of
     batch norm too, are over the whole batch, and z is what it is on one device.
 

@@ -1,1 +1,0 @@
-"""Networks, state, losses, train step and sampling of the adversarial emulator."""

@@ -1,0 +1,21 @@
+"""Batches of crops for the train step, in an order of their own every epoch."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+
+def cut_crops(
+    maps: Float[Array, "maps height width"], crops: Int[Array, "batch 3"], crop_size: int
+) -> Float[Array, "batch crop_size crop_size"]:
+    """Crops at rows (map, row, column) of the crop table, cut on the device."""
+
+    def cut(crop):
+        return jax.lax.dynamic_slice(maps, tuple(crop), (1, crop_size, crop_size))[0]
+
+    return jax.vmap(cut)(crops)
+
+
+def epoch_order(key: Array, epoch: int, num_crops: int) -> Int[Array, " num_crops"]:
+    """The permutation of the crop table in an epoch, from (key, epoch) alone."""
+    return jax.random.permutation(jax.random.fold_in(key, epoch), jnp.arange(num_crops))

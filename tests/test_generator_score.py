@@ -37,7 +37,7 @@ def measures_of(bins):
 
 
 def scores_of(maps, real, batch_size=100, what="all"):
-    """A generator that is a table of maps: z is the row."""
+    """A generator that is a table of maps: a map's number is the row."""
     measures, fixed = referred(real)
     score = scorer(measures.pixel_bins, len(maps), batch_size, what)
     found = score(jnp.asarray(maps), fixed)
@@ -46,9 +46,8 @@ def scores_of(maps, real, batch_size=100, what="all"):
 
 @functools.cache
 def scorer(bins, count, batch_size, what):
-    z = jnp.arange(count, dtype=jnp.float32)[:, None]
     measures = measures_of(bins)
-    return jax.jit(make_scorer(lambda table, z: table[z[:, 0].astype(int)], z, measures, batch_size, what))
+    return jax.jit(make_scorer(lambda table, index: table[index], count, measures, batch_size, what))
 
 
 def referred(real):
@@ -236,6 +235,6 @@ def test_scorer_refuses_what_cannot_be_scored():
         (60, 30, "neighbours=50"),
     ):
         with pytest.raises(ValueError, match=words):
-            make_scorer(lambda v, z: v, jnp.zeros((maps, 2)), measures, batch_size)
+            make_scorer(lambda v, index: v, maps, measures, batch_size)
     with pytest.raises(ValueError, match="neighbours=50 must be two or more of the 0 development maps"):
         reference(measures, [])

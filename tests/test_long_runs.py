@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from cosmogan_jax.stages.model import open_trained
+from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.stages.training_log import read_log
 from cosmogan_jax.storage.checkpoints import Checkpoints
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.compare.generator_score import SCORES
+from cosmogan_jax.emulators import early_warnings
+from cosmogan_jax.emulators.dcgan.curves import CURVES, WARNINGS
+from cosmogan_jax.emulators.early_warnings import LASTING, WARM_UP, observe
+from cosmogan_jax.emulators.kinds import build
+from cosmogan_jax.emulators.trained import Generators, open_trained
 from cosmogan_jax.figures.training import draw_training
-from cosmogan_jax.stages import early_warnings
-from cosmogan_jax.stages.early_warnings import LASTING, WARM_UP, observe
-from cosmogan_jax.stages.model import Generators, open_trained
 from cosmogan_jax.stages.monitoring import check_scores
 from cosmogan_jax.stages.stopping import STOP_AFTER, Bound, in_bounds, parse_bounds
 from cosmogan_jax.stages.training_log import read_log
@@ -47,7 +49,7 @@ def warned(lines, every=50):
     episodes, said = {}, {}
     for number, line in enumerate(lines, start=1):
         before = dict(episodes)
-        after, found = observe(episodes, {"step": number * every, **line})
+        after, found = observe(episodes, {"step": number * every, **line}, WARNINGS)
         assert episodes == before  # state in, state out
         episodes = after
         if found:
@@ -81,8 +83,8 @@ def test_lines_without_a_measure_leave_its_episode_alone():
     failing = FAILURES["checkerboard: 40 times"]
     said = warned([failing if n % 4 == 3 else {} for n in range(60)])
     assert len(said) == 1
-    assert early_warnings.observe({}, {"step": 5000}) == ({}, [])
-    assert early_warnings.observe({}, {"step": 5000, "variance_ratio": None}) == ({}, [])
+    assert observe({}, {"step": 5000}, WARNINGS) == ({}, [])
+    assert observe({}, {"step": 5000, "variance_ratio": None}, WARNINGS) == ({}, [])
 
 
 def test_bounds_are_parsed_or_refused_in_one_line():
@@ -271,7 +273,7 @@ def test_a_dense_phase_cut_off_and_gone_on_with_equals_undisturbed(run_main, tin
     assert manifest["origin"]["generator_step"] == selection["selected"]
     generators = Generators(whole, "last")
     for step in generators.best():
-        for a, b in zip(kept[step], jax.tree.leaves(generator_of(generators.restore(step)))):
+        for a, b in zip(kept[step], jax.tree.leaves(generators.restore(step))):
             np.testing.assert_array_equal(a, b)
     generators.close()
     code, _, error = run_main(f"--workdir={cut}", *tiny, *dense, "--num_steps=10", "--keep_best=3")
@@ -347,8 +349,10 @@ def test_stop_when_ends_a_training_that_other_bounds_let_go_on(run_main, tiny, t
     ],
 )
 def test_bad_input(parse, tmp_path, flags, words):
+    settings = parse(f"--workdir={tmp_path}/run", *flags).by_stage["train"]
+    model, _ = build(settings)
     with pytest.raises(ValueError, match=words):
-        check_scores(parse(f"--workdir={tmp_path}/run", *flags).by_stage["train"])
+        check_scores(settings, model)
 
 
 def test_training_curves_show_what_a_log_holds():
@@ -360,7 +364,7 @@ def test_training_curves_show_what_a_log_holds():
         if step % 50 == 0:
             line |= {"pixel_ks": 0.1, "spectrum_chi2": None if step == 50 else 0.2, "row_column": -0.1}
         lines.append(line)
-    figure = draw_training(lines)
+    figure = draw_training(lines, [panel.drawn() for panel in CURVES])
     panels = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
     assert list(panels) == [
         "Losses",

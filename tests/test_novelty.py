@@ -369,7 +369,9 @@ def test_the_stage(run_main, tiny_run, tmp_path, monkeypatch):
     assert found["verdict"]["collisions"]
     assert set(found["nearest"]) == {"pixels", "spectrum", "windows"}
     assert set(found["birthday"]) == {"pixels", "spectrum", "discriminator"}
-    assert (found["num_training_crops"], found["discriminator_step"]) == (60, 1)
+    assert found["num_training_crops"] == 60
+    assert (found["features"]["name"], found["features"]["step"]) == ("discriminator", 1)
+    assert found["left_out"] == {}
     # Windows of the maps hold all crops: the nearest is nearer.
     assert (arrays["nearest_windows_generated"] <= arrays["nearest_pixels_generated"] + 1e-9).all()
     assert arrays["birthday_pixels_generated"].shape == (48,)
@@ -394,6 +396,10 @@ def test_given_maps_of_a_memoriser(run_main, tiny_run, tmp_path):
     assert (found["num_maps"], found["num_queries"], found["num_training_crops"]) == (9, 9, 60)
     assert (found["verdict"]["copies"], found["interpolation"], found["step"]) == (False, None, None)
     assert set(found["birthday"]) == {"pixels", "spectrum"}
+    assert found["left_out"] == {
+        "features": "the maps come without the training that made their generator",
+        "interpolation": "the maps come without their generator",
+    }
 
     np.save(tmp_path / "maps.npy", table.cut(table.crops["train"][:9]))
     code, said, error = run_main(*flags, f"--generated={tmp_path}/maps.npy")

@@ -96,7 +96,7 @@ def test_card_says_what_the_run_measured_and_nothing_of_the_machine(packed, run_
 
 def test_gradients_with_respect_to_z_and_weights(packed):
     emulator = load(packed)
-    z = jax.random.normal(jax.random.key(3), (2, emulator.latent_size))
+    z = jax.random.normal(jax.random.key(3), (2, emulator.model.arch.latent_size))
 
     def loss(z, variables):
         return jnp.mean(jnp.square(emulator.kappa(z, variables))) * 1e4
@@ -113,7 +113,7 @@ def test_gradients_with_respect_to_z_and_weights(packed):
 
 def test_forward_mode_agrees_with_reverse_mode(packed):
     stock, emulator = load(packed, forward_mode=True), load(packed)
-    z = jax.random.normal(jax.random.key(3), (1, emulator.latent_size))
+    z = jax.random.normal(jax.random.key(3), (1, emulator.model.arch.latent_size))
     direction = jnp.ones_like(z)
     kappa, pushed = jax.jvp(stock.kappa, (z,), (direction,))
     np.testing.assert_allclose(kappa, emulator.kappa(z), rtol=0, atol=1e-5 * 0.03)

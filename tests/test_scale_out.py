@@ -13,12 +13,12 @@ import jax
 import numpy as np
 import pytest
 
+from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings import Processes
 from cosmogan_jax.stages.devices import choose_devices
 from cosmogan_jax.stages.feeding import batch_rows
 from cosmogan_jax.stages.memory import usable_memory
-from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.stages.processes import expected
 from cosmogan_jax.stages.training_log import read_log
 from cosmogan_jax.storage.crop_table import write_crop_table

@@ -1,6 +1,6 @@
 """Stage select: covariance distance, second scores, what is read, ties and broken generators, the curve."""
 
-import dataclasses
+import functools
 import shutil
 
 import jax
@@ -11,12 +11,14 @@ import pytest
 from cosmogan_jax.compare.band_chi2 import band_chi2, band_reference, most_bands, relative_power
 from cosmogan_jax.compare.second_scores import fallback
 from cosmogan_jax.compare.spectrum_distance import expected_distance, spectrum_chi2
-from cosmogan_jax.emulators.dcgan.sampling import latents, sample
+from cosmogan_jax.emulators.emulator import drawn
+from cosmogan_jax.emulators.kinds import build
+from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.trained import Generators
 from cosmogan_jax.figures.selection import draw_selection
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.settings import results_only
 from cosmogan_jax.stages import select
-from cosmogan_jax.stages.model import Generators, build
 from cosmogan_jax.storage import run_directory
 from cosmogan_jax.storage.best_generators import BestGenerators
 from cosmogan_jax.storage.checkpoints import Checkpoints
@@ -161,7 +163,7 @@ def trained(run_main, parse, tmp_path_factory):
         out = run_directory.begin_stage(folder / "run", "train", {}, resumable=False)
         checkpoints = Checkpoints(out / "checkpoints")
         for step in (1, 2, 3, 4):
-            _, _, state = build(dataclasses.replace(settings, seed=step))
+            state = build(settings)[1].init(jax.random.key(step))
             # Their power is within a few times the real one: 0.02 white noise, seen by networks as 0.2.
             louder = jax.tree.map(lambda leaf: (6.5 + 0.2 * step) * leaf, state.gen.params)  # noqa: B023
             checkpoints.save(step, state.replace(gen=state.gen.replace(params=louder)))
@@ -189,17 +191,18 @@ def test_scores_are_those_of_the_maps_and_the_best_of_the_second_pass_is_chosen(
     by_first = sorted(candidates, key=lambda step: candidates[step]["first"]["spectrum_chi2"])
     assert {step for step, line in candidates.items() if line["second"]} == set(by_first[:2])
     edges, seen = log_l_edges(table.geometry, 3), []
-    draw = jax.jit(lambda gen, z: 0.1 * sample(generators.networks, gen, z))
+    index, nothing = jnp.arange(16), jnp.zeros((16, 0))
     for which, half, seed in (("first", 0, 3), ("second", 1, 2)):
         crops = table.choose("development", 16, half=half)
         seen.append(set(crops[:, 0]))
         assert found[which]["development_parents"] == len(seen[-1]) == 8
         assert (found[which]["maps"], found[which]["bands"], found[which]["half"]) == (16, 4, half)
-        z = latents(jax.random.key(seed), jnp.arange(16), 64)
+        made = (generators.model, Normalisation("linear", 0.1), table.geometry.num_pixels)
+        draw = functools.partial(drawn, *made)
         for step, line in candidates.items():
             if line[which] is None:
                 continue
-            kappa = draw(generators.restore(step), z)
+            kappa = draw(generators.restore(step), jax.random.key(seed), index, nothing)[..., 0]
             spectra, bands = (
                 [
                     np.asarray(
@@ -297,9 +300,8 @@ def test_scores_of_a_dense_phase_are_read_and_its_best_scored_again(trained, par
     write = {2: 0.3, 3: 0.1, 13: 0.2, 14: 0.4}
     held, generators = BestGenerators(best, 0, keep=2, by="spectrum_chi2"), Generators(trained, "last")
     for step, value in write.items():
-        gen = generators.restore(step % 10)
-        kept = {"params": gen.params, "batch_stats": gen.batch_stats}
-        held.offer(step, {"spectrum_chi2": value, "worst_power_factor": 2.0, "band_chi2": 10 * value}, kept)
+        scores = {"spectrum_chi2": value, "worst_power_factor": 2.0, "band_chi2": 10 * value}
+        held.offer(step, scores, generators.restore(step % 10))
     held.write(14, 0)
     held.close()
     generators.close()

@@ -123,7 +123,7 @@ def metrics_of(first, stop):
 
 
 def test_a_line_holds_the_steps_values_and_the_intervals_means(tmp_path):
-    log = TrainingLog(tmp_path / "m.jsonl", 0, {})
+    log = TrainingLog(tmp_path / "m.jsonl", 0, {}, KEYS[:4])
     log.add(metrics_of(1, 4))
     log.add(metrics_of(4, 5))
     line = log.write(4, 0, {"score": 7.5})
@@ -141,7 +141,7 @@ def test_a_line_holds_the_steps_values_and_the_intervals_means(tmp_path):
 
 
 def test_an_interval_goes_on_after_a_pause_anywhere_in_it(tmp_path):
-    whole = TrainingLog(tmp_path / "whole.jsonl", 0, {})
+    whole = TrainingLog(tmp_path / "whole.jsonl", 0, {}, KEYS[:4])
     for step in range(1, 7):
         whole.add(metrics_of(step, step + 1))
         if step % 3 == 0:
@@ -150,7 +150,7 @@ def test_an_interval_goes_on_after_a_pause_anywhere_in_it(tmp_path):
         path, kept = tmp_path / f"{stop}.jsonl", {}
         # The first run gets further than what it saved at `stop`.
         for first, last in ((0, 6), (stop, 6)):
-            log = TrainingLog(path, first, kept)
+            log = TrainingLog(path, first, kept, KEYS[:4])
             for step in range(first + 1, last + 1):
                 log.add(metrics_of(step, step + 1))
                 if step % 3 == 0:

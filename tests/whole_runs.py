@@ -6,8 +6,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.stages.agreement import STAGES
-from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.stages.training_log import read_log
 
 # Measured times, dates, and the random marks by which a stage's results are told apart.

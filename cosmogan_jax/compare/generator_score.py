@@ -1,9 +1,9 @@
 """A generator's maps scored against the development set, wholly on the device.
 
-`make_scorer` fixes the latents and what the development maps leave (a `Reference`, made once), and gives one
-pure function of the generator's variables. Maps are made batch by batch and only counts and sums are kept:
-memory is one batch, whatever the number of maps. The same latents serve every candidate, so that two
-candidates differ by their weights and not by luck.
+`make_scorer` fixes how maps are drawn and what the development maps leave (a `Reference`, made once), and gives
+one pure function of the emulator's variables. Maps are drawn from their numbers batch by batch, and only counts
+and sums are kept: memory is one batch of latents and maps, whatever the number of maps. The same numbers serve
+every candidate, so that two candidates differ by their weights and not by luck.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Shaped, UInt
+from jaxtyping import Array, Float, Int, Shaped, UInt
 
 from cosmogan_jax.compare import band_chi2, pixel_distance, sample_health, spectrum_distance
 from cosmogan_jax.compare.band_chi2 import BandReference
@@ -30,7 +30,7 @@ from cosmogan_jax.compare.stationarity import (
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries import power_spectrum
 
-Draw = Callable[[Any, Float[Array, "maps latent"]], Float[Array, "maps size size"]]
+Draw = Callable[[Any, Int[Array, " maps"]], Float[Array, "maps size size"]]
 Scores = dict[str, Float[Array, ""]]
 # Share of the variance below which a pattern counts as none: 0.1 % of sigma. Smooth maps hold nothing but
 # rounding in the highest modes, and a ratio of roundings says nothing.
@@ -57,6 +57,9 @@ SCORES = (
     "row_column",
     "row_column_significance",
 )
+# Those that ask for a generator that upsamples, and for one that has a largest |x|.
+_OF_UPSAMPLING = ("checkerboard_ratio", "checkerboard_excess", "pattern")
+_OF_LIMIT = ("saturated",)
 
 
 class Measured(NamedTuple):
@@ -67,7 +70,7 @@ class Measured(NamedTuple):
     checkerboard: Float[Array, "maps shares"]
     rings: Float[Array, "maps regions 2"]
     axes: Float[Array, "maps 2 1"]
-    saturated: Float[Array, " maps"]
+    saturated: Float[Array, " maps"] | Float[Array, "maps 0"]
     nearest: Float[Array, ""]
 
 
@@ -82,16 +85,17 @@ class Reference(NamedTuple):
 class Measures(NamedTuple):
     """What is measured of maps, for maps of one geometry and one network.
 
-    num_layers are the generator's upsamplings, saturated_from the kappa at which its tanh counts as saturated
-    (`sample_health.SATURATED_FROM` in network units), neighbours the maps among which near-duplicates are
+    upsamplings are those of the generator (0: there is no pattern of theirs to be measured), saturated_from the
+    kappa at which it counts as saturated (`sample_health.SATURATED_FROM` of its limit, in kappa; None where it
+    has no limit), neighbours the maps among which near-duplicates are
     sought, at most a batch. band_edges are those of `band_chi2`; where None, it is not measured.
     """
 
     geometry: MapGeometry
     l_edges: Float[np.ndarray, " edges"]
     pixel_bins: PixelBins
-    num_layers: int
-    saturated_from: float
+    upsamplings: int
+    saturated_from: float | None
     neighbours: int
     band_edges: Float[np.ndarray, " band_edges"] | None = None
 
@@ -107,15 +111,24 @@ class Measures(NamedTuple):
         return modes, modes if np.array_equal(self.l_edges, self.band_edges) else power(self.band_edges)
 
     def of_maps(self, kappa: Float[Array, "maps size size"]) -> tuple[Array, ...]:
-        """The few numbers of each map: checkerboard shares, ring moments, axis powers, share saturated."""
+        """The few numbers of each map: checkerboard shares, ring moments, axis powers, share saturated.
+
+        No column of what the generator cannot show.
+        """
         # Bands over all modes in one: the least noisy contrast of the two axes, by the waves that dominate.
         band = np.array([0.5 * self.geometry.fundamental_ell, self.geometry.nyquist_ell])
+        none = jnp.zeros((kappa.shape[0], 0), kappa.dtype)
         return (
-            sample_health.checkerboard_share(kappa, self.num_layers),
+            sample_health.checkerboard_share(kappa, self.upsamplings) if self.upsamplings else none,
             ring_moments(kappa, ring_widths(self.geometry.num_pixels)),
             axis_power(kappa, band, self.geometry.side_deg),
-            sample_health.saturated_share(kappa, self.saturated_from),
+            none if self.saturated_from is None else sample_health.saturated_share(kappa, self.saturated_from),
         )
+
+
+def not_shown(upsamplings: int, limit: float | None) -> tuple[str, ...]:
+    """Scores without a meaning for a generator that has no upsamplings, or no largest |x|."""
+    return (() if upsamplings else _OF_UPSAMPLING) + (() if limit is not None else _OF_LIMIT)
 
 
 def reference(
@@ -183,12 +196,14 @@ def reference(
 
 def make_scorer(
     draw: Draw,
-    z: Float[Array, "maps latent"],
+    num_maps: int,
     measures: Measures,
     batch_size: int,
     what: Literal["spectrum", "all"] = "all",
 ) -> Callable[[Any, Reference], Scores]:
-    """score(variables, reference) -> scores; pure, to be jitted. draw(variables, z) makes maps in kappa.
+    """score(variables, reference) -> scores; pure, to be jitted. draw(variables, index) makes maps in kappa.
+
+    Scored are maps 0 to num_maps.
 
     what="spectrum": `spectrum_chi2` and `worst_power_factor` (`compare/spectrum_distance.py`) and `band_chi2`
     (`compare/band_chi2.py`; NaN without bands), all that the ranking of every step's generator needs.
@@ -200,6 +215,7 @@ def make_scorer(
       `pattern`: `pattern_amplitude`
     - `variance_ratio`, `nearest_ratio`: `sample_variance` and `nearest_distance` over the development maps'
     - `saturated`: the share of saturated pixels beyond the development maps'
+      Scores that have no meaning for the generator (`not_shown`) are left out.
     - `border_mean`, `border_sigma` (the ring that differs most from the centre), `row_column`: contrasts of
       `compare/stationarity.py`, each with its `..._significance`, generated maps counted as independent
 
@@ -207,8 +223,8 @@ def make_scorer(
       ValueError: fewer than two maps; batch_size that does not divide their number, or is less than the
         neighbours; (from score) a reference of spectra alone for what="all".
     """
-    if len(z) < 2 or batch_size < 1 or len(z) % batch_size:
-        raise ValueError(f"{len(z)} maps cannot be scored in batches of {batch_size}")
+    if num_maps < 2 or batch_size < 1 or num_maps % batch_size:
+        raise ValueError(f"{num_maps} maps cannot be scored in batches of {batch_size}")
     if what == "all" and batch_size < measures.neighbours:
         raise ValueError(f"batch_size={batch_size} is less than neighbours={measures.neighbours}")
     size = measures.geometry.num_pixels
@@ -216,9 +232,9 @@ def make_scorer(
     def score(variables, reference: Reference) -> Scores:
         spectrum, with_bands, real = reference.spectrum, reference.bands, reference.measured
 
-        def add(sums, z_batch):
+        def add(sums, index):
             counts, bands, *of_all = sums
-            kappa = draw(variables, z_batch)
+            kappa = draw(variables, index)
             of_modes, of_bands = measures.spectra(kappa)
             counts = spectrum_distance.count_spectra(counts, spectrum, of_modes)
             if with_bands is not None and of_bands is not None:
@@ -238,7 +254,7 @@ def make_scorer(
             if real is None:
                 raise ValueError("the reference holds spectra alone; what='all' needs one of what='all'")
             nothing += jnp.zeros_like(real.pixels), no_maps((size, size))
-        sums, kept = jax.lax.scan(add, nothing, z.reshape(-1, batch_size, *z.shape[1:]))
+        sums, kept = jax.lax.scan(add, nothing, jnp.arange(num_maps).reshape(-1, batch_size))
         counts, bands, *of_all = sums
         found = spectrum_distance.distance(counts, spectrum)
         scores = {
@@ -246,7 +262,7 @@ def make_scorer(
             "worst_power_factor": found.worst_power_factor,
             "band_chi2": jnp.full((), jnp.nan)
             if with_bands is None
-            else band_chi2.band_chi2(bands, len(z), with_bands),
+            else band_chi2.band_chi2(bands, num_maps, with_bands),
         }
         if what == "spectrum" or real is None:
             return scores
@@ -259,7 +275,6 @@ def make_scorer(
 
 
 def _compare(generated: Measured, real: Measured, measures: Measures) -> Scores:
-    share, real_share = (of.checkerboard.mean(0)[:_CHECKERBOARD_SETS] for of in (generated, real))
     maps = generated.rings.shape[0]
     groups = Groups(jnp.arange(maps), maps)
     border = border_against_centre(generated.rings, groups)
@@ -269,16 +284,21 @@ def _compare(generated: Measured, real: Measured, measures: Measures) -> Scores:
         ring = jnp.argmax(jnp.abs(contrast.value))
         return contrast.value[ring], contrast.significance[ring]
 
-    scores = {
-        "pixel_ks": pixel_distance.histogram_ks(generated.pixels, real.pixels).distance,
-        "checkerboard_ratio": jnp.max((share + _FAINTEST) / (real_share + _FAINTEST)),
-        "checkerboard_excess": jnp.max(share - real_share),
-        "pattern": sample_health.pattern_amplitude(generated.moments, measures.num_layers),
+    scores = {"pixel_ks": pixel_distance.histogram_ks(generated.pixels, real.pixels).distance}
+    if measures.upsamplings:
+        share, real_share = (of.checkerboard.mean(0)[:_CHECKERBOARD_SETS] for of in (generated, real))
+        scores |= {
+            "checkerboard_ratio": jnp.max((share + _FAINTEST) / (real_share + _FAINTEST)),
+            "checkerboard_excess": jnp.max(share - real_share),
+            "pattern": sample_health.pattern_amplitude(generated.moments, measures.upsamplings),
+        }
+    scores |= {
         "variance_ratio": sample_health.sample_variance(generated.moments)
         / sample_health.sample_variance(real.moments),
         "nearest_ratio": generated.nearest / real.nearest,
-        "saturated": generated.saturated.mean() - real.saturated.mean(),
     }
+    if measures.saturated_from is not None:
+        scores["saturated"] = generated.saturated.mean() - real.saturated.mean()
     scores["border_mean"], scores["border_mean_significance"] = largest(border.mean)
     scores["border_sigma"], scores["border_sigma_significance"] = largest(border.sigma)
     scores["row_column"], scores["row_column_significance"] = axes.value[0], axes.significance[0]

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from cosmogan_jax.emulators.interface import Model
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
 
@@ -15,7 +16,7 @@ CAUTION = (
 )
 
 
-def as_markdown(card: dict[str, Any]) -> str:
+def as_markdown(card: dict[str, Any], model: Model) -> str:
     """card.md: data, cosmology, angle, measured fidelity, range, limits, caution."""
     geometry = MapGeometry(**card["geometry"])
     data, training, weights = card["data"], card["training"], card["weights"]
@@ -39,7 +40,7 @@ Cosmology: {cosmology}. Crops: {", ".join(f"{n} {split}" for split, n in data["c
 ## Training
 Step {training["step"]} of {training["steps"]}{average} (batch {training["flags"]["batch_size"]}, \
 {training["steps"] / training["steps_per_epoch"]:.3g} epochs, {training["seconds"] / 60:.0f} minutes), \
-{card["architecture"]["num_filters"]} filters, normalisation {card["normalisation"]["kind"]} \
+{_kind(card["architecture"])}, normalisation {card["normalisation"]["kind"]} \
 (scale {card["normalisation"]["scale"]:g}), commit {training["commit"]}.
 Weights: {weights["numbers"]} numbers, parameters as {weights["dtype"]}, SHA-256 `{weights["sha256"]}`. \
 As stored they change {change["maps"]} maps by {change["rms_change_in_sigma"]:.2g} of their sigma (rms) and no \
@@ -48,7 +49,7 @@ band of their power by more than a factor {change["largest_power_factor"]:.6g}.
 ## Measured fidelity
 {_fidelity(card["fidelity"])}
 ## Limits
-{_limits(card)}
+{_limits(card, model)}
 """
 
 
@@ -79,10 +80,8 @@ def _fidelity(fidelity: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _limits(card: dict[str, Any]) -> str:
+def _limits(card: dict[str, Any], model: Model) -> str:
     validated, geometry = card["fidelity"]["validated"], MapGeometry(**card["geometry"])
-    top = float(Normalisation.of(card["normalisation"]).inverse(jnp.ones(())))
-    share = card["data"]["share_of_crops_outside_network_range"]
     independence = card["data"]["origin"].get("independence", "not known")
     lines = [
         f"Mean power within a factor {validated['factor']:g} of the validation maps': "
@@ -90,12 +89,28 @@ def _limits(card: dict[str, Any]) -> str:
         "nothing is claimed.",
         "One cosmology, one source redshift, one angle: not to be rescaled. "
         f"{geometry.num_pixels} pixels on a side, no more.",
-        f"No generated pixel exceeds |kappa| = {top:.4g}; a share {share:.2g} of the training crops hold "
-        "one that does.",
+        *_largest(card, model),
         f"Independence of the maps it was trained on and measured with: {independence}.",
         CAUTION,
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _kind(described: dict[str, Any]) -> str:
+    """What the model is, in few words: its kind, and the whole numbers that its description holds."""
+    sizes = [f"{name} {value}" for name, value in described.items() if type(value) is int]
+    return f"emulator {described['kind']} ({', '.join(sizes)})" if sizes else f"emulator {described['kind']}"
+
+
+def _largest(card: dict[str, Any], model: Model) -> list[str]:
+    if model.limit is None:
+        return []
+    top = float(Normalisation.of(card["normalisation"]).inverse(jnp.float32(model.limit)))
+    share = card["data"]["share_of_crops_outside_network_range"]
+    return [
+        f"No generated pixel exceeds |kappa| = {top:.4g}; a share {share:.2g} of the training crops hold "
+        "one that does."
+    ]
 
 
 def _range(name: str, found: list[float] | None) -> str:

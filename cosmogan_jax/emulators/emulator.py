@@ -1,4 +1,4 @@
-"""A trained generator as a value: networks, variables, normalisation, geometry and card."""
+"""A trained emulator as a value: model, variables, normalisation, geometry and card."""
 
 import dataclasses
 import functools
@@ -7,10 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.emulators.dcgan.networks import Architecture, Networks, Variables, build_networks
-from cosmogan_jax.emulators.dcgan.sampling import latents
+from cosmogan_jax.emulators.interface import Latent, Model, Variables
+from cosmogan_jax.emulators.kinds import model_of
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.storage.weights import CARD, read_card, read_weights
@@ -20,57 +20,131 @@ _FOLDER = Path(__file__).parents[1] / "pretrained"
 
 @dataclasses.dataclass(frozen=True)
 class Emulator:
-    """A generator G, its variables, and what is needed to read its maps as convergence.
+    """A model, its variables, and what is needed to read its maps as convergence.
 
     Attributes:
       name: as it was asked for.
-      networks: pure functions; `networks.gen.apply(params, batch_stats, z, train=False)` is G in network units.
-      variables: {"params", "batch_stats"} of the generator, float32.
+      model: `model.sample(variables, latent, theta)` makes maps in network units.
+      variables: of the model, any pytree; float32.
       normalisation: its inverse takes network units to kappa.
       geometry: pixels and side of every map.
       card: the model card, as in card.json.
+      parameters: names of what maps are conditioned on, the columns of theta.
     """
 
     name: str
-    networks: Networks
+    model: Model
     variables: Variables
     normalisation: Normalisation
     geometry: MapGeometry
     card: dict[str, Any]
+    parameters: tuple[str, ...] = ()
 
-    @property
-    def latent_size(self) -> int:
-        """Length of z."""
-        return self.networks.arch.latent_size
+    def latents(self, key: Array, index: Int[Array, " maps"]) -> Latent:
+        """Latents of the maps of these numbers, stacked: that of map n comes from fold_in(key, n) alone."""
+        return _latents(self.model, self.geometry.num_pixels, key, index)
+
+    def draw(
+        self,
+        key: Array,
+        index: Int[Array, " maps"],
+        theta: Float[Array, "maps parameters"] | None = None,
+        variables: Variables | None = None,
+    ) -> Float[Array, "maps size size bins"]:
+        """The maps of these numbers of a key, in kappa: map n is the same whatever else is drawn.
+
+        The one place where a number and a seed become a map. Pure in theta and in the variables, which are the
+        emulator's own where none are given.
+
+        Raises:
+          ValueError: theta is missing, or has other columns than the emulator has parameters.
+        """
+        theta = self._theta(theta, len(index))
+        variables = self.variables if variables is None else variables
+        return _draw(self.model, self.normalisation, self.geometry.num_pixels, variables, key, index, theta)
 
     def kappa(
-        self, z: Float[Array, "maps latent"], variables: Variables | None = None
+        self,
+        latents: Latent,
+        variables: Variables | None = None,
+        theta: Float[Array, "maps parameters"] | None = None,
     ) -> Float[Array, "maps size size"]:
-        """Convergence of z ~ N(0, 1): kappa = normalisation^-1(G(z)). Pure in z and in the variables.
+        """Convergence of given latents: kappa = normalisation^-1(sample(latents)). Pure in all arguments.
 
-        Batch norm by the running averages, so that a map does not depend on the others of its batch.
+        A last axis of source bins stays where there are several.
+
+        Raises:
+          ValueError: as `draw`.
         """
-        return _kappa(self.networks, self.normalisation, variables or self.variables, z)
+        theta = self._theta(theta, len(jax.tree.leaves(latents)[0]))
+        variables = self.variables if variables is None else variables
+        return _without_one_bin(_kappa(self.model, self.normalisation, variables, latents, theta))
 
-    def sample(self, seed: int | Array, num_maps: int, first: int = 0) -> Float[Array, "maps size size"]:
+    def sample(
+        self,
+        seed: int | Array,
+        num_maps: int,
+        first: int = 0,
+        theta: Float[Array, "maps parameters"] | None = None,
+    ) -> Float[Array, "maps size size"]:
         """Maps `first` to `first + num_maps` of a seed (or PRNG key); map n depends on the seed and n alone.
 
         The same maps as `--pretrained=<name> --generate_seed=<seed>` writes, up to rounding. All are held at
-        once: ask for many in pieces, with `first`.
+        once: ask for many in pieces, with `first`. A last axis of source bins stays where there are several.
 
         Raises:
-          ValueError: num_maps is not positive, or first is negative.
+          ValueError: num_maps is not positive, or first is negative; as `draw`.
         """
         if num_maps < 1 or first < 0:
             raise ValueError(f"num_maps={num_maps} must be positive and first={first} not negative")
         key = jax.random.key(seed) if isinstance(seed, int) else seed
-        return self.kappa(latents(key, first + jnp.arange(num_maps), self.latent_size))
+        return _without_one_bin(self.draw(key, first + jnp.arange(num_maps), theta))
+
+    def _theta(self, theta: Array | None, num_maps: int) -> Array:
+        if theta is None:
+            if self.parameters:
+                raise ValueError(f"{self.name}: theta is missing, a row of {', '.join(self.parameters)} a map")
+            return jnp.zeros((num_maps, 0), jnp.float32)
+        theta = jnp.asarray(theta, jnp.float32)
+        if theta.shape != (num_maps, len(self.parameters)):
+            raise ValueError(
+                f"{self.name}: theta.shape={theta.shape} must be (maps, parameters), "
+                f"{(num_maps, len(self.parameters))}"
+            )
+        return theta
+
+
+def drawn(
+    model: Model,
+    normalisation: Normalisation,
+    size: int,
+    variables: Variables,
+    key: Array,
+    index: Int[Array, " maps"],
+    theta: Float[Array, "maps parameters"],
+) -> Float[Array, "maps size size bins"]:
+    """`Emulator.draw` as a function of all that it depends on, to be traced into other programs."""
+    latent = jax.vmap(lambda n: model.latent(jax.random.fold_in(key, n), size))(index)
+    return normalisation.inverse(model.sample(variables, latent, theta))
+
+
+_draw = functools.partial(jax.jit, static_argnums=(0, 1, 2))(drawn)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _kappa(networks: Networks, normalisation: Normalisation, variables: Variables, z: Array) -> Array:
-    x, _ = networks.gen.apply(variables["params"], variables["batch_stats"], z, train=False)
-    return normalisation.inverse(x)
+def _latents(model: Model, size: int, key: Array, index: Array) -> Latent:
+    return jax.vmap(lambda n: model.latent(jax.random.fold_in(key, n), size))(index)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _kappa(
+    model: Model, normalisation: Normalisation, variables: Variables, latents: Latent, theta: Array
+) -> Array:
+    return normalisation.inverse(model.sample(variables, latents, theta))
+
+
+def _without_one_bin(kappa: Float[Array, "maps size size bins"]) -> Array:
+    return kappa[..., 0] if kappa.shape[-1] == 1 else kappa
 
 
 def names() -> list[str]:
@@ -109,22 +183,19 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
     """
     folder = find(str(name))
     card = read_card(folder)
-    form = {"convolution_form": "stock"} if forward_mode else {}
-    networks = build_networks(Architecture.of(card["architecture"] | form))
+    model = model_of(card["architecture"], forward_mode=forward_mode)
     geometry = MapGeometry(card["geometry"]["num_pixels"], card["geometry"]["side_deg"])
-    if geometry.num_pixels != networks.arch.map_size:
-        raise ValueError(
-            f"{folder / CARD}: num_pixels={geometry.num_pixels}, but the architecture makes maps of "
-            f"{networks.arch.map_size}"
-        )
-    normalisation = Normalisation.of(card["normalisation"])
-    params, batch_stats = jax.eval_shape(networks.gen.init, jax.random.key(0))
-    variables = read_weights(folder, card, {"params": params, "batch_stats": batch_stats})
+    try:
+        jax.eval_shape(lambda key: model.latent(key, geometry.num_pixels), jax.random.key(0))
+    except ValueError as error:
+        raise ValueError(f"{folder / CARD}: num_pixels={geometry.num_pixels}, {error}") from error
+    like = jax.eval_shape(model.init, jax.random.key(0))
     return Emulator(
         str(name),
-        networks,
-        jax.tree.map(jnp.asarray, variables),
-        normalisation,
+        model,
+        jax.tree.map(jnp.asarray, read_weights(folder, card, like)),
+        Normalisation.of(card["normalisation"]),
         geometry,
         card,
+        tuple(card.get("parameters", ())),
     )

@@ -4,11 +4,14 @@ A generator that has learned a distribution turns one map into another by small 
 maps rests at them and jumps between.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
+
+Latent = Any  # a pytree of arrays
 
 
 class Smoothness(NamedTuple):
@@ -62,10 +65,12 @@ def slerp(
     return ((1 - t) * lengths[0] + t * lengths[1]) * direction
 
 
-def paths(
-    starts: Float[Array, "paths latent"], stops: Float[Array, "paths latent"], num_steps: int
-) -> Float[Array, "paths points latent"]:
-    """z at num_steps + 1 even points from each start to its stop, both included.
+def paths(starts: Latent, stops: Latent, num_steps: int) -> Latent:
+    """Latents at num_steps + 1 even points from each start to its stop, both included.
+
+    Latents are pytrees of arrays with an axis of paths first, to which comes one of points after it. Every leaf
+    of a latent is one vector, a field too: what is random in it is a point on a sphere of as many dimensions as
+    it has numbers, of whatever scale.
 
     Raises:
       ValueError: num_steps is not positive.
@@ -73,7 +78,12 @@ def paths(
     if num_steps < 1:
         raise ValueError(f"num_steps={num_steps} must be positive")
     t = jnp.linspace(0, 1, num_steps + 1)
-    return slerp(starts[:, None], stops[:, None], t)
+
+    def along(start: Array, stop: Array) -> Array:
+        first, last = (leaf.reshape(len(leaf), 1, -1) for leaf in (start, stop))
+        return slerp(first, last, t).reshape(len(start), num_steps + 1, *start.shape[1:])
+
+    return jax.tree.map(along, starts, stops)
 
 
 def smoothness(

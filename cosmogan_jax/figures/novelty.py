@@ -1,6 +1,7 @@
 """Whether maps are new, as pictures: the arrays of stage novelty's novelty.npz."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ _SPACES = {
     "pixels": "rms difference per pixel [κ]",
     "windows": "rms difference per pixel [κ], all windows",
     "spectrum": "rms difference per band [σ]",
-    "discriminator": "rms difference per feature",
 }
 
 Arrays = Mapping[str, np.ndarray]
@@ -58,7 +58,9 @@ def draw_nearest_distances(arrays: Arrays, tables: dict[str, Any]) -> Figure:
 def draw_birthday(arrays: Arrays, tables: dict[str, Any]) -> Figure:
     """Distances to the nearest other map, of generated maps and of crops of other parents, by space."""
     found = {name: tables["birthday"][name]["verdict"]["threshold"] for name in tables["birthday"]}
-    return _histograms(arrays, "birthday", ("real", "generated"), found, "to the nearest other map")
+    features = tables.get("features") or {}
+    own = {features["name"]: features["label"]} if features else {}
+    return _histograms(arrays, "birthday", ("real", "generated"), found, "to the nearest other map", own)
 
 
 def draw_pairs(arrays: Arrays, tables: dict[str, Any]) -> Figure:
@@ -116,8 +118,14 @@ def _ratio(arrays: Arrays, name: str, number: int) -> float | None:
 
 
 def _histograms(
-    arrays: Arrays, kind: str, sets: tuple[str, str], limits: dict[str, float], what: str
+    arrays: Arrays,
+    kind: str,
+    sets: tuple[str, str],
+    limits: dict[str, float],
+    what: str,
+    labels: Mapping[str, str] = MappingProxyType({}),
 ) -> Figure:
+    """labels: of the axes of spaces that are not of every kind of emulator."""
     figure = Figure(figsize=(3.9 * len(limits), 3.2), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(limits)))
     for ax, (name, limit) in zip(axes, limits.items()):
@@ -132,7 +140,12 @@ def _histograms(
             ax.hist(values[which], bins, weights=share, label=label, **style)
         if limit:
             ax.axvspan(0, limit, color=_LIMIT, alpha=0.15, lw=0, label="counts as the same")
-        ax.set(xlabel=f"{_SPACES[name]}\n{what}", ylabel="share of maps", title=name, xlim=(0, bins[-1]))
+        ax.set(
+            xlabel=f"{labels.get(name) or _SPACES.get(name, 'rms difference per feature')}\n{what}",
+            ylabel="share of maps",
+            title=name,
+            xlim=(0, bins[-1]),
+        )
         ax.locator_params(axis="x", nbins=5)
         ax.legend(fontsize=7)
     return figure

@@ -1,8 +1,9 @@
-"""Training curves: losses, accuracies, gradient norms, development scores, speed.
+"""Training curves: what the kind of emulator shows of its training, development scores, speed.
 
 Readable in grey and by colour-blind readers: Okabe and Ito's colours, each with a line style of its own.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,9 @@ from matplotlib.figure import Figure
 _BLACK, _ORANGE, _BLUE, _GREEN = "#222222", "#d55e00", "#0072b2", "#009e73"
 _STYLES = ((_BLACK, "-"), (_ORANGE, "--"), (_BLUE, "-."), (_GREEN, ":"))
 # A panel: title, label of its axis with units, scale, the curves by name of the metric. What a log does not
-# hold is left out, and so is a panel of which it holds nothing.
-_PANELS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
-    ("Losses", "loss [nat]", "linear", {"disc_loss": "J(D)", "gen_loss": "J(G)"}),
-    (
-        "Discriminator right",
-        "share of maps",
-        "linear",
-        {"disc_accuracy_real": "on real maps", "disc_accuracy_fake": "on generated maps"},
-    ),
-    (
-        "Gradient norms",
-        "norm of the gradient",
-        "log",
-        {"disc_grad_norm": "discriminator", "gen_grad_norm": "generator"},
-    ),
+# hold is left out, and so is a panel of which it holds nothing. These are of every kind of emulator.
+Panel = tuple[str, str, str, dict[str, str]]
+_PANELS: tuple[Panel, ...] = (
     (
         "Distances to development maps",
         "distance (0: equal)",
@@ -56,18 +45,19 @@ _PANELS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ),
     ("Speed", "steps per second", "linear", {"steps_per_second": "without compilation and scores"}),
 )
-_MEAN_OF = ("disc_loss", "gen_loss", "disc_accuracy_real", "disc_accuracy_fake")
 
 
-def draw_training(metrics: list[dict[str, Any]]) -> Figure:
-    """Every panel that the lines of metrics.jsonl fill, over steps; losses and accuracies as interval means.
+def draw_training(metrics: list[dict[str, Any]], own: Sequence[Panel] = ()) -> Figure:
+    """Every panel that the lines of metrics.jsonl fill, over steps; interval means where there are such.
+
+    own are the panels of the kind of emulator, which come first.
 
     Raises:
       ValueError: no line holds any of the curves.
     """
     panels = [
         (panel, curves)
-        for panel in _PANELS
+        for panel in (*own, *_PANELS)
         if (
             curves := [
                 (label, *_curve(metrics, name)) for name, label in panel[3].items() if _has(metrics, name)
@@ -104,6 +94,6 @@ def _has(metrics: list[dict[str, Any]], name: str) -> bool:
 
 def _curve(metrics: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of the lines that hold a metric; its interval's mean where the line holds that."""
-    key = f"mean_{name}" if name in _MEAN_OF else name
-    found = [(line["step"], line.get(key, line.get(name))) for line in metrics if line.get(name) is not None]
+    mean = f"mean_{name}"
+    found = [(line["step"], line.get(mean, line.get(name))) for line in metrics if line.get(name) is not None]
     return tuple(np.array(found, float).T)

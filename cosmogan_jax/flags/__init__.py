@@ -22,6 +22,7 @@ from cosmogan_jax.flags import (
     train,
 )
 from cosmogan_jax.settings import Processes, RunSettings
+from cosmogan_jax.settings.kinds import check_kind
 
 _MODULES = {
     "simulate": simulate,
@@ -76,10 +77,10 @@ def read() -> RunSettings:
             raise ValueError(f"{name}= names nothing; leave the flag away, or name files, folders or globs")
     by_stage = {}
     for stage, module in _MODULES.items():
-        fields = {field.name: values[field.name].value for field in dataclasses.fields(module.SETTINGS)}
-        by_stage[stage] = module.SETTINGS(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        )
+        more = {}
+        if stage == "train":
+            more["of_kind"] = _settings(check_kind(values.emulator), {})
+        by_stage[stage] = _settings(module.SETTINGS, more)
     processes: dict[str, Any] = {
         field.name: values[field.name].value for field in dataclasses.fields(Processes)
     }
@@ -92,7 +93,25 @@ def read() -> RunSettings:
         verbosity_given=values["verbosity"].present > 0,
         compilation_cache_dir=values.compilation_cache_dir,
         processes=Processes(**processes),
+        # As JSON would give them back.
+        defaults={
+            flag.name: list(flag.default) if isinstance(flag.default, tuple) else flag.default
+            for flag in _own()
+        },
     )
+
+
+def _settings(kind: type, more: dict[str, Any]) -> Any:
+    """Settings of a class from the flags of its fields' names."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name not in more]
+    fields = {name: flags.FLAGS[name].value for name in names}
+    return kind(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}, **more
+    )
+
+
+def _as_json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def debug() -> bool:

@@ -1,4 +1,4 @@
-"""What each stage is told: one frozen dataclass a stage, a field for each of its flags, no defaults.
+"""What each stage is told: one frozen dataclass a stage, a field for each of its flags.
 
 Fields marked neutral (logging, growth of the training) never count as different when a finished stage
 is run again. This module imports no JAX, so that flags parse, --help prints and reports are made without.
@@ -8,10 +8,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Literal
 
-
-def neutral() -> Any:
-    """A field that does not change the stage's result, or only carries it further."""
-    return dataclasses.field(metadata={"neutral": True})
+from cosmogan_jax.settings.declaration import neutral
+from cosmogan_jax.settings.train import Train as Train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,48 +76,6 @@ class Prepare:
     crops_per_map: int
     normalisation: str
     normalisation_scale: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Train:
-    """Flags of stage train."""
-
-    seed: int
-    crop_size: int
-    num_layers: int
-    num_filters: int
-    latent_size: int
-    convolution_form: str
-    borders: str
-    compute_dtype: str
-    matmul_precision: str
-    batch_size: int
-    learning_rate: float
-    adam_beta1: float
-    label_flip_probability: float
-    update_order: Literal["joint", "sequential"]
-    augment: str
-    ema_decay: float
-    checkpoint_every_steps: int
-    num_epochs: int = neutral()
-    num_steps: int | None = neutral()
-    log_every_steps: int = neutral()
-    sample_every_steps: int = neutral()
-    max_minutes: float | None = neutral()
-    steps_per_dispatch: int = neutral()
-    profile_steps: int = neutral()
-    score_every_steps: int = neutral()
-    score_maps: int = neutral()
-    score_l_bins: int = neutral()
-    stop_when: str = neutral()
-    select_from_epoch: int = neutral()
-    select_by: str = neutral()
-    keep_best: int = neutral()
-    weights: str = neutral()
-    remat: str = neutral()
-    num_devices: int | None = neutral()
-    feed: str = neutral()
-    stream_cache_gib: float | None = neutral()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,13 +195,17 @@ class RunSettings:
     verbosity_given: bool
     compilation_cache_dir: str
     processes: Processes
+    # What a setting is where nothing is said: what a run meant that was recorded before there was the setting.
+    defaults: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def results_only(settings: Any) -> dict[str, Any]:
     """The settings of a stage that change its result, by flag name, as JSON would give them back."""
-    values = {
-        field.name: getattr(settings, field.name)
-        for field in dataclasses.fields(settings)
-        if not field.metadata.get("neutral")
-    }
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            values |= results_only(value)
+        elif not field.metadata.get("neutral"):
+            values[field.name] = list(value) if isinstance(value, tuple) else value
+    return values

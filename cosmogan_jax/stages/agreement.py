@@ -84,8 +84,10 @@ def _files_mark(patterns: tuple[str, ...], name: str) -> str:
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
-def check_flags(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
+def check_flags(workdir: Path, chosen: list[str], settings: dict[str, Any], defaults: dict[str, Any]) -> None:
     """Flags against those with which the chosen stages, and all they build on, were run.
+
+    What a run did not record, because the setting came later, was its default.
 
     Raises:
       ValueError: the first that differs; a stage's own flags come before those of the stages it builds on.
@@ -96,10 +98,10 @@ def check_flags(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> N
             every |= set(needed(stage, settings))
     for stage in STAGES:
         if stage in every:
-            _check_stage(workdir, stage, settings)
+            _check_stage(workdir, stage, settings, defaults)
 
 
-def _check_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
+def _check_stage(workdir: Path, stage: str, settings: dict[str, Any], defaults: dict[str, Any]) -> None:
     record = run_directory.stage_record(workdir, stage)
     started = workdir / f"{stage}.partial" / "settings.json"
     if record is not None:
@@ -111,7 +113,7 @@ def _check_stage(workdir: Path, stage: str, settings: dict[str, Any]) -> None:
         return
     own, now = results_only(settings[stage]), chain(stage, settings)
     for name in (*own, *sorted((recorded.keys() | now.keys()) - own.keys())):
-        old, new = recorded.get(name), now.get(name)
+        old, new = recorded.get(name, defaults.get(name)), now.get(name)
         if old != new:
             raise ValueError(
                 f"{name}={_said(new)} differs from {name}={_said(old)}, with which stage {stage!r} was run in "

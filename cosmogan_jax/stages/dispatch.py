@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.dcgan.state import GanState
+from cosmogan_jax.emulators.interface import State
 
 # (state, maps held on the device, a batch) -> (state, metrics)
-Step = Callable[[GanState, Any, Any], tuple[GanState, dict[str, Float[Array, ""]]]]
+Step = Callable[[State, Any, Any], tuple[State, dict[str, Float[Array, ""]]]]
 StackedMetrics = dict[str, Float[Array, " steps"]]
 
 _STEPS_ON_ACCELERATORS = 16
 
 
-def scan_steps(step: Step) -> Callable[[GanState, Any, Sequence[Any]], tuple[GanState, StackedMetrics]]:
+def scan_steps(step: Step) -> Callable[[State, Any, Sequence[Any]], tuple[State, StackedMetrics]]:
     """A pure function that takes as many steps as it is given batches, and gives the metrics of every step."""
 
     def steps(state, held, batches):
@@ -46,9 +46,7 @@ class Dispatcher:
         self._seen: set[int] = set()
         self._before: Any = None
 
-    def __call__(
-        self, state: GanState, held: Any, batches: Sequence[Any]
-    ) -> tuple[GanState, StackedMetrics, float]:
+    def __call__(self, state: State, held: Any, batches: Sequence[Any]) -> tuple[State, StackedMetrics, float]:
         """The state after the batches, every step's metrics, and the seconds that compilation took."""
         seconds, metrics = 0.0, []
         for part in [[batch] for batch in batches] if self._on_cpu else [batches]:

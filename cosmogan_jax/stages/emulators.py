@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.trained import Generators
 from cosmogan_jax.pretrained import Emulator, load
-from cosmogan_jax.stages.model import Generators
 from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.json_files import read_object
@@ -29,10 +29,9 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
     table = open_crop_table(stage_directory(workdir, "prepare"))
     chosen = _chosen(checkpoint, workdir)
     generators = Generators(workdir, weights)
-    networks, step = generators.networks, _last(generators, workdir) if chosen is None else chosen
-    gen = generators.restore(step)
+    step = _last(generators, workdir) if chosen is None else chosen
+    variables = generators.restore(step)
     generators.close()
-    variables = {"params": gen.params, "batch_stats": gen.batch_stats}
     normalisation = Normalisation.of(table.manifest["normalisation"])
     origin = {
         "generator_step": step,
@@ -40,7 +39,8 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
         "generator_sha256": tree_sha256(variables),
         "trained_on": table.manifest["origin"],
     }
-    emulator = Emulator(f"{workdir}, step {step}", networks, variables, normalisation, table.geometry, {})
+    name = f"{workdir}, step {step}"
+    emulator = Emulator(name, generators.model, variables, normalisation, table.geometry, {})
     return Source(emulator, table.manifest["source_redshift"], origin)
 
 

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cosmogan_jax.emulators.dcgan.sampling import latents
 from cosmogan_jax.pretrained import find
 from cosmogan_jax.settings import Generate
 from cosmogan_jax.stages.emulators import pretrained, trained
@@ -27,9 +26,9 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     emulator = source.emulator
     key = jax.random.key(settings.generate_seed)
 
-    @jax.jit
+    @jax.jit  # with the weights as constants, of which the compiler prepares what it can once for all batches
     def draw(index):
-        return emulator.kappa(latents(key, index, emulator.latent_size))
+        return emulator.draw(key, index)[..., 0]
 
     seconds: list[float] = []
 

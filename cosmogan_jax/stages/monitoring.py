@@ -8,12 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cosmogan_jax.compare.generator_score import SCORES
-from cosmogan_jax.emulators.dcgan.networks import Networks
-from cosmogan_jax.emulators.dcgan.state import GanState
+from cosmogan_jax.compare.generator_score import SCORES, not_shown
+from cosmogan_jax.emulators.early_warnings import Episodes, observe
+from cosmogan_jax.emulators.interface import Engine, Model, State
 from cosmogan_jax.settings import Train
-from cosmogan_jax.stages.early_warnings import Episodes, observe
-from cosmogan_jax.stages.model import generator
 from cosmogan_jax.stages.scoring import RANKINGS, Pass, Scorers, check_bands, check_maps, first_pass
 from cosmogan_jax.stages.stopping import STOP_AFTER, in_bounds, parse_bounds
 from cosmogan_jax.storage.best_generators import BestGenerators
@@ -22,7 +20,7 @@ from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.storage.json_files import read_object, write_json
 
 
-def check_scores(settings: Train) -> None:
+def check_scores(settings: Train, model: Model) -> None:
     """What the flags say is checked before any work.
 
     Raises:
@@ -37,7 +35,14 @@ def check_scores(settings: Train) -> None:
     check_maps("score_maps", settings.score_maps)
     if settings.weights == "ema" and not settings.ema_decay:
         raise ValueError("weights=ema needs an average: ema_decay=0 keeps none")
-    if parse_bounds(settings.stop_when, SCORES) and not settings.score_every_steps:
+    bounds = parse_bounds(settings.stop_when, SCORES)
+    for bound in bounds:
+        if bound.name in not_shown(model.upsamplings, model.limit):
+            raise ValueError(
+                f"stop_when={settings.stop_when!r}: {bound.name} has no meaning for "
+                f"emulator={settings.emulator}, whose maps cannot show it"
+            )
+    if bounds and not settings.score_every_steps:
         raise ValueError(f"stop_when={settings.stop_when!r} needs scores: score_every_steps=0")
 
 
@@ -73,7 +78,7 @@ class Monitor:
     def __init__(
         self,
         settings: Train,
-        networks: Networks,
+        engine: Engine,
         scorers: Scorers,
         out: Path,
         first: int,
@@ -86,7 +91,7 @@ class Monitor:
 
         One of several processes writes; all must be given the same scores.
         """
-        self._settings, self._networks, self._scorers = settings, networks, scorers
+        self._settings, self._engine, self._scorers = settings, engine, scorers
         self._bounds = parse_bounds(settings.stop_when, SCORES)
         self.asked = {"stopped_by": settings.stop_when, "stopped_before": num_steps}
         self._episodes: Episodes = {}
@@ -102,19 +107,18 @@ class Monitor:
         # Cut off between the line that ended the training and the record of it.
         self.is_over = bool(self._bounds) and last.get("step") == first and self.asked.items() <= last.items()
 
-    def score(self, step: int, state: GanState) -> Mapping[str, Any]:
+    def score(self, step: int, state: State) -> Mapping[str, Any]:
         """Development scores, with `stopped_by` where they end the training."""
-        scores = self._scorers.all(generator(self._networks, state, self._settings.weights))
+        scores = self._scorers.all(self._engine.variables(state, self._settings.weights))
         self._row = in_bounds(self._bounds, self._row, scores)
         return scores | (self.asked if self._bounds and self._row >= STOP_AFTER else {})
 
-    def rank(self, step: int, state: GanState) -> Mapping[str, Any]:
+    def rank(self, step: int, state: State) -> Mapping[str, Any]:
         """Score a step's generator in the dense phase, and keep it if it is among the best."""
         if self._best is None:
             self._best = self._open_best()
-        gen = generator(self._networks, state, self._settings.weights)
-        kept = {"params": gen.params, "batch_stats": gen.batch_stats}
-        self._best.offer(step, self._scorers.spectrum(gen), kept)
+        variables = self._engine.variables(state, self._settings.weights)
+        self._best.offer(step, self._scorers.spectrum(variables), variables)
         return {}
 
     def before_checkpoint(self, step: int, checkpoints: Checkpoints) -> None:
@@ -125,7 +129,7 @@ class Monitor:
 
     def warnings(self, line: Mapping[str, Any]) -> list[str]:
         """Warnings that a new line of metrics gives."""
-        self._episodes, found = observe(self._episodes, line)
+        self._episodes, found = observe(self._episodes, line, self._engine.warnings)
         return found
 
     def close(self) -> None:

@@ -4,13 +4,15 @@ Writes novelty.json:
 
     num_maps, num_batches, num_queries, num_training_crops, num_validation_crops   how many were compared
     seed, step           the generator's, as of stage generate; null where maps were given (--generated)
-    discriminator_step   of the discriminator whose last convolution is used; null for a generator that came
-                         without one
+    features             name of the space of features that the training has (a DCGAN's: discriminator, its
+                         last convolution), its label on an axis and the step of the state it is of; null where
+                         there is none
+    left_out             by name why a space or the interpolation is not there
     fraction, symmetries, l_edges, num_bands (of them those that vary), side_deg, num_pixels
     nearest.<space>      for pixels (rms of kappa per pixel), spectrum (rms per band, in sigma) and, on request,
                          windows (pixels, over all shifts): quantiles of the distances to the nearest training
                          map of generated maps and of validation crops, and compare/nearest.py's CopyVerdict
-    birthday.<space>     for pixels, spectrum and discriminator: quantiles of the distances to the nearest other
+    birthday.<space>     for pixels, spectrum and the features: quantiles of the distances to the nearest other
                          map, generated and real; the closest pairs; compare/birthday.py's BirthdayVerdict
     interpolation        emulators/interpolation.py's Smoothness, mean and worst over the paths; null of given
                          maps
@@ -35,7 +37,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cosmogan_jax.emulators.dcgan.sampling import latents
 from cosmogan_jax.emulators.interpolation import paths, smoothness
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import log_l_edges
@@ -71,10 +72,19 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
     l_edges = log_l_edges(geometry, settings.novelty_l_bins)
     spectrum, num_bands = sources.spectrum_space(table, geometry, l_edges)
     spaces: dict[str, sources.Space] = {"pixels": lambda kappa: kappa, "spectrum": spectrum}
-    disc_step = None
-    if generated.discriminator and generated.step is not None:
+    features, left_out = None, {}
+    if generated.in_training and generated.step is not None:
         normalisation = Normalisation.of(table.manifest["normalisation"])
-        spaces["discriminator"], disc_step = sources.discriminator_space(workdir, generated.step, normalisation)
+        found = sources.feature_space(workdir, generated.step, normalisation)
+        if isinstance(found, str):
+            left_out["features"] = found
+        else:
+            spaces[found.features.name] = found.space
+            features = {"name": found.features.name, "label": found.features.label, "step": found.step}
+    else:
+        left_out["features"] = "the maps come without the training that made their generator"
+    if generated.emulator is None:
+        left_out["interpolation"] = "the maps come without their generator"
     queries, read = min(settings.novelty_queries, count), generated.read
     search = Search(settings, table, np.asarray(read(0, queries)), spaces, out)
     nearest, shown = search.nearest()
@@ -100,7 +110,8 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
             "num_validation_crops": len(search.validation.rows),
             "seed": generated.seed,
             "step": generated.step,
-            "discriminator_step": disc_step,
+            "features": features,
+            "left_out": left_out,
             "fraction": settings.novelty_fraction,
             "symmetries": settings.novelty_symmetries,
             "side_deg": geometry.side_deg,
@@ -128,9 +139,11 @@ def _interpolate(
         return None, {}
 
     def draw():
-        ends = latents(jax.random.key(seed), jnp.arange(2 * _PATHS), emulator.latent_size)
-        z = paths(ends[::2], ends[1::2], settings.novelty_steps)
-        return {"kappa": np.stack([np.asarray(emulator.kappa(path)) for path in z])}
+        ends = emulator.latents(jax.random.key(seed), jnp.arange(2 * _PATHS))
+        starts, stops = (jax.tree.map(lambda leaf, first=first: leaf[first::2], ends) for first in (0, 1))
+        walks = paths(starts, stops, settings.novelty_steps)
+        along = (jax.tree.map(lambda leaf, number=number: leaf[number], walks) for number in range(_PATHS))
+        return {"kappa": np.stack([np.asarray(emulator.kappa(latents)) for latents in along])}
 
     kappa = kept(out, "interpolation", draw)["kappa"]
     smooth = smoothness(kappa, kappa[:, [0, -1]].reshape(-1, *kappa.shape[2:]))

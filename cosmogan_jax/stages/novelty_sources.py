@@ -12,15 +12,15 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.compare.band_space import band_space, coordinates
 from cosmogan_jax.compare.distances import Read
-from cosmogan_jax.emulators.dcgan.sampling import latents
+from cosmogan_jax.emulators.interface import Features
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages.emulators import pretrained, trained
 from cosmogan_jax.stages.map_sets import check_same_geometry, from_files
 from cosmogan_jax.stages.memory import free_memory
-from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
@@ -81,7 +81,7 @@ def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
     if store.num_maps >= wanted:
         return store.read
     key = jax.random.key(store.manifest["seed"])
-    draw = jax.jit(lambda index: emulator.kappa(latents(key, index, emulator.latent_size)))
+    draw = jax.jit(lambda index: emulator.draw(key, index)[..., 0])
 
     def read(start: int, stop: int) -> Array:
         parts = [draw(first + jnp.arange(_AT_ONCE)) for first in range(start, stop, _AT_ONCE)]
@@ -96,7 +96,7 @@ class Generated(NamedTuple):
     Attributes:
       num_maps: how many there are; None of a generator, which makes as many as are wanted.
       emulator, seed, step: the generator and what it made its maps from; None where only maps are given.
-      discriminator: whether the run's own discriminator goes with them.
+      in_training: whether they are of this run's own training, whose features go with them.
     """
 
     read: Read
@@ -104,7 +104,7 @@ class Generated(NamedTuple):
     emulator: Emulator | None
     seed: int | None
     step: int | None
-    discriminator: bool
+    in_training: bool
 
 
 def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, wanted: int) -> Generated:
@@ -156,23 +156,34 @@ def spectrum_space(
     return _in_parts(jax.jit(lambda kappa: coordinates(space, spectrum(kappa)))), int(space.used.sum())
 
 
-def discriminator_space(workdir: Path, step: int, normalisation: Normalisation) -> tuple[Space, int]:
-    """The discriminator's last convolution, and the step of the discriminator.
+class FeatureSpace(NamedTuple):
+    """The training's own space: its name and label, its features, and the step of the state they are of."""
+
+    features: Features
+    space: Space
+    step: int
+
+
+def feature_space(workdir: Path, step: int, normalisation: Normalisation) -> FeatureSpace | str:
+    """The space of features that the training's engine has; in words why there is none.
 
     That of the generator's own step, or of the checkpoint nearest to it: of the generators that training
-    kept in its dense phase there is no discriminator.
+    kept in its dense phase there is no whole state.
     """
-    networks, like, checkpoints = open_trained(workdir)
+    trained, like, checkpoints = open_trained(workdir)
+    features = trained.engine.features
+    if features is None:
+        checkpoints.close()
+        return trained.engine.no_features
     nearest_step = min(checkpoints.steps(), key=lambda other: (abs(other - step), other))
-    disc: Any = checkpoints.restore(nearest_step, like).disc
+    state: Any = checkpoints.restore(nearest_step, like)
     checkpoints.close()
 
     @jax.jit
-    def hidden(disc, kappa):
-        x = normalisation.forward(kappa)
-        return networks.disc.last_convolution(disc.params, disc.batch_stats, x)
+    def of_maps(state, kappa):
+        return features.of(state, normalisation.forward(kappa)[..., None])
 
-    return _in_parts(partial(hidden, disc)), nearest_step
+    return FeatureSpace(features, _in_parts(partial(of_maps, state)), nearest_step)
 
 
 def _in_parts(features: Space) -> Space:

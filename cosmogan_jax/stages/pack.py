@@ -10,10 +10,10 @@ import numpy as np
 
 from cosmogan_jax.emulators.card import as_markdown
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.trained import Generators
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.settings import Pack
-from cosmogan_jax.stages.model import Generators
 from cosmogan_jax.storage.checksums import tree_sha256
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.json_files import check_object, read_json
@@ -51,21 +51,18 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
     told = {"generator_weights": str, "generator_sha256": str, "generator_step": int}
     check_object(origin, told, f"{workdir / 'generate/maps/manifest.json'}, origin")
     generators = Generators(workdir, origin["generator_weights"])
-    networks, gen = generators.networks, generators.restore(made["summary"]["step"])
+    model, variables = generators.model, generators.restore(made["summary"]["step"])
     generators.close()
-    variables = {"params": gen.params, "batch_stats": gen.batch_stats}
     if tree_sha256(variables) != origin["generator_sha256"]:
         raise ValueError(
             f"the generator of step {made['summary']['step']} is not the one evaluated in {workdir}"
         )
     folder = out / settings.pack
-    weights = write_weights(folder, variables, settings.pack_dtype)
-    architecture = dataclasses.asdict(networks.arch)
-    architecture.pop("convolution_form")  # how it is computed, not what
+    weights = write_weights(folder, variables, settings.pack_dtype, model.full_precision)
     card = {
         "name": settings.pack,
         "weights": weights | {"generator_sha256": origin["generator_sha256"]},
-        "architecture": architecture,
+        "architecture": model.describe(),
         "normalisation": table.manifest["normalisation"],
         "geometry": dataclasses.asdict(table.geometry),
         "source_redshift": table.manifest["source_redshift"],
@@ -75,10 +72,10 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
     }
     normalisation = Normalisation.of(card["normalisation"])
-    exact = Emulator(settings.pack, networks, variables, normalisation, table.geometry, card)
+    exact = Emulator(settings.pack, model, variables, normalisation, table.geometry, card)
     stored = dataclasses.replace(exact, variables=read_weights(folder, card, variables))
     card["weights"]["as_stored"] = _change(stored, exact, settings.pack_dtype)
-    write_card(folder, card, as_markdown(card))
+    write_card(folder, card, as_markdown(card, model))
     return {"name": settings.pack, "sha256": weights["sha256"]}
 
 

@@ -10,7 +10,14 @@ from typing import Any
 
 from cosmogan_jax.settings import RunSettings
 from cosmogan_jax.stages import processes
-from cosmogan_jax.stages.agreement import STAGES, chain, check_flags, check_trained_data, inputs, needed
+from cosmogan_jax.stages.agreement import (
+    STAGES,
+    chain,
+    check_flags,
+    check_trained_data,
+    inputs,
+    needed,
+)
 from cosmogan_jax.stages.programs import keep_programs
 from cosmogan_jax.storage import run_directory
 
@@ -30,10 +37,10 @@ def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
       ValueError: a missing earlier stage, settings that contradict what the run directory holds, a
         run directory that another run holds, or other stages than train for several processes.
     """
-    workdir, settings = run_settings.workdir, run_settings.by_stage
+    workdir, settings, defaults = run_settings.workdir, run_settings.by_stage, run_settings.defaults
     chosen = _chosen(run_settings)
     if run_settings.dry_run:
-        _dry_run(workdir, chosen, settings)
+        _dry_run(workdir, chosen, settings, defaults)
         return
     count, _ = processes.expected(run_settings.processes, os.environ)
     if count > 1 and chosen != ["train"]:
@@ -47,12 +54,12 @@ def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
 
         def begin():
             held.enter_context(run_directory.hold(workdir))
-            _check(workdir, chosen, settings)
+            _check(workdir, chosen, settings, defaults)
             run_directory.record_run(workdir, command, flags)
 
         group.on_first(begin)
         for stage in chosen:
-            _run_stage(workdir, stage, settings, group)
+            _run_stage(workdir, stage, run_settings, group)
 
 
 def _chosen(run_settings: RunSettings) -> list[str]:
@@ -89,7 +96,7 @@ def _module(stage: str) -> Any:
     return importlib.import_module(f"cosmogan_jax.stages.{stage}")
 
 
-def _check(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
+def _check(workdir: Path, chosen: list[str], settings: dict[str, Any], defaults: dict[str, Any]) -> None:
     if settings["generate"].pretrained:
         _check_pretrained(chosen, settings["generate"].pretrained)
     _check_sizes(chosen, settings)
@@ -97,7 +104,7 @@ def _check(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
     for stage in ("simulate", "prepare", "train", "select", "generate", "pack"):
         if stage in chosen:
             _module(stage).check(settings[stage])
-    check_flags(workdir, chosen, settings)
+    check_flags(workdir, chosen, settings, defaults)
     for stage in chosen:
         for earlier in needed(stage, settings):
             if earlier not in chosen:
@@ -116,9 +123,9 @@ def _check_pretrained(chosen: list[str], name: str) -> None:
             )
 
 
-def _dry_run(workdir: Path, chosen: list[str], settings: dict[str, Any]) -> None:
+def _dry_run(workdir: Path, chosen: list[str], settings: dict[str, Any], defaults: dict[str, Any]) -> None:
     """Say what would be done; a stage that has something to show without working shows it."""
-    _check(workdir, chosen, settings)
+    _check(workdir, chosen, settings, defaults)
     stale = False
     for stage in chosen:
         module = _module(stage)
@@ -138,9 +145,6 @@ def _check_sizes(chosen: list[str], settings: dict[str, Any]) -> None:
         raise ValueError(f"crop_size={crop_size} must be positive")
     if "simulate" in chosen and "prepare" in chosen and crop_size > map_pixels:
         raise ValueError(f"crop_size={crop_size} is larger than map_pixels={map_pixels}")
-    layers = settings["train"].num_layers
-    if "train" in chosen and layers > 0 and crop_size % 2**layers:
-        raise ValueError(f"crop_size={crop_size} must be divisible by 2**num_layers={2**layers}")
     weights, decay = settings["generate"].weights, settings["train"].ema_decay
     if "train" in chosen and {"select", "generate"} & set(chosen) and weights == "ema" and not decay:
         raise ValueError(f"weights={weights}, but ema_decay={decay:g} keeps no average")
@@ -154,8 +158,8 @@ def _is_finished(workdir: Path, stage: str, settings: dict[str, Any], module: An
     return not grown(settings[stage], record["summary"], workdir)
 
 
-def _run_stage(workdir: Path, stage: str, settings: dict[str, Any], group: processes.Group) -> None:
-    module = _module(stage)
+def _run_stage(workdir: Path, stage: str, run_settings: RunSettings, group: processes.Group) -> None:
+    module, settings = _module(stage), run_settings.by_stage
 
     def begin() -> str | None:
         if stage == "train":
@@ -166,7 +170,12 @@ def _run_stage(workdir: Path, stage: str, settings: dict[str, Any], group: proce
             return None
         print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)
         started = {**flags, "inputs": reads}
-        return str(run_directory.begin_stage(workdir, stage, started, resumable=stage in _RESUMABLE))
+        resumable = stage in _RESUMABLE
+        return str(
+            run_directory.begin_stage(
+                workdir, stage, started, resumable=resumable, defaults=run_settings.defaults
+            )
+        )
 
     reads, flags = inputs(workdir, stage, settings), chain(stage, settings)
     began = time.monotonic()

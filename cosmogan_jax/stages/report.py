@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.emulators.curves import Panel, read_panels
+from cosmogan_jax.emulators.dcgan.curves import CURVES
 from cosmogan_jax.settings import Report
 from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.storage.json_files import Fields, read_json_lines, read_object
@@ -160,7 +162,9 @@ def _sections(workdir: Path, evaluate: Path) -> Iterator[Any]:
     metrics = workdir / "train" / "metrics.jsonl"
     lines = read_json_lines(metrics, {"step": int}, cut_off=True) if "train" in stages else []
     if lines:
-        yield Section("Training", (), training.draw_training(lines))
+        panels, missing = _curves(workdir / "train")
+        why = tuple(f"Not drawn: {name}, since {reason}." for name, reason in missing.items())
+        yield Section("Training", why, training.draw_training(lines, [panel.drawn() for panel in panels]))
     if "select" in stages:
         with _of_this_version(workdir / "select", "select"):
             selected = read_object(workdir / "select" / "selection.json", _SELECTION)
@@ -213,6 +217,15 @@ def _of_this_version(folder: Path, stage: str) -> Iterator[None]:
         raise ValueError(f"{error}; to make it anew, remove {folder} and run --stages={stage}") from error
 
 
+def _curves(train: Path) -> tuple[tuple[Panel, ...], dict[str, str]]:
+    """The panels that the training kept; those of a DCGAN for runs of before, which kept none."""
+    path = train / "curves.json"
+    if not path.is_file():
+        return CURVES, {}
+    with _of_this_version(train, "train"):
+        return read_panels(path)
+
+
 def _novelty(folder: Path, side_deg: float) -> Iterator[Any]:
     from cosmogan_jax.figures import novelty
     from cosmogan_jax.figures.page import Section
@@ -231,7 +244,9 @@ def _novelty(folder: Path, side_deg: float) -> Iterator[Any]:
     yield Section("Distances to the nearest training map", (), novelty.draw_nearest_distances(arrays, tables))
     if "strips" in arrays:  # given maps come without their generator
         yield Section("Interpolation", (), novelty.draw_interpolation(arrays, side_deg), number="Figure 8")
-    yield Section("The closest pairs", (_support(tables),), novelty.draw_birthday(arrays, tables))
+    missing = {"features": "Pairs by features of the training", "interpolation": "Interpolation"}
+    said = [f"Not drawn: {missing.get(n, n)}, since {why}." for n, why in tables.get("left_out", {}).items()]
+    yield Section("The closest pairs", (_support(tables), *said), novelty.draw_birthday(arrays, tables))
 
 
 def _support(tables: dict[str, Any]) -> str:

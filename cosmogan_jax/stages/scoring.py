@@ -16,9 +16,8 @@ from cosmogan_jax.compare import sample_health
 from cosmogan_jax.compare.band_chi2 import most_bands
 from cosmogan_jax.compare.generator_score import Measures, Scores, make_scorer, reference
 from cosmogan_jax.compare.pixel_distance import pixel_bins
-from cosmogan_jax.emulators.dcgan.networks import Networks
-from cosmogan_jax.emulators.dcgan.sampling import latents, sample
-from cosmogan_jax.emulators.dcgan.state import NetState
+from cosmogan_jax.emulators.emulator import drawn
+from cosmogan_jax.emulators.interface import Model, Variables
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.storage.crop_table import CropTable
@@ -31,10 +30,10 @@ HostScores = dict[str, float | None]
 
 
 class Scorers(NamedTuple):
-    """Functions of a generator's state, compiled when first called: all scores, or the ranking's alone."""
+    """Functions of a model's variables, compiled when first called: all scores, or the ranking's alone."""
 
-    all: Callable[[NetState], HostScores]
-    spectrum: Callable[[NetState], HostScores]
+    all: Callable[[Variables], HostScores]
+    spectrum: Callable[[Variables], HostScores]
 
 
 class Pass(NamedTuple):
@@ -102,12 +101,12 @@ def check_bands(table: CropTable, scored: Pass, select_by: str) -> None:
 
 def make_scorers(
     table: CropTable,
-    networks: Networks,
+    model: Model,
     normalisation: Normalisation,
     scored: Pass,
     what: Literal["spectrum", "all"] = "all",
 ) -> Scorers:
-    """Scorers of one way; batch norm by the statistics that the generator is given with.
+    """Scorers of one way; maps are drawn batch by batch, from their numbers.
 
     what="spectrum" leaves out what the development maps are measured for by all other scores: only
     `Scorers.spectrum` may then be called.
@@ -129,29 +128,34 @@ def make_scorers(
         table.geometry,
         scored.l_edges(table),
         pixel_bins(table.cut(crops[:batch])),
-        networks.arch.num_layers,
-        float(normalisation.inverse(jnp.float32(sample_health.SATURATED_FROM))),
+        model.upsamplings,
+        None if model.limit is None else _saturated_from(model.limit, normalisation),
         min(batch, len(crops)),
         log_l_edges(table.geometry, num_bands) if num_bands else None,
     )
     batches = (table.cut(crops[i : i + batch]) for i in range(0, len(crops), batch))
     real = reference(measures, batches, _parents(table, crops), what)
-    z = latents(jax.random.key(scored.z_seed), jnp.arange(scored.maps), networks.arch.latent_size)
+    key, size = jax.random.key(scored.z_seed), table.geometry.num_pixels
+    nothing = jnp.zeros((scored.maps, 0), jnp.float32)
 
-    def draw(gen, z):
-        return normalisation.inverse(sample(networks, gen, z))
+    def draw(variables, index):
+        return drawn(model, normalisation, size, variables, key, index, nothing[index])[..., 0]
 
-    def on_host(score: Callable[[Any, Any], Scores]) -> Callable[[NetState], HostScores]:
+    def on_host(score: Callable[[Any, Any], Scores]) -> Callable[[Variables], HostScores]:
         compiled = jax.jit(score)
-        return lambda gen: {
+        return lambda variables: {
             name: float(value) if math.isfinite(value) else None
-            for name, value in jax.device_get(compiled(gen, real)).items()
+            for name, value in jax.device_get(compiled(variables, real)).items()
         }
 
     return Scorers(
-        on_host(make_scorer(draw, z, measures, batch)),
-        on_host(make_scorer(draw, z, measures, batch, "spectrum")),
+        on_host(make_scorer(draw, scored.maps, measures, batch)),
+        on_host(make_scorer(draw, scored.maps, measures, batch, "spectrum")),
     )
+
+
+def _saturated_from(limit: float, normalisation: Normalisation) -> float:
+    return float(normalisation.inverse(jnp.float32(limit * sample_health.SATURATED_FROM)))
 
 
 def _parents(table: CropTable, crops: np.ndarray) -> np.ndarray:

@@ -33,8 +33,8 @@ import numpy as np
 from cosmogan_jax.compare.second_scores import fallback
 from cosmogan_jax.compare.spectrum_distance import expected_distance
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.trained import Generators
 from cosmogan_jax.settings import Select
-from cosmogan_jax.stages.model import Generators
 from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.scoring import (
     RANKINGS,
@@ -107,7 +107,7 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
     def scores(one: Pass, of: list[int], name: str) -> dict[int, HostScores]:
         if not of:
             return {}
-        score = make_scorers(table, generators.networks, normalisation, one, "spectrum").spectrum
+        score = make_scorers(table, generators.model, normalisation, one, "spectrum").spectrum
         return {step: score(generators.restore(step)) for step in progress(of, desc=name, unit="generator")}
 
     missing = [step for step in steps if step not in scored]

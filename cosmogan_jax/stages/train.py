@@ -1,4 +1,4 @@
-"""Stage train: the adversarial game over the crops, with checkpoints, metrics and sample sheets."""
+"""Stage train: an engine's steps over the crops, with checkpoints, metrics and sample sheets; of any kind."""
 
 import functools
 import itertools
@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cosmogan_jax.emulators.dcgan.networks import Networks
-from cosmogan_jax.emulators.dcgan.sampling import latents, sample
-from cosmogan_jax.emulators.dcgan.state import GanState
-from cosmogan_jax.emulators.dcgan.train_step import TrainStep, make_train_step
+from cosmogan_jax.emulators.curves import write_panels
+from cosmogan_jax.emulators.emulator import drawn
+from cosmogan_jax.emulators.interface import Batch, Engine, Model, State
+from cosmogan_jax.emulators.kinds import build, kind
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.settings import Train
 from cosmogan_jax.stages.consensus import stop_together
@@ -23,7 +23,6 @@ from cosmogan_jax.stages.devices import Devices, choose_devices
 from cosmogan_jax.stages.dispatch import Dispatcher, Step
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, open_feed, random_orientations
 from cosmogan_jax.stages.interruption import Paused, watch
-from cosmogan_jax.stages.model import architecture, build
 from cosmogan_jax.stages.monitoring import Monitor, check_scores, scored, scores_every
 from cosmogan_jax.stages.processes import Group
 from cosmogan_jax.stages.profiling import Profiler
@@ -41,7 +40,7 @@ _SHEET_MAPS = 8
 
 # What is asked of the state after a step of the schedule's event of the observer's name; the numbers go into
 # the line of metrics.jsonl, if that step has one.
-Observer = Callable[[int, GanState], Mapping[str, Any]]
+Observer = Callable[[int, State], Mapping[str, Any]]
 
 
 def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
@@ -88,23 +87,15 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     score_every = group.on_first(lambda: scores_every(settings, table))
     schedule = _schedule(settings, steps_per_epoch, score_every)
     num_steps = schedule.num_steps
-    networks, optimizer, state = build(settings)
-    state = devices.replicate(state)
+    model, engine = build(settings, devices.by_rows)
+    state = devices.replicate(engine.init(jax.random.key(settings.seed)))
     feed = open_feed(table, settings, devices)
-    train_step = make_train_step(
-        networks,
-        optimizer,
-        label_flip_probability=settings.label_flip_probability,
-        update_order=settings.update_order,
-        ema_decay=settings.ema_decay,
-        batch_sharding=devices.by_rows,
-    )
     dispatch = Dispatcher(
-        _on_crops(train_step, feed, normalisation, settings, devices), settings.steps_per_dispatch
+        _on_crops(engine, feed, normalisation, settings, devices), settings.steps_per_dispatch
     )
     observers: dict[str, Observer] = {}
     if settings.sample_every_steps > 0 and speaks:
-        write = _sample_sheets(networks, normalisation, table, settings, out / "samples")
+        write = _sample_sheets(model, engine, normalisation, table, settings, out / "samples")
         observers["sample"] = lambda step, state: write(step, devices.on_one(state))
 
     checkpoints = Checkpoints(out / "checkpoints", writes=True)
@@ -114,11 +105,15 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     if (last := checkpoints.last_good(state, kept)) is not None:
         first, state, pending = last
         say(f"train: goes on from step {first}")
-    log = TrainingLog(out / "metrics.jsonl" if speaks else Path(os.devnull), first, pending)
+    curves = [curve for panel in engine.curves for curve in panel.curves]
+    if speaks:
+        write_panels(out / "curves.json", engine.curves, _not_drawn(model))
+    averaged = [curve.name for curve in curves if curve.averaged]
+    log = TrainingLog(out / "metrics.jsonl" if speaks else Path(os.devnull), first, pending, averaged)
     monitor = Monitor(
         settings,
-        networks,
-        _on_first(group, lambda: make_scorers(table, networks, normalisation, scored(settings))),
+        engine,
+        _on_first(group, lambda: make_scorers(table, model, normalisation, scored(settings))),
         out,
         first,
         num_steps,
@@ -161,7 +156,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                 log.leave_out(time.monotonic() - watching)
                 if "log" in due:
                     line = log.write(step, (step - 1) // steps_per_epoch, observed)
-                    bar.set_postfix(D=f"{line['disc_loss']:.3f}", G=f"{line['gen_loss']:.3f}", refresh=False)
+                    shown = {c.on_bar: f"{line[c.name]:.3f}" for c in curves if c.on_bar}
+                    bar.set_postfix(shown, refresh=False)
                     pending, over = {}, "stopped_by" in line
                     for warning in monitor.warnings(line):
                         if speaks:
@@ -212,7 +208,7 @@ def _drop_undue(checkpoints: Checkpoints, schedule: Schedule, last: int) -> None
 
 def check(settings: Train) -> None:
     """ValueError, before an earlier stage works for hours, for numbers that no training can have."""
-    architecture(settings)
+    model = kind(settings.emulator).model(settings)
     for name in ("checkpoint_every_steps", "log_every_steps"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)} must be positive")
@@ -222,11 +218,9 @@ def check(settings: Train) -> None:
         raise ValueError(f"learning_rate={settings.learning_rate} must be positive")
     if not 0 <= settings.adam_beta1 < 1:
         raise ValueError(f"adam_beta1={settings.adam_beta1} must lie in [0, 1)")
-    if not 0 <= settings.label_flip_probability <= 1:
-        raise ValueError(f"label_flip_probability={settings.label_flip_probability} must lie in [0, 1]")
     # Without num_steps, which takes its place, the number of epochs counts.
     _num_steps(settings, 1)
-    check_scores(settings)
+    check_scores(settings, model)
     if settings.sample_every_steps > 0:
         from cosmogan_jax.figures import sheets  # noqa: F401  says which extra is missing before any work
 
@@ -254,20 +248,21 @@ def _schedule(settings: Train, steps_per_epoch: int, score_every: int) -> Schedu
 
 
 def _on_crops(
-    train_step: TrainStep,
+    engine: Engine,
     feed: DeviceFeed | StreamFeed,
     normalisation: Normalisation,
     settings: Train,
     devices: Devices,
 ) -> Step:
-    """The train step on what the feed gives, turned where augmentation asks for it, in network units."""
+    """The engine's step on what the feed gives, turned where augmentation asks for it, in network units."""
     order_key = jax.random.key(settings.seed)
 
     def step(state, held, batch):
         kappa = feed.crops(held, batch)
         if settings.augment == "symmetries":
             kappa = random_orientations(order_key, state.step, kappa)
-        return jax.lax.with_sharding_constraint(train_step(state, normalisation.forward(kappa)), devices.whole)
+        batch = Batch(normalisation.forward(kappa)[..., None], jnp.zeros((len(kappa), 0), jnp.float32))
+        return jax.lax.with_sharding_constraint(engine.step(state, batch), devices.whole)
 
     return step
 
@@ -276,23 +271,40 @@ def _on_first(group: Group, make: Callable[[], Scorers]) -> Scorers:
     """Scorers that process 0 alone makes, when the first score is due, and uses while the others wait."""
     made = functools.cache(make)
     return Scorers(
-        lambda gen: group.on_first(lambda: made().all(gen)),
-        lambda gen: group.on_first(lambda: made().spectrum(gen)),
+        lambda variables: group.on_first(lambda: made().all(variables)),
+        lambda variables: group.on_first(lambda: made().spectrum(variables)),
     )
 
 
+def _not_drawn(model: Model) -> dict[str, str]:
+    """Panels of the report that have no meaning for a model, with the reason."""
+    if model.upsamplings:
+        return {}
+    return {"Upsampling's pattern": "this kind of emulator upsamples nowhere, and has no pattern of that"}
+
+
 def _sample_sheets(
-    networks: Networks, normalisation: Normalisation, table: CropTable, settings: Train, folder: Path
+    model: Model,
+    engine: Engine,
+    normalisation: Normalisation,
+    table: CropTable,
+    settings: Train,
+    folder: Path,
 ) -> Observer:
-    """Pictures of maps from the same z each time, beside training crops."""
+    """Pictures of the same numbers' maps each time, beside training crops."""
     from cosmogan_jax.figures.sheets import write_sheet
 
-    draw = jax.jit(lambda gen, z: normalisation.inverse(sample(networks, gen, z)))
-    z = latents(jax.random.key(settings.seed + 1), jnp.arange(_SHEET_MAPS), settings.latent_size)
+    key, index, size = jax.random.key(settings.seed + 1), jnp.arange(_SHEET_MAPS), table.geometry.num_pixels
+    nothing = jnp.zeros((_SHEET_MAPS, 0), jnp.float32)
 
-    def write(step: int, state: GanState) -> Mapping[str, Any]:
+    @jax.jit
+    def draw(variables):
+        return drawn(model, normalisation, size, variables, key, index, nothing)[..., 0]
+
+    def write(step: int, state: State) -> Mapping[str, Any]:
         folder.mkdir(exist_ok=True)
-        real, fake = table.cut(table.crops["train"][:_SHEET_MAPS]), np.asarray(draw(state.gen, z))
+        real = table.cut(table.crops["train"][:_SHEET_MAPS])
+        fake = np.asarray(draw(engine.variables(state, "last")))
         write_sheet(folder / f"step_{step:07d}.png", real, fake, table.geometry.side_deg, f"step {step}")
         return {}
 

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from jaxtyping import Array, Float
 from cosmogan_jax.storage.json_files import read_json_lines
 from cosmogan_jax.storage.whole_files import append_lines, write_text
 
-_AVERAGED = ("disc_loss", "gen_loss", "disc_accuracy_real", "disc_accuracy_fake")
 _NEUTRAL = ("steps_per_second",)
 
 # Metrics of steps, by name, as they go beside a checkpoint.
@@ -29,15 +28,15 @@ class TrainingLog:
     """Metrics stay on the device until they are asked for: at the end of an interval, or at a checkpoint.
 
     A line holds `step`, `epoch` (from 0), the metrics of that step under their own names, `mean_` and the name
-    for losses and accuracies averaged over all steps since the line before, what else was observed after the
+    for those that are to be averaged over all steps since the line before, what else was observed after the
     step, and steps_per_second over the interval (without compilation, scores and pictures; after a pause, over
     the part since). All but the last are the same in a training that was stopped and went on.
     """
 
-    def __init__(self, path: Path, first: int, pending: Pending):
+    def __init__(self, path: Path, first: int, pending: Pending, averaged: Sequence[str] = ()):
         """Go on after step `first`: what was logged later is dropped, for those steps are trained again."""
         _cut(path, first)
-        self._path, self._step = path, first
+        self._path, self._step, self._averaged = path, first, tuple(averaged)
         self._fetched = {name: list(values) for name, values in pending.items()}
         self._waiting: list[dict[str, Float[Array, " steps"]]] = []
         self._begin_timing()
@@ -86,7 +85,7 @@ class TrainingLog:
             "step": step,
             "epoch": epoch,
             **{name: values[-1] for name, values in interval.items()},
-            **{f"mean_{name}": float(np.mean(interval[name])) for name in _AVERAGED},
+            **{f"mean_{name}": float(np.mean(interval[name])) for name in self._averaged},
             **observed,
             "steps_per_second": round(self._timed / seconds, 4),
         }

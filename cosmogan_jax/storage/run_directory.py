@@ -22,11 +22,12 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from cosmogan_jax.storage.json_files import read_json, read_object, write_json
+from cosmogan_jax.storage.json_files import read_object, write_json
 from cosmogan_jax.storage.whole_files import append_lines, named, write_text
 
 _PACKAGES = (
@@ -114,14 +115,32 @@ def stage_directory(workdir: Path, stage: str) -> Path:
     return workdir / stage
 
 
-def begin_stage(workdir: Path, stage: str, settings: dict[str, Any], *, resumable: bool) -> Path:
-    """The directory a stage works in. What an earlier attempt left is kept only if it can be gone on with."""
+def begin_stage(
+    workdir: Path,
+    stage: str,
+    settings: dict[str, Any],
+    *,
+    resumable: bool,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> Path:
+    """The directory a stage works in; what an earlier attempt left is kept only if it can be gone on with.
+
+    defaults: what a setting meant to an attempt that did not know it.
+    """
+
+    def goes_on() -> bool:
+        if not (resumable and started.is_file()):
+            return False
+        return {name: defaults[name] for name in settings if name in defaults} | read_object(
+            started, {}
+        ) == settings
+
     partial, whole = workdir / f"{stage}.partial", workdir / stage
     started = partial / "settings.json"
     with named(partial):
         if resumable and whole.exists() and not partial.exists():
             whole.rename(partial)  # no longer whole from here on
-        if partial.exists() and not (resumable and started.is_file() and read_json(started) == settings):
+        if partial.exists() and not goes_on():
             shutil.rmtree(_set_aside(partial))
         partial.mkdir(exist_ok=True)
         (partial / "stage.json").unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """A generator's weights and card as a folder: weights.npz, card.json, card.md. Never pickled.
 
-weights.npz holds one array a variable under its path ("params/deconv1/kernel"), parameters as float32 or
-float16, running averages as float32; card.json names the file's SHA-256 and is written last, so that a folder
-without it is not whole.
+weights.npz holds one array a variable under its path ("params/deconv1/kernel"), as float32 or float16; those
+that the kind of emulator wants in full precision (running averages) as float32, whole numbers as they are.
+card.json names the file's SHA-256 and is written last, so that a folder without it is not whole.
 """
 
 from pathlib import Path
@@ -33,12 +33,19 @@ _INSIDE: dict[str, Fields] = {
 Variables = Any
 
 
-def write_weights(folder: Path, variables: Variables, dtype: str) -> dict[str, Any]:
-    """Write the variables of a generator; gives what the card is to say of the file."""
+def write_weights(
+    folder: Path, variables: Variables, dtype: str, full_precision: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Write the variables of a model, any pytree of arrays; gives what the card is to say of the file.
+
+    Those whose path begins with one of full_precision are float32 whatever the dtype of the others.
+    """
     arrays: dict[str, Any] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
-        name = _name(path)
-        arrays[name] = np.asarray(leaf, dtype if name.startswith("params/") else np.float32)
+        name, array = _name(path), np.asarray(leaf)
+        if array.dtype.kind == "f":
+            array = array.astype(np.float32 if name.startswith(full_precision) else dtype)
+        arrays[name] = array
     folder.mkdir(parents=True, exist_ok=True)
     write_arrays(folder / _WEIGHTS, arrays)
     return {
@@ -72,7 +79,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def read_weights(folder: Path, card: dict[str, Any], like: Variables) -> Variables:
-    """The variables of a folder in the structure of `like`, as float32.
+    """The variables of a folder in the structure and the dtypes of `like`: real numbers are float32.
 
     Raises:
       ValueError: a file that is missing or not the card's, or arrays that do not fit `like` or are not finite.
@@ -84,11 +91,14 @@ def read_weights(folder: Path, card: dict[str, Any], like: Variables) -> Variabl
     if found != expected:
         raise ValueError(f"{path} has SHA-256 {found}, its card says {expected}: not the weights of the card")
     arrays = read_npz(path)
-    for name, array in arrays.items():
-        if array.dtype.kind != "f":
-            raise ValueError(f"{path}: {name} holds {array.dtype.name}, not real numbers")
-    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
     paths, structure = jax.tree_util.tree_flatten_with_path(like)
+    kinds = {_name(place): np.dtype(leaf.dtype).kind for place, leaf in paths}
+    for name, array in arrays.items():
+        if array.dtype.kind != kinds.get(name, "f"):
+            wanted = "real" if kinds.get(name, "f") == "f" else "whole"
+            raise ValueError(f"{path}: {name} holds {array.dtype.name}, not {wanted} numbers")
+        if array.dtype.kind == "f":
+            arrays[name] = array.astype(np.float32)
     shapes = {_name(place): leaf.shape for place, leaf in paths}
     given = {name: array.shape for name, array in arrays.items()}
     if given != shapes:
@@ -103,4 +113,4 @@ def read_weights(folder: Path, card: dict[str, Any], like: Variables) -> Variabl
 
 
 def _name(path: tuple) -> str:
-    return "/".join(str(key.key) for key in path)
+    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -3,15 +3,13 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
-from cosmogan_jax.emulators.dcgan.sampling import latents
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.pretrained import Emulator
-from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.summaries import PAPER_THRESHOLDS, minkowski_functionals, power_spectrum
 
@@ -45,11 +43,11 @@ class Scorer:
 
     def __init__(self, workdir):
         table = self.table = open_crop_table(workdir / "prepare")
-        self.networks, self.like, self.checkpoints = open_trained(workdir)
+        trained, self.like, self.checkpoints = open_trained(workdir)
+        self.model, self.networks = trained.model, trained.model.networks
         self.normalisation = Normalisation(**table.manifest["normalisation"])
         self.geometry = table.geometry
         self.edges = log_l_edges(table.geometry, BANDS)
-        self.z = latents(jax.random.key(99), jnp.arange(MAPS), self.networks.arch.latent_size)
         self.reference = {
             split: self._summaries(table.cut(table.choose(split, MAPS))) for split in ("validation", "train")
         }
@@ -67,9 +65,9 @@ class Scorer:
         variables = {"params": gen.params, "batch_stats": gen.batch_stats}
         if refresh:
             variables["batch_stats"] = refreshed(self.networks, gen.params, gen.batch_stats)
-        emulator = Emulator("", self.networks, variables, self.normalisation, self.geometry, {})
+        emulator = Emulator("", self.model, variables, self.normalisation, self.geometry, {})
         # From the same z for every checkpoint and run.
-        kappa = [np.asarray(emulator.kappa(self.z[i : i + BATCH])) for i in range(0, MAPS, BATCH)]
+        kappa = [np.asarray(emulator.sample(99, BATCH, first)) for first in range(0, MAPS, BATCH)]
         found = self._summaries(np.concatenate(kappa))
         return {split: distances(found, real, self.edges) for split, real in self.reference.items()}
 

@@ -21,9 +21,10 @@ import numpy as np
 
 from cosmogan_jax.compare.generator_score import Measures, make_scorer, reference
 from cosmogan_jax.compare.pixel_distance import pixel_bins
-from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
-from cosmogan_jax.emulators.dcgan.sampling import latents, sample
-from cosmogan_jax.emulators.dcgan.state import NetState
+from cosmogan_jax.emulators.dcgan.architecture import Architecture
+from cosmogan_jax.emulators.dcgan.model import Dcgan
+from cosmogan_jax.emulators.emulator import drawn
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.summaries import PAPER_L_EDGES
 
@@ -38,7 +39,7 @@ def main():
     parser.add_argument("--compute_dtype", default="float32")
     args = parser.parse_args()
     arch = Architecture(args.size, 4, args.filters, 64, compute_dtype=args.compute_dtype)
-    networks = build_networks(arch)
+    model = Dcgan(arch)
     geometry = MapGeometry(args.size, args.size * PIXEL_DEG)
     rng = np.random.default_rng(0)
     real = rng.normal(0, 0.02, (args.maps, args.size, args.size)).astype(np.float32)
@@ -53,14 +54,14 @@ def main():
     )
     batches = (real[i : i + BATCH] for i in range(0, len(real), BATCH))
     fixed = reference(measures, batches, np.arange(args.maps) % PARENTS, "spectrum")
-    z = latents(jax.random.key(0), jnp.arange(args.maps), arch.latent_size)
-    candidates = [NetState(*networks.gen.init(jax.random.key(n)), ()) for n in range(CANDIDATES)]
+    candidates = [model.init(jax.random.key(n)) for n in range(CANDIDATES)]
+    raw, key, nothing = Normalisation("none", 1.0), jax.random.key(0), jnp.zeros((BATCH, 0))
 
-    def draw(gen, z):
-        return sample(networks, gen, z)
+    def draw(variables, index):
+        return drawn(model, raw, args.size, variables, key, index, nothing)[..., 0]
 
-    score = jax.jit(make_scorer(draw, z, measures, BATCH, "spectrum"))
-    in_batches = z.reshape(-1, BATCH, arch.latent_size)
+    score = jax.jit(make_scorer(draw, args.maps, measures, BATCH, "spectrum"))
+    in_batches = jnp.arange(args.maps).reshape(-1, BATCH)
     forward = jax.jit(lambda gen: jax.lax.map(lambda part: draw(gen, part).sum(), in_batches))
     # In a program of its own, not fused with the generator.
     maps = jnp.asarray(real[:BATCH])

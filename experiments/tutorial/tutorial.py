@@ -56,7 +56,7 @@ def power_against_z(emulator: Emulator, l_edges: Float[np.ndarray, " edges"], se
         return jnp.log(power_spectrum(kappa, l_edges, emulator.geometry.side_deg))
 
     z_key, direction_key = jax.random.split(jax.random.key(seed))
-    z = jax.random.normal(z_key, (emulator.latent_size,))
+    z = emulator.model.latent(z_key, emulator.geometry.num_pixels)
     direction = jax.random.normal(direction_key, z.shape)
     direction /= jnp.linalg.norm(direction)
     # Fewer bands than components of z: reverse mode takes one pass a band.

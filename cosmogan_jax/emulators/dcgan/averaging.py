@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.emulators.dcgan.networks import BATCH_NORM_DECAY, Networks, Variables
-from cosmogan_jax.emulators.dcgan.sampling import latents
 from cosmogan_jax.emulators.dcgan.state import NetState
 
 _BATCH, _BATCHES = 64, 16  # 1024 maps: means of features to 1 % of their sigma in the smallest layer
@@ -41,10 +40,15 @@ def with_own_statistics(networks: Networks, gen: NetState, key: Array) -> NetSta
     """
     found = []
     for batch in range(_BATCHES):
-        z = latents(key, jnp.arange(batch * _BATCH, (batch + 1) * _BATCH), networks.arch.latent_size)
+        z = _latents(key, jnp.arange(batch * _BATCH, (batch + 1) * _BATCH), networks.arch.latent_size)
         found.append(_moments(networks, gen.params, gen.batch_stats, z))
     mean = jax.tree.map(lambda *values: sum(values) / _BATCHES, *found)
     return dataclasses.replace(gen, batch_stats=mean)
+
+
+def _latents(key: Array, number: Int[Array, " maps"], latent_size: int) -> Float[Array, "maps latent"]:
+    """z of the maps that the statistics are of; no map of a seed, though drawn alike."""
+    return jax.vmap(lambda n: jax.random.normal(jax.random.fold_in(key, n), (latent_size,)))(number)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -1,0 +1,53 @@
+"""What a DCGAN's training shows, and when it warns; no JAX."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cosmogan_jax.emulators.curves import Curve, Panel
+from cosmogan_jax.emulators.early_warnings import CHECKERBOARD, DUPLICATES, NO_VARIANCE, SATURATED_TANH, Rule
+
+CURVES = (
+    Panel(
+        "Losses",
+        "loss [nat]",
+        "linear",
+        (Curve("disc_loss", "J(D)", averaged=True, on_bar="D"), Curve("gen_loss", "J(G)", True, "G")),
+    ),
+    Panel(
+        "Discriminator right",
+        "share of maps",
+        "linear",
+        (
+            Curve("disc_accuracy_real", "on real maps", averaged=True),
+            Curve("disc_accuracy_fake", "on generated maps", averaged=True),
+        ),
+    ),
+    Panel(
+        "Gradient norms",
+        "norm of the gradient",
+        "log",
+        (Curve("disc_grad_norm", "discriminator"), Curve("gen_grad_norm", "generator")),
+    ),
+)
+# Both accuracies, averaged over a logging interval, in the runs of `early_warnings.py`: healthy at most 0.96 in
+# both, failing 1.00.
+DISCRIMINATOR_WINS = 0.98
+
+
+def _discriminator_wins(line: Mapping[str, Any]) -> str | None:
+    real, fake = line.get("mean_disc_accuracy_real"), line.get("mean_disc_accuracy_fake")
+    if real is None or fake is None:
+        return None
+    wins = min(real, fake) >= DISCRIMINATOR_WINS
+    return (
+        f"the discriminator wins: right on {real:.1%} of real and {fake:.1%} of generated maps" if wins else ""
+    )
+
+
+WARNINGS = (
+    Rule("discriminator wins", _discriminator_wins),
+    NO_VARIANCE,
+    DUPLICATES,
+    CHECKERBOARD,
+    SATURATED_TANH,
+)

@@ -1,0 +1,109 @@
+"""The DCGAN's generator as a model: maps from a vector of numbers."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from cosmogan_jax.emulators.dcgan.architecture import Architecture
+from cosmogan_jax.emulators.dcgan.networks import Networks, Variables, build_networks
+from cosmogan_jax.settings import Train
+
+KIND = "dcgan"
+
+
+@dataclasses.dataclass(frozen=True)
+class Dcgan:
+    """G of Table 1 as `interface.Model`; its variables are {"params", "batch_stats"}.
+
+    Batch norm by the running averages, so that a map does not depend on the others of its batch.
+    """
+
+    arch: Architecture
+    limit: float = 1.0  # tanh
+    full_precision: tuple[str, ...] = ("batch_stats/",)  # running averages span many orders
+
+    @property
+    def upsamplings(self) -> int:
+        """Every layer of the generator doubles the resolution."""
+        return self.arch.num_layers
+
+    @property
+    def networks(self) -> Networks:
+        """Both networks."""
+        return build_networks(self.arch)
+
+    def init(self, key: Array) -> Variables:
+        """Fresh variables of G."""
+        params, batch_stats = self.networks.gen.init(key)
+        return {"params": params, "batch_stats": batch_stats}
+
+    def latent(self, key: Array, size: int) -> Float[Array, " latent"]:
+        """z ~ N(0, 1).
+
+        Raises:
+          ValueError: a size that is not the networks'.
+        """
+        if size != self.arch.map_size:
+            raise ValueError(f"size={size}: this generator makes maps of {self.arch.map_size} pixels only")
+        return jax.random.normal(key, (self.arch.latent_size,), jnp.float32)
+
+    def sample(
+        self,
+        variables: Variables,
+        latent: Float[Array, "batch latent"],
+        theta: Float[Array, "batch parameters"],
+    ) -> Float[Array, "batch size size 1"]:
+        """G(z), in (-1, 1); theta is not looked at."""
+        x, _ = self.networks.gen.apply(variables["params"], variables["batch_stats"], latent, train=False)
+        return x[..., None]
+
+    def describe(self) -> dict[str, Any]:
+        """The architecture's fields, without the form of the convolutions: how they are computed, not what."""
+        told = dataclasses.asdict(self.arch)
+        told.pop("convolution_form")
+        return {"kind": KIND, **told}
+
+
+def model_of(said: Mapping[str, Any], forward_mode: bool) -> Dcgan:
+    """The model that a card describes.
+
+    Raises:
+      ValueError: fields that are unknown or missing, of another type, or sizes that no memory holds.
+    """
+    fields = {name: value for name, value in said.items() if name != "kind"}
+    form = {"convolution_form": "stock"} if forward_mode else {}
+    return Dcgan(Architecture.of(fields | form))
+
+
+def make_model(settings: Train) -> Dcgan:
+    """The model of the settings.
+
+    Raises:
+      ValueError: sizes that no network can have, a batch too small for batch norm, a probability that is none.
+    """
+    own = settings.of_kind
+    if settings.batch_size < 2:
+        raise ValueError(f"batch_size={settings.batch_size} must be at least 2: batch norm needs a variance")
+    if own.num_layers > 0 and settings.crop_size % 2**own.num_layers:
+        raise ValueError(
+            f"crop_size={settings.crop_size} must be divisible by 2**num_layers={2**own.num_layers}"
+        )
+    if not 0 <= own.label_flip_probability <= 1:
+        raise ValueError(f"label_flip_probability={own.label_flip_probability} must lie in [0, 1]")
+    return Dcgan(
+        Architecture(
+            settings.crop_size,
+            own.num_layers,
+            own.num_filters,
+            own.latent_size,
+            own.convolution_form,
+            own.borders,
+            own.compute_dtype,
+            own.matmul_precision,
+            own.remat,
+        )
+    )

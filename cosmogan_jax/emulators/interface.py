@@ -1,0 +1,133 @@
+"""What every kind of emulator gives: a model that makes maps, and an engine that trains it.
+
+A kind is a name in `emulators/kinds.py`, a model, an engine and settings of its own. Whatever trains, ships or
+judges emulators goes through what stands here and knows no kind by name:
+
+    model = kind.model(settings)
+    engine = kind.engine(model, settings, None)
+    state = engine.init(key)
+    state, metrics = engine.step(state, batch)
+    variables = engine.variables(state, "last")
+    x = model.sample(variables, latent, theta)          # in network units
+
+Variables, latents and states are pytrees of arrays; nobody but their kind looks into them. Maps have a last
+axis of source bins. theta holds what a map is conditioned on, (batch, 0) where that is nothing, so that nothing
+branches.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+from jaxtyping import Array, Float
+
+from cosmogan_jax.emulators.batch import Batch as Batch
+from cosmogan_jax.emulators.curves import Panel
+from cosmogan_jax.emulators.early_warnings import Rule
+from cosmogan_jax.settings import Train
+
+Variables = Any  # a pytree of arrays: all that a trained model is shipped with
+Latent = Any  # a pytree of arrays: all that is random in a map
+State = Any  # a pytree of arrays and PRNG keys, with an attribute `step`
+Metrics = dict[str, Float[Array, ""]]
+Weights = str  # "last": as the last step left them; "ema": their moving average
+
+
+class Model(Protocol):
+    """Makes maps; frozen and hashable, so that it can be static to jit.
+
+    Attributes:
+      limit: the largest |x| that it can make in network units (1 for tanh); None where there is none.
+      upsamplings: how many layers double the resolution; their pattern is looked for. 0: there is none to find.
+      full_precision: beginnings of the paths of variables that are packed as float32 whatever the others are.
+    """
+
+    @property
+    def limit(self) -> float | None:
+        """See the class."""
+        ...
+
+    @property
+    def upsamplings(self) -> int:
+        """See the class."""
+        ...
+
+    @property
+    def full_precision(self) -> tuple[str, ...]:
+        """See the class."""
+        ...
+
+    def init(self, key: Array) -> Variables:
+        """Fresh variables in float32."""
+        ...
+
+    def latent(self, key: Array, size: int) -> Latent:
+        """What one map of size x size pixels is made from.
+
+        Raises:
+          ValueError: a size of which it makes no maps.
+        """
+        ...
+
+    def sample(
+        self, variables: Variables, latent: Latent, theta: Float[Array, "batch parameters"]
+    ) -> Float[Array, "batch size size bins"]:
+        """Maps in network units; pure. The latents are those of single maps, stacked."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What it is, as JSON: {"kind": its name in KINDS, ...}; `kinds.model_of` makes it again."""
+        ...
+
+
+class Features(NamedTuple):
+    """A space beside pixels and power in which novelty looks for copies and pairs.
+
+    Attributes:
+      name: as it stands in files and figures, one word.
+      label: of an axis that shows distances in it.
+      of: (state, maps in network units with their axis of bins) -> features, (batch, ...); pure.
+    """
+
+    name: str
+    label: str
+    of: Callable[[State, Float[Array, "batch size size bins"]], Float[Array, "batch ..."]]
+
+
+class Engine(NamedTuple):
+    """How a model is trained; every function is pure, to be jitted by whoever calls it.
+
+    Attributes:
+      init: key -> the state of step 0.
+      step: (state, batch in network units) -> (state after it, metrics of this step). What is random in step n
+        comes from the state's own key and n.
+      variables: (state, "last" or "ema") -> variables ready to sample: as the step left them, or their moving
+        average. ValueError where the training keeps none.
+      curves: panels of metrics, as the report draws them.
+      warnings: rules about lines of metrics (`early_warnings.py`).
+      features: None where the kind has no such space; `no_features` then says why.
+    """
+
+    init: Callable[[Array], State]
+    step: Callable[[State, Batch], tuple[State, Metrics]]
+    variables: Callable[[State, Weights], Variables]
+    curves: tuple[Panel, ...]
+    warnings: tuple[Rule, ...]
+    features: Features | None = None
+    no_features: str = "this kind of emulator has no space of features"
+
+
+class Kind(NamedTuple):
+    """What a name in KINDS stands for.
+
+    Attributes:
+      model: from the settings of stage train, of which `of_kind` are its own. ValueError for sizes that no
+        model has, numbers that no training has: it is asked before any work.
+      engine: (model, settings, the sharding of a batch among devices or None) -> engine.
+      of: (what `Model.describe` gave, whether forward-mode differentiation must go through) -> model.
+        ValueError for what is unknown, missing or of another type: it may come from a stranger's card.
+    """
+
+    model: Callable[[Train], Model]
+    engine: Callable[[Any, Train, jax.sharding.Sharding | None], Engine]
+    of: Callable[[Mapping[str, Any], bool], Model]

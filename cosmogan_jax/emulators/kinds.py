@@ -1,0 +1,44 @@
+"""All kinds of emulators, by name; the settings of each stand under the same name in `settings/kinds.py`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cosmogan_jax.emulators.dcgan.engine import DCGAN
+from cosmogan_jax.emulators.interface import Engine, Kind, Model
+from cosmogan_jax.settings import Train
+
+KINDS: dict[str, Kind] = {"dcgan": DCGAN}
+
+
+def kind(name: str) -> Kind:
+    """A kind.
+
+    Raises:
+      ValueError: there is none of this name.
+    """
+    if name not in KINDS:
+        raise ValueError(f"emulator={name!r} is none of the kinds there are: {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def model_of(said: Mapping[str, Any], *, forward_mode: bool = False) -> Model:
+    """The model that `Model.describe` described; without a "kind", as the first cards were, a DCGAN.
+
+    Raises:
+      ValueError: a kind that is not known, or what the kind cannot read.
+    """
+    name = said.get("kind", "dcgan")
+    if not isinstance(name, str) or name not in KINDS:
+        raise ValueError(f"architecture: kind={name!r} is none of the kinds there are: {', '.join(KINDS)}")
+    return KINDS[name].of(said, forward_mode)
+
+
+def build(settings: Train, batch_sharding: Any = None) -> tuple[Model, Engine]:
+    """Model and engine of the settings of stage train.
+
+    Raises:
+      ValueError: settings that no model or training can have.
+    """
+    of = kind(settings.emulator)
+    model = of.model(settings)
+    return model, of.engine(model, settings, batch_sharding)

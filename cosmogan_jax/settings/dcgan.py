@@ -1,0 +1,52 @@
+"""Settings of the paper's kind of emulator, a DCGAN."""
+
+import dataclasses
+from typing import Literal
+
+from cosmogan_jax.settings.declaration import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Dcgan:
+    """What the networks are made of, and the game between them."""
+
+    num_layers: int = setting(4, "Convolutions in each network; at least 4.")
+    num_filters: int = setting(64, "Features of the layer next to the maps; doubled at every layer.")
+    latent_size: int = setting(64, "Length of the latent vector z.")
+    convolution_form: Literal["phases", "stock"] = setting(
+        "phases",
+        "How transposed convolutions and gradients are computed: by phases, or as autodiff writes them "
+        "(several times slower on CPU). Equal up to rounding.",
+        choices=("phases", "stock"),
+    )
+    borders: Literal["zeros", "canvas"] = setting(
+        "zeros",
+        "zeros: beyond the generator's features lie zeros, which show at the maps' borders (the paper). "
+        "canvas: it works on a larger canvas, of which all that has seen zeros is cut away.",
+        choices=("zeros", "canvas"),
+    )
+    compute_dtype: Literal["float32", "bfloat16", "bfloat16_gradients"] = setting(
+        "float32",
+        "Of the convolutions' inputs, products and outputs; bfloat16_gradients: of those of the gradients "
+        "only, which then stay ten times nearer to float32's. All else is float32.",
+        choices=("float32", "bfloat16", "bfloat16_gradients"),
+    )
+    matmul_precision: Literal["float32", "tensorfloat32", "default"] = setting(
+        "float32",
+        "How float32 products are computed where there is a choice: tensorfloat32 rounds their factors to 10 "
+        "bits (faster on GPUs); default is what the device does unasked. No difference on CPUs.",
+        choices=("float32", "tensorfloat32", "default"),
+    )
+    label_flip_probability: float = setting(0.01, "Probability that a step flips all its labels.")
+    update_order: Literal["joint", "sequential"] = setting(
+        "joint",
+        "joint: D and G updated from one pass of D over the fakes (the authors' code). sequential: D first, "
+        "then G from a fresh pass of the updated D.",
+        choices=("joint", "sequential"),
+    )
+    remat: Literal["none", "generator", "both"] = setting(
+        "none",
+        "Networks whose activations are computed again for the gradients instead of held: memory for time.",
+        choices=("none", "generator", "both"),
+        neutral=True,
+    )

@@ -267,7 +267,7 @@ def make_scorer(
         if what == "spectrum" or real is None:
             return scores
         (pixels, moments), (numbers, nearest) = of_all, kept
-        checkerboard, rings, axes, saturated = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in numbers)
+        checkerboard, rings, axes, saturated = (leaf.reshape(num_maps, *leaf.shape[2:]) for leaf in numbers)
         generated = Measured(pixels, moments, checkerboard, rings, axes, saturated, nearest.mean())
         return scores | _compare(generated, real, measures)
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from cosmogan_jax.emulators.interface import Latent, Model, Variables
 from cosmogan_jax.emulators.kinds import model_of
 from cosmogan_jax.emulators.normalisation import Normalisation
-from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
 from cosmogan_jax.storage.weights import CARD, read_card, read_weights
 
 _FOLDER = Path(__file__).parents[1] / "pretrained"
@@ -99,6 +99,16 @@ class Emulator:
             raise ValueError(f"num_maps={num_maps} must be positive and first={first} not negative")
         key = jax.random.key(seed) if isinstance(seed, int) else seed
         return _without_one_bin(self.draw(key, first + jnp.arange(num_maps), theta))
+
+    def of_size(self, num_pixels: int) -> "Emulator":
+        """The emulator of maps of another size, of the same pixels.
+
+        Raises:
+          ValueError: a size of which the model makes no maps.
+        """
+        size = MapGeometry(num_pixels, self.geometry.pixel_arcmin * num_pixels / ARCMIN_PER_DEG)
+        jax.eval_shape(lambda key: self.model.latent(key, num_pixels), jax.random.key(0))
+        return dataclasses.replace(self, geometry=size)
 
     def _theta(self, theta: Array | None, num_maps: int) -> Array:
         if theta is None:

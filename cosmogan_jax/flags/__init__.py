@@ -45,6 +45,8 @@ _GIVEN_NAMES = (
     "boxes_dir",
     "hdf5_dataset",
     "fits_extension",
+    "map_parameters",
+    "parameters_from_name",
     "pretrained",
     "export_from",
 )

@@ -77,6 +77,24 @@ def _define_maps() -> None:
         serializer=flags.ListSerializer(","),
     )
     flags.DEFINE_integer("channel", None, "Channel of maps that have several.", lower_bound=0)
+    flags.DEFINE_string(
+        "map_parameters",
+        None,
+        "CSV file of the maps' parameters: first column file (name, or end of the path) or index (number of "
+        "the map over all given, from 0), the others parameters by name, as omega_m,sigma8.",
+    )
+    flags.DEFINE_string(
+        "parameters_from_name",
+        None,
+        "How parameters stand in names of folders and files, as Om{omega_m}_si{sigma8}: {name} is a number, "
+        "{} one that is not kept.",
+    )
+    flags.DEFINE_list(
+        "vary",
+        [],
+        "Parameters in which the maps are meant to differ, as omega_m,sigma8,source_redshift; maps that differ "
+        "in others are refused.",
+    )
     flags.DEFINE_integer(
         "downsample", 1, "Pixels along a side that are averaged to one (the paper: 2, from 2048 to 1024)."
     )

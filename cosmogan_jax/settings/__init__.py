@@ -67,6 +67,9 @@ class Prepare:
     fits_extension: str | None
     raw_shape: tuple[int, ...]
     channel: int | None
+    map_parameters: str | None
+    parameters_from_name: str | None
+    vary: tuple[str, ...]
     downsample: int
     invalid_pixels: str
     split_by: str

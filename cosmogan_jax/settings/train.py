@@ -24,6 +24,11 @@ class Train:
         "Turn or mirror every crop at random, in one of the square's eight ways (the paper did not).",
         choices=("none", "symmetries"),
     )
+    condition_on: tuple[str, ...] = setting(
+        (),
+        "Parameters of the maps that the networks are given beside them, as omega_m,sigma8; every map must say "
+        "them.",
+    )
     ema_decay: float = setting(
         0.0,
         "Decay of a moving average of the generator's weights, kept beside them for --weights=ema; 0: none, as "

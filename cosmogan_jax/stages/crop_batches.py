@@ -6,12 +6,13 @@ from jaxtyping import Array, Float, Int
 
 
 def cut_crops(
-    maps: Float[Array, "maps height width"], crops: Int[Array, "batch 3"], crop_size: int
-) -> Float[Array, "batch crop_size crop_size"]:
-    """Crops at rows (map, row, column) of the crop table, cut on the device."""
+    maps: Float[Array, "maps height width bins"], crops: Int[Array, "batch 3"], crop_size: int
+) -> Float[Array, "batch crop_size crop_size bins"]:
+    """Crops at rows (map, row, column) of the crop table, of all source bins, cut on the device."""
+    bins = maps.shape[-1]
 
     def cut(crop):
-        return jax.lax.dynamic_slice(maps, tuple(crop), (1, crop_size, crop_size))[0]
+        return jax.lax.dynamic_slice(maps, (*crop, 0), (1, crop_size, crop_size, bins))[0]
 
     return jax.vmap(cut)(crops)
 

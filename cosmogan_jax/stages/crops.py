@@ -79,7 +79,7 @@ def draw_crops(
     for index, split in enumerate(store.manifest["splits"]):
         counts = wanted[split]
         total = sum(counts.values())
-        kappa = store.read(index, index + 1)[0] if gaps or "train" in counts else None
+        kappa = _worst_bin(store.read(index, index + 1)[0]) if gaps or "train" in counts else None
         valid = valid_positions(kappa, size) if gaps and kappa is not None else None
         positions = room**2 if valid is None else len(valid)
         rng = np.random.Generator(np.random.Philox(key=[settings.seed, index]))
@@ -95,6 +95,13 @@ def draw_crops(
     joined = {split: np.concatenate(table) for split, table in tables.items() if table}
     shares = outside / len(joined["train"])
     return joined, {"outside_unit_range": float(shares[0]), "outside_network_range": float(shares[1])}
+
+
+def _worst_bin(kappa: Float[np.ndarray, "height width bins"]) -> Float[np.ndarray, "height width"]:
+    """Per pixel the bin farthest from 0; NaN where a bin is."""
+    if kappa.shape[-1] == 1:
+        return kappa[..., 0]
+    return np.abs(kappa).max(-1)
 
 
 def _window_sums(flags: np.ndarray) -> Int[np.ndarray, "height width"]:

@@ -6,11 +6,12 @@ from typing import Any
 
 from cosmogan_jax.settings import Export
 from cosmogan_jax.stages.progress import progress
-from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS, Cards
+from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS, PARAMETER_CARD, Cards
 from cosmogan_jax.storage.json_files import check_object, read_object, write_json
 from cosmogan_jax.storage.map_files import write_fits_map, write_npy_maps
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 from cosmogan_jax.storage.run_directory import stage_directory, stage_record
+from cosmogan_jax.storage.source_bins import only_bin
 
 
 def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:
@@ -25,12 +26,15 @@ def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:
     write_json(out / "manifest.json", {**store.manifest, "validated": validated})
     if "fits" in settings.export:
         (out / "fits").mkdir(exist_ok=True)
-        maps = itertools.chain.from_iterable(store.batches())
+        maps = itertools.chain.from_iterable(map(only_bin, store.batches()))
         for number, kappa in enumerate(progress(maps, total=store.num_maps, desc="export fits", unit="map")):
             own = {**cards, **_map_cards(store, number)}
             write_fits_map(out / "fits" / f"kappa_{number:06d}.fits", kappa, store.geometry, own)
     if "npy" in settings.export:
-        write_npy_maps(out / "kappa.npy", store.batches(), tuple(store.manifest["shape"]))
+        batches, shape = store.batches(), tuple(store.array.shape)
+        if store.num_bins == 1:
+            batches, shape = map(only_bin, batches), shape[:3]
+        write_npy_maps(out / "kappa.npy", batches, shape)
     return {"num_maps": store.num_maps, "side_deg": store.geometry.side_deg, "from": str(store.path)}
 
 
@@ -84,4 +88,9 @@ def _map_cards(store: MapStore, number: int) -> Cards:
     for key, name, comment in (("SPLIT", "splits", "What the map is for"), ("PARENT", "parents", "Parent map")):
         if name in store.manifest:
             cards[key] = (store.manifest[name][number], comment)
+    known = {"source_redshift": ("ZSOURCE", "Source redshift"), **COSMOLOGY_CARDS}
+    for name, values in store.parameters.items():
+        key, comment = known.get(name, (f"HIERARCH {PARAMETER_CARD}{name.upper()}", ""))
+        if values[number] is not None:
+            cards[key] = (values[number], comment)
     return cards

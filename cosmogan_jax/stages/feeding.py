@@ -1,12 +1,15 @@
 """The train step's batches: the same crops in the same order, cut on the device or streamed from the disk."""
 
 import time
+from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from cosmogan_jax.emulators.batch import Batch
 from cosmogan_jax.settings import Train
 from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.consensus import processes_here, smallest
@@ -22,6 +25,13 @@ _SHARE_OF_MEMORY = 0.5
 _TURNS = 2**31 - 1  # told apart from the epochs, which are folded into the same key
 
 
+class HeldMaps(NamedTuple):
+    """What a `DeviceFeed` holds on every device: maps, and the parameters of each; in the same order."""
+
+    kappa: Float[Array, "maps height width bins"]
+    theta: Float[Array, "maps parameters"]
+
+
 class DeviceFeed:
     """All training maps on every device; a batch is rows of the crop table, cut inside the step.
 
@@ -34,10 +44,12 @@ class DeviceFeed:
         used, numbers = np.unique(crops[:, 0], return_inverse=True)
         self._crops = np.stack([numbers, crops[:, 1], crops[:, 2]], axis=1).astype(np.int32)
 
-        def read(number: int) -> Float[np.ndarray, "height width"]:
+        def read(number: int) -> Float[np.ndarray, "height width bins"]:
             return table.store.read(int(used[number]), int(used[number]) + 1)[0]
 
-        self.held = devices.gather(read, (len(used), *table.store.array.shape[1:]))
+        theta = _of_maps(table, crops, settings.condition_on)[used]
+        kappa = devices.gather(read, (len(used), *table.store.array.shape[1:]))
+        self.held = HeldMaps(kappa, devices.replicate(theta))
         self._size, self.waited = table.geometry.num_pixels, 0.0
         self._settings, self._devices = settings, devices
 
@@ -48,9 +60,9 @@ class DeviceFeed:
         for rows in batch_rows(self._crops, self._settings.seed, batch_size, first, stop):
             yield self._devices.assemble(rows[share], batch_size)
 
-    def crops(self, held: Float[Array, "maps height width"], batch: Int[Array, "batch 3"]) -> Array:
-        """The crops of a batch; to be traced into the step."""
-        return cut_crops(held, batch, self._size)
+    def crops(self, held: HeldMaps, batch: Int[Array, "batch 3"]) -> Batch:
+        """The crops of a batch, and the parameters of the maps they are of; to be traced into the step."""
+        return Batch(cut_crops(held.kappa, batch, self._size), held.theta[batch[:, 0]])
 
 
 class StreamFeed:
@@ -67,31 +79,52 @@ class StreamFeed:
         cache = settings.stream_cache_gib
         cache_bytes = int(usable_memory() / 4 / processes_here() if cache is None else cache * 2**30)
         self._store = open_map_store(table.store.path, cache_bytes=cache_bytes)
+        self._theta = _of_maps(table, crops, settings.condition_on)
         self._crops, self._size, self._settings = crops, table.geometry.num_pixels, settings
         self._devices = devices
         self.waited = 0.0  # seconds
 
-    def batches(self, first: int, stop: int) -> Iterator[Float[Array, "batch size size"]]:
-        """The crops of steps first to stop, one batch ahead on the devices."""
+    def batches(self, first: int, stop: int) -> Iterator[Batch]:
+        """The crops of steps first to stop with their parameters, one batch ahead on the devices."""
         batch_size = self._settings.batch_size
         share = self._devices.share(batch_size)
-        rows = batch_rows(self._crops, self._settings.seed, batch_size, first, stop)
-        read = stream_crops(self._store, (batch[share] for batch in rows), self._size, _AHEAD)
+        asked: deque[np.ndarray] = deque()  # rows that the thread which reads has taken, in their order
+
+        def rows() -> Iterator[Int[np.ndarray, "batch 3"]]:
+            for batch in batch_rows(self._crops, self._settings.seed, batch_size, first, stop):
+                asked.append(batch[share])
+                yield batch[share]
+
+        read = stream_crops(self._store, rows(), self._size, _AHEAD)
         sent = None
         while True:
             began = time.monotonic()
-            batch = next(read, None)
+            kappa = next(read, None)
             self.waited += time.monotonic() - began
-            upcoming = None if batch is None else self._devices.assemble(batch, batch_size)
+            upcoming = None if kappa is None else self._assemble(kappa, asked.popleft())
             if sent is not None:
                 yield sent
             if upcoming is None:
                 return
             sent = upcoming
 
-    def crops(self, held: tuple[()], batch: Float[Array, "batch size size"]) -> Array:
+    def _assemble(self, kappa: np.ndarray, rows: Int[np.ndarray, "rows 3"]) -> Batch:
+        size = self._settings.batch_size
+        return Batch(self._devices.assemble(kappa, size), self._devices.assemble(self._theta[rows[:, 0]], size))
+
+    def crops(self, held: tuple[()], batch: Batch) -> Batch:
         """The batch itself."""
         return batch
+
+
+def _of_maps(
+    table: CropTable, crops: Int[np.ndarray, "crops 3"], names: tuple[str, ...]
+) -> Float[np.ndarray, "maps parameters"]:
+    """The named parameters of all maps of the table, NaN of those without a crop; ValueError where unknown."""
+    used, first = np.unique(crops[:, 0], return_index=True)
+    theta = np.full((table.store.num_maps, len(names)), np.nan, np.float32)
+    theta[used] = table.theta(crops[first], names)
+    return theta
 
 
 def open_feed(table: CropTable, settings: Train, devices: Devices) -> DeviceFeed | StreamFeed:
@@ -131,8 +164,8 @@ def batch_rows(
 
 
 def random_orientations(
-    key: Array, step: Int[Array, ""], kappa: Float[Array, "batch size size"]
-) -> Float[Array, "batch size size"]:
-    """Each crop in one of the square's eight orientations, from (key, step) alone."""
+    key: Array, step: Int[Array, ""], kappa: Float[Array, "batch size size bins"]
+) -> Float[Array, "batch size size bins"]:
+    """Each crop in one of the square's eight orientations, all its bins alike, from (key, step) alone."""
     turn_key = jax.random.fold_in(jax.random.fold_in(key, _TURNS), step)
     return jax.vmap(orient)(kappa, jax.random.randint(turn_key, kappa.shape[:1], 0, 8))

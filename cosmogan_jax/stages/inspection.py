@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.stages.crops import num_positions, valid_positions
+from cosmogan_jax.stages.map_parameters import as_line
 from cosmogan_jax.stages.map_sources import MapSources
 from cosmogan_jax.stages.progress import progress
 
@@ -118,9 +119,10 @@ def unusable(found: Inspection, invalid_pixels: str) -> dict[int, str]:
 
 
 def as_table(found: Inspection) -> str:
-    """A text table: one line a file (where they are few), and a line for each group of maps."""
+    """A text table: a line a file (where they are few), one for each group of maps, one of their parameters."""
     sources, geometry = found.sources, found.geometry
-    redshift = "not known" if sources.source_redshift is None else f"{sources.source_redshift:g}"
+    unknown = "see below" if "source_redshift" in sources.parameters else "not known"
+    redshift = unknown if sources.source_redshift is None else f"{sources.source_redshift:g}"
     averaged = f", each the mean of {sources.downsample}x{sources.downsample}" if sources.downsample > 1 else ""
     lines = [
         f"{plural(len(found.maps), 'map')} of {geometry.num_pixels}x{geometry.num_pixels} pixels{averaged}, "
@@ -135,6 +137,8 @@ def as_table(found: Inspection) -> str:
             f"{name:32}{entry['maps']:6d} {entry['stored_as']:>18} {entry['min']:10.4g} {entry['max']:9.4g} "
             f"{entry['mean']:10.2e} {entry['sigma']:9.4g} {entry['skewness']:8.3f} {entry['invalid_pixels']:8d}"
         )
+    if parameters := as_line(sources.parameters):
+        lines.append(f"parameters: {parameters}")
     return "\n".join(lines)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages.inspection import Inspection, map_digest, plural
-from cosmogan_jax.stages.map_sources import MapSources, told_cosmology
+from cosmogan_jax.stages.map_parameters import shared_cosmology
+from cosmogan_jax.stages.map_sources import MapSources
 from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.source_changes import file_mark
 from cosmogan_jax.storage.crop_table import SPLITS
@@ -116,6 +117,20 @@ def import_maps(
     kept = [place for number, place in enumerate(places) if number not in gone]
     parents = [(str(file.path), file.parents[index] if file.parents else index) for file, index in kept]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(parents))}
+    every = {
+        name: [value for number, value in enumerate(values) if number not in gone]
+        for name, values in sources.parameters.items()
+    }
+    parameters = {name: values for name, values in every.items() if any(value is not None for value in values)}
+    origin: dict[str, Any] = {
+        "sky": "files",
+        "files": [_file_record(file) for file in files],
+        "independence": _told(files),
+    }
+    if cosmology := shared_cosmology(files, parameters, sources.vary):
+        origin["cosmology"] = cosmology
+    if sources.besides is not None:
+        origin["map_parameters"] = file_mark(sources.besides)
     manifest = {
         "source_redshift": sources.source_redshift,
         "seed": seed,
@@ -125,7 +140,8 @@ def import_maps(
         "boxes": [file.boxes[index] if file.boxes else None for file, index in kept],
         "maps": [file.name(index) for file, index in kept],
         "dropped": [found.maps[number].name for number in sorted(gone)],
-        "origin": {"sky": "files", "files": [_file_record(file) for file in files], **_shared_origin(files)},
+        **({"parameters": parameters} if parameters else {}),
+        "origin": origin,
     }
     read = progress(sources.maps(), total=sources.num_maps, desc="import", unit="map")
 
@@ -144,8 +160,6 @@ def _file_record(file: MapFile) -> dict[str, Any]:
     return {**file_mark(file.path), **said}
 
 
-def _shared_origin(files: list[MapFile]) -> dict[str, Any]:
-    """The cosmology that the files say, which is one; and what a map store says of independence."""
-    cosmology = {name: value for file in files for name, value in told_cosmology(file).items()}
-    independence = files[0].facts.get("independence", _UNKNOWN) if len(files) == 1 else _UNKNOWN
-    return {"independence": independence, **({"cosmology": cosmology} if cosmology else {})}
+def _told(files: list[MapFile]) -> str:
+    """What a map store says of independence."""
+    return files[0].facts.get("independence", _UNKNOWN) if len(files) == 1 else _UNKNOWN

@@ -13,11 +13,13 @@ from jaxtyping import Float, Int
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings import Evaluate, GivenMaps
-from cosmogan_jax.stages.map_sources import MapSources, agree, told_cosmology
+from cosmogan_jax.stages.map_parameters import told_cosmology
+from cosmogan_jax.stages.map_sources import MapSources, agree
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.readers import ReadOptions, check_options, find_map_files, open_map_file
 from cosmogan_jax.storage.run_directory import stage_directory
+from cosmogan_jax.storage.source_bins import only_bin
 
 # With fewer units a permutation of them cannot reach p = 0.05 against as many, nor a bootstrap be trusted.
 FEWEST_BOXES = 20
@@ -136,7 +138,7 @@ def _from_run(workdir: Path) -> MapSet:
         "generated",
         store.geometry,
         store.num_maps,
-        store.read,
+        lambda start, stop: only_bin(store.read(start, stop)),
         np.arange(store.num_maps),
         None,
         store.manifest["source_redshift"],
@@ -154,7 +156,7 @@ def _from_table(split: str, table: CropTable, limit: int) -> MapSet:
         split,
         table.geometry,
         len(crops),
-        lambda start, stop: table.cut(crops[start:stop]),
+        lambda start, stop: only_bin(table.cut(crops[start:stop])),
         np.unique(np.array(table.manifest["parents"])[of_map], return_inverse=True)[1],
         np.unique(boxes, return_inverse=True)[1] if known else None,
         table.manifest["source_redshift"],

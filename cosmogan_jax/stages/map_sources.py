@@ -2,8 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,21 +11,29 @@ from jaxtyping import Float
 
 from cosmogan_jax.geometry import MapGeometry, check_side_deg
 from cosmogan_jax.settings import Prepare
+from cosmogan_jax.stages.map_parameters import FILES_AGREE, GIVEN_AGREES, Said, Values, given_besides, join
 from cosmogan_jax.storage.readers import MapFile, ReadOptions, check_options, find_map_files, open_map_file
 
-# A user's rounding of sqrt(12) to 3.4641 agrees with the file's 3.46410161.
-_GIVEN_AGREES = 1e-4
-_FILES_AGREE = 1e-6
 _BATCH_BYTES = 64 * 2**20
 
 
 class MapSources(NamedTuple):
-    """Open files, by what they are to be: "maps" to be split, or the name of a split."""
+    """Open files, by what they are to be: "maps" to be split, or the name of a split.
+
+    Attributes:
+      source_redshift: of all maps; None where it is not known, or not one.
+      parameters: of every map in order, by name; None where a map's is not known.
+      vary: names of the parameters in which the maps are meant to differ.
+      besides: a table of parameters that was given with them.
+    """
 
     files: dict[str, tuple[MapFile, ...]]
     downsample: int
     geometry: MapGeometry
     source_redshift: float | None
+    parameters: Values
+    vary: tuple[str, ...] = ()
+    besides: Path | None = None
 
     def maps(self) -> Iterator[tuple[str, MapFile, int, Float[np.ndarray, "size size"]]]:
         """Every map in order with its role, file and number in that file; a few are in memory at a time."""
@@ -64,15 +71,27 @@ def open_sources(settings: Prepare) -> MapSources:
     """Open all files that the flags name.
 
     Raises:
-      ValueError: no files, files that cannot be read, or sizes, angles or redshifts that disagree or lack.
+      ValueError: no files, files that cannot be read, or sizes, angles, redshifts or other parameters that
+        disagree or lack.
     """
     options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel, settings.fits_extension)
     files = {
         role: tuple(_only(open_map_file(path, options), role) for path in find_map_files(patterns, flag(role)))
         for role, patterns in given_maps(settings).items()
     }
-    check_options([file for group in files.values() for file in group], options)
-    return agree(files, settings.downsample, settings.side_deg, settings.source_redshift)
+    every = [file for group in files.values() for file in group]
+    check_options(every, options)
+    sources = agree(
+        files,
+        settings.downsample,
+        settings.side_deg,
+        settings.source_redshift,
+        given_besides(every, settings),
+        settings.vary,
+        hint=True,
+    )
+    table = settings.map_parameters
+    return sources._replace(besides=None if table is None else Path(table).expanduser())
 
 
 def agree(
@@ -80,8 +99,15 @@ def agree(
     downsample: int,
     side_deg: float | None,
     source_redshift: float | None,
+    given: list[list[Said]] | None = None,
+    vary: Sequence[str] = (),
+    *,
+    hint: bool = False,
 ) -> MapSources:
-    """Sources of one size, angle and redshift, of what the files say and what is given besides.
+    """Sources of one size and angle, and of one redshift and cosmology but for what `vary` names.
+
+    Of what the files say and what is given besides: source_redshift for all maps, `given` for each
+    (`map_parameters.given_besides`). hint: whether a refusal tells of --vary.
 
     Raises:
       ValueError: files that disagree with each other or with what is given, an angle that nobody says, values
@@ -92,8 +118,7 @@ def agree(
     if source_redshift is not None and not 0 < source_redshift < math.inf:
         raise ValueError(f"source_redshift={source_redshift:g} must be positive and finite")
     _one_of_each(every, lambda file: file.num_pixels, "pixels a side", "size")
-    for parameter in sorted({name for file in every for name in told_cosmology(file)}):
-        _one_of_each(every, partial(_told, parameter), parameter, "cosmology")
+    parameters = join(every, given or [], vary, hint=hint)
     if downsample < 1 or first.num_pixels % downsample:
         raise ValueError(
             f"downsample={downsample} must divide the {first.num_pixels} pixels of a map's side ({first.path})"
@@ -107,8 +132,29 @@ def agree(
             "MassiveNuS, 5 for kappaTNG)"
         )
     geometry = MapGeometry(first.num_pixels // downsample, check_side_deg(side))
-    redshift = _common(every, "source_redshift", "source redshift", "source redshift", source_redshift)
-    return MapSources(files, downsample, geometry, redshift)
+    redshift = _one_redshift(every, parameters, source_redshift, vary)
+    if redshift is not None:
+        parameters["source_redshift"] = (redshift,) * sum(file.num_maps for file in every)
+    return MapSources(files, downsample, geometry, redshift, parameters, tuple(vary))
+
+
+def _one_redshift(
+    files: list[MapFile], parameters: Values, given: float | None, vary: Sequence[str]
+) -> float | None:
+    """The source redshift of all maps; None where it is not known, or varies."""
+    if "source_redshift" in vary:
+        if given is not None:
+            raise ValueError(f"source_redshift={given:g} is of all maps, and vary={','.join(vary)} names it")
+        return None
+    says = parameters.get("source_redshift", ())
+    known = next((number for number, value in enumerate(says) if value is not None), None)
+    if known is None:
+        return given
+    value = says[known]
+    if given is not None and value is not None and not math.isclose(given, value, rel_tol=GIVEN_AGREES):
+        file = [file for file in files for _ in range(file.num_maps)][known]
+        raise ValueError(f"source_redshift={given:g} disagrees with {file.path}, which says {value:g}")
+    return value
 
 
 def _common(files: list[MapFile], name: str, unit: str, what: str, given: float | None) -> float | None:
@@ -117,7 +163,7 @@ def _common(files: list[MapFile], name: str, unit: str, what: str, given: float 
     if says is None:
         return given
     value, file = says
-    if given is not None and not math.isclose(given, value, rel_tol=_GIVEN_AGREES):
+    if given is not None and not math.isclose(given, value, rel_tol=GIVEN_AGREES):
         raise ValueError(f"{name}={given:g} disagrees with {file.path}, which says {value:g}")
     return value
 
@@ -131,7 +177,7 @@ def _one_of_each(
         value = says(file)
         if value is None:
             continue
-        group = next((g for v, g in groups if math.isclose(v, value, rel_tol=_FILES_AGREE)), None)
+        group = next((g for v, g in groups if math.isclose(v, value, rel_tol=FILES_AGREE)), None)
         if group is None:
             groups.append((value, [file]))
         else:
@@ -143,16 +189,6 @@ def _one_of_each(
         )
         raise ValueError(f"maps disagree, a data set has one {what}: {unit} {', '.join(told)}")
     return (groups[0][0], groups[0][1][0]) if groups else None
-
-
-def told_cosmology(file: MapFile) -> dict[str, float]:
-    """The cosmological parameters that a file says; of generated maps those of the maps they imitate."""
-    told = file.facts.get("cosmology") or file.facts.get("trained_on", {}).get("cosmology") or {}
-    return {name: value for name, value in told.items() if value is not None}
-
-
-def _told(parameter: str, file: MapFile) -> float | None:
-    return told_cosmology(file).get(parameter)
 
 
 def _only(file: MapFile, split: str) -> MapFile:
@@ -170,10 +206,15 @@ def _only(file: MapFile, split: str) -> MapFile:
         for name in ("splits", "parents", "boxes")
         if (told := getattr(file, name)) is not None
     }
-    return dataclasses.replace(file, num_maps=len(numbers), load=load, numbers=tuple(numbers), **chosen)
+    parameters = {name: tuple(told[n] for n in numbers) for name, told in file.parameters.items()}
+    return dataclasses.replace(
+        file, num_maps=len(numbers), load=load, numbers=tuple(numbers), parameters=parameters, **chosen
+    )
 
 
 def as_sources(store: Path) -> MapSources:
-    """The maps of a map store of an earlier stage."""
+    """The maps of a map store of an earlier stage, which knows what it varied."""
     file = open_map_file(store)
-    return agree({"maps": (file,)}, 1, None, None)
+    one_redshift = file.source_redshift is not None
+    vary = [name for name in file.parameters if not (one_redshift and name == "source_redshift")]
+    return agree({"maps": (file,)}, 1, None, None, vary=vary)

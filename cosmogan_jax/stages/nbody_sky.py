@@ -20,7 +20,7 @@ from cosmogan_jax.sky.nbody import BoxSettings
 from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.boxes import BoxPlan, get_boxes
 from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
-from cosmogan_jax.stages.skies import PAPER_SIDE_DEG, chosen_cosmology, source_redshift
+from cosmogan_jax.stages.skies import PAPER_SIDE_DEG, chosen_cosmology, source_redshift, told_parameters
 from cosmogan_jax.storage.boxes import Box
 from cosmogan_jax.storage.crop_table import SPLITS
 from cosmogan_jax.storage.lens_planes import LensPlanes, write_lens_planes
@@ -111,6 +111,7 @@ class NbodySky:
             "independence": "maps of one box share its structures and are not independent samples; the "
             "splits use different boxes",
         }
+        self.parameters = told_parameters(cosmology, settings)
         self.records = {
             "placements": {
                 "about": "per map and plane: cut = axis * slabs_per_box + slab, shift of the map's middle as a "

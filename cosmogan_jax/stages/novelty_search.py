@@ -17,6 +17,7 @@ from cosmogan_jax.stages import novelty_sources as sources
 from cosmogan_jax.stages.memory import free_memory
 from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.storage.numpy_files import read_npz
+from cosmogan_jax.storage.source_bins import only_bin
 from cosmogan_jax.storage.whole_files import write_arrays
 
 _SHOWN = 6
@@ -67,7 +68,7 @@ class Search:
 
         def in_windows():
             numbers, parents = _by_map(training)
-            maps = (self._table.store.read(i, i + 1)[0] for i in numbers.tolist())
+            maps = (only_bin(self._table.store.read(i, i + 1))[0] for i in numbers.tolist())
             return nearest_window(both, maps, query_parents=labels, parents=parents, symmetries=symmetries)
 
         asked = {"pixels": in_pixels, "spectrum": in_spectrum}
@@ -106,7 +107,7 @@ class Search:
             windows = []
             for i in chosen:
                 map_ = int(numbers[part["map"][i]])
-                whole = self._table.store.read(map_, map_ + 1)[0]
+                whole = only_bin(self._table.store.read(map_, map_ + 1))[0]
                 cut = window(whole, int(part["row"][i]), int(part["column"][i]), size)
                 windows.append(turned_back(cut, int(part["turn"][i])))
             shown["shown_windows"] = np.stack(windows)

@@ -25,6 +25,7 @@ from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 from cosmogan_jax.storage.run_directory import finished_record, stage_directory
+from cosmogan_jax.storage.source_bins import only_bin
 from cosmogan_jax.summaries import power_spectrum
 
 # (maps of kappa) -> their features in a space, (maps, ...).
@@ -44,11 +45,11 @@ class Crops(NamedTuple):
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Crops start to stop."""
-        return self.table.cut(self.rows[start:stop])
+        return only_bin(self.table.cut(self.rows[start:stop]))
 
     def fetch(self, numbers: Int[np.ndarray, " numbers"]) -> np.ndarray:
         """The crops of these numbers."""
-        return self.table.cut(self.rows[numbers])
+        return only_bin(self.table.cut(self.rows[numbers]))
 
     def blocks(self, words: str) -> Iterator[np.ndarray]:
         """All crops, a block at a time."""
@@ -79,7 +80,7 @@ def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
     Map n of a seed is the same map either way.
     """
     if store.num_maps >= wanted:
-        return store.read
+        return lambda start, stop: only_bin(store.read(start, stop))
     key = jax.random.key(store.manifest["seed"])
     draw = jax.jit(lambda index: emulator.draw(key, index)[..., 0])
 

@@ -24,7 +24,9 @@ from cosmogan_jax.summaries import power_spectrum
 
 _COMPARED_MAPS = 64
 _LISTED_FILES = 32
-_PATHS = ("maps", "development_maps", "validation_maps", "auxiliary_maps", "lens_planes")
+_PATHS = (
+    "maps", "development_maps", "validation_maps", "auxiliary_maps", "lens_planes", "map_parameters",
+)  # fmt: skip
 
 
 def check(settings: Pack) -> None:
@@ -82,6 +84,11 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
 def _data(settings: Pack, table: CropTable) -> dict[str, Any]:
     """Where the maps come from, without the paths of the machine they were on."""
     origin = dict(table.manifest["origin"])
+    if "map_parameters" in origin:
+        origin["map_parameters"] = {
+            **origin["map_parameters"],
+            "path": Path(origin["map_parameters"]["path"]).name,
+        }
     files = [{**f, "path": Path(f["path"]).name} for f in origin.pop("files", [])]
     if len(files) > _LISTED_FILES:
         joined = "".join(file["sha256"] for file in files)

@@ -7,7 +7,7 @@ from typing import Any
 
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages import crops as crop_positions
-from cosmogan_jax.stages import source_changes
+from cosmogan_jax.stages import map_parameters, source_changes
 from cosmogan_jax.stages.inspection import Inspection, as_table, inspect, plural, summaries, unusable
 from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps
 from cosmogan_jax.stages.map_sources import as_sources, given_maps, open_sources
@@ -31,6 +31,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
             "num_pixels": found.geometry.num_pixels,
             "side_deg": found.geometry.side_deg,
             "source_redshift": found.sources.source_redshift,
+            "parameters": map_parameters.ranges(found.sources.parameters),
             "files": _finite(summaries(found, per_file=True)),
         },
     )
@@ -84,7 +85,11 @@ def check_unchanged(settings: Prepare, workdir: Path) -> None:
             with contextlib.suppress(ValueError):  # nothing is there any more: reported with what is gone
                 now += find_map_files([pattern])
     store = open_map_store(workdir / "prepare/maps")
-    gone = source_changes.check_unchanged(store.manifest["origin"]["files"], now, workdir / "prepare")
+    origin = store.manifest["origin"]
+    recorded = [*origin["files"], *([origin["map_parameters"]] if "map_parameters" in origin else [])]
+    if settings.map_parameters and (table := Path(settings.map_parameters).expanduser()).is_file():
+        now.append(table)
+    gone = source_changes.check_unchanged(recorded, now, workdir / "prepare")
     if gone:
         print(f"prepare: {plural(len(gone), 'file')} of its maps are gone, as {gone[0]}; the stored ones serve")
 
@@ -100,10 +105,12 @@ def check(settings: Prepare) -> None:
             f"development_share={settings.development_share} and validation_share={settings.validation_share} "
             "must be positive and leave some maps to train on"
         )
+    map_parameters.check(settings)
     if settings.maps:
         return
     unset = {f"{split}_maps": () for split in SPLITS[1:]} | {"downsample": 1, "invalid_pixels": "refuse"}
     unset |= {"hdf5_dataset": None, "fits_extension": None, "raw_shape": (), "channel": None}
+    unset |= {"map_parameters": None, "parameters_from_name": None, "vary": ()}
     for name, nothing in unset.items():
         value = getattr(settings, name)
         if value != nothing:

@@ -21,6 +21,7 @@ from cosmogan_jax.emulators.interface import Model, Variables
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.storage.crop_table import CropTable
+from cosmogan_jax.storage.source_bins import only_bin
 from cosmogan_jax.summaries import PAPER_L_EDGES
 
 # What may rank generators, and the score that does.
@@ -104,6 +105,7 @@ def make_scorers(
     model: Model,
     normalisation: Normalisation,
     scored: Pass,
+    condition_on: tuple[str, ...] = (),
     what: Literal["spectrum", "all"] = "all",
 ) -> Scorers:
     """Scorers of one way; maps are drawn batch by batch, from their numbers.
@@ -127,19 +129,21 @@ def make_scorers(
     measures = Measures(
         table.geometry,
         scored.l_edges(table),
-        pixel_bins(table.cut(crops[:batch])),
+        pixel_bins(only_bin(table.cut(crops[:batch]))),
         model.upsamplings,
         None if model.limit is None else _saturated_from(model.limit, normalisation),
         min(batch, len(crops)),
         log_l_edges(table.geometry, num_bands) if num_bands else None,
     )
-    batches = (table.cut(crops[i : i + batch]) for i in range(0, len(crops), batch))
+    batches = (only_bin(table.cut(crops[i : i + batch])) for i in range(0, len(crops), batch))
     real = reference(measures, batches, _parents(table, crops), what)
     key, size = jax.random.key(scored.z_seed), table.geometry.num_pixels
-    nothing = jnp.zeros((scored.maps, 0), jnp.float32)
+    # Conditioned on what the development maps are of, one after the other.
+    likes = scored.crops(table)
+    theta = jnp.asarray(table.theta(likes[np.arange(scored.maps) % len(likes)], condition_on))
 
     def draw(variables, index):
-        return drawn(model, normalisation, size, variables, key, index, nothing[index])[..., 0]
+        return only_bin(drawn(model, normalisation, size, variables, key, index, theta[index]))
 
     def on_host(score: Callable[[Any, Any], Scores]) -> Callable[[Variables], HostScores]:
         compiled = jax.jit(score)

@@ -107,7 +107,8 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
     def scores(one: Pass, of: list[int], name: str) -> dict[int, HostScores]:
         if not of:
             return {}
-        score = make_scorers(table, generators.model, normalisation, one, "spectrum").spectrum
+        names = generators.trained.settings.condition_on
+        score = make_scorers(table, generators.model, normalisation, one, names, "spectrum").spectrum
         return {step: score(generators.restore(step)) for step in progress(of, desc=name, unit="generator")}
 
     missing = [step for step in steps if step not in scored]

@@ -20,7 +20,7 @@ _SKIES: dict[str, MakeSky] = {"lognormal": LognormalSky, "planes": PlanesSky, "n
 
 
 def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
-    """Write the map store `maps`; its manifest tells split, parent and box or region of every map.
+    """Write the map store `maps`; its manifest tells split, parent, parameters and box or region of every map.
 
     A run that was cut off goes on with the box and the maps it had not finished.
     """
@@ -35,6 +35,7 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
         "splits": split_of,
         "parents": list(range(len(split_of))),
         "boxes": [sky.box(i, split) for i, split in enumerate(split_of)],
+        "parameters": {name: [value] * len(split_of) for name, value in sky.parameters.items()},
     }
     for name, content in sky.records.items():
         write_json(out / f"{name}.json", content)

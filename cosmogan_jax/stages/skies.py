@@ -34,6 +34,7 @@ class Sky(Protocol):
     Attributes:
       geometry: pixels and side of every map.
       origin: for the manifest.
+      parameters: of all its maps, what it knows.
       records: JSON files beside the maps, by name.
       cost: seconds, by what was done.
       batch_size: maps at a time.
@@ -41,6 +42,7 @@ class Sky(Protocol):
 
     geometry: MapGeometry
     origin: dict[str, Any]
+    parameters: dict[str, float]
     records: dict[str, Any]
     cost: dict[str, Any]
     batch_size: int
@@ -50,6 +52,12 @@ class Sky(Protocol):
 
     def maps(self, index: Int[Array, " maps"], split: str) -> Float[Array | np.ndarray, "maps size size"]:
         """Maps of these numbers, all of one split."""
+
+
+def told_parameters(cosmology: Cosmology, settings: Simulate) -> dict[str, float]:
+    """The parameters of a sky's maps: of its cosmology those that are known, and the source redshift."""
+    known = {name: float(value) for name, value in vars(cosmology).items() if value is not None}
+    return {**known, "source_redshift": float(source_redshift(settings))}
 
 
 MakeSky = Callable[[Simulate, Path, dict[str, int]], Sky]
@@ -93,6 +101,7 @@ class LognormalSky:
             "matter_power": power.source,
             "independence": "every map is an independent draw",
         }
+        self.parameters = told_parameters(power.cosmology, settings)
         self.records, self.cost = dict[str, Any](), dict[str, Any]()
         draw = jit_on_one_thread(lognormal.lognormal_maps)
         self._maps = SideBySide(
@@ -167,6 +176,7 @@ class PlanesSky:
             "independence": "all maps of a region share its structures and are not independent samples; "
             "the regions of the splits are disjoint in every plane",
         }
+        self.parameters = told_parameters(cosmology, settings)
         self.records, self.cost = dict[str, Any](), dict[str, Any]()
         draw = planes.traced_maps if traced else planes.born_maps
         self._draw = jit_on_one_thread(draw, static_argnames=("region", "num_pixels"))

@@ -35,6 +35,7 @@ from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.json_files import check_object
 from cosmogan_jax.storage.run_directory import stage_directory
+from cosmogan_jax.storage.source_bins import only_bin
 
 _SHEET_MAPS = 8
 
@@ -110,10 +111,11 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         write_panels(out / "curves.json", engine.curves, _not_drawn(model))
     averaged = [curve.name for curve in curves if curve.averaged]
     log = TrainingLog(out / "metrics.jsonl" if speaks else Path(os.devnull), first, pending, averaged)
+    names = settings.condition_on
     monitor = Monitor(
         settings,
         engine,
-        _on_first(group, lambda: make_scorers(table, model, normalisation, scored(settings))),
+        _on_first(group, lambda: make_scorers(table, model, normalisation, scored(settings), names)),
         out,
         first,
         num_steps,
@@ -258,11 +260,11 @@ def _on_crops(
     order_key = jax.random.key(settings.seed)
 
     def step(state, held, batch):
-        kappa = feed.crops(held, batch)
+        kappa, theta = feed.crops(held, batch)
         if settings.augment == "symmetries":
             kappa = random_orientations(order_key, state.step, kappa)
-        batch = Batch(normalisation.forward(kappa)[..., None], jnp.zeros((len(kappa), 0), jnp.float32))
-        return jax.lax.with_sharding_constraint(engine.step(state, batch), devices.whole)
+        in_units = Batch(normalisation.forward(kappa), theta)
+        return jax.lax.with_sharding_constraint(engine.step(state, in_units), devices.whole)
 
     return step
 
@@ -295,15 +297,16 @@ def _sample_sheets(
     from cosmogan_jax.figures.sheets import write_sheet
 
     key, index, size = jax.random.key(settings.seed + 1), jnp.arange(_SHEET_MAPS), table.geometry.num_pixels
-    nothing = jnp.zeros((_SHEET_MAPS, 0), jnp.float32)
+    shown = table.crops["train"][np.arange(_SHEET_MAPS) % len(table.crops["train"])]
+    theta = jnp.asarray(table.theta(shown, settings.condition_on))
 
     @jax.jit
     def draw(variables):
-        return drawn(model, normalisation, size, variables, key, index, nothing)[..., 0]
+        return only_bin(drawn(model, normalisation, size, variables, key, index, theta))
 
     def write(step: int, state: State) -> Mapping[str, Any]:
         folder.mkdir(exist_ok=True)
-        real = table.cut(table.crops["train"][:_SHEET_MAPS])
+        real = only_bin(table.cut(table.crops["train"][:_SHEET_MAPS]))
         fake = np.asarray(draw(engine.variables(state, "last")))
         write_sheet(folder / f"step_{step:07d}.png", real, fake, table.geometry.side_deg, f"step {step}")
         return {}

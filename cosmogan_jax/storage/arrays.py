@@ -16,16 +16,16 @@ def create_array(
     shard: tuple[int, ...],
     dimension_names: list[str],
     *,
-    chunk_pixels: int | None = None,
+    chunk: tuple[int, ...] | None = None,
     attributes: dict[str, Any] | None = None,
 ):
-    """A new array at `path`, whatever was there; the last two axes are an image's rows and columns.
+    """A new array at `path`, whatever was there.
 
-    chunk_pixels is the side of a chunk, a divisor of the image's; without it a chunk is one image. What was
-    never written reads as NaN: a lost chunk is not taken for a map of zeros.
+    chunk is the shape of a chunk, which divides the shard's; without it a chunk is one image, of which the last
+    two axes are rows and columns. What was never written reads as NaN: a lost chunk is not taken for a map of
+    zeros.
     """
-    side = [chunk_pixels, chunk_pixels] if chunk_pixels else list(shape[-2:])
-    chunk = [1] * (len(shape) - 2) + side
+    chunk = chunk or (1,) * (len(shape) - 2) + tuple(shape[-2:])
     return ts.open(
         {
             **_spec(path),
@@ -39,7 +39,7 @@ def create_array(
                     {
                         "name": "sharding_indexed",
                         "configuration": {
-                            "chunk_shape": chunk,
+                            "chunk_shape": list(chunk),
                             "codecs": [
                                 {"name": "bytes", "configuration": {"endian": "little"}},
                                 {"name": "crc32c"},
@@ -85,9 +85,9 @@ def short(error: Exception) -> str:
     return quoted[1] if quoted else re.sub(r" \[source locations=.*", "", said)[:300]
 
 
-def images_per_shard(num_images: int, num_pixels: int, shard_bytes: int) -> int:
-    """As many images as a shard of that size holds, at least one."""
-    return max(1, min(num_images, shard_bytes // (4 * math.prod((num_pixels, num_pixels)))))
+def images_per_shard(num_images: int, image: tuple[int, ...], shard_bytes: int) -> int:
+    """As many images of this shape as a shard of that size holds, at least one."""
+    return max(1, min(num_images, shard_bytes // (4 * math.prod(image))))
 
 
 def chunk_side(num_pixels: int) -> int:

@@ -16,7 +16,7 @@ _UNDER_WAY = 2  # reads at a time; TensorStore's threads share the chunks of eac
 
 def stream_crops(
     store: MapStore, batches: Iterable[Int[np.ndarray, "batch 3"]], crop_size: int, ahead: int
-) -> Iterator[Float[np.ndarray, "batch crop_size crop_size"]]:
+) -> Iterator[Float[np.ndarray, "batch crop_size crop_size bins"]]:
     """The crops of every batch of rows (map, row, column), in order; up to `ahead` batches wait, ready.
 
     A thread asks for them, TensorStore's own threads read; parts of maps stay in the cache the store was opened
@@ -70,7 +70,7 @@ def _read_in_order(store: MapStore, batches: Iterable[np.ndarray], size: int) ->
             store.array[int(map_), int(row) : int(row) + size, int(column) : int(column) + size]
             for map_, row, column in rows
         ]
-        reads.append(ts.stack([cut.translate_to[0, 0] for cut in cuts]).read())
+        reads.append(ts.stack([cut.translate_to[0, 0, 0] for cut in cuts]).read())
         if len(reads) == _UNDER_WAY:
             yield _result(store, reads.popleft())
     while reads:

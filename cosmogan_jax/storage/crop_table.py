@@ -1,5 +1,6 @@
 """The crop table: positions of crops in the maps of a store, by split, with the normalisation to be used."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +11,7 @@ from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.storage.json_files import Fields, check_object, read_object, write_json
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 from cosmogan_jax.storage.numpy_files import read_npy
+from cosmogan_jax.storage.parameters import known_for_all, parameter_rows
 from cosmogan_jax.storage.whole_files import write_whole
 
 SPLITS = ("train", "development", "validation", "auxiliary")
@@ -22,7 +24,10 @@ _STORES = ("maps", "../simulate/maps")
 
 
 class CropTable(NamedTuple):
-    """Crops are rows (map, row, column); manifest["parents"] and ["boxes"] are indexed by map."""
+    """Crops are rows (map, row, column); manifest["parents"] and ["boxes"] are indexed by map.
+
+    The parameters of the maps stand in the store alone.
+    """
 
     store: MapStore
     crops: dict[str, Int[np.ndarray, "crops 3"]]
@@ -49,10 +54,25 @@ class CropTable(NamedTuple):
         turn = np.concatenate([np.arange(count) for count in counts])
         return crops[np.sort(np.argsort(turn, kind="stable")[:limit])]
 
-    def cut(self, crops: Int[np.ndarray, "crops 3"]) -> Float[np.ndarray, "crops size size"]:
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that are known of all maps."""
+        return known_for_all(self.store.parameters)
+
+    def theta(
+        self, crops: Int[np.ndarray, "crops 3"], names: Sequence[str]
+    ) -> Float[np.ndarray, "crops parameters"]:
+        """The named parameters of each crop's map, float32, a column for each name.
+
+        Raises:
+          ValueError: names the parameter, and a map where it is not known.
+        """
+        return parameter_rows(self.store.parameters, crops[:, 0], names, str(self.store.path))
+
+    def cut(self, crops: Int[np.ndarray, "crops 3"]) -> Float[np.ndarray, "crops size size bins"]:
         """The given crops; each map they touch is read once, and one map is in memory at a time."""
         size = self.manifest["crop_size"]
-        kappa = np.empty((len(crops), size, size), np.float32)
+        kappa = np.empty((len(crops), size, size, self.store.num_bins), np.float32)
         for index in np.unique(crops[:, 0]):
             whole = self.store.read(int(index), int(index) + 1)[0]
             for i in np.flatnonzero(crops[:, 0] == index):

@@ -34,6 +34,10 @@ COSMOLOGY_CARDS = {
 }
 
 
+# Other parameters stand in long cards, HIERARCH PARAM <NAME>.
+PARAMETER_CARD = "PARAM "
+
+
 class ImageHeader(NamedTuple):
     """Its own header, the file's first, and where its pixels begin in what a gzipped file decompresses to."""
 

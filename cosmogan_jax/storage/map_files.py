@@ -46,7 +46,7 @@ def write_fits_map(
 
 
 def write_npy_maps(
-    path: Path, batches: Iterable[Float[np.ndarray, "batch height width"]], shape: tuple[int, int, int]
+    path: Path, batches: Iterable[Float[np.ndarray, "batch height width *bins"]], shape: tuple[int, ...]
 ) -> None:
     """All maps in one npy file of that shape, float32, written batch by batch; whole or not there.
 

@@ -1,11 +1,16 @@
 """Convergence maps on disk: one sharded, checksummed zarr3 array and a manifest beside it.
 
-<store>/kappa/          zarr3 array (map, row, column), float32, CRC32C per chunk; NaN where a pixel is invalid
+<store>/kappa/          zarr3 array (map, row, column, bin), float32, CRC32C per chunk; NaN where a pixel is
+                        invalid. The last axis is that of source bins, of length 1 where there is one redshift
 <store>/zarr.json       zarr3 group that holds the array, so that zarr and xarray open <store> itself
 <store>/written.json    how many maps are on disk while the store is written
-<store>/manifest.json   geometry, units, origin and split of every map, size and SHA-256 of every shard (so that
-                        the manifest's own checksum identifies the store); written last, so that a store whose
-                        writing was cut off has none and is refused
+<store>/manifest.json   geometry, units, origin, split and parameters of every map, size and SHA-256 of every
+                        shard (so that the manifest's own checksum identifies the store); written last, so that
+                        a store whose writing was cut off has none and is refused
+
+Of the manifest, "shape" is [maps, rows, columns, bins]; "parameters" is {name: [value of every map]} of what
+is known (omega_m, source_redshift and so on), null where a map's value is not; "source_redshift" is null where
+it is not known or not one. Stores of version 2 have neither the axis of bins nor parameters; they read alike.
 """
 
 import contextlib
@@ -29,16 +34,18 @@ from cosmogan_jax.storage.arrays import (
     short,
 )
 from cosmogan_jax.storage.json_files import check_object, read_json, read_object, write_json
+from cosmogan_jax.storage.parameters import Parameters, check_parameters
 
 FORMAT = "cosmogan_jax map store"
-VERSION = 2
+VERSION = 3
+_WITHOUT_BINS = 2  # a version whose arrays have three axes
 _SHARD_BYTES = 64 * 2**20
 _FIELDS = {"shape": list, "side_deg": float, "invalid_pixels": int, "shards": dict, "sha256": dict}
 
 
 @dataclasses.dataclass(frozen=True)
 class MapStore:
-    """An open map store: the manifest in memory, the maps on disk."""
+    """An open map store: the manifest in memory, the maps on disk; four axes, whatever the version."""
 
     path: Path
     manifest: dict[str, Any]
@@ -54,25 +61,37 @@ class MapStore:
         """Pixels and side of every map."""
         return MapGeometry(self.manifest["shape"][1], self.manifest["side_deg"])
 
-    def read(self, start: int = 0, stop: int | None = None) -> Float[np.ndarray, "maps height width"]:
+    @property
+    def num_bins(self) -> int:
+        """Number of source bins, the last axis of the maps."""
+        return self.array.shape[3]
+
+    @property
+    def parameters(self) -> Parameters:
+        """What is known of every map, by name; None where a map's value is not."""
+        return self.manifest.get("parameters", {})
+
+    def read(self, start: int = 0, stop: int | None = None) -> Float[np.ndarray, "maps height width bins"]:
         """Maps start to stop as float32; a chunk whose checksum fails raises ValueError."""
         stop = self.num_maps if stop is None else stop
         with whole_maps(self.path):
             return self.array[start:stop].read().result()
 
-    def batches(self) -> Iterator[Float[np.ndarray, "batch height width"]]:
+    def batches(self) -> Iterator[Float[np.ndarray, "batch height width bins"]]:
         """All maps in order, a shard (64 MiB) at a time."""
-        step = images_per_shard(self.num_maps, self.geometry.num_pixels, _SHARD_BYTES)
+        step = images_per_shard(self.num_maps, self.array.shape[1:], _SHARD_BYTES)
         for start in range(0, self.num_maps, step):
             yield self.read(start, min(start + step, self.num_maps))
 
     def identity(self) -> dict[str, Any]:
-        """What makes this store the data set it is: every pixel (by checksum), geometry, redshift and splits.
+        """What makes this store the data set it is: pixels by checksum, geometry, redshift, splits, parameters.
 
         Not where the maps came from: the same maps from files that were moved are the same data set.
         """
         keys = ("shape", "side_deg", "source_redshift", "splits", "parents", "boxes", "sha256")
-        return {key: self.manifest.get(key) for key in keys}
+        said = {key: self.manifest.get(key) for key in keys}
+        # Stores without parameters are what they were before there were any.
+        return said | ({"parameters": dict(self.parameters)} if self.parameters else {})
 
     def verify(self) -> None:
         """Read everything once.
@@ -107,25 +126,28 @@ def maps_written(path: Path) -> int:
 
 def write_map_store(
     path: Path,
-    batches: Iterable[Float[np.ndarray, "batch height width"]],
+    batches: Iterable[Float[np.ndarray, "batch height width"] | Float[np.ndarray, "batch height width bins"]],
     num_maps: int,
     geometry: MapGeometry,
     manifest: dict[str, Any],
     start: int = 0,
     *,
+    num_bins: int = 1,
     allow_invalid: bool = False,
 ) -> MapStore:
     """Write maps batch by batch; memory holds one shard (64 MiB) and one batch at a time.
 
     Args:
-      manifest: what else is known of the maps; "splits", "parents" and "boxes" have one entry a map.
+      batches: maps with the axis of bins, or without where there is one.
+      manifest: what else is known of the maps; "splits", "parents" and "boxes" have one entry a map, and so has
+        each of "parameters".
       start: the map the batches begin with. Above 0, what was written of this store before is gone on with;
         it must be maps_written(path).
       allow_invalid: NaN marks pixels that hold no convergence; they are stored and counted in the manifest.
 
     Raises:
-      ValueError: a map of another shape, non-finite values, another number of maps than announced, or a disk
-        that takes no more.
+      ValueError: a map of another shape, non-finite values, another number of maps than announced, parameters
+        that are not one number a map, or a disk that takes no more.
       FileExistsError: there is a store at this path.
     """
     path = Path(path)
@@ -135,30 +157,36 @@ def write_map_store(
         raise ValueError(f"start={start}: invalid pixels are counted from the first map on")
     if start != 0 and start != maps_written(path):
         raise ValueError(f"start={start}: the store at {path} holds {maps_written(path)} maps")
+    check_parameters(manifest.get("parameters", {}), num_maps, str(path))
     size = geometry.num_pixels
-    shape, shard = (num_maps, size, size), images_per_shard(num_maps, size, _SHARD_BYTES)
+    image = (size, size, num_bins)
+    shape, shard = (num_maps, *image), images_per_shard(num_maps, image, _SHARD_BYTES)
     if start:
         array = open_array(path / "kappa", shape, write=True)
     else:
         (path / "written.json").unlink(missing_ok=True)
         attributes = {"long_name": "convergence kappa", "units": "1", "side_deg": geometry.side_deg}
+        side = chunk_side(size)
         array = create_array(
             path / "kappa",
             shape,
-            (shard, size, size),
-            ["map", "row", "column"],
-            chunk_pixels=chunk_side(size),
+            (shard, *image),
+            ["map", "row", "column", "bin"],
+            chunk=(1, side, side, num_bins),
             attributes=attributes,
         )
     written, pending, held, invalid = start, [], 0, 0
     for batch in batches:
         batch = np.asarray(batch, np.float32)
-        if batch.shape[1:] != (size, size):
-            raise ValueError(f"maps of shape {batch.shape[1:]} do not fit a store of ({size}, {size})")
+        if batch.ndim == 3 and num_bins == 1:
+            batch = batch[..., None]
+        if batch.shape[1:] != image:
+            fit = image if num_bins > 1 else image[:2]
+            raise ValueError(f"maps of shape {batch.shape[1:]} do not fit a store of {fit}")
         if allow_invalid and not np.isinf(batch).any():
             invalid += int(np.isnan(batch).sum())
         elif not np.isfinite(batch).all():
-            bad = written + held + int(np.argmin(np.isfinite(batch).all(axis=(1, 2))))
+            bad = written + held + int(np.argmin(np.isfinite(batch).all(axis=(1, 2, 3))))
             raise ValueError(f"map {bad} holds non-finite values")
         pending.append(batch)
         held += len(batch)
@@ -175,7 +203,7 @@ def write_map_store(
     full = {
         "format": FORMAT,
         "version": VERSION,
-        "shape": [num_maps, size, size],
+        "shape": list(shape),
         "dtype": "float32",
         "quantity": "convergence kappa",
         "unit": "dimensionless",
@@ -227,10 +255,10 @@ def open_map_store(path: Path, cache_bytes: int = 0) -> MapStore:
         cut_off = " (its writing was cut off)" if (path / "kappa").exists() else ""
         raise ValueError(f"{path} holds no whole map store{cut_off}: no manifest.json")
     manifest = read_object(path / "manifest.json", {})
-    if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
+    if manifest.get("format") != FORMAT or manifest.get("version") not in (_WITHOUT_BINS, VERSION):
         raise ValueError(
             f"{path}: format={manifest.get('format')!r} version={manifest.get('version')!r}, "
-            f"expected {FORMAT!r} version {VERSION}"
+            f"expected {FORMAT!r} version {_WITHOUT_BINS} or {VERSION}"
         )
     _check_manifest(path / "manifest.json", manifest)
     found = file_sizes(path / "kappa")
@@ -238,6 +266,8 @@ def open_map_store(path: Path, cache_bytes: int = 0) -> MapStore:
         if found.get(name) != size:
             raise ValueError(f"{path}/kappa/{name} has {found.get(name, 0)} bytes of {size}: not a whole store")
     array = open_array(path / "kappa", tuple(manifest["shape"]), cache_bytes=cache_bytes)
+    if manifest["version"] == _WITHOUT_BINS:
+        array = array[..., ts.newaxis]  # a view: what is read has the axis, what is on disk stays as it is
     return MapStore(path, manifest, array)
 
 
@@ -245,8 +275,9 @@ def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
     """What is relied on without asking; shards are only looked for among the array's own files."""
     check_object(manifest, _FIELDS, path)
     shape = manifest["shape"]
-    if len(shape) != 3 or any(type(n) is not int or n < 1 for n in shape) or shape[1] != shape[2]:
-        raise ValueError(f"{path}: shape={shape} is not that of square maps, [maps, rows, columns]")
+    axes = ["maps", "rows", "columns"] + (["bins"] if manifest["version"] == VERSION else [])
+    if len(shape) != len(axes) or any(type(n) is not int or n < 1 for n in shape) or shape[1] != shape[2]:
+        raise ValueError(f"{path}: shape={shape} is not that of square maps, [{', '.join(axes)}]")
     check_object(manifest["shards"], dict.fromkeys(manifest["shards"], int), f"{path}, shards")
     for name in ("splits", "parents", "boxes"):
         labels = manifest.get(name, [None] * shape[0])
@@ -254,6 +285,7 @@ def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
             raise ValueError(f"{path}: {name} must have one entry for each of {shape[0]} maps")
         if any(isinstance(label, (list, dict)) for label in labels):
             raise ValueError(f"{path}: {name} must be words or numbers")
+    check_parameters(manifest.get("parameters", {}), shape[0], str(path))
     for name, kinds in (("source_redshift", (float, type(None))), ("origin", dict)):
         if name in manifest:
             check_object(manifest, {name: kinds}, path)

@@ -10,6 +10,7 @@ import numpy as np
 
 from cosmogan_jax.storage.fits_files import (
     COSMOLOGY_CARDS,
+    PARAMETER_CARD,
     ImageHeader,
     astropy_fits,
     parsable,
@@ -36,7 +37,8 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
     """Maps of one image in a FITS file: (row, column), or a cube of maps.
 
     The image is options.fits_extension, by name or number, or the only one of floating-point numbers. Angle,
-    source redshift and cosmology that its own header lacks are taken from the file's first header. Z alone is
+    source redshift, cosmology and other parameters (HIERARCH PARAM <NAME>, as stage export writes them) that
+    its own header lacks are taken from the file's first header. Z alone is
     a source redshift only where its comment says so, as LensTools' does; it may be a lens' or a snapshot's.
 
     Raises:
@@ -69,7 +71,7 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         load,
         side,
         _first(first_number(path, header, _REDSHIFT) for header in said),
-        _cosmology(said),
+        {**_cosmology(said), **_parameters(said)},
         options_used=frozenset({"fits_extension"} | layout.options_used),
     )
 
@@ -99,7 +101,8 @@ def _check_kind(path: Path, header: Any) -> None:
 def _said(header: Any) -> dict[str, Any]:
     """The cards that matter here and have a value; LensTools' Z, where it is the sources', as ZSOURCE."""
     undefined = astropy_fits().card.Undefined
-    keys = ("ANGLE", "Z", *_REDSHIFT, *(key for key, _ in COSMOLOGY_CARDS.values()))
+    keys = ["ANGLE", "Z", *_REDSHIFT, *(key for key, _ in COSMOLOGY_CARDS.values())]
+    keys += [key for key in header if key.startswith(PARAMETER_CARD)]
     said = {key: header[key] for key in keys if key in header and not isinstance(header[key], undefined)}
     if "Z" in said and "source" in header.comments["Z"].lower():
         said.setdefault("ZSOURCE", said["Z"])
@@ -117,6 +120,17 @@ def _cosmology(said: list[dict[str, Any]]) -> dict[str, Any]:
     }
     found = {name: value for name, value in found.items() if value is not None}
     return {"cosmology": found} if found else {}
+
+
+def _parameters(said: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of the cards that stage export writes of parameters which have no card of their own."""
+    keys = sorted({key for header in said for key in header if key.startswith(PARAMETER_CARD)})
+    found = {
+        key.removeprefix(PARAMETER_CARD).lower(): _first(as_number(header.get(key)) for header in said)
+        for key in keys
+    }
+    found = {name: value for name, value in found.items() if value is not None}
+    return {"parameters": found} if found else {}
 
 
 def _stored_dtype(path: Path, header: Any) -> str:

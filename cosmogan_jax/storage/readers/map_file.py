@@ -33,8 +33,9 @@ class MapFile:
       source_redshift: None where neither the file nor its name says.
       load: maps [start, stop) in the file's precision and this machine's byte order; whatever marks an
         invalid pixel is still in them (see as_kappa).
-      facts: what else the file says: cosmology, origin.
+      facts: what else the file says, of all its maps: cosmology, other parameters, origin.
       splits, parents, boxes: one entry a map, where a map store records them.
+      parameters: one value a map, where a map store records them; None where a map's is not known.
       numbers: of the maps in the file, where these are only some of its.
       options_used: names of the ReadOptions that have a meaning for this file.
     """
@@ -51,6 +52,7 @@ class MapFile:
     splits: tuple[str, ...] | None = None
     parents: tuple[Any, ...] | None = None
     boxes: tuple[Any, ...] | None = None
+    parameters: dict[str, tuple[float | None, ...]] = dataclasses.field(default_factory=dict)
     numbers: tuple[int, ...] | None = None
     options_used: frozenset[str] = frozenset()
 

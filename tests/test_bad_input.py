@@ -374,7 +374,7 @@ def change(without=None, **fields):
         ("crops_train.npy", np.array([[-1, 0, 0]]), "holds crops of 16 pixels outside of the maps"),
         ("crops_train.npy", None, "crops_train.npy is missing"),
         ("maps/manifest.json", b"[]", "manifest.json holds [], not an object"),
-        ("maps/manifest.json", change(version=1), "version=1, expected 'cosmogan_jax map store' version 2"),
+        ("maps/manifest.json", change(version=1), "expected 'cosmogan_jax map store' version 2 or 3"),
         ("maps/manifest.json", change(shape=[12, 32]), "shape=[12, 32] is not that of square maps"),
         ("maps/manifest.json", change(side_deg="1"), "side_deg='1' is not of type float"),
         ("maps/manifest.json", change(splits=["train"]), "splits must have one entry for each of 12 maps"),

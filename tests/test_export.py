@@ -45,7 +45,7 @@ def test_fits_as_lenstools_and_astropy_read_it(store, run_main, tmp_path):
         f"--workdir={tmp_path}/run", "--stages=export", f"--export_from={store.path}", "--export=fits,npy"
     )
     assert code == 0, error
-    kappa = store.read()
+    kappa = store.read()[..., 0]
     names = sorted(p.name for p in (tmp_path / "run/export/fits").iterdir())
     assert names == [f"kappa_{n:06d}.fits" for n in range(5)]
     for n, name in enumerate(names):

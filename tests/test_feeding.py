@@ -52,7 +52,10 @@ def devices():
 
 
 def batches(feed, first, stop):
-    return [np.asarray(feed.crops(feed.held, batch)) for batch in feed.batches(first, stop)]
+    """Their convergence; nothing is conditioned here, see test_parameters.py."""
+    given = [feed.crops(feed.held, batch) for batch in feed.batches(first, stop)]
+    assert {batch.theta.shape for batch in given} == {(8, 0)}
+    return [np.asarray(batch.kappa) for batch in given]
 
 
 def test_both_feeds_give_the_same_batches(table, settings, devices):
@@ -63,7 +66,7 @@ def test_both_feeds_give_the_same_batches(table, settings, devices):
     one, two = batches(device, 0, 14), batches(stream, 0, 14)
     assert len(one) == len(two) == 14
     for a, b in zip(one, two):
-        assert a.shape == (8, CROP, CROP)
+        assert a.shape == (8, CROP, CROP, 1)
         assert a.tobytes() == b.tobytes()
     # And they are the crops that the table names.
     kappa = table.store.read()
@@ -139,7 +142,7 @@ def test_streaming_reads_ahead_and_notices_broken_chunks(table, tmp_path):
     stream.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "crop stream"]
     write_map_store(tmp_path / "s", [table.store.read()], NUM_MAPS, MapGeometry(SIZE, 1.0), {})
-    shard = tmp_path / "s/kappa/c/0/0/0"
+    shard = tmp_path / "s/kappa/c/0/0/0/0"
     content = bytearray(shard.read_bytes())
     content[2 * 4 * SIZE * SIZE + 5000] ^= 4  # in map 2
     shard.write_bytes(content)
@@ -163,8 +166,11 @@ def test_auto_holds_maps_where_they_fit(table, settings, devices, monkeypatch):
 
 def test_random_orientations_are_the_squares_eight():
     square = np.arange(16, dtype=np.float32).reshape(4, 4)
-    kappa = np.broadcast_to(square, (400, 4, 4))
-    found = np.asarray(random_orientations(jax.random.key(0), 3, kappa))
+    both = np.stack([square, square + 100], axis=-1)
+    kappa = np.broadcast_to(both, (400, 4, 4, 2))
+    of_both = np.asarray(random_orientations(jax.random.key(0), 3, kappa))
+    np.testing.assert_array_equal(of_both[..., 1], of_both[..., 0] + 100)  # all bins of a map turn alike
+    found = np.ascontiguousarray(of_both[..., 0])
     eight = {
         turned.tobytes() for t in (square, square.T) for turned in (np.rot90(t, k).copy() for k in range(4))
     }
@@ -174,8 +180,8 @@ def test_random_orientations_are_the_squares_eight():
     # 50 of each are expected, with a standard deviation of 6.6.
     assert min(counts.values()) > 20
     again = np.asarray(random_orientations(jax.random.key(0), 3, kappa))
-    np.testing.assert_array_equal(found, again)
-    assert not np.array_equal(found, np.asarray(random_orientations(jax.random.key(0), 4, kappa)))
+    np.testing.assert_array_equal(of_both, again)
+    assert not np.array_equal(of_both, np.asarray(random_orientations(jax.random.key(0), 4, kappa)))
 
 
 def test_training_streamed_equals_training_from_the_device(run_main, tiny_run, tmp_path):

@@ -77,7 +77,7 @@ def test_loop_ends_in_a_report(whole):
 def test_exports_are_the_stored_maps(whole):
     from astropy.io import fits
 
-    kappa = open_map_store(whole / "generate/maps").read()
+    kappa = open_map_store(whole / "generate/maps").read()[..., 0]
     np.testing.assert_array_equal(np.load(whole / "export/kappa.npy", allow_pickle=False), kappa)
     with fits.open(whole / "export/fits/kappa_000003.fits") as opened:
         np.testing.assert_array_equal(opened[0].data, kappa[3])

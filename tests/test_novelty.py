@@ -401,7 +401,7 @@ def test_given_maps_of_a_memoriser(run_main, tiny_run, tmp_path):
         "interpolation": "the maps come without their generator",
     }
 
-    np.save(tmp_path / "maps.npy", table.cut(table.crops["train"][:9]))
+    np.save(tmp_path / "maps.npy", table.cut(table.crops["train"][:9])[..., 0])
     code, said, error = run_main(*flags, f"--generated={tmp_path}/maps.npy")
     assert code == 0, error
     assert "WARNING: 9 of 9 maps copy training maps (pixels)" in said

@@ -55,7 +55,7 @@ def test_a_folder_of_fits_becomes_a_store_and_crops(prepare, tmp_path):
         save(tmp_path / f"sims/WLconv_z1.50_{n:04d}r.fits", one, ANGLE=3.5)
     table = prepare(f"--maps={tmp_path}/sims")
     manifest = table.store.manifest
-    np.testing.assert_array_equal(table.store.read(), kappa)
+    np.testing.assert_array_equal(table.store.read()[..., 0], kappa)
     assert (manifest["side_deg"], manifest["source_redshift"]) == (3.5, 1.5)
     assert table.geometry.side_deg == pytest.approx(3.5 / 3)
     assert manifest["splits"] == ["train"] * 8 + ["development", "validation"]
@@ -71,7 +71,7 @@ def test_a_folder_of_fits_becomes_a_store_and_crops(prepare, tmp_path):
         assert len(np.unique(crops, axis=0)) == len(crops) == 12 * len(set(crops[:, 0]))
     n, row, column = table.crops["validation"][5]
     np.testing.assert_array_equal(
-        table.cut(table.crops["validation"][5:6])[0], kappa[n, row : row + 8, column : column + 8]
+        table.cut(table.crops["validation"][5:6])[0, ..., 0], kappa[n, row : row + 8, column : column + 8]
     )
     found = json.loads((tmp_path / "run/prepare/found.json").read_text())
     assert len(found["files"]) == 11
@@ -99,7 +99,7 @@ def test_the_papers_downsampling(prepare, tmp_path):
     kappa = maps(4, 48).astype(np.float64)
     table = prepare(f"--maps={save(tmp_path / 'k.npy', kappa)}", "--side_deg=3.4641", "--downsample=2")
     expected = (kappa[:, ::2, ::2] + kappa[:, 1::2, ::2] + kappa[:, ::2, 1::2] + kappa[:, 1::2, 1::2]) / 4
-    np.testing.assert_allclose(table.store.read(), expected, rtol=2**-23, atol=1e-12)
+    np.testing.assert_allclose(table.store.read()[..., 0], expected, rtol=2**-23, atol=1e-12)
     assert table.store.geometry.num_pixels == 24
     assert table.store.manifest["transform"]["downsample"] == 2
     assert table.store.manifest["origin"]["files"][0]["dtype"] == "<f8"
@@ -152,7 +152,7 @@ def test_share_of_crops_outside(prepare, tmp_path, capsys):
     kappa[1, 12, 12] = 0.5
     path = save(tmp_path / "k.npy", kappa)
     table = prepare(f"--maps={path}", "--side_deg=1", "--normalisation=linear", "--normalisation_scale=0.4")
-    cuts = np.abs(table.cut(table.crops["train"])).max((1, 2))
+    cuts = np.abs(table.cut(table.crops["train"])).max((1, 2, 3))
     for key, bound in (("share_of_crops_outside_unit_range", 1), ("share_of_crops_outside_network_range", 0.4)):
         assert table.manifest[key] == pytest.approx((cuts > bound).mean())
     assert 0 < (cuts > 1).mean() < (cuts > 0.4).mean()
@@ -185,7 +185,7 @@ def test_invalid_pixels_refused_dropped_or_avoided(prepare, tmp_path):
     assert not holds.any()
     shutil.rmtree(tmp_path / "run")
     table = prepare(f"--maps={path}", "--side_deg=1", "--invalid_pixels=drop")
-    np.testing.assert_array_equal(table.store.read(), kappa[[0, 2, 3, 5]])
+    np.testing.assert_array_equal(table.store.read()[..., 0], kappa[[0, 2, 3, 5]])
     assert table.store.manifest["dropped"] == [f"{path}[1]", f"{path}[4]"]
 
 
@@ -193,7 +193,7 @@ def test_avoiding_invalid_pixels_leaves_out_maps_without_any_other(prepare, tmp_
     kappa = maps(7)
     kappa[1, 10, 11], kappa[3], kappa[5] = np.nan, np.nan, 0.25
     table = prepare(f"--maps={save(tmp_path / 'k.npy', kappa)}", "--side_deg=1", "--invalid_pixels=avoid")
-    np.testing.assert_array_equal(table.store.read(), kappa[[0, 1, 2, 4, 6]])
+    np.testing.assert_array_equal(table.store.read()[..., 0], kappa[[0, 1, 2, 4, 6]])
     assert table.store.manifest["dropped"] == [f"{tmp_path}/k.npy[3]", f"{tmp_path}/k.npy[5]"]
 
 
@@ -208,7 +208,7 @@ def test_a_store_with_splits_gives_each_role_its_own_maps(prepare, tmp_path):
         f"--validation_maps={store}",
     )
     assert table.store.manifest["splits"] == ["train"] * 5 + ["development", "validation"]
-    np.testing.assert_array_equal(table.store.read(6), kappa[9:])
+    np.testing.assert_array_equal(table.store.read(6)[..., 0], kappa[9:])
     assert table.store.manifest["maps"][6] == f"{store}[9]"
     # Where every map is "train" (crops of each for every split), another run may split them by map.
     shutil.rmtree(tmp_path / "run")
@@ -445,4 +445,4 @@ def test_a_disk_that_takes_no_more(tmp_path):
     with pytest.raises(ValueError, match="its writing was cut off"):
         open_map_store(tmp_path / "run/prepare.partial/maps")
     assert run(limit="unlimited").returncode == 0
-    np.testing.assert_array_equal(open_map_store(tmp_path / "run/prepare/maps").read(), maps(5, 256))
+    np.testing.assert_array_equal(open_map_store(tmp_path / "run/prepare/maps").read()[..., 0], maps(5, 256))

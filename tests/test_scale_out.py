@@ -138,7 +138,7 @@ def test_each_process_reads_its_share_and_no_more(shares):
     cut = np.array([[kappa[n, r : r + 16, c : c + 16] for n, r, c in rows] for rows in batches])
     for name in ("device", "stream"):
         for index, rows in enumerate((slice(0, 4), slice(4, 8))):
-            np.testing.assert_array_equal(np.load(folder / f"{name}_{index}.npy"), cut[:, rows])
+            np.testing.assert_array_equal(np.load(folder / f"{name}_{index}.npy"), cut[:, rows, ..., None])
     # Maps to be held: five, of which each reads its part once. Crops to be streamed: its half of every batch.
     assert (zero["maps_read"], one["maps_read"]) == ([0, 1, 3], [4, 5])
     assert zero["rows_streamed"] == one["rows_streamed"] == 7 * [4]

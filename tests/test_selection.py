@@ -208,7 +208,7 @@ def test_scores_are_those_of_the_maps_and_the_best_of_the_second_pass_is_chosen(
                     np.asarray(
                         power_spectrum(maps, l_edges, table.geometry.side_deg, mode_weights="full_plane")
                     )
-                    for maps in (kappa, table.cut(crops))
+                    for maps in (kappa, table.cut(crops)[..., 0])
                 ]
                 for l_edges in (edges, log_l_edges(table.geometry, 4))
             )

@@ -23,8 +23,8 @@ def test_round_trip_is_exact(tmp_path):
     kappa = maps(7)
     write_map_store(tmp_path / "s", iter([kappa[:3], kappa[3:]]), 7, GEOMETRY, {"source_redshift": 1.0})
     store = open_map_store(tmp_path / "s")
-    np.testing.assert_array_equal(store.read(), kappa)
-    np.testing.assert_array_equal(store.read(2, 4), kappa[2:4])
+    np.testing.assert_array_equal(store.read(), kappa[..., None])
+    np.testing.assert_array_equal(store.read(2, 4), kappa[2:4, :, :, None])
     assert store.geometry == GEOMETRY
 
 
@@ -81,8 +81,8 @@ def test_shards_of_many_maps(tmp_path, monkeypatch):
     assert map_store.maps_written(tmp_path / "s") == 6
     write_map_store(tmp_path / "s", [kappa[6:]], 8, GEOMETRY, {}, start=6)
     store = open_map_store(tmp_path / "s")
-    assert sorted(store.manifest["shards"]) == ["c/0/0/0", "c/1/0/0", "c/2/0/0"]
-    np.testing.assert_array_equal(store.read(), kappa)
+    assert sorted(store.manifest["shards"]) == ["c/0/0/0/0", "c/1/0/0/0", "c/2/0/0/0"]
+    np.testing.assert_array_equal(store.read(), kappa[..., None])
 
 
 def test_zarr_and_xarray_open_the_store(tmp_path):
@@ -94,22 +94,22 @@ def test_zarr_and_xarray_open_the_store(tmp_path):
     group = zarr.open_group(tmp_path / "s", mode="r")
     assert list(group) == ["kappa"]
     assert group["kappa"][:].tobytes() == kappa.tobytes()
-    assert group["kappa"].metadata.dimension_names == ("map", "row", "column")
+    assert group["kappa"].metadata.dimension_names == ("map", "row", "column", "bin")
     with xarray.open_zarr(tmp_path / "s", chunks=None) as data:
-        assert data.kappa.dims == ("map", "row", "column")
+        assert data.kappa.dims == ("map", "row", "column", "bin")
         assert data.kappa.values.tobytes() == kappa.tobytes()
         assert (data.attrs["side_deg"], data.attrs["source_redshift"]) == (3.5, 1.0)
 
 
 def test_lost_and_shortened_shards(tmp_path):
     write_map_store(tmp_path / "s", [maps(3)], 3, GEOMETRY, {})
-    shard = tmp_path / "s/kappa/c/0/0/0"
+    shard = tmp_path / "s/kappa/c/0/0/0/0"
     content = shard.read_bytes()
     for left in (content[:-1], None):
         shard.unlink()
         if left is not None:
             shard.write_bytes(left)
-        with pytest.raises(ValueError, match=r"c/0/0/0 has \d+ bytes of \d+: not a whole store"):
+        with pytest.raises(ValueError, match=r"c/0/0/0/0 has \d+ bytes of \d+: not a whole store"):
             open_map_store(tmp_path / "s")
     # A store that another program left a hole in: what is missing reads as NaN, never as a map of zeros.
     shard.write_bytes(content)
@@ -124,7 +124,7 @@ def test_invalid_pixels_are_kept_where_allowed(tmp_path):
     kappa[1, 2, 3] = kappa[2, 0, 0] = np.nan
     store = write_map_store(tmp_path / "s", [kappa], 3, GEOMETRY, {}, allow_invalid=True)
     assert store.manifest["invalid_pixels"] == 2
-    np.testing.assert_array_equal(open_map_store(tmp_path / "s").read(), kappa)
+    np.testing.assert_array_equal(open_map_store(tmp_path / "s").read(), kappa[..., None])
     open_map_store(tmp_path / "s").verify()
     kappa[0, 0, 0] = np.inf
     with pytest.raises(ValueError, match="map 0 holds non-finite"):

@@ -123,8 +123,8 @@ def test_names_in_records_lead_nowhere_else(tmp_path):
     store = tmp_path / "run/prepare/maps"
     write_map_store(store, [kappa], 3, geometry, more)
     manifest = json.loads((store / "manifest.json").read_text())
-    outside = tmp_path / "elsewhere/kappa/c/0/0/0"
-    for name in ("../../../../elsewhere/kappa/c/0/0/0", str(outside)):
+    outside = tmp_path / "elsewhere/kappa/c/0/0/0/0"
+    for name in ("../../../../elsewhere/kappa/c/0/0/0/0", str(outside)):
         named = manifest | {"shards": {name: outside.stat().st_size}}
         (store / "manifest.json").write_text(json.dumps(named))
         with pytest.raises(ValueError, match="has 0 bytes of"):

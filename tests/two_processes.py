@@ -40,7 +40,9 @@ def main(folder):
         feeding.stream_crops = spied
 
         devices = choose_devices(None, BATCH)
-        settings = SimpleNamespace(seed=SEED, batch_size=BATCH, stream_cache_gib=0, feed="auto")
+        settings = SimpleNamespace(
+            seed=SEED, batch_size=BATCH, stream_cache_gib=0, feed="auto", condition_on=()
+        )
         table, said = open_crop_table(Path(folder)), {"index": group.index, "devices": devices.mesh.size}
         for name, feed in (
             ("device", feeding.DeviceFeed(table, table.crops["train"], settings, devices)),
@@ -48,7 +50,7 @@ def main(folder):
         ):
             cut = jax.jit(feed.crops, out_shardings=devices.by_rows)
             batches = [cut(feed.held, batch) for batch in feed.batches(0, STEPS)]
-            held = [np.concatenate([s.data for s in batch.addressable_shards]) for batch in batches]
+            held = [np.concatenate([s.data for s in batch.kappa.addressable_shards]) for batch in batches]
             np.save(f"{folder}/{name}_{group.index}.npy", np.stack(held))
         said |= {"maps_read": list(read), "rows_streamed": streamed}
         said["auto"] = type(feeding.open_feed(table, settings, devices)).__name__

@@ -23,7 +23,7 @@ PEAKS = np.array([1.0, 2.0, 3.0, 4.0, 6.0])
 
 def spectra(store):
     """Mean power over theory in each band, by box too."""
-    geometry, kappa = store.geometry, store.read()
+    geometry, kappa = store.geometry, store.read()[..., 0]
     edges = L_EDGES[: np.searchsorted(L_EDGES, geometry.nyquist_ell * 1.01)]
     power = np.asarray(power_spectrum(kappa, edges, geometry.side_deg, mode_weights="full_plane"))
     ell, weight, bins = (
@@ -86,7 +86,7 @@ def main():
     result["resolution"] = stores["plain"].manifest["origin"]["resolution"]
     with fits.open(args.data / "kappa/convergence_z99.fit") as opened:
         real = {"real planes": (opened[0].data.astype(np.float32)[None], 3.5)}
-    maps = {name: (store.read(), store.geometry.side_deg) for name, store in stores.items()} | real
+    maps = {name: (store.read()[..., 0], store.geometry.side_deg) for name, store in stores.items()} | real
     result["smoothed"] = {
         f"{arcmin} arcmin": {name: shapes(*of, arcmin) for name, of in maps.items()} for arcmin in (1, 2, 4)
     }

@@ -50,7 +50,7 @@ def main(count):
     whole = np.memmap(WORK / "maps.f32", "<f4", "r", shape=(count, PIXELS, PIXELS))
     expected = whole[count // 2].astype(np.float64).reshape(1024, 2, 1024, 2).mean((1, 3)).astype(np.float32)
     stored = sum(p.stat().st_size for p in (WORK / "run/prepare").rglob("*") if p.is_file())
-    equal = table.store.read(count // 2, count // 2 + 1)[0] == expected
+    equal = table.store.read(count // 2, count // 2 + 1)[0, ..., 0] == expected
     content = {
         "command": f"python experiments/005-map-files/paper_size.py {count}",
         "date": time.strftime("%Y-%m-%d"),

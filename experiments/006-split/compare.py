@@ -35,7 +35,7 @@ def main():
         f"--num_train_maps={MAPS}", "--num_development_maps=1", "--num_validation_maps=1",
         f"--num_auxiliary_maps={MAPS}",
     )  # fmt: skip
-    kappa = open_map_store(WORK / "sky/simulate/maps").read()
+    kappa = open_map_store(WORK / "sky/simulate/maps").read()[..., 0]
     for name, maps in (("main", kappa[:MAPS]), ("unseen", kappa[-MAPS:])):
         write_npy_maps(WORK / f"{name}.npy", [maps], maps.shape)
     rows = []
@@ -70,13 +70,13 @@ def measure(workdir):
         power, v = statistics(maps)
         return np.asarray(power, np.float64), {key: np.asarray(value) for key, value in v._asdict().items()}
 
-    generated = of(open_map_store(workdir / "generate/maps").read())
+    generated = of(open_map_store(workdir / "generate/maps").read()[..., 0])
     step = json.loads((workdir / "select/selection.json").read_text())["selected"]
     row = {"step": step}
     middle = np.sqrt(edges[1:] * edges[:-1])
     inner = (middle > 700) & (middle < 7000)
     for name in ("validation", "auxiliary"):
-        power, v = of(table.cut(table.choose(name, 1000)))
+        power, v = of(table.cut(table.choose(name, 1000))[..., 0])
         ratio = generated[0].mean(0) / power.mean(0)
         row[name] = {
             "spectrum_chi2": spectrum_chi2(generated[0], power),

@@ -49,7 +49,8 @@ class Scorer:
         self.geometry = table.geometry
         self.edges = log_l_edges(table.geometry, BANDS)
         self.reference = {
-            split: self._summaries(table.cut(table.choose(split, MAPS))) for split in ("validation", "train")
+            split: self._summaries(table.cut(table.choose(split, MAPS))[..., 0])
+            for split in ("validation", "train")
         }
 
     def score(self, step, weights="last", refresh=False):

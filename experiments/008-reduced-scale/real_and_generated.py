@@ -25,7 +25,7 @@ def main(store: Path) -> None:
     emulator = load("planes-z0.99-64")
     maps = open_map_store(store)
     of_validation = [i for i, split in enumerate(maps.manifest["splits"]) if split == "validation"][:SHOWN]
-    real = as_kappa(np.concatenate([maps.read(i, i + 1) for i in of_validation]), downsample=2)
+    real = as_kappa(np.concatenate([maps.read(i, i + 1)[..., 0] for i in of_validation]), downsample=2)
     generated = np.asarray(emulator.sample(seed=0, num_maps=SHOWN))
     side = emulator.geometry.side_deg
     figure = Figure(figsize=(9, 4.6), layout="constrained")

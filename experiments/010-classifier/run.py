@@ -73,7 +73,7 @@ def lognormal(count):
 def planes(prepare):
     table = open_crop_table(Path(prepare))
     assert table.geometry == GEOMETRY, table.geometry
-    return table.cut(table.crops["train"])
+    return table.cut(table.crops["train"])[..., 0]
 
 
 # name: (maps, planted difference, maps of each set, steps)

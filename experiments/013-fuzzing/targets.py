@@ -81,6 +81,7 @@ def _kappatng(path: Path) -> None:
 
 def _store(folder: Path) -> Path:
     more = {"splits": ["train"] * 3, "parents": [0, 1, 2], "boxes": ["a", "b", None], "source_redshift": 1.0,
+            "parameters": {"omega_m": [0.26, 0.3, None]},
             "origin": {"sky": "lognormal", "cosmology": {"omega_m": 0.26}}}  # fmt: skip
     write_map_store(folder / "maps", [_maps()], 3, _GEOMETRY, more)
     return folder / "maps"
@@ -199,7 +200,7 @@ TARGETS: dict[str, Target] = {
         path, chunks=(1, 8, 8), compression="gzip", fletcher32=True)),
     "map store, manifest": Target(lambda folder: [_store(folder) / "manifest.json"], _read_store),
     "map store, array": Target(lambda folder: [_store(folder) / "kappa/zarr.json"], _read_store),
-    "map store, shard": Target(lambda folder: [_store(folder) / "kappa/c/0/0/0"], _read_store),
+    "map store, shard": Target(lambda folder: [_store(folder) / "kappa/c/0/0/0/0"], _read_store),
     "crop table": Target(_table, _read_table),
     "checkpoint": Target(_checkpoint, _read_checkpoint),
     "packed generator, card": Target(_packed("card.json"), lambda folder: load(folder / "packed")),

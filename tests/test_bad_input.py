@@ -70,6 +70,7 @@ def given(tmp_path_factory):
     with h5py.File(folder / "two.h5", "w") as file:
         file["a"], file["b"] = good, good
     (folder / "cut.h5").write_bytes((folder / "two.h5").read_bytes()[:4000])
+    (folder / "table.csv").write_text("file,omega_m\n0.fits,0.3\n1.fits,high\n")
     (folder / "nothing").mkdir()
     for name, angle, redshift in (("near", 1.0, 1.0), ("wide", 2.0, 1.0), ("far", 1.0, 2.0)):
         for number in range(2):
@@ -149,6 +150,10 @@ VALUES = {
     "--normalisation_scale=0": "normalisation_scale=0.0 must be positive",
     "--validation_share=0.95": "leave some maps to train on",
     "--downsample=2": "downsample=2 goes with --maps",
+    "--map_parameters={}/table.csv": "/table.csv goes with --maps; without it, maps come from stage simulate",
+    "--parameters_from_name=Om{omega_m}": "parameters_from_name=Om{omega_m} goes with --maps",
+    "--vary=omega_m,sigma8": "vary=omega_m,sigma8 goes with --maps",
+    "--vary=Omega": "vary=Omega: 'Omega' is no name of a parameter, which has small letters, digits and _",
     "--num_layers=3": "num_layers=3 must be at least 4",
     "--num_filters=0": "num_filters=0 must be positive",
     "--batch_size=0": "batch_size=0 must be at least 2",
@@ -214,6 +219,19 @@ FILES = {
     "cut.fits.gz --side_deg=1": "cut.fits.gz is not a whole FITS image",
     "near/0.fits,{}/wide/1.fits": "maps disagree, a data set has one angle: degrees wide 1 in",
     "near/0.fits --source_redshift=2": "source_redshift=2 disagrees with {}/near/0.fits, which says 1",
+    "far/0.fits,{}/near/1.fits": "2 in {}/far/0.fits, 1 in {}/near/1.fits; --vary=source_redshift where",
+    "near/0.fits --vary=source_redshift --source_redshift=1": "source_redshift=1 is of all maps, and vary=",
+    "near/0.fits --vary=omega_m": "vary=omega_m: no map says its omega_m; known are source_redshift",
+    "near/0.fits --map_parameters={}/missing.csv": "map_parameters={}/missing.csv: no such file",
+    "near/0.fits --map_parameters={}/nothing": "map_parameters={}/nothing: no such file",
+    "near/0.fits --map_parameters={}/good.npy": "good.npy is not a CSV file: ",
+    "near/0.fits --map_parameters={}/words.npy": "words.npy: its first column is 'a text', not 'file'",
+    "near/0.fits --map_parameters={}/table.csv": "table.csv, line 3: omega_m='high' is not a finite number",
+    "near/0.fits --map_parameters=": "map_parameters= names nothing",
+    "near/0.fits --parameters_from_name=Om{omega_m": "{omega_m: a brace without its partner",
+    "near/0.fits --parameters_from_name=Om{omega_m}": "Om{omega_m} does not fit {}/near/0.fits",
+    "near/0.fits --parameters_from_name=/{source_redshift}.f": "but 1 by the file itself",
+    "near/0.fits --parameters_from_name=": "parameters_from_name= names nothing",
     "two.h5 --side_deg=1": "choose its dataset with --hdf5_dataset; arrays of 2 to 4 axes: a (12, 32, 32), b",
     "two.h5 --side_deg=1 --hdf5_dataset=c": "has no dataset hdf5_dataset=c",
     "cut.h5 --side_deg=1": "cut.h5 is not a whole HDF5 file",
@@ -376,6 +394,11 @@ def change(without=None, **fields):
         ("maps/manifest.json", b"[]", "manifest.json holds [], not an object"),
         ("maps/manifest.json", change(version=1), "expected 'cosmogan_jax map store' version 2 or 3"),
         ("maps/manifest.json", change(shape=[12, 32]), "shape=[12, 32] is not that of square maps"),
+        ("maps/manifest.json", change(shape=[12, 32, 32]), "square maps, [maps, rows, columns, bins]"),
+        ("maps/manifest.json", change(version=2), "is not that of square maps, [maps, rows, columns]"),
+        ("maps/manifest.json", change(parameters={"h": [0.7]}), "h must have one value for each of 12 maps"),
+        ("maps/manifest.json", change(parameters={"h": 12 * ["0.7"]}), "h=0.7 of map 0 is not a finite number"),
+        ("maps/manifest.json", change(parameters=3), "parameters must be an object of lists"),
         ("maps/manifest.json", change(side_deg="1"), "side_deg='1' is not of type float"),
         ("maps/manifest.json", change(splits=["train"]), "splits must have one entry for each of 12 maps"),
         ("maps/manifest.json", change(shards={"../../../stage.json": 5}), "has 0 bytes of 5: not a"),

@@ -147,6 +147,8 @@ def join(files: Sequence[MapFile], given: list[list[Said]], vary: Sequence[str],
                 values.append(_agreed(name, [source[number] for source in given], value, file, index))
                 labels.append(str(file.path) if recorded is None and not given else file.name(index))
                 number += 1
+        if name == "source_redshift":
+            _check_positive(values, labels)
         if name not in vary:
             _check_one(name, values, labels, hint)
         joined[name] = tuple(values)
@@ -177,6 +179,12 @@ def _agreed(name: str, given: list[Said], own: float | None, file: MapFile, inde
                 f"{file.name(index)}: {name}={says[0][0]:g} by {says[0][1]}, but {value:g} by {by}"
             )
     return says[0][0] if says else None
+
+
+def _check_positive(values: Sequence[float | None], labels: Sequence[str]) -> None:
+    for value, label in zip(values, labels):
+        if value is not None and value <= 0:
+            raise ValueError(f"{label}: source_redshift={value:g} must be positive")
 
 
 def _check_one(name: str, values: Sequence[float | None], labels: Sequence[str], hint: bool) -> None:

@@ -13,7 +13,7 @@ from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages.name_patterns import compile_pattern, numbers_in_name
 from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS
 from cosmogan_jax.storage.parameter_tables import ParameterTable, read_parameter_table
-from cosmogan_jax.storage.parameters import check_name, is_value
+from cosmogan_jax.storage.parameters import check_name, is_value, shown
 from cosmogan_jax.storage.readers import MapFile
 
 # A user's rounding of 0.25999 to 0.26 agrees with the file's.
@@ -82,9 +82,8 @@ def _rows_of_maps(table: ParameterTable, files: Sequence[MapFile]) -> list[Said]
     for row in table.rows:
         if table.key == "index":
             if not (row.key.isascii() and row.key.isdigit() and len(row.key) < 20 and int(row.key) < len(maps)):
-                raise ValueError(
-                    f"{where}, line {row.line}: index={row.key} is no number of a map, 0 to {len(maps) - 1}"
-                )
+                said = f"index={shown(row.key)} is no number of a map, 0 to {len(maps) - 1}"
+                raise ValueError(f"{where}, line {row.line}: {said}")
             meant = range(int(row.key), int(row.key) + 1)
         else:
             parts = Path(row.key).parts
@@ -93,7 +92,7 @@ def _rows_of_maps(table: ParameterTable, files: Sequence[MapFile]) -> list[Said]
                 what = (
                     f"fits {files[fits[0]].path} and {files[fits[1]].path}" if fits else "is none of the files"
                 )
-                raise ValueError(f"{where}, line {row.line}: file={row.key} {what}")
+                raise ValueError(f"{where}, line {row.line}: file={shown(row.key)} {what}")
             meant = range(first[fits[0]], first[fits[0] + 1])
         for number in meant:
             if number in found:
@@ -164,7 +163,7 @@ def _own(file: MapFile) -> dict[str, float]:
     for name, value in said.items():
         check_name(name, str(file.path))
         if not is_value(value):
-            raise ValueError(f"{file.path} says {name}={str(value)[:40]}, which is not a finite number")
+            raise ValueError(f"{file.path} says {name}={shown(value)}, which is not a finite number")
     return said
 
 

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
-from cosmogan_jax.storage.parameters import check_name, is_value
+from cosmogan_jax.storage.parameters import check_name, is_value, shown
 
 _KEYS = ("file", "index")
 
@@ -45,7 +45,7 @@ def read_parameter_table(path: Path) -> ParameterTable:
     filled = [(line, cells) for line, cells in lines if any(cells)]
     header = filled[0][1] if filled else []
     if not header or header[0] not in _KEYS:
-        first = repr(header[0]) if header else "nothing"
+        first = f"'{shown(header[0])}'" if header else "nothing"
         raise ValueError(f"map_parameters={path}: its first column is {first}, not 'file' or 'index'")
     key, *names = header
     if not names:
@@ -65,10 +65,12 @@ def _row(path: Path, line: int, cells: list[str], names: list[str]) -> Parameter
     values = {}
     for name, cell in zip(names, cells[1:]):
         try:
-            value = float(cell)
+            value = float(cell.replace("_", "?"))  # Python's own 1_000 is no number of a table
         except ValueError:
             value = float("nan")
         if not is_value(value):
-            raise ValueError(f"map_parameters={path}, line {line}: {name}={cell!r} is not a finite number")
+            raise ValueError(
+                f"map_parameters={path}, line {line}: {name}='{shown(cell)}' is not a finite number"
+            )
         values[name] = value
     return ParameterRow(line, cells[0], values)

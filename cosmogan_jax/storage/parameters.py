@@ -14,12 +14,18 @@ _LARGEST = 1e30
 Parameters = Mapping[str, Sequence[float | None]]
 
 
+def shown(value: Any) -> str:
+    """What was found, as it can stand in a line: escaped and cut short where it has to be."""
+    said = value if isinstance(value, str) and value.isprintable() else repr(value)
+    return said if len(said) <= 60 else f"{said[:57]}..."
+
+
 def check_name(name: Any, where: str) -> str:
     """Give the name back; ValueError unless it is a small letter, then small letters, digits and _ up to 32."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
-            f"{where}: {name!r} is no name of a parameter, which has small letters, digits and _ only, begins "
-            "with a letter and is at most 32 long, as omega_m"
+            f"{where}: '{shown(name)}' is no name of a parameter, which has small letters, digits and _ only, "
+            "begins with a letter and is at most 32 long, as omega_m"
         )
     return name
 
@@ -44,7 +50,7 @@ def check_parameters(found: Any, num_maps: int, where: str) -> None:
             raise ValueError(f"{where}: parameter {name} must have one value for each of {num_maps} maps")
         for number, value in enumerate(values):
             if value is not None and not is_value(value):
-                raise ValueError(f"{where}: {name}={str(value)[:40]} of map {number} is not a finite number")
+                raise ValueError(f"{where}: {name}={shown(value)} of map {number} is not a finite number")
 
 
 def known_for_all(parameters: Parameters) -> tuple[str, ...]:

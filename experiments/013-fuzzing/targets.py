@@ -14,6 +14,7 @@ from astropy.io import fits
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.pretrained import find, load
+from cosmogan_jax.stages.map_sources import as_sources
 from cosmogan_jax.stages.training_log import read_log
 from cosmogan_jax.storage.best_generators import read_scores
 from cosmogan_jax.storage.boxes import BoxWriter, open_box
@@ -23,6 +24,7 @@ from cosmogan_jax.storage.crop_table import open_crop_table, write_crop_table
 from cosmogan_jax.storage.lens_planes import LensPlanes, read_lens_planes, write_lens_planes
 from cosmogan_jax.storage.map_store import open_map_store, write_map_store
 from cosmogan_jax.storage.numpy_files import read_npy, read_npz
+from cosmogan_jax.storage.parameter_tables import read_parameter_table
 from cosmogan_jax.storage.readers import ReadOptions, open_map_file
 from cosmogan_jax.storage.run_directory import stage_record
 
@@ -91,7 +93,13 @@ def _read_store(folder: Path) -> object:
     found = open_map_file(folder / "maps", ReadOptions())
     store = open_map_store(folder / "maps")
     store.verify()
-    return found.read(0, found.num_maps), store.read(), store.geometry, store.identity()
+    told = as_sources(folder / "maps").parameters
+    return found.read(0, found.num_maps), store.read(), store.geometry, store.identity(), told
+
+
+def _parameter_table(folder: Path) -> list[Path]:
+    (folder / "a.csv").write_text("file,omega_m,sigma8\nsims/0.fits,0.26,0.8\n'1.fits',0.3,-1e-3\n")
+    return [folder / "a.csv"]
 
 
 def _table(folder: Path) -> list[Path]:
@@ -110,7 +118,7 @@ def _table(folder: Path) -> list[Path]:
 def _read_table(folder: Path) -> object:
     table = open_crop_table(folder)
     chosen = [table.choose(split, 2, half=0) for split in ("train", "development", "validation")]
-    return table.geometry, [table.cut(rows) for rows in chosen]
+    return table.geometry, [(table.cut(rows), table.theta(rows, table.parameters)) for rows in chosen]
 
 
 def _state() -> dict:
@@ -201,6 +209,7 @@ TARGETS: dict[str, Target] = {
     "map store, manifest": Target(lambda folder: [_store(folder) / "manifest.json"], _read_store),
     "map store, array": Target(lambda folder: [_store(folder) / "kappa/zarr.json"], _read_store),
     "map store, shard": Target(lambda folder: [_store(folder) / "kappa/c/0/0/0/0"], _read_store),
+    "parameter table": Target(_parameter_table, lambda folder: read_parameter_table(folder / "a.csv")),
     "crop table": Target(_table, _read_table),
     "checkpoint": Target(_checkpoint, _read_checkpoint),
     "packed generator, card": Target(_packed("card.json"), lambda folder: load(folder / "packed")),

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cosmogan_jax.stages.model import open_trained
 
 from cosmogan_jax.emulators.dcgan.averaging import averaged, with_own_statistics
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import NetState, adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
-from cosmogan_jax.stages.model import open_trained
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.map_store import open_map_store
 

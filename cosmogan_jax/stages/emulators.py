@@ -40,7 +40,8 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
         "trained_on": table.manifest["origin"],
     }
     name = f"{workdir}, step {step}"
-    emulator = Emulator(name, generators.model, variables, normalisation, table.geometry, {})
+    names = generators.trained.settings.condition_on
+    emulator = Emulator(name, generators.model, variables, normalisation, table.geometry, {}, names)
     return Source(emulator, table.manifest["source_redshift"], origin)
 
 

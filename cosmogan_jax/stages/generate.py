@@ -24,11 +24,16 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     else:
         source = trained(workdir, settings.checkpoint, settings.weights)
     emulator = source.emulator
+    if emulator.parameters:
+        raise ValueError(
+            f"{emulator.name} is conditioned on {', '.join(emulator.parameters)}: its maps are drawn by the "
+            "library, Emulator.draw with theta, and not yet by this stage"
+        )
     key = jax.random.key(settings.generate_seed)
 
     @jax.jit  # with the weights as constants, of which the compiler prepares what it can once for all batches
     def draw(index):
-        return emulator.draw(key, index)[..., 0]
+        return emulator.draw(key, index)
 
     seconds: list[float] = []
 

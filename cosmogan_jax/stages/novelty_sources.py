@@ -82,7 +82,7 @@ def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
     if store.num_maps >= wanted:
         return lambda start, stop: only_bin(store.read(start, stop))
     key = jax.random.key(store.manifest["seed"])
-    draw = jax.jit(lambda index: emulator.draw(key, index)[..., 0])
+    draw = jax.jit(lambda index: only_bin(emulator.draw(key, index)))
 
     def read(start: int, stop: int) -> Array:
         parts = [draw(first + jnp.arange(_AT_ONCE)) for first in range(start, stop, _AT_ONCE)]
@@ -182,7 +182,7 @@ def feature_space(workdir: Path, step: int, normalisation: Normalisation) -> Fea
 
     @jax.jit
     def of_maps(state, kappa):
-        return features.of(state, normalisation.forward(kappa)[..., None])
+        return features.of(state, normalisation.forward(kappa)[..., None])  # one bin, as all that is judged
 
     return FeatureSpace(features, _in_parts(partial(of_maps, state)), nearest_step)
 

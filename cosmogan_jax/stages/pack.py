@@ -65,6 +65,7 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "name": settings.pack,
         "weights": weights | {"generator_sha256": origin["generator_sha256"]},
         "architecture": model.describe(),
+        "parameters": list(generators.trained.settings.condition_on),
         "normalisation": table.manifest["normalisation"],
         "geometry": dataclasses.asdict(table.geometry),
         "source_redshift": table.manifest["source_redshift"],
@@ -74,7 +75,8 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
     }
     normalisation = Normalisation.of(card["normalisation"])
-    exact = Emulator(settings.pack, model, variables, normalisation, table.geometry, card)
+    names = generators.trained.settings.condition_on
+    exact = Emulator(settings.pack, model, variables, normalisation, table.geometry, card, names)
     stored = dataclasses.replace(exact, variables=read_weights(folder, card, variables))
     card["weights"]["as_stored"] = _change(stored, exact, settings.pack_dtype)
     write_card(folder, card, as_markdown(card, model))

@@ -5,12 +5,13 @@ exchanged, and K the correlation of a large with a small set of maps,
 
     S(x, w)[m] = sum_i x[2m - 1 + i] w[i]        dS/dx: T(dy, w')    dS/dw: K(x, dy)
     T(x, w)[n] = sum_{m, i: 2m - i = n - 3} x[m] w[i]     dT/dx: S(dy, w')    dT/dw: K(dy, x)'
-    K(x, y)[i] = sum_m x[2m - 1 + i] y[m]
+    K(x, y)[i] = sum_m x[2m - 1 + i] y[m]                  dK/dx: T(y, dw')    dK/dy: S(x, dw)
 
-along each axis (SAME padding; sums over batch and channels left out). Autodiff writes T, and both gradients
-with respect to kernels, as dilated convolutions, which run at a few GFLOP/s on CPUs. Here T is split into the
-four phases of its output (row parity p, column parity q), ordinary convolutions of 2x2, 2x3, 3x2 and 3x3
-taps, 25 in all and none wasted:
+along each axis (SAME padding; sums over batch and channels left out): three maps closed under differentiation,
+so that gradients of gradients, of a gradient penalty say, are made of the same three. Autodiff writes T, and
+both gradients with respect to kernels, as dilated convolutions, which run at a few GFLOP/s on CPUs. Here T is
+split into the four phases of its output (row parity p, column parity q), ordinary convolutions of 2x2, 2x3, 3x2
+and 3x3 taps, 25 in all and none wasted:
 
     T(x, w)[2m + p, 2n + q] = sum_{i,j} x[m - 1 + i, n - 1 + j] w[(1-p) + 2i, (1-q) + 2j]
 
@@ -38,6 +39,11 @@ class Products(NamedTuple):
     forward: jnp.dtype | None = None
     gradients: jnp.dtype | None = None
 
+    @property
+    def of_gradients(self) -> "Products":
+        """Those of a convolution that is itself a gradient, and of its own gradients."""
+        return Products(self.gradients, self.gradients)
+
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Up to here one convolution of 36 taps beats four of 25 (measured at 1 feature: 2 to 8 times; at 16 it loses).
@@ -55,8 +61,8 @@ def strided_convolution(
 ) -> Float[Array, "batch height width features"]:
     """SAME-padded 5x5 stride-2 convolution without bias: `flax.linen.Conv(features, (5, 5), (2, 2))`.
 
-    The form changes how gradients are computed; "phases" allows reverse-mode differentiation only, and "stock"
-    takes the gradients' products in the dtype of the forward ones.
+    The form changes how gradients are computed; "phases" allows reverse-mode differentiation only, of any
+    order, and "stock" takes the gradients' products in the dtype of the forward ones.
 
     Raises:
       ValueError: an odd height or width, a kernel that is not 5x5, or an unknown form.
@@ -76,7 +82,7 @@ def transposed_convolution(
     """SAME-padded 5x5 stride-2 transposed convolution: `flax.linen.ConvTranspose(features, (5, 5), (2, 2))`.
 
     Without bias; the same kernel layout (height, width, input channels, features; not transposed) gives the
-    same result in both forms. "phases" allows reverse-mode differentiation only.
+    same result in both forms. "phases" allows reverse-mode differentiation only, of any order.
 
     Raises:
       ValueError: a kernel that is not 5x5, or an unknown form.
@@ -127,18 +133,36 @@ def _saved(x: Array, kernel: Array, products: Products) -> tuple[Array, Array]:
 
 def _strided_gradients(products: Products, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    dx = _plain_transposed(dy, _turned(kernel), products.gradients)
+    dx = _transposed(dy, _turned(kernel), products.of_gradients)
     return dx, _kernel_gradient(x, dy.astype(x.dtype), kernel.dtype)
 
 
 def _transposed_gradients(products: Products, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    dx = _plain_strided(dy, _turned(kernel), products.gradients)
+    dx = _strided(dy, _turned(kernel), products.of_gradients)
     return dx, _turned(_kernel_gradient(dy.astype(x.dtype), x, kernel.dtype))
 
 
 _strided.defvjp(lambda *args: (_strided(*args), _saved(*args)), _strided_gradients)
 _transposed.defvjp(lambda *args: (_transposed(*args), _saved(*args)), _transposed_gradients)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _kernel_gradient(large: Array, small: Array, dtype: jnp.dtype) -> Array:
+    return _plain_kernel_gradient(large, small, dtype)
+
+
+def _kernel_gradient_gradients(dtype: jnp.dtype, saved: tuple[Array, Array], dw: Array) -> tuple[Array, Array]:
+    large, small = saved
+    # Rounded to what the maps were given in: that is the gradients' dtype already.
+    products = Products(large.dtype, large.dtype)
+    return _transposed(small, _turned(dw), products), _strided(large, dw, products)
+
+
+_kernel_gradient.defvjp(
+    lambda large, small, dtype: (_kernel_gradient(large, small, dtype), (large, small)),
+    _kernel_gradient_gradients,
+)
 
 
 def _turned(kernel: Array) -> Array:
@@ -168,7 +192,7 @@ def _all_phases(x: Array, kernel: Array) -> Float[Array, "batch height 2 width 2
     return y.reshape(batch, height, width, 2, 2, features).transpose(0, 1, 3, 2, 4, 5)
 
 
-def _kernel_gradient(
+def _plain_kernel_gradient(
     large: Float[Array, "batch 2*height 2*width channels"],
     small: Float[Array, "batch height width features"],
     dtype: jnp.dtype,

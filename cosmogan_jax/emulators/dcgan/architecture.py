@@ -13,6 +13,7 @@ MIN_LAYERS = 4
 COMPUTE_DTYPES = ("float32", "bfloat16", "bfloat16_gradients")
 MATMUL_PRECISIONS = ("float32", "tensorfloat32", "default")
 REMATS = ("none", "generator", "both")
+DISC_NORMS = ("batch", "none")
 _SIZES = ("map_size", "num_layers", "num_filters", "latent_size")
 _LARGEST_SIZE = 2**16  # of a card's: pixels, features and lengths beyond this are damage
 
@@ -35,6 +36,8 @@ class Architecture:
         their own rounding (experiments/benchmarks/README.md).
       matmul_precision: of float32 products, a value of jax.default_matmul_precision.
       remat: "none", "generator" or "both": networks whose activations are computed again for the gradients.
+      disc_norm: "batch" (the paper) or "none": the discriminator's norm from its second convolution on. A
+        gradient penalty asks for "none": with batch norm a logit depends on all maps of the batch.
     """
 
     map_size: int
@@ -46,6 +49,7 @@ class Architecture:
     compute_dtype: Literal["float32", "bfloat16", "bfloat16_gradients"] = "float32"
     matmul_precision: Literal["float32", "tensorfloat32", "default"] = "float32"
     remat: Literal["none", "generator", "both"] = "none"
+    disc_norm: Literal["batch", "none"] = "batch"
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> "Architecture":
@@ -83,6 +87,7 @@ class Architecture:
             ("compute_dtype", COMPUTE_DTYPES),
             ("matmul_precision", MATMUL_PRECISIONS),
             ("remat", REMATS),
+            ("disc_norm", DISC_NORMS),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be one of {', '.join(known)}")

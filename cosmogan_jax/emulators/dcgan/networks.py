@@ -92,7 +92,7 @@ class _Discriminator(nn.Module):
         x = x[..., None]
         for layer in range(1, a.num_layers + 1):
             x = _StridedConv(a, a.features(layer), name=f"conv{layer}")(x)
-            if layer > 1:
+            if layer > 1 and a.disc_norm == "batch":
                 x = _batch_norm(train, f"bn{layer}")(x)
             x = nn.leaky_relu(x, LEAKY_RELU_SLOPE)
         x = x.reshape(x.shape[0], -1)
@@ -110,9 +110,9 @@ class Network:
     remat: bool = False
 
     def init(self, key: Array) -> tuple[Variables, Variables]:
-        """Fresh (params, batch_stats) in float32."""
+        """Fresh (params, batch_stats) in float32; no batch norm, an empty batch_stats."""
         variables = fresh_variables(self.module, ((2, *self.input_shape),), (("train", True),), key)
-        return variables["params"], variables["batch_stats"]
+        return variables["params"], variables.get("batch_stats", {})
 
     def apply(
         self, params: Variables, batch_stats: Variables, x: Float[Array, "batch ..."], *, train: bool
@@ -131,7 +131,7 @@ class Network:
         def trained(params, batch_stats, x):
             variables = {"params": params, "batch_stats": batch_stats}
             y, updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"])
-            return y, updates["batch_stats"]
+            return y, updates.get("batch_stats", {})
 
         evaluate = trained if train else sampled
         if train and self.remat:

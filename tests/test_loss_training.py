@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cosmogan_jax.emulators.dcgan.sampling import latents, sample
 
 from cosmogan_jax.compare.pixel_distance import pixel_ks
 from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
 from cosmogan_jax.emulators.dcgan.losses import LOSSES
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
-from cosmogan_jax.emulators.dcgan.sampling import latents, sample
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.geometry import MapGeometry, log_l_edges

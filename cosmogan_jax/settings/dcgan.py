@@ -37,7 +37,27 @@ class Dcgan:
         "bits (faster on GPUs); default is what the device does unasked. No difference on CPUs.",
         choices=("float32", "tensorfloat32", "default"),
     )
-    label_flip_probability: float = setting(0.01, "Probability that a step flips all its labels.")
+    disc_norm: Literal["batch", "none"] = setting(
+        "batch",
+        "Normalisation in the discriminator; a gradient penalty asks for none, since it takes D's slope at each "
+        "map alone.",
+        choices=("batch", "none"),
+    )
+    loss: Literal["non_saturating", "hinge", "least_squares", "wasserstein"] = setting(
+        "non_saturating",
+        "What both networks minimise; non_saturating is the paper's. wasserstein comes with its gradient "
+        "penalty and wants --disc_norm=none.",
+        choices=("non_saturating", "hinge", "least_squares", "wasserstein"),
+    )
+    r1_penalty: float = setting(
+        0.0,
+        "Weight gamma of E |dD/dx|^2 / 2 over real maps, added to D's loss of any kind; 0: none.",
+        least=0.0,
+    )
+    gradient_penalty: float = setting(10.0, "Weight lambda of --loss=wasserstein's own penalty.", least=0.0)
+    label_flip_probability: float = setting(
+        0.01, "Probability that a step flips all its labels; 0 with another loss than the paper's."
+    )
     update_order: Literal["joint", "sequential"] = setting(
         "joint",
         "joint: D and G updated from one pass of D over the fakes (the authors' code). sequential: D first, "

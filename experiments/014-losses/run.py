@@ -14,12 +14,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from cosmogan_jax.emulators.dcgan.sampling import latents, sample
 
 from cosmogan_jax.compare.pixel_distance import pixel_ks
 from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.networks import build_networks
-from cosmogan_jax.emulators.dcgan.sampling import latents, sample
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.geometry import MapGeometry, log_l_edges

@@ -6,15 +6,12 @@ from typing import Any
 from cosmogan_jax.emulators.curves import Curve, Panel
 from cosmogan_jax.emulators.early_warnings import CHECKERBOARD, DUPLICATES, NO_VARIANCE, SATURATED_TANH, Rule
 
+_LOSSES = (Curve("disc_loss", "J(D)", averaged=True, on_bar="D"), Curve("gen_loss", "J(G)", True, "G"))
+_RIGHT = "Discriminator right"
 CURVES = (
+    Panel("Losses", "loss [nat]", "linear", _LOSSES),
     Panel(
-        "Losses",
-        "loss [nat]",
-        "linear",
-        (Curve("disc_loss", "J(D)", averaged=True, on_bar="D"), Curve("gen_loss", "J(G)", True, "G")),
-    ),
-    Panel(
-        "Discriminator right",
+        _RIGHT,
         "share of maps",
         "linear",
         (
@@ -27,6 +24,12 @@ CURVES = (
         "norm of the gradient",
         "log",
         (Curve("disc_grad_norm", "discriminator"), Curve("gen_grad_norm", "generator")),
+    ),
+    Panel(
+        "Penalties",
+        "as added to J(D)",
+        "log",
+        (Curve("r1", "R1"), Curve("gradient_penalty", "gradient penalty")),
     ),
 )
 # Both accuracies, averaged over a logging interval, in the runs of `early_warnings.py`: healthy at most 0.96 in
@@ -51,3 +54,16 @@ WARNINGS = (
     CHECKERBOARD,
     SATURATED_TANH,
 )
+
+
+def shown(loss: str) -> tuple[tuple[Panel, ...], tuple[Rule, ...]]:
+    """Panels and rules of a training by a loss: only the paper's is measured in nat.
+
+    The sign of a logit says nothing of Wasserstein's D: nothing counts as right there.
+    """
+    if loss == "non_saturating":
+        return CURVES, WARNINGS
+    panels = (Panel("Losses", f"loss, {loss.replace('_', ' ')}", "linear", _LOSSES), *CURVES[1:])
+    if loss != "wasserstein":
+        return panels, WARNINGS
+    return tuple(panel for panel in panels if panel.title != _RIGHT), WARNINGS[1:]

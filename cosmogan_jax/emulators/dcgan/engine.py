@@ -4,7 +4,7 @@ import jax
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.dcgan.averaging import with_own_statistics
-from cosmogan_jax.emulators.dcgan.curves import CURVES, WARNINGS
+from cosmogan_jax.emulators.dcgan.curves import shown
 from cosmogan_jax.emulators.dcgan.model import Dcgan, make_model, model_of
 from cosmogan_jax.emulators.dcgan.networks import Variables
 from cosmogan_jax.emulators.dcgan.state import GanState, NetState, adam, init_state
@@ -20,6 +20,9 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
         networks,
         optimizer,
         label_flip_probability=settings.of_kind.label_flip_probability,
+        loss=settings.of_kind.loss,
+        r1_penalty=settings.of_kind.r1_penalty,
+        gradient_penalty=settings.of_kind.gradient_penalty,
         update_order=settings.of_kind.update_order,
         ema_decay=settings.ema_decay,
         batch_sharding=batch_sharding,
@@ -44,7 +47,7 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
         return networks.disc.last_convolution(state.disc.params, state.disc.batch_stats, x[..., 0])
 
     features = Features("discriminator", "rms difference per feature", last_convolution)
-    return Engine(init, step, variables, CURVES, WARNINGS, features)
+    return Engine(init, step, variables, *shown(settings.of_kind.loss), features)
 
 
 def as_variables(gen: NetState) -> Variables:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.networks import Networks, Variables, build_networks
+from cosmogan_jax.emulators.dcgan.step_parts import checked_objective
 from cosmogan_jax.settings import Train
 
 KIND = "dcgan"
@@ -83,7 +84,8 @@ def make_model(settings: Train) -> Dcgan:
     """The model of the settings.
 
     Raises:
-      ValueError: sizes that no network can have, a batch too small for batch norm, a probability that is none.
+      ValueError: sizes that no network can have, a batch too small for batch norm, a loss or a probability that
+        is none, or that do not go together.
     """
     own = settings.of_kind
     if settings.batch_size < 2:
@@ -92,9 +94,7 @@ def make_model(settings: Train) -> Dcgan:
         raise ValueError(
             f"crop_size={settings.crop_size} must be divisible by 2**num_layers={2**own.num_layers}"
         )
-    if not 0 <= own.label_flip_probability <= 1:
-        raise ValueError(f"label_flip_probability={own.label_flip_probability} must lie in [0, 1]")
-    return Dcgan(
+    model = Dcgan(
         Architecture(
             settings.crop_size,
             own.num_layers,
@@ -105,5 +105,16 @@ def make_model(settings: Train) -> Dcgan:
             own.compute_dtype,
             own.matmul_precision,
             own.remat,
+            own.disc_norm,
         )
     )
+    checked_objective(
+        model.networks,
+        loss=own.loss,
+        r1_penalty=own.r1_penalty,
+        gradient_penalty=own.gradient_penalty,
+        label_flip_probability=own.label_flip_probability,
+        update_order=own.update_order,
+        ema_decay=settings.ema_decay,
+    )
+    return model

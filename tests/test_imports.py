@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
 LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "storage"}
-BOTTOM = {"summaries", "geometry", "settings", "layers"}
+BOTTOM = {"summaries", "geometry", "settings", "layers", "keys"}
 MAY_IMPORT = {
     "main": {"flags", "stages"},
     "flags": {"flags", "stages", "settings"},
@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "settings": {"settings"},
     "summaries": {"summaries", "geometry"},
     "geometry": set(),
+    "keys": set(),
     "__init__": set(),
 }
 

@@ -31,8 +31,8 @@ class _Classifier(nn.Module):
         x, pooled = x[..., None], []
         for layer in range(1, self.num_layers + 1):
             kernel_shape = (5, 5, x.shape[-1], self.num_filters * 2 ** (layer - 1))
-            kernel = self.param(f"kernel{layer}", nn.initializers.he_normal(), kernel_shape)
-            bias = self.param(f"bias{layer}", nn.initializers.zeros, kernel_shape[-1:])
+            kernel = self.param(f"kernel{layer}", nn.initializers.he_normal(dtype=jnp.float32), kernel_shape)
+            bias = self.param(f"bias{layer}", nn.initializers.zeros, kernel_shape[-1:], jnp.float32)
             x = nn.leaky_relu(strided_convolution(x, kernel) + bias, LEAKY_RELU_SLOPE)
             pooled.append(x.mean((1, 2)))
         features = nn.relu(nn.Dense(2 * self.num_filters, name="dense")(jnp.concatenate(pooled, -1)))

@@ -134,12 +134,12 @@ def make_step(network: Classifier, num_steps: int, batch_size: int):
         half = batch_size // 2
 
         def draw(key, maps):
-            index = jax.random.randint(key, (half,), 0, maps.kappa.shape[0])
+            index = jax.random.randint(key, (half,), 0, maps.kappa.shape[0], jnp.int32)
             return jax.tree.map(lambda leaf: leaf[index], maps)
 
         drawn = (draw(jax.random.fold_in(which, i), maps) for i, maps in enumerate((first, second)))
         batch = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *drawn)
-        kappa = turned(batch.kappa, jax.random.randint(turns, (2 * half,), 0, 8))
+        kappa = turned(batch.kappa, jax.random.randint(turns, (2 * half,), 0, 8, jnp.int32))
         label = jnp.repeat(jnp.array([1.0, 0.0]), half)
 
         def loss(params):

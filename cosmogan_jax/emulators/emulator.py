@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from cosmogan_jax import keys
 from cosmogan_jax.emulators.interface import Latent, Model, Variables
 from cosmogan_jax.emulators.kinds import model_of
 from cosmogan_jax.emulators.normalisation import Normalisation
@@ -30,6 +31,7 @@ class Emulator:
       geometry: pixels and side of every map.
       card: the model card, as in card.json.
       parameters: names of what maps are conditioned on, the columns of theta.
+      key_scheme: how a seed becomes a key, as when the emulator was trained (`keys.py`).
     """
 
     name: str
@@ -39,6 +41,11 @@ class Emulator:
     geometry: MapGeometry
     card: dict[str, Any]
     parameters: tuple[str, ...] = ()
+    key_scheme: int = keys.SCHEME
+
+    def key(self, seed: int) -> Array:
+        """The root of the latents of a seed's maps."""
+        return keys.key(seed, "latents", self.key_scheme)
 
     def latents(self, key: Array, index: Int[Array, " maps"]) -> Latent:
         """Latents of the maps of these numbers, stacked: that of map n comes from fold_in(key, n) alone."""
@@ -97,7 +104,7 @@ class Emulator:
         """
         if num_maps < 1 or first < 0:
             raise ValueError(f"num_maps={num_maps} must be positive and first={first} not negative")
-        key = jax.random.key(seed) if isinstance(seed, int) else seed
+        key = self.key(seed) if isinstance(seed, int) else seed
         return _without_one_bin(self.draw(key, first + jnp.arange(num_maps), theta))
 
     def of_size(self, num_pixels: int) -> "Emulator":
@@ -107,7 +114,7 @@ class Emulator:
           ValueError: a size of which the model makes no maps.
         """
         size = MapGeometry(num_pixels, self.geometry.pixel_arcmin * num_pixels / ARCMIN_PER_DEG)
-        jax.eval_shape(lambda key: self.model.latent(key, num_pixels), jax.random.key(0))
+        jax.eval_shape(lambda key: self.model.latent(key, num_pixels), self.key(0))
         return dataclasses.replace(self, geometry=size)
 
     def _theta(self, theta: Array | None, num_maps: int) -> Array:
@@ -122,6 +129,14 @@ class Emulator:
                 f"{(num_maps, len(self.parameters))}"
             )
         return theta
+
+
+def _scheme_of(card: dict[str, Any], folder: Path) -> int:
+    """Of a card of before the scheme was recorded the first one."""
+    scheme = card.get("keys", 1)
+    if scheme not in (1, keys.SCHEME) or isinstance(scheme, bool):
+        raise ValueError(f"{folder / CARD}: keys={scheme!r} is a scheme of another version")
+    return scheme
 
 
 def drawn(
@@ -195,11 +210,12 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
     card = read_card(folder)
     model = model_of(card["architecture"], forward_mode=forward_mode)
     geometry = MapGeometry(card["geometry"]["num_pixels"], card["geometry"]["side_deg"])
+    any_key = keys.key(0, "weights")
     try:
-        jax.eval_shape(lambda key: model.latent(key, geometry.num_pixels), jax.random.key(0))
+        jax.eval_shape(lambda key: model.latent(key, geometry.num_pixels), any_key)
     except ValueError as error:
         raise ValueError(f"{folder / CARD}: num_pixels={geometry.num_pixels}, {error}") from error
-    like = jax.eval_shape(model.init, jax.random.key(0))
+    like = jax.eval_shape(model.init, any_key)
     return Emulator(
         str(name),
         model,
@@ -208,4 +224,5 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
         geometry,
         card,
         tuple(card.get("parameters", ())),
+        _scheme_of(card, folder),
     )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from cosmogan_jax import keys
 from cosmogan_jax.emulators.interface import Engine, Model, State, Variables, Weights
 from cosmogan_jax.emulators.kinds import build
 from cosmogan_jax.settings import Train
@@ -13,17 +14,18 @@ from cosmogan_jax.settings.kinds import train_from_record
 from cosmogan_jax.storage.best_generators import read_scores
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.json_files import read_object
-from cosmogan_jax.storage.run_directory import finished_record, stage_directory
+from cosmogan_jax.storage.run_directory import finished_record, key_scheme, stage_directory
 
 _DENSE = {"weights": str, "score_maps": int, "score_l_bins": int}
 
 
 class Trained(NamedTuple):
-    """What a training was made of, as it recorded it."""
+    """What a training was made of, as it recorded it; key_scheme: how its seeds become keys (`keys.py`)."""
 
     settings: Train
     model: Model
     engine: Engine
+    key_scheme: int
 
 
 def open_trained(workdir: Path) -> tuple[Trained, State, Checkpoints]:
@@ -35,8 +37,9 @@ def open_trained(workdir: Path) -> tuple[Trained, State, Checkpoints]:
     directory = stage_directory(workdir, "train")
     settings = train_from_record(finished_record(workdir, "train")["flags"])
     model, engine = build(settings)
-    state = engine.init(jax.random.key(settings.seed))
-    return Trained(settings, model, engine), state, Checkpoints(directory / "checkpoints")
+    scheme = key_scheme(workdir)
+    state = engine.init(keys.key(settings.seed, "weights", scheme))
+    return Trained(settings, model, engine, scheme), state, Checkpoints(directory / "checkpoints")
 
 
 class Generators:

@@ -39,8 +39,8 @@ class Dcgan:
     )
     disc_norm: Literal["batch", "none"] = setting(
         "batch",
-        "Normalisation in the discriminator; a gradient penalty asks for none, since it takes D's slope at each "
-        "map alone.",
+        "Normalisation in the discriminator; none for a gradient penalty, which takes D's slope at each map "
+        "alone.",
         choices=("batch", "none"),
     )
     loss: Literal["non_saturating", "hinge", "least_squares", "wasserstein"] = setting(

@@ -94,9 +94,9 @@ def placements(key: Array, map_index: Array, num_planes: int, slabs_per_box: int
     """
     plane_key, shift_key, turn_key = jax.random.split(jax.random.fold_in(key, map_index), 3)
     return Placement(
-        jax.random.randint(plane_key, (num_planes,), 0, 3 * slabs_per_box),
-        jax.random.uniform(shift_key, (num_planes, 2)),
-        jax.random.randint(turn_key, (num_planes,), 0, 8),
+        jax.random.randint(plane_key, (num_planes,), 0, 3 * slabs_per_box, jnp.int32),
+        jax.random.uniform(shift_key, (num_planes, 2), jnp.float32),
+        jax.random.randint(turn_key, (num_planes,), 0, 8, jnp.int32),
     )
 
 

@@ -56,7 +56,7 @@ def lognormal_maps(
     canvas = amplitudes.shape[0]
 
     def one(index):
-        white = jax.random.normal(jax.random.fold_in(key, index), (canvas, canvas))
+        white = jax.random.normal(jax.random.fold_in(key, index), (canvas, canvas), jnp.float32)
         g = jnp.fft.irfft2(jnp.fft.rfft2(white) * amplitudes, s=(canvas, canvas))
         return kappa0 * jnp.expm1(g - variance / 2)[: canvas // CANVAS, : canvas // CANVAS]
 

@@ -132,9 +132,9 @@ def window(
     corner = jnp.array([region.row, region.column])
     room = jnp.array([region.height - num_pixels + 1, region.width - num_pixels + 1])
     place_key, turn_key = jax.random.split(key)
-    row, column = corner + jax.random.randint(place_key, (2,), 0, room)
+    row, column = corner + jax.random.randint(place_key, (2,), 0, room, jnp.int32)
     cut = jax.lax.dynamic_slice(plane, (row, column), (num_pixels, num_pixels))
-    return orient(cut, jax.random.randint(turn_key, (), 0, 8))
+    return orient(cut, jax.random.randint(turn_key, (), 0, 8, jnp.int32))
 
 
 def traced_maps(

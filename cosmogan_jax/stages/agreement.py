@@ -108,7 +108,8 @@ def _check_stage(workdir: Path, stage: str, settings: dict[str, Any], defaults: 
         recorded, place = record["flags"], workdir / stage
     elif stage == "train" and started.is_file():
         recorded, place = read_object(started, {}), started.parent
-        recorded.pop("inputs", None)
+        for name in ("inputs", "keys"):
+            recorded.pop(name, None)
     else:
         return
     own, now = results_only(settings[stage]), chain(stage, settings)

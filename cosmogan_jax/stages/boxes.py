@@ -32,11 +32,14 @@ class BoxPlan:
     schedule: PlaneSchedule
     source_redshift: float
     seed: int
+    key_scheme: int
 
     def identity(self) -> dict[str, Any]:
         """What makes a box this box, but for its name."""
         cosmology = {f"cosmology.{name}": value for name, value in vars(self.power.cosmology).items()}
         own = {"source_redshift": self.source_redshift, "seed": self.seed}
+        if self.key_scheme > 1:  # boxes of the first scheme do not say so
+            own["keys"] = self.key_scheme
         return {**dataclasses.asdict(self.settings), **cosmology, **own}
 
 

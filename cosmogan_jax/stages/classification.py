@@ -4,10 +4,10 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from cosmogan_jax import keys
 from cosmogan_jax.compare import classify
 from cosmogan_jax.compare.classifier_network import Classifier
 from cosmogan_jax.compare.discrimination import discrimination, equally_many, halves_by_parent, interval
@@ -106,7 +106,7 @@ def tell_apart(
     train, test = ([standard.of(maps) for maps in part] for part in (train, test))
     sizes = (train[0].kappa.shape[-1], train[0].log_power.shape[-1])
     network = Classifier(*sizes, classify.NUM_LAYERS, NUM_FILTERS)
-    key = jax.random.key(settings.seed)
+    key = keys.key(settings.seed, "classifier")
     counted = functools.partial(progress, desc="evaluate classifier", unit="step")
     params = classify.train(
         network, key, *train, num_steps=settings.num_steps, batch_size=BATCH_SIZE, counted=counted

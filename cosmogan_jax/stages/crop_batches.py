@@ -19,4 +19,4 @@ def cut_crops(
 
 def epoch_order(key: Array, epoch: int, num_crops: int) -> Int[Array, " num_crops"]:
     """The permutation of the crop table in an epoch, from (key, epoch) alone."""
-    return jax.random.permutation(jax.random.fold_in(key, epoch), jnp.arange(num_crops))
+    return jax.random.permutation(jax.random.fold_in(key, epoch), jnp.arange(num_crops, dtype=jnp.int32))

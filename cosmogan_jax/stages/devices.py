@@ -15,6 +15,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Shaped
 
+from cosmogan_jax import keys
+
 _AXIS = "batch"
 Tree = TypeVar("Tree")
 
@@ -55,7 +57,7 @@ class Devices:
 
         def place(leaf):
             if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-                return jax.random.wrap_key_data(place(jax.random.key_data(leaf)))
+                return keys.rewrapped(place(jax.random.key_data(leaf)), leaf)
             value = np.asarray(leaf)
             return jax.make_array_from_process_local_data(self.whole, value, value.shape)
 

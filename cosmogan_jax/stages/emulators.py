@@ -41,7 +41,16 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
     }
     name = f"{workdir}, step {step}"
     names = generators.trained.settings.condition_on
-    emulator = Emulator(name, generators.model, variables, normalisation, table.geometry, {}, names)
+    emulator = Emulator(
+        name,
+        generators.model,
+        variables,
+        normalisation,
+        table.geometry,
+        {},
+        names,
+        generators.trained.key_scheme,
+    )
     return Source(emulator, table.manifest["source_redshift"], origin)
 
 

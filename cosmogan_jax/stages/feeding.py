@@ -9,7 +9,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from cosmogan_jax import keys
 from cosmogan_jax.emulators.batch import Batch
+from cosmogan_jax.keys import SCHEME
 from cosmogan_jax.settings import Train
 from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.consensus import processes_here, smallest
@@ -22,7 +24,6 @@ from cosmogan_jax.storage.map_store import open_map_store
 
 _AHEAD = 4  # batches: 67 MB of 64 maps of 256^2
 _SHARE_OF_MEMORY = 0.5
-_TURNS = 2**31 - 1  # told apart from the epochs, which are folded into the same key
 
 
 class HeldMaps(NamedTuple):
@@ -40,7 +41,14 @@ class DeviceFeed:
     devices would take less memory, and every crop would go over the network in its step.
     """
 
-    def __init__(self, table: CropTable, crops: Int[np.ndarray, "crops 3"], settings: Train, devices: Devices):
+    def __init__(
+        self,
+        table: CropTable,
+        crops: Int[np.ndarray, "crops 3"],
+        settings: Train,
+        devices: Devices,
+        scheme: int = SCHEME,
+    ):
         used, numbers = np.unique(crops[:, 0], return_inverse=True)
         self._crops = np.stack([numbers, crops[:, 1], crops[:, 2]], axis=1).astype(np.int32)
 
@@ -51,13 +59,13 @@ class DeviceFeed:
         kappa = devices.gather(read, (len(used), *table.store.array.shape[1:]))
         self.held = HeldMaps(kappa, devices.replicate(theta))
         self._size, self.waited = table.geometry.num_pixels, 0.0
-        self._settings, self._devices = settings, devices
+        self._settings, self._devices, self._scheme = settings, devices, scheme
 
     def batches(self, first: int, stop: int) -> Iterator[Int[Array, "batch 3"]]:
         """Rows of the batches of steps first to stop, each device's own on it."""
         batch_size = self._settings.batch_size
         share = self._devices.share(batch_size)
-        for rows in batch_rows(self._crops, self._settings.seed, batch_size, first, stop):
+        for rows in batch_rows(self._crops, self._settings.seed, batch_size, first, stop, self._scheme):
             yield self._devices.assemble(rows[share], batch_size)
 
     def crops(self, held: HeldMaps, batch: Int[Array, "batch 3"]) -> Batch:
@@ -75,13 +83,20 @@ class StreamFeed:
 
     held = ()
 
-    def __init__(self, table: CropTable, crops: Int[np.ndarray, "crops 3"], settings: Train, devices: Devices):
+    def __init__(
+        self,
+        table: CropTable,
+        crops: Int[np.ndarray, "crops 3"],
+        settings: Train,
+        devices: Devices,
+        scheme: int = SCHEME,
+    ):
         cache = settings.stream_cache_gib
         cache_bytes = int(usable_memory() / 4 / processes_here() if cache is None else cache * 2**30)
         self._store = open_map_store(table.store.path, cache_bytes=cache_bytes)
         self._theta = _of_maps(table, crops, settings.condition_on)
         self._crops, self._size, self._settings = crops, table.geometry.num_pixels, settings
-        self._devices = devices
+        self._devices, self._scheme = devices, scheme
         self.waited = 0.0  # seconds
 
     def batches(self, first: int, stop: int) -> Iterator[Batch]:
@@ -91,7 +106,7 @@ class StreamFeed:
         asked: deque[np.ndarray] = deque()  # rows that the thread which reads has taken, in their order
 
         def rows() -> Iterator[Int[np.ndarray, "batch 3"]]:
-            for batch in batch_rows(self._crops, self._settings.seed, batch_size, first, stop):
+            for batch in batch_rows(self._crops, self._settings.seed, batch_size, first, stop, self._scheme):
                 asked.append(batch[share])
                 yield batch[share]
 
@@ -127,14 +142,16 @@ def _of_maps(
     return theta
 
 
-def open_feed(table: CropTable, settings: Train, devices: Devices) -> DeviceFeed | StreamFeed:
+def open_feed(
+    table: CropTable, settings: Train, devices: Devices, scheme: int = SCHEME
+) -> DeviceFeed | StreamFeed:
     """The feed that settings.feed names; "auto" holds the maps on the devices where they fit on all."""
     crops = table.crops["train"]
     name = settings.feed
     if name == "auto":
         maps = 4 * len(np.unique(crops[:, 0])) * int(np.prod(table.store.array.shape[1:]))
         name = "device" if _held_bytes(maps, devices) < _SHARE_OF_MEMORY * _free(devices) else "stream"
-    return (DeviceFeed if name == "device" else StreamFeed)(table, crops, settings, devices)
+    return (DeviceFeed if name == "device" else StreamFeed)(table, crops, settings, devices, scheme)
 
 
 def _held_bytes(maps: int, devices: Devices) -> float:
@@ -148,13 +165,19 @@ def _free(devices: Devices) -> float:
 
 
 def batch_rows(
-    crops: Int[np.ndarray, "crops 3"], seed: int, batch_size: int, first: int, stop: int
+    crops: Int[np.ndarray, "crops 3"],
+    seed: int,
+    batch_size: int,
+    first: int,
+    stop: int,
+    scheme: int = SCHEME,
 ) -> Iterator[Int[np.ndarray, "batch 3"]]:
     """Rows of the crop table for steps first to stop; each epoch a new permutation, its part batch dropped.
 
-    Step n's rows follow from (seed, n) and the table alone: not from where a run began, nor from devices.
+    Step n's rows follow from (seed, n), the scheme of keys and the table alone: not from where a run began, nor
+    from devices.
     """
-    key, per_epoch = jax.random.key(seed), len(crops) // batch_size
+    key, per_epoch = keys.key(seed, "order", scheme), len(crops) // batch_size
     order, order_of = np.empty(0, np.int32), -1
     for step in range(first, stop):
         epoch, batch = divmod(step, per_epoch)
@@ -167,5 +190,5 @@ def random_orientations(
     key: Array, step: Int[Array, ""], kappa: Float[Array, "batch size size bins"]
 ) -> Float[Array, "batch size size bins"]:
     """Each crop in one of the square's eight orientations, all its bins alike, from (key, step) alone."""
-    turn_key = jax.random.fold_in(jax.random.fold_in(key, _TURNS), step)
-    return jax.vmap(orient)(kappa, jax.random.randint(turn_key, kappa.shape[:1], 0, 8))
+    turn_key = jax.random.fold_in(key, step)
+    return jax.vmap(orient)(kappa, jax.random.randint(turn_key, kappa.shape[:1], 0, 8, np.int32))

@@ -29,7 +29,7 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
             f"{emulator.name} is conditioned on {', '.join(emulator.parameters)}: its maps are drawn by the "
             "library, Emulator.draw with theta, and not yet by this stage"
         )
-    key = jax.random.key(settings.generate_seed)
+    key = emulator.key(settings.generate_seed)
 
     @jax.jit  # with the weights as constants, of which the compiler prepares what it can once for all batches
     def draw(index):
@@ -50,6 +50,7 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     manifest = {
         "source_redshift": source.source_redshift,
         "seed": settings.generate_seed,
+        "keys": emulator.key_scheme,
         "origin": source.origin,
         "splits": ["generated"] * settings.num_generated,
         "parents": list(range(settings.num_generated)),

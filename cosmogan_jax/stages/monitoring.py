@@ -11,6 +11,7 @@ from typing import Any
 from cosmogan_jax.compare.generator_score import SCORES, not_shown
 from cosmogan_jax.emulators.early_warnings import Episodes, observe
 from cosmogan_jax.emulators.interface import Engine, Model, State
+from cosmogan_jax.keys import SCHEME
 from cosmogan_jax.settings import Train
 from cosmogan_jax.stages.scoring import RANKINGS, Pass, Scorers, check_bands, check_maps, first_pass
 from cosmogan_jax.stages.stopping import STOP_AFTER, in_bounds, parse_bounds
@@ -46,9 +47,9 @@ def check_scores(settings: Train, model: Model) -> None:
         raise ValueError(f"stop_when={settings.stop_when!r} needs scores: score_every_steps=0")
 
 
-def scored(settings: Train) -> Pass:
+def scored(settings: Train, scheme: int = SCHEME) -> Pass:
     """How this training scores: against the first half of the development parents."""
-    return first_pass(settings.score_maps, settings.score_l_bins, settings.seed)
+    return first_pass(settings.score_maps, settings.score_l_bins, settings.seed, scheme)
 
 
 def scores_every(settings: Train, table: CropTable) -> int:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from cosmogan_jax import keys
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.sky import light_cone, ray_tracing, resolution, sharpening
@@ -24,6 +25,7 @@ from cosmogan_jax.stages.skies import PAPER_SIDE_DEG, chosen_cosmology, source_r
 from cosmogan_jax.storage.boxes import Box
 from cosmogan_jax.storage.crop_table import SPLITS
 from cosmogan_jax.storage.lens_planes import LensPlanes, write_lens_planes
+from cosmogan_jax.storage.run_directory import key_scheme
 
 _BATCH_BYTES = 512 * 2**20
 _MAX_BATCH = 128
@@ -67,16 +69,16 @@ class NbodySky:
         self._settings, self._box, self._counts = settings, box, counts
         self._source = float(comoving_distance(cosmology, source_redshift(settings)))
         names = self._box_names()
-        keys = {}
+        scheme = key_scheme(workdir)
+        sky, own = keys.key(settings.seed, "sky", scheme), {}
         for number, split in enumerate(SPLITS):
             for n, name in enumerate(names[split]):
-                root = jax.random.fold_in(jax.random.key(settings.seed), number)
-                keys[name] = jax.random.fold_in(root, n)
+                own[name] = jax.random.fold_in(jax.random.fold_in(sky, number), n)
         power = matter_power(cosmology)
         limits = self._resolution(power)
-        plan = BoxPlan(box, power, schedule, source_redshift(settings), settings.seed)
+        plan = BoxPlan(box, power, schedule, source_redshift(settings), settings.seed, scheme)
         folder = Path(settings.boxes_dir) if settings.boxes_dir else workdir / "boxes"
-        self._boxes = get_boxes(folder, keys, plan)
+        self._boxes = get_boxes(folder, own, plan)
         self._names = names
         first = next(iter(self._boxes.values()))
         transfer = np.ones((len(schedule.chi), sharpening.TRANSFER_BINS))
@@ -87,7 +89,7 @@ class NbodySky:
         if settings.write_lens_planes:
             for name, whole in self._boxes.items():
                 self._write_planes(folder / name / "lens_planes", whole, cosmology)
-        root = jax.random.fold_in(jax.random.key(settings.seed), len(SPLITS))
+        root = jax.random.fold_in(sky, len(SPLITS))
         place = jax.jit(jax.vmap(light_cone.placements, (None, 0, None, None)), static_argnums=(2, 3))
         total = sum(counts.values())
         self._placements = jax.tree.map(

@@ -139,7 +139,7 @@ def _interpolate(
         return None, {}
 
     def draw():
-        ends = emulator.latents(jax.random.key(seed), jnp.arange(2 * _PATHS))
+        ends = emulator.latents(emulator.key(seed), jnp.arange(2 * _PATHS))
         starts, stops = (jax.tree.map(lambda leaf, first=first: leaf[first::2], ends) for first in (0, 1))
         walks = paths(starts, stops, settings.novelty_steps)
         along = (jax.tree.map(lambda leaf, number=number: leaf[number], walks) for number in range(_PATHS))

@@ -81,7 +81,7 @@ def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
     """
     if store.num_maps >= wanted:
         return lambda start, stop: only_bin(store.read(start, stop))
-    key = jax.random.key(store.manifest["seed"])
+    key = emulator.key(store.manifest["seed"])
     draw = jax.jit(lambda index: only_bin(emulator.draw(key, index)))
 
     def read(start: int, stop: int) -> Array:

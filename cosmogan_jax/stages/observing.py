@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from cosmogan_jax import keys
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.stages.side_by_side import jit_on_one_thread
@@ -39,7 +40,7 @@ def views(settings: Evaluate, geometry: MapGeometry) -> dict[str, View]:
 def _observed(settings: Evaluate, geometry: MapGeometry, theta_arcmin: float) -> View:
     @jit_on_one_thread
     def see(kappa, index, number):
-        key = jax.random.fold_in(jax.random.key(0), number)
+        key = jax.random.fold_in(keys.key(0, "shape noise"), number)
         noisy = add_shape_noise(
             key,
             kappa,

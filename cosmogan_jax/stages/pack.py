@@ -66,6 +66,7 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "weights": weights | {"generator_sha256": origin["generator_sha256"]},
         "architecture": model.describe(),
         "parameters": list(generators.trained.settings.condition_on),
+        "keys": generators.trained.key_scheme,
         "normalisation": table.manifest["normalisation"],
         "geometry": dataclasses.asdict(table.geometry),
         "source_redshift": table.manifest["source_redshift"],
@@ -76,7 +77,8 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
     }
     normalisation = Normalisation.of(card["normalisation"])
     names = generators.trained.settings.condition_on
-    exact = Emulator(settings.pack, model, variables, normalisation, table.geometry, card, names)
+    scheme = generators.trained.key_scheme
+    exact = Emulator(settings.pack, model, variables, normalisation, table.geometry, card, names, scheme)
     stored = dataclasses.replace(exact, variables=read_weights(folder, card, variables))
     card["weights"]["as_stored"] = _change(stored, exact, settings.pack_dtype)
     write_card(folder, card, as_markdown(card, model))

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cosmogan_jax import keys
 from cosmogan_jax.compare import sample_health
 from cosmogan_jax.compare.band_chi2 import most_bands
 from cosmogan_jax.compare.generator_score import Measures, Scores, make_scorer, reference
@@ -20,6 +21,7 @@ from cosmogan_jax.emulators.emulator import drawn
 from cosmogan_jax.emulators.interface import Model, Variables
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.keys import SCHEME
 from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.storage.source_bins import only_bin
 from cosmogan_jax.summaries import PAPER_L_EDGES
@@ -38,12 +40,17 @@ class Scorers(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """One way to score: maps of each generator, bands of ell (0: the paper's), development half, seed of z."""
+    """One way to score: maps of each generator, bands of ell (0: the paper's), development half, the latents.
+
+    latents is their purpose among the keys of the seed, key_scheme how keys are made (`keys.py`).
+    """
 
     maps: int
     l_bins: int
     half: Literal[0, 1]
-    z_seed: int
+    seed: int
+    latents: str
+    key_scheme: int
 
     def l_edges(self, table: CropTable) -> np.ndarray:
         """Edges of the modes whose histograms are compared."""
@@ -72,14 +79,14 @@ class Pass(NamedTuple):
         }
 
 
-def first_pass(maps: int, l_bins: int, seed: int) -> Pass:
-    """What training sees, in its dense phase too, and select first; other z than on its sheets of samples."""
-    return Pass(maps, l_bins, 0, seed + 3)
+def first_pass(maps: int, l_bins: int, seed: int, scheme: int = SCHEME) -> Pass:
+    """What training sees, in its dense phase too, and select first; not the maps of its pictures."""
+    return Pass(maps, l_bins, 0, seed, "first scores", scheme)
 
 
-def second_pass(maps: int, l_bins: int, seed: int) -> Pass:
-    """Fresh z, and the parents that the first pass did not see."""
-    return Pass(maps, l_bins, 1, seed + 2)
+def second_pass(maps: int, l_bins: int, seed: int, scheme: int = SCHEME) -> Pass:
+    """Fresh latents, and the parents that the first pass did not see."""
+    return Pass(maps, l_bins, 1, seed, "second scores", scheme)
 
 
 def check_maps(name: str, maps: int) -> None:
@@ -137,7 +144,7 @@ def make_scorers(
     )
     batches = (only_bin(table.cut(crops[i : i + batch])) for i in range(0, len(crops), batch))
     real = reference(measures, batches, _parents(table, crops), what)
-    key, size = jax.random.key(scored.z_seed), table.geometry.num_pixels
+    key, size = keys.key(scored.seed, scored.latents, scored.key_scheme), table.geometry.num_pixels
     # Conditioned on what the development maps are of, one after the other.
     likes = scored.crops(table)
     theta = jnp.asarray(table.theta(likes[np.arange(scored.maps) % len(likes)], condition_on))

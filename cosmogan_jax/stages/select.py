@@ -9,7 +9,8 @@ selection.json:
                   which weights, and whose statistics normalise their features
     first, second how each pass scored: maps generated, l_bins and modes of the histograms, bands of the
                   covariance form (0: the development maps are too few, band_chi2 is null), half of the
-                  development parents with their number and that of their crops, z_seed, and what equal
+                  development parents with their number and that of their crops, the seed, the purpose
+                  of its latents and the scheme of keys, and what equal
                   ensembles would give in the mean (independent crops taken for granted: more in truth)
     first.from_training
                   whether the scores are those that training kept in its dense phase; checkpoints outside of it
@@ -83,17 +84,17 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
     by = RANKINGS[settings.select_by]
     table = open_crop_table(stage_directory(workdir, "prepare"))
     generators = Generators(workdir, settings.weights)
-    kept, scored = generators.dense, {}
+    kept, scored, scheme = generators.dense, {}, generators.trained.key_scheme
     if kept:  # older trainings kept the histograms' score only
         scored = {line["step"]: line for line in generators.dense_scores if by in line}
         if kept.get("select_by", "histograms") != settings.select_by:
             print(f"select: training kept its best by {kept.get('select_by', 'histograms')}; only those count")
     first = (
-        first_pass(kept["score_maps"], kept["score_l_bins"], settings.seed)
+        first_pass(kept["score_maps"], kept["score_l_bins"], settings.seed, scheme)
         if kept
-        else first_pass(settings.select_maps, settings.select_l_bins, settings.seed)
+        else first_pass(settings.select_maps, settings.select_l_bins, settings.seed, scheme)
     )
-    second = second_pass(settings.select_maps, settings.select_l_bins, settings.seed)
+    second = second_pass(settings.select_maps, settings.select_l_bins, settings.seed, scheme)
     for one in (first, second):
         check_bands(table, one, settings.select_by)
     checkpoints = [step for step in generators.checkpoints() if step >= settings.select_from_step]

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from cosmogan_jax import keys
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.sky import lognormal, planes
@@ -22,6 +22,7 @@ from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.matter_power import matter_power
 from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.storage.lens_planes import read_lens_planes
+from cosmogan_jax.storage.run_directory import key_scheme
 
 PAPER_REDSHIFT = 1.0
 PAPER_SIDE_DEG = math.sqrt(12.0)  # maps of 12 square degrees
@@ -93,7 +94,7 @@ class LognormalSky:
             settings.lognormal_shift,
         )
         self._amplitudes = jnp.asarray(amplitudes, jnp.float32)
-        self._key, self._kappa0 = jax.random.key(settings.seed), settings.lognormal_shift
+        self._key, self._kappa0 = keys.key(settings.seed, "sky", key_scheme(workdir)), settings.lognormal_shift
         self.origin = {
             "sky": "lognormal",
             "lognormal_shift": settings.lognormal_shift,
@@ -165,7 +166,7 @@ class PlanesSky:
             else (jnp.asarray(planes.plane_convergence(lens.potential[used], plane_side)),
                   jnp.asarray(weights[used], jnp.float32))
         )  # fmt: skip
-        self._key, self._size = jax.random.key(settings.seed), settings.map_pixels
+        self._key, self._size = keys.key(settings.seed, "sky", key_scheme(workdir)), settings.map_pixels
         self.origin = {
             "sky": "planes",
             "ray_tracing": settings.ray_tracing,

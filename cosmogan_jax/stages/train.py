@@ -11,7 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
+from cosmogan_jax import keys
 from cosmogan_jax.emulators.curves import write_panels
 from cosmogan_jax.emulators.emulator import drawn
 from cosmogan_jax.emulators.interface import Batch, Engine, Model, State
@@ -34,7 +36,7 @@ from cosmogan_jax.storage.best_generators import at_hand
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.json_files import check_object
-from cosmogan_jax.storage.run_directory import stage_directory
+from cosmogan_jax.storage.run_directory import key_scheme, stage_directory
 from cosmogan_jax.storage.source_bins import only_bin
 
 _SHEET_MAPS = 8
@@ -89,14 +91,15 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     schedule = _schedule(settings, steps_per_epoch, score_every)
     num_steps = schedule.num_steps
     model, engine = build(settings, devices.by_rows)
-    state = devices.replicate(engine.init(jax.random.key(settings.seed)))
-    feed = open_feed(table, settings, devices)
-    dispatch = Dispatcher(
-        _on_crops(engine, feed, normalisation, settings, devices), settings.steps_per_dispatch
-    )
+    scheme = key_scheme(workdir)
+    state = devices.replicate(engine.init(keys.key(settings.seed, "weights", scheme)))
+    feed = open_feed(table, settings, devices, scheme)
+    turns = keys.key(settings.seed, "turns", scheme) if settings.augment == "symmetries" else None
+    dispatch = Dispatcher(_on_crops(engine, feed, normalisation, turns, devices), settings.steps_per_dispatch)
     observers: dict[str, Observer] = {}
     if settings.sample_every_steps > 0 and speaks:
-        write = _sample_sheets(model, engine, normalisation, table, settings, out / "samples")
+        key = keys.key(settings.seed, "samples", scheme)
+        write = _sample_sheets(model, engine, normalisation, table, settings.condition_on, key, out / "samples")
         observers["sample"] = lambda step, state: write(step, devices.on_one(state))
 
     checkpoints = Checkpoints(out / "checkpoints", writes=True)
@@ -115,7 +118,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     monitor = Monitor(
         settings,
         engine,
-        _on_first(group, lambda: make_scorers(table, model, normalisation, scored(settings), names)),
+        _on_first(group, lambda: make_scorers(table, model, normalisation, scored(settings, scheme), names)),
         out,
         first,
         num_steps,
@@ -253,16 +256,15 @@ def _on_crops(
     engine: Engine,
     feed: DeviceFeed | StreamFeed,
     normalisation: Normalisation,
-    settings: Train,
+    turns: Array | None,
     devices: Devices,
 ) -> Step:
     """The engine's step on what the feed gives, turned where augmentation asks for it, in network units."""
-    order_key = jax.random.key(settings.seed)
 
     def step(state, held, batch):
         kappa, theta = feed.crops(held, batch)
-        if settings.augment == "symmetries":
-            kappa = random_orientations(order_key, state.step, kappa)
+        if turns is not None:
+            kappa = random_orientations(turns, state.step, kappa)
         in_units = Batch(normalisation.forward(kappa), theta)
         return jax.lax.with_sharding_constraint(engine.step(state, in_units), devices.whole)
 
@@ -290,15 +292,16 @@ def _sample_sheets(
     engine: Engine,
     normalisation: Normalisation,
     table: CropTable,
-    settings: Train,
+    condition_on: tuple[str, ...],
+    key: Array,
     folder: Path,
 ) -> Observer:
     """Pictures of the same numbers' maps each time, beside training crops."""
     from cosmogan_jax.figures.sheets import write_sheet
 
-    key, index, size = jax.random.key(settings.seed + 1), jnp.arange(_SHEET_MAPS), table.geometry.num_pixels
+    index, size = jnp.arange(_SHEET_MAPS), table.geometry.num_pixels
     shown = table.crops["train"][np.arange(_SHEET_MAPS) % len(table.crops["train"])]
-    theta = jnp.asarray(table.theta(shown, settings.condition_on))
+    theta = jnp.asarray(table.theta(shown, condition_on))
 
     @jax.jit
     def draw(variables):

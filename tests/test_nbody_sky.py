@@ -172,8 +172,8 @@ def test_interrupted_maps_go_on(whole, tmp_path):
     for name in ("stage.json", "maps/manifest.json"):
         (partial / name).unlink()
     write_json(partial / "maps/written.json", {"maps": 3})
-    array = open_array(partial / "maps/kappa", (10, 32, 32), write=True)
-    planted = np.arange(10, dtype=np.float32)[:, None, None] * np.ones((32, 32), np.float32)
+    array = open_array(partial / "maps/kappa", (10, 32, 32, 1), write=True)
+    planted = np.arange(10, dtype=np.float32)[:, None, None, None] * np.ones((32, 32, 1), np.float32)
     array[:].write(planted).result()
     main(cut)
     found, expected = (open_map_store(run / "simulate/maps").read() for run in (cut, whole))

@@ -21,7 +21,7 @@ from cosmogan_jax.stages.name_patterns import numbers_in_name
 from cosmogan_jax.storage.crop_stream import stream_crops
 from cosmogan_jax.storage.crop_table import open_crop_table, write_crop_table
 from cosmogan_jax.storage.map_files import write_npy_maps
-from cosmogan_jax.storage.map_store import open_map_store, write_map_store
+from cosmogan_jax.storage.map_store import maps_written, open_map_store, write_map_store
 from cosmogan_jax.storage.readers import open_map_file
 from cosmogan_jax.storage.source_bins import only_bin
 
@@ -110,6 +110,17 @@ def test_a_store_of_three_axes_reads_alike(tmp_path):
         with pytest.raises(ValueError, match=re.escape(f"shape={shape} is not that of square maps")):
             open_map_store(tmp_path / "s")
         (tmp_path / "s/manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_store_of_three_axes_that_was_cut_off_is_begun_anew(tmp_path):
+    kappa = maps(5)
+    old_store(tmp_path / "s", kappa)
+    (tmp_path / "s/manifest.json").unlink()
+    (tmp_path / "s/written.json").write_text('{"maps": 3}')
+    assert maps_written(tmp_path / "s") == 0
+    store = write_map_store(tmp_path / "s", [kappa], 5, GEOMETRY, {}, start=maps_written(tmp_path / "s"))
+    np.testing.assert_array_equal(store.read(), kappa[..., None])
+    assert list(open_map_store(tmp_path / "s").manifest["shards"]) == ["c/0/0/0/0"]
 
 
 def test_a_run_of_before_opens_and_goes_on(run_main, tmp_path, monkeypatch):

@@ -119,9 +119,15 @@ def whole_maps(path: Path) -> Iterator[None]:
 
 
 def maps_written(path: Path) -> int:
-    """How many maps of a store that is being written are on disk; a run that was cut off goes on from there."""
+    """How many maps of a store that is being written are on disk; a run that was cut off goes on from there.
+
+    None of a store that a version without the axis of bins began: it is begun anew.
+    """
     journal = Path(path) / "written.json"
-    return read_object(journal, {"maps": int})["maps"] if journal.is_file() else 0
+    if not journal.is_file():
+        return 0
+    axes = len(read_object(Path(path) / "kappa/zarr.json", {"shape": list})["shape"])
+    return read_object(journal, {"maps": int})["maps"] if axes == 4 else 0
 
 
 def write_map_store(

@@ -13,10 +13,11 @@ from absl import flags as absl_flags
 from cosmogan_jax import flags
 from cosmogan_jax.emulators.interpolation import paths, slerp
 from cosmogan_jax.emulators.kinds import KINDS, model_of
-from cosmogan_jax.emulators.trained import open_trained
+from cosmogan_jax.emulators.trained import Generators, open_trained
 from cosmogan_jax.flags.declared import define_declared
 from cosmogan_jax.pretrained import load
 from cosmogan_jax.settings.kinds import OF_KIND
+from cosmogan_jax.stages.emulators import trained
 from cosmogan_jax.storage.map_store import open_map_store
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -173,3 +174,35 @@ def test_latents_of_several_fields_move_along_great_circles_each():
         for point, t in enumerate(np.linspace(0, 1, 5)):
             expected = slerp(*flat, jnp.full(3, t))
             np.testing.assert_allclose(found[:, point].reshape(3, -1), expected, atol=2e-5)
+
+
+def test_parameters_of_the_maps_reach_the_step_and_go_with_the_emulator(toy, folder, run_main):
+    """The toy adds theta's sum to its maps, all of omega_m = 0.26: the affine map must take it away again."""
+    flags = [flag for flag in RUN if not flag.startswith(("--num_steps", "--learning_rate"))]
+    flags += [f"--workdir={folder}/conditional", "--condition_on=omega_m", "--num_steps=40"]
+    flags += ["--learning_rate=0.05"]
+    code, _, error = run_main(*flags, "--stages=simulate,prepare,train,select")
+    assert code == 0, error
+    generators = Generators(folder / "conditional", "last")
+    shift = float(generators.restore(generators.checkpoints()[-1])["affine"][0])
+    generators.close()
+    assert shift == pytest.approx(-0.26, abs=0.05)
+    code, _, error = run_main(*flags, "--stages=generate")
+    assert code == 1
+    assert "is conditioned on omega_m: its maps are drawn by the library" in error
+    made = trained(folder / "conditional", "last", "last").emulator
+    assert made.parameters == ("omega_m",)
+    theta = jnp.asarray([[0.26], [0.36]])
+    maps = made.draw(made.key(0), jnp.zeros(2, jnp.int32), theta)
+    assert maps.shape == (2, 24, 24, 1)
+    np.testing.assert_allclose(maps[1] - maps[0], 0.02 * 0.1, rtol=1e-3)  # in kappa
+    for wrong, words in ((None, "theta is missing, a row of omega_m a map"), (theta[:, :0], "theta.shape=")):
+        with pytest.raises(ValueError, match=words):
+            made.sample(0, 2, theta=wrong)
+
+
+def test_the_conditioned_on_must_be_known_of_every_map(toy, tmp_path, run_main):
+    code, _, error = run_main(*RUN, f"--workdir={tmp_path}/run", "--condition_on=m_nu",
+                              "--stages=simulate,prepare,train")  # fmt: skip
+    assert code == 1
+    assert "m_nu" in error

@@ -25,7 +25,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt32
 
-SCHEME = 2
+from cosmogan_jax.settings.key_schemes import SCHEME as SCHEME
+from cosmogan_jax.settings.key_schemes import recorded_scheme
+
 # Purposes, with what scheme 1 added to the seed.
 PURPOSES = {
     "weights": 0,  # initial weights, and all randomness of training steps
@@ -54,8 +56,7 @@ def key(seed: int, purpose: str, scheme: int = SCHEME) -> Array:
     if scheme == 1:
         root = _wrapped([0, (seed + PURPOSES[purpose]) % 2**32])
         return jax.random.fold_in(root, _TURNS) if purpose == "turns" else root
-    if scheme != 2:
-        raise ValueError(f"keys={scheme!r} is a scheme of another version; there are 1 and {SCHEME}")
+    recorded_scheme({"keys": scheme}, "key")
     digest = hashlib.sha256(f"cosmogan_jax {purpose} {seed}".encode()).digest()
     return _wrapped(np.frombuffer(digest[:8], ">u4"))
 

@@ -110,7 +110,7 @@ def test_numbers_are_random():
 def test_bad_purposes_and_schemes():
     with pytest.raises(ValueError, match="purpose='latent' must be one of weights, order"):
         keys.key(0, "latent")
-    with pytest.raises(ValueError, match="keys=3 is a scheme of another version"):
+    with pytest.raises(ValueError, match="key: keys=3 is a scheme of another version"):
         keys.key(0, "latents", 3)
 
 

@@ -14,6 +14,7 @@ from cosmogan_jax.emulators.interface import Latent, Model, Variables
 from cosmogan_jax.emulators.kinds import model_of
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
+from cosmogan_jax.settings.key_schemes import recorded_scheme
 from cosmogan_jax.storage.weights import CARD, read_card, read_weights
 
 _FOLDER = Path(__file__).parents[1] / "pretrained"
@@ -131,12 +132,12 @@ class Emulator:
         return theta
 
 
-def _scheme_of(card: dict[str, Any], folder: Path) -> int:
-    """Of a card of before the scheme was recorded the first one."""
-    scheme = card.get("keys", 1)
-    if scheme not in (1, keys.SCHEME) or isinstance(scheme, bool):
-        raise ValueError(f"{folder / CARD}: keys={scheme!r} is a scheme of another version")
-    return scheme
+def _parameters(card: dict[str, Any], folder: Path) -> tuple[str, ...]:
+    """What the maps are conditioned on; cards of before say nothing of it."""
+    names = card.get("parameters", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{folder / CARD}: parameters={names!r} must be a list of names")
+    return tuple(names)
 
 
 def drawn(
@@ -223,6 +224,6 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
         Normalisation.of(card["normalisation"]),
         geometry,
         card,
-        tuple(card.get("parameters", ())),
-        _scheme_of(card, folder),
+        _parameters(card, folder),
+        recorded_scheme(card, folder / CARD),
     )

@@ -27,7 +27,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cosmogan_jax.keys import SCHEME
+from cosmogan_jax.settings.key_schemes import SCHEME, recorded_scheme
 from cosmogan_jax.storage.json_files import read_object, write_json
 from cosmogan_jax.storage.whole_files import append_lines, named, write_text
 
@@ -124,13 +124,8 @@ def key_scheme(workdir: Path) -> int:
     Raises:
       ValueError: a record that is damaged, or a scheme that this version does not know.
     """
-    found = []
-    for record in (*sorted(workdir.glob("*/stage.json")), *sorted(workdir.glob("*.partial/settings.json"))):
-        scheme = read_object(record, {}).get("keys", 1)
-        if scheme not in (1, SCHEME) or isinstance(scheme, bool):
-            raise ValueError(f"{record}: keys={scheme!r} is a scheme of another version")
-        found.append(scheme)
-    return min(found, default=SCHEME)
+    records = (*sorted(workdir.glob("*/stage.json")), *sorted(workdir.glob("*.partial/settings.json")))
+    return min((recorded_scheme(read_object(record, {}), record) for record in records), default=SCHEME)
 
 
 def begin_stage(

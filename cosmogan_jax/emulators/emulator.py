@@ -211,6 +211,7 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
     card = read_card(folder)
     model = model_of(card["architecture"], forward_mode=forward_mode)
     geometry = MapGeometry(card["geometry"]["num_pixels"], card["geometry"]["side_deg"])
+    parameters, scheme = _parameters(card, folder), recorded_scheme(card, folder / CARD)
     any_key = keys.key(0, "weights")
     try:
         jax.eval_shape(lambda key: model.latent(key, geometry.num_pixels), any_key)
@@ -224,6 +225,6 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
         Normalisation.of(card["normalisation"]),
         geometry,
         card,
-        _parameters(card, folder),
-        recorded_scheme(card, folder / CARD),
+        parameters,
+        scheme,
     )

@@ -212,6 +212,7 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
     model = model_of(card["architecture"], forward_mode=forward_mode)
     geometry = MapGeometry(card["geometry"]["num_pixels"], card["geometry"]["side_deg"])
     parameters, scheme = _parameters(card, folder), recorded_scheme(card, folder / CARD)
+    normalisation = Normalisation.of(card["normalisation"])
     any_key = keys.key(0, "weights")
     try:
         jax.eval_shape(lambda key: model.latent(key, geometry.num_pixels), any_key)
@@ -222,7 +223,7 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
         str(name),
         model,
         jax.tree.map(jnp.asarray, read_weights(folder, card, like)),
-        Normalisation.of(card["normalisation"]),
+        normalisation,
         geometry,
         card,
         parameters,

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cosmogan_jax.stages.model import open_trained
 
+from cosmogan_jax import keys
 from cosmogan_jax.emulators.dcgan.averaging import averaged, with_own_statistics
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import NetState, adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
+from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.map_store import open_map_store
 
@@ -115,12 +116,13 @@ def test_maps_are_generated_from_either_weights(run_main, tiny_run, tmp_path):
         assert code == 0, error
     maps = {name: open_map_store(tmp_path / name / "generate/maps") for name in ("last", "ema")}
     assert maps["ema"].manifest["origin"]["generator_weights"] == "ema"
-    networks, like, checkpoints = open_trained(tmp_path / "ema")
+    trained, like, checkpoints = open_trained(tmp_path / "ema")
+    networks = trained.model.networks
     state = checkpoints.restore(3, like)
     checkpoints.close()
-    key = jax.random.key(0)
+    key = keys.key(0, "latents")
     z = np.stack([jax.random.normal(jax.random.fold_in(key, n), (64,)) for n in range(3)])
-    own = with_own_statistics(networks, state.ema, jax.random.key(0)).batch_stats
+    own = with_own_statistics(networks, state.ema, keys.key(0, "statistics", 1)).batch_stats
     for name, net in (("last", state.gen), ("ema", state.ema.replace(batch_stats=own))):
         expected, _ = networks.gen.apply(net.params, net.batch_stats, z, train=False)
         np.testing.assert_allclose(maps[name].read()[..., 0], 0.1 * expected, rtol=1e-4, atol=1e-7)

@@ -157,7 +157,7 @@ VALUES = {
     "--num_layers=3": "num_layers=3 must be at least 4",
     "--loss=hinge": "label_flip_probability=0.01 must be 0 with a loss other than non_saturating",
     "--loss=wasserstein": "disc_norm='batch' must be 'none' with loss=wasserstein and its gradient penalty",
-    "--r1_penalty=-1": "flag --r1_penalty=-1: -1.0 is not a float >= 0.0",
+    "--r1_penalty=-1": "flag --r1_penalty=-1: -1.0 is not a non-negative number",
     "--emulator=vae": "emulator='vae' is none of the kinds there are: dcgan",
     "--num_filters=0": "num_filters=0 must be positive",
     "--batch_size=0": "batch_size=0 must be at least 2",

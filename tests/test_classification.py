@@ -105,7 +105,9 @@ def test_finds_a_difference_and_says_what_it_saw():
         settings,
     )
     assert found["generated"]["auc"]["sigma_from_one_half"] > 6
-    assert found["generated"]["accuracy"]["value"] > 0.65
+    assert found["generated"]["auc"]["value"] > 0.75  # 0.80 to 0.92 over seeds
+    # After so few steps the logits' zero is not yet where it divides the sets best: 0.59 to 0.72 over seeds.
+    assert found["generated"]["accuracy"]["value"] > 0.55
     # It is a matter of the spectrum alone.
     assert found["generated"]["auc_of_spectrum"]["sigma_from_one_half"] > 6
     for name in found:

@@ -1,17 +1,22 @@
 """Every loss trains: some hundred steps on lognormal maps make a generator's maps more like them."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cosmogan_jax.emulators.dcgan.sampling import latents, sample
 
 from cosmogan_jax.compare.pixel_distance import pixel_ks
 from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
+from cosmogan_jax.emulators.dcgan.engine import as_variables
 from cosmogan_jax.emulators.dcgan.losses import LOSSES
+from cosmogan_jax.emulators.dcgan.model import Dcgan
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
+from cosmogan_jax.emulators.emulator import drawn
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps
@@ -35,9 +40,16 @@ def spectra(maps):
     return power_spectrum(maps, log_l_edges(GEOMETRY, 8), GEOMETRY.side_deg, mode_weights="full_plane")
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def sampled(model, variables):
+    """Maps of the same numbers, in network units."""
+    asked = (jax.random.key(9), jnp.arange(SCORED), jnp.zeros((SCORED, 0)))
+    return drawn(model, Normalisation("none", 1.0), 32, variables, *asked)[..., 0]
+
+
 def distances(networks, gen, real):
     """From maps that no training saw: KS of pixels, chi2 of spectra, worst |log| of the mean power's ratio."""
-    fake = jax.jit(sample, static_argnums=0)(networks, gen, latents(jax.random.key(9), jnp.arange(SCORED), 16))
+    fake = sampled(Dcgan(networks.arch), as_variables(gen))
     power, expected = np.asarray(spectra(fake)), np.asarray(spectra(real))
     ratio = np.log(power.mean(0) / expected.mean(0))
     return np.array([pixel_ks(fake, real), spectrum_chi2(power, expected), abs(ratio).max()])
@@ -47,7 +59,7 @@ def cases():
     """Each loss, and R1 on one with batch norm and one without; one of them often, the others by hand."""
     for loss in LOSSES:
         norm = "none" if loss == "wasserstein" else "batch"
-        yield pytest.param(loss, norm, 0.0, marks=[] if loss == "wasserstein" else [pytest.mark.slow])
+        yield pytest.param(loss, norm, 0.0, marks=[] if loss == "hinge" else [pytest.mark.slow])
     yield pytest.param("non_saturating", "batch", 1.0, marks=pytest.mark.slow)
     yield pytest.param("hinge", "none", 1.0, marks=pytest.mark.slow)
 

@@ -267,7 +267,8 @@ def test_a_dense_phase_cut_off_and_gone_on_with_equals_undisturbed(run_main, tin
     for line in scores:
         assert candidates[line["step"]]["first"] == {k: v for k, v in line.items() if k != "step"}
     again = {step for step, line in candidates.items() if line["second"]}
-    assert again == {3, 6, 9} | {line["step"] for line in order[:2]}
+    # And what the checkpoint before the last still needs.
+    assert again == {3, 6, 9} | set(kept) >= {line["step"] for line in order[:2]}
     assert selection["first"]["from_training"]
     manifest = open_map_store(whole / "generate/maps").manifest
     assert manifest["origin"]["generator_step"] == selection["selected"]
@@ -309,7 +310,8 @@ def test_stop_when_ends_a_training_that_other_bounds_let_go_on(run_main, tiny, t
     assert code == 0, error
     assert "train: ended after step 6 of 9 by stop_when=pixel_ks<1.1,worst_power_factor>0" in said
     assert said.count("warning: step 4: collapse: generated maps vary by") == 1
-    assert said.count("warning:") == said.count("collapse:") <= 2  # and perhaps near-duplicates
+    assert said.count("collapse:") <= 2  # and perhaps near-duplicates, or a discriminator that wins
+    assert said.count("warning:") <= said.count("collapse:") + 2
     summary = read_json(workdir / "train/stage.json")["summary"]
     assert summary["steps"] == 2 * STOP_AFTER
     assert summary["stopped_by"] == "pixel_ks<1.1,worst_power_factor>0"

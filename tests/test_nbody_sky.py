@@ -168,7 +168,9 @@ def test_interrupted_maps_go_on(whole, tmp_path):
     record = read_json(cut / "simulate/stage.json")
     (cut / "simulate").rename(cut / "simulate.partial")
     partial = cut / "simulate.partial"
-    write_json(partial / "settings.json", {**record["flags"], "inputs": record["inputs"]})
+    write_json(
+        partial / "settings.json", {**record["flags"], "inputs": record["inputs"], "keys": record["keys"]}
+    )
     for name in ("stage.json", "maps/manifest.json"):
         (partial / name).unlink()
     write_json(partial / "maps/written.json", {"maps": 3})

@@ -6,6 +6,7 @@ results.json, beside this file, holds a line for every training; it is written a
 """
 
 import argparse
+import functools
 import json
 import time
 from pathlib import Path
@@ -14,14 +15,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from cosmogan_jax.emulators.dcgan.sampling import latents, sample
 
 from cosmogan_jax.compare.pixel_distance import pixel_ks
 from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
+from cosmogan_jax.emulators.dcgan.engine import as_variables
+from cosmogan_jax.emulators.dcgan.model import Dcgan
 from cosmogan_jax.emulators.dcgan.networks import build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
+from cosmogan_jax.emulators.emulator import drawn
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps
@@ -63,9 +67,15 @@ def spectra(maps):
     return power_spectrum(maps, edges, GEOMETRY.side_deg, mode_weights="full_plane")
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def sampled(model, variables):
+    """Maps of the same numbers, in network units."""
+    asked = (jax.random.key(99), jnp.arange(SCORED), jnp.zeros((SCORED, 0)))
+    return drawn(model, Normalisation("none", 1.0), 32, variables, *asked)[..., 0]
+
+
 def score(networks, gen, fresh):
-    z = latents(jax.random.key(99), jnp.arange(SCORED), LATENT)
-    maps = jax.jit(sample, static_argnums=0)(networks, gen, z)
+    maps = sampled(Dcgan(networks.arch), as_variables(gen))
     power, expected = np.asarray(spectra(maps)), np.asarray(spectra(fresh))
     ratio = np.log(np.maximum(power.mean(0), 1e-30) / expected.mean(0))
     return Score(float(pixel_ks(maps, fresh)), spectrum_chi2(power, expected), float(abs(ratio).max()))

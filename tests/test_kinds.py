@@ -119,6 +119,7 @@ def test_the_packed_toy_makes_the_same_maps_and_others_of_any_size(run, folder, 
         load("planes-z0.99-64").of_size(128)
 
 
+@pytest.mark.slow
 def test_a_training_that_grows_goes_on_to_the_same_bits(run, folder, run_main):
     for name, steps in (("grown", 66), ("whole", 66)):
         if name == "grown":

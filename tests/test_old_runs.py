@@ -12,6 +12,7 @@ import pytest
 from cosmogan_jax.emulators.trained import Generators
 from cosmogan_jax.pretrained import load
 from cosmogan_jax.stages.training_log import read_log
+from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.map_store import open_map_store
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -85,7 +86,7 @@ def test_the_dense_phase_and_the_average_are_read(old):
         generators.close()
 
 
-@pytest.mark.parametrize("left", ["finished", "cut off"])
+@pytest.mark.parametrize("left", [pytest.param("finished", marks=pytest.mark.slow), "cut off"])
 def test_the_training_goes_on_where_it_was(old, run_main, expected, left):
     """The same order of crops, z, flips and turns: losses of more steps are those that the old code found."""
     if left == "cut off":  # as a kill leaves it: begun by settings that know nothing of what came later
@@ -118,3 +119,28 @@ def test_settings_that_came_later_are_their_defaults_and_others_are_still_refuse
 def test_the_packed_generator_that_ships_makes_the_maps_that_it_made(expected):
     found = load("planes-z0.99-64").sample(seed=7, num_maps=2)
     np.testing.assert_allclose(found, expected["pretrained_seed7"], rtol=0, atol=MAPS * np.std(found))
+
+
+def test_a_run_of_today_is_what_it_was_when_its_keys_were_fixed(tmp_path, run_main):
+    """The same flags in an empty directory: simulated maps, crops, losses and generated maps."""
+    run = tmp_path / "run"
+    code, _, error = run_main(
+        FLAGS,
+        f"--workdir={run}",
+        "--stages=simulate,prepare,train,generate",
+        "--checkpoint=8",
+        "--num_generated=4",
+    )
+    assert code == 0, error
+    with np.load(GOLDEN / "new_run_expected.npz", allow_pickle=False) as file:
+        expected = dict(file)
+    table = open_crop_table(run / "prepare")
+    np.testing.assert_array_equal(table.crops["train"], expected["crops"])
+    found = table.store.read()[::7, ..., 0]
+    np.testing.assert_allclose(found, expected["maps"], rtol=0, atol=MAPS * found.std())
+    lines = read_log(run / "train/metrics.jsonl")
+    for name in ("disc_loss", "gen_loss"):  # up to where rounding has grown, see RESUMED
+        np.testing.assert_allclose([line[name] for line in lines[:2]], expected[name][:2], rtol=RESUMED)
+    made = maps_of(run)
+    np.testing.assert_allclose(made, expected["generated"], rtol=0, atol=0.02 * np.abs(made).max())
+    assert json.loads((run / "train/stage.json").read_text())["keys"] == 2

@@ -1,5 +1,6 @@
 """Seeds mean what they mean: roots by purpose, in one form, whatever the environment says to JAX."""
 
+import functools
 import json
 import os
 import subprocess
@@ -114,11 +115,16 @@ def test_bad_purposes_and_schemes():
         keys.key(0, "latents", 3)
 
 
+# Each alone is run by hand, all at once always.
+ALONE = [pytest.param(name, marks=pytest.mark.slow) for name in ENVIRONMENTS if name not in ("nothing", "all")]
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """What a process of each environment prints and saves."""
     folder = tmp_path_factory.mktemp("draws")
 
+    @functools.cache
     def run(name):
         path = folder / f"{name}.npz"
         environment = {**os.environ, **ENVIRONMENTS[name], "PYTHONPATH": str(TESTS.parent)}
@@ -129,12 +135,12 @@ def drawn(tmp_path_factory):
         with np.load(path, allow_pickle=False) as file:
             return json.loads(done.stdout), dict(file)
 
-    return {name: run(name) for name in ENVIRONMENTS}
+    return run
 
 
-@pytest.mark.parametrize("name", [name for name in ENVIRONMENTS if name != "nothing"])
+@pytest.mark.parametrize("name", [*ALONE, "all"])
 def test_no_environment_variable_changes_what_a_seed_means(drawn, name):
-    (numbers, maps), (expected, usual) = drawn[name], drawn["nothing"]
+    (numbers, maps), (expected, usual) = drawn(name), drawn("nothing")
     assert numbers == expected
     for what, kappa in maps.items():
         # Made of the same numbers; where 64 bits are on, parts are computed in them.

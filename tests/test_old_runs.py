@@ -63,7 +63,14 @@ def test_the_generator_makes_the_maps_that_it_made(old, run_main, expected):
     found = maps_of(old)
     assert found.std(0).mean() > 1e-4  # maps that differ
     np.testing.assert_allclose(found, expected["more_maps"], rtol=0, atol=MAPS * found.std())
-    # And every stage after it, on this one's settings.
+
+
+@pytest.mark.slow
+def test_stages_after_it_take_its_maps_anew(old, run_main):
+    shutil.rmtree(old / "generate")
+    code, _, error = run_main(FLAGS, f"--workdir={old}", "--stages=generate", "--num_generated=24")
+    assert code == 0, error
+    found = maps_of(old)
     for stage in ("evaluate", "novelty"):
         shutil.rmtree(old / stage)
     code, _, error = run_main(

@@ -61,13 +61,13 @@ def assert_forms_agree(convolution, size, channels, features, objective=penalty)
 
 # One channel and six: both ways of the phases (see _FEW_FEATURES), in both directions.
 @pytest.mark.parametrize(("channels", "features"), [(1, 6), (6, 1), (6, 5), (2, 3)])
-@pytest.mark.parametrize("size", [(4, 4), (6, 10)])
+@pytest.mark.parametrize("size", [pytest.param((4, 4), marks=pytest.mark.slow), (6, 10)])
 def test_a_gradient_penalty_of_the_strided_convolution(size, channels, features):
     assert_forms_agree(strided_convolution, size, channels, features)
 
 
 @pytest.mark.parametrize(("channels", "features"), [(1, 6), (6, 1), (6, 5), (2, 3)])
-@pytest.mark.parametrize("size", [(2, 2), (3, 5)])
+@pytest.mark.parametrize("size", [pytest.param((2, 2), marks=pytest.mark.slow), (3, 5)])
 def test_a_gradient_penalty_of_the_transposed_convolution(size, channels, features):
     assert_forms_agree(transposed_convolution, size, channels, features)
 

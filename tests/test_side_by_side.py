@@ -21,9 +21,9 @@ def test_fields_of_large_planes_are_the_same_at_every_run():
     assert len(found) == 1
 
 
-def test_lognormal_maps_are_the_same_at_every_run(parse):
+def test_lognormal_maps_are_the_same_at_every_run(parse, tmp_path):
     settings = parse("--workdir=w", "--map_pixels=256", "--side_deg=3.5").by_stage["simulate"]
-    sky = LognormalSky(settings, None, {})
+    sky = LognormalSky(settings, tmp_path, {})
     found = {sky.maps(np.arange(4), "train").tobytes() for _ in range(RUNS // 4)}
     assert len(found) == 1
 

@@ -182,7 +182,7 @@ def every_step():
         ("wasserstein", "none", 0.0, 0.0),
     ]):  # fmt: skip
         for order in ("joint", "sequential"):
-            often = n == 0 or (n == 4 and order == "joint")
+            often = n in (0, 4) and order == "joint"
             yield pytest.param(
                 loss, norm, r1_penalty, flipped, order, marks=[] if often else [pytest.mark.slow]
             )

@@ -23,7 +23,7 @@ import jax
 import jax.extend
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, UInt32
+from jaxtyping import Array
 
 from cosmogan_jax.settings.key_schemes import SCHEME as SCHEME
 from cosmogan_jax.settings.key_schemes import recorded_scheme
@@ -61,18 +61,13 @@ def key(seed: int, purpose: str, scheme: int = SCHEME) -> Array:
     return _wrapped(np.frombuffer(digest[:8], ">u4"))
 
 
-def in_this_form(data: UInt32[Array, "... 2"] | np.ndarray) -> Array:
-    """Typed keys of the fixed form from their two words, as a checkpoint holds them."""
-    return jax.random.wrap_key_data(jnp.asarray(data, jnp.uint32), impl=_FORM)
-
-
 def rewrapped(data: Array, like: Array) -> Array:
     """Typed keys from their words, of the form that `like` has."""
     return jax.random.wrap_key_data(data, impl=jax.random.key_impl(like))
 
 
 def _wrapped(words: Any) -> Array:
-    return in_this_form(np.array(words, np.uint32))
+    return jax.random.wrap_key_data(jnp.asarray(np.array(words, np.uint32)), impl=_FORM)
 
 
 def _hash(key: Array, high: Array, low: Array) -> tuple[Array, Array]:

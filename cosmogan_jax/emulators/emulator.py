@@ -50,7 +50,7 @@ class Emulator:
 
     def latents(self, key: Array, index: Int[Array, " maps"]) -> Latent:
         """Latents of the maps of these numbers, stacked: that of map n comes from fold_in(key, n) alone."""
-        return _latents(self.model, self.geometry.num_pixels, key, index)
+        return _compiled_latents(self.model, self.geometry.num_pixels, key, index)
 
     def draw(
         self,
@@ -150,16 +150,17 @@ def drawn(
     theta: Float[Array, "maps parameters"],
 ) -> Float[Array, "maps size size bins"]:
     """`Emulator.draw` as a function of all that it depends on, to be traced into other programs."""
-    latent = jax.vmap(lambda n: model.latent(jax.random.fold_in(key, n), size))(index)
-    return normalisation.inverse(model.sample(variables, latent, theta))
+    return normalisation.inverse(model.sample(variables, _latents(model, size, key, index), theta))
 
 
 _draw = functools.partial(jax.jit, static_argnums=(0, 1, 2))(drawn)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
 def _latents(model: Model, size: int, key: Array, index: Array) -> Latent:
     return jax.vmap(lambda n: model.latent(jax.random.fold_in(key, n), size))(index)
+
+
+_compiled_latents = functools.partial(jax.jit, static_argnums=(0, 1))(_latents)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

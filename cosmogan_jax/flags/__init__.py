@@ -95,11 +95,7 @@ def read() -> RunSettings:
         verbosity_given=values["verbosity"].present > 0,
         compilation_cache_dir=values.compilation_cache_dir,
         processes=Processes(**processes),
-        # As JSON would give them back.
-        defaults={
-            flag.name: list(flag.default) if isinstance(flag.default, tuple) else flag.default
-            for flag in _own()
-        },
+        defaults={flag.name: _as_json(flag.default) for flag in _own()},
     )
 
 
@@ -113,6 +109,7 @@ def _settings(kind: type, more: dict[str, Any]) -> Any:
 
 
 def _as_json(value: Any) -> Any:
+    """A value as JSON would give it back."""
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -1,7 +1,5 @@
 """Every loss trains: some hundred steps on lognormal maps make a generator's maps more like them."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +13,7 @@ from cosmogan_jax.emulators.dcgan.model import Dcgan
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
-from cosmogan_jax.emulators.emulator import drawn
+from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.sky.limber import convergence_power
@@ -40,16 +38,11 @@ def spectra(maps):
     return power_spectrum(maps, log_l_edges(GEOMETRY, 8), GEOMETRY.side_deg, mode_weights="full_plane")
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def sampled(model, variables):
-    """Maps of the same numbers, in network units."""
-    asked = (jax.random.key(9), jnp.arange(SCORED), jnp.zeros((SCORED, 0)))
-    return drawn(model, Normalisation("none", 1.0), 32, variables, *asked)[..., 0]
-
-
 def distances(networks, gen, real):
     """From maps that no training saw: KS of pixels, chi2 of spectra, worst |log| of the mean power's ratio."""
-    fake = sampled(Dcgan(networks.arch), as_variables(gen))
+    fake = Emulator(
+        "", Dcgan(networks.arch), as_variables(gen), Normalisation("none", 1.0), GEOMETRY, {}
+    ).sample(jax.random.key(9), SCORED)
     power, expected = np.asarray(spectra(fake)), np.asarray(spectra(real))
     ratio = np.log(power.mean(0) / expected.mean(0))
     return np.array([pixel_ks(fake, real), spectrum_chi2(power, expected), abs(ratio).max()])

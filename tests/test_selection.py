@@ -1,6 +1,5 @@
 """Stage select: covariance distance, second scores, what is read, ties and broken generators, the curve."""
 
-import functools
 import shutil
 
 import jax
@@ -12,7 +11,6 @@ from cosmogan_jax import keys
 from cosmogan_jax.compare.band_chi2 import band_chi2, band_reference, most_bands, relative_power
 from cosmogan_jax.compare.second_scores import fallback
 from cosmogan_jax.compare.spectrum_distance import expected_distance, spectrum_chi2
-from cosmogan_jax.emulators.emulator import drawn
 from cosmogan_jax.emulators.kinds import build
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import Generators
@@ -192,18 +190,17 @@ def test_scores_are_those_of_the_maps_and_the_best_of_the_second_pass_is_chosen(
     by_first = sorted(candidates, key=lambda step: candidates[step]["first"]["spectrum_chi2"])
     assert {step for step, line in candidates.items() if line["second"]} == set(by_first[:2])
     edges, seen = log_l_edges(table.geometry, 3), []
-    index, nothing = jnp.arange(16), jnp.zeros((16, 0))
+    made = generators.trained.emulator("", None, Normalisation("linear", 0.1), table.geometry)
     for which, half in (("first", 0), ("second", 1)):
         crops = table.choose("development", 16, half=half)
         seen.append(set(crops[:, 0]))
         assert found[which]["development_parents"] == len(seen[-1]) == 8
         assert (found[which]["maps"], found[which]["bands"], found[which]["half"]) == (16, 4, half)
-        made = (generators.model, Normalisation("linear", 0.1), table.geometry.num_pixels)
-        draw, key = functools.partial(drawn, *made), keys.key(0, f"{which} scores")
+        key = keys.key(0, f"{which} scores")
         for step, line in candidates.items():
             if line[which] is None:
                 continue
-            kappa = draw(generators.restore(step), key, index, nothing)[..., 0]
+            kappa = made.draw(key, jnp.arange(16), variables=generators.restore(step))[..., 0]
             spectra, bands = (
                 [
                     np.asarray(

@@ -27,7 +27,7 @@ class Emulator:
     Attributes:
       name: as it was asked for.
       model: `model.sample(variables, latent, theta)` makes maps in network units.
-      variables: of the model, any pytree; float32.
+      variables: of the model, any pytree; float32. None where every call is given its own, as in a training.
       normalisation: its inverse takes network units to kappa.
       geometry: pixels and side of every map.
       card: the model card, as in card.json.
@@ -69,7 +69,8 @@ class Emulator:
         """
         theta = self._theta(theta, len(index))
         variables = self.variables if variables is None else variables
-        return _draw(self.model, self.normalisation, self.geometry.num_pixels, variables, key, index, theta)
+        size = self.geometry.num_pixels
+        return _draw(self.model, self.normalisation, size, variables, key, index, theta)
 
     def kappa(
         self,
@@ -140,20 +141,17 @@ def _parameters(card: dict[str, Any], folder: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def drawn(
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _draw(
     model: Model,
     normalisation: Normalisation,
     size: int,
     variables: Variables,
     key: Array,
-    index: Int[Array, " maps"],
-    theta: Float[Array, "maps parameters"],
-) -> Float[Array, "maps size size bins"]:
-    """`Emulator.draw` as a function of all that it depends on, to be traced into other programs."""
+    index: Array,
+    theta: Array,
+) -> Array:
     return normalisation.inverse(model.sample(variables, _latents(model, size, key, index), theta))
-
-
-_draw = functools.partial(jax.jit, static_argnums=(0, 1, 2))(drawn)
 
 
 def _latents(model: Model, size: int, key: Array, index: Array) -> Latent:

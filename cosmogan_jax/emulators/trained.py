@@ -7,8 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from cosmogan_jax import keys
+from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Engine, Model, State, Variables, Weights
 from cosmogan_jax.emulators.kinds import build
+from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.kinds import train_from_record
 from cosmogan_jax.storage.best_generators import read_scores
@@ -26,6 +29,13 @@ class Trained(NamedTuple):
     model: Model
     engine: Engine
     key_scheme: int
+
+    def emulator(
+        self, name: str, variables: Variables, normalisation: Normalisation, geometry: MapGeometry
+    ) -> Emulator:
+        """The emulator of these variables; None where every call of it is given its own."""
+        names, scheme = self.settings.condition_on, self.key_scheme
+        return Emulator(name, self.model, variables, normalisation, geometry, {}, names, scheme)
 
 
 def open_trained(workdir: Path) -> tuple[Trained, State, Checkpoints]:
@@ -55,7 +65,6 @@ class Generators:
           ValueError: it is not there, or kept no average.
         """
         self.trained, self._like, self._checkpoints = open_trained(workdir)
-        self.model = self.trained.model
         self._weights, self._best = weights, None
         # Only the shapes are wanted, and that there are such weights: nothing is computed.
         like = jax.eval_shape(lambda state: self.trained.engine.variables(state, weights), self._like)

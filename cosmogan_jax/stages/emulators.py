@@ -39,18 +39,7 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
         "generator_sha256": tree_sha256(variables),
         "trained_on": table.manifest["origin"],
     }
-    name = f"{workdir}, step {step}"
-    names = generators.trained.settings.condition_on
-    emulator = Emulator(
-        name,
-        generators.model,
-        variables,
-        normalisation,
-        table.geometry,
-        {},
-        names,
-        generators.trained.key_scheme,
-    )
+    emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, normalisation, table.geometry)
     return Source(emulator, table.manifest["source_redshift"], origin)
 
 

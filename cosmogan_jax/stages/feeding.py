@@ -63,10 +63,8 @@ class DeviceFeed:
 
     def batches(self, first: int, stop: int) -> Iterator[Int[Array, "batch 3"]]:
         """Rows of the batches of steps first to stop, each device's own on it."""
-        batch_size = self._settings.batch_size
-        share = self._devices.share(batch_size)
-        for rows in batch_rows(self._crops, self._settings.seed, batch_size, first, stop, self._scheme):
-            yield self._devices.assemble(rows[share], batch_size)
+        for rows in _own_rows(self._crops, self._settings, self._devices, self._scheme, first, stop):
+            yield self._devices.assemble(rows, self._settings.batch_size)
 
     def crops(self, held: HeldMaps, batch: Int[Array, "batch 3"]) -> Batch:
         """The crops of a batch, and the parameters of the maps they are of; to be traced into the step."""
@@ -101,14 +99,12 @@ class StreamFeed:
 
     def batches(self, first: int, stop: int) -> Iterator[Batch]:
         """The crops of steps first to stop with their parameters, one batch ahead on the devices."""
-        batch_size = self._settings.batch_size
-        share = self._devices.share(batch_size)
         asked: deque[np.ndarray] = deque()  # rows that the thread which reads has taken, in their order
 
         def rows() -> Iterator[Int[np.ndarray, "batch 3"]]:
-            for batch in batch_rows(self._crops, self._settings.seed, batch_size, first, stop, self._scheme):
-                asked.append(batch[share])
-                yield batch[share]
+            for own in _own_rows(self._crops, self._settings, self._devices, self._scheme, first, stop):
+                asked.append(own)
+                yield own
 
         read = stream_crops(self._store, rows(), self._size, _AHEAD)
         sent = None
@@ -130,6 +126,15 @@ class StreamFeed:
     def crops(self, held: tuple[()], batch: Batch) -> Batch:
         """The batch itself."""
         return batch
+
+
+def _own_rows(
+    crops: Int[np.ndarray, "crops 3"], settings: Train, devices: Devices, scheme: int, first: int, stop: int
+) -> Iterator[Int[np.ndarray, "rows 3"]]:
+    """Of every batch the rows that this process brings."""
+    share = devices.share(settings.batch_size)
+    for rows in batch_rows(crops, settings.seed, settings.batch_size, first, stop, scheme):
+        yield rows[share]
 
 
 def _of_maps(

@@ -9,12 +9,10 @@ import jax
 import numpy as np
 
 from cosmogan_jax.emulators.card import as_markdown
-from cosmogan_jax.emulators.normalisation import Normalisation
-from cosmogan_jax.emulators.trained import Generators
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.settings import Pack
-from cosmogan_jax.storage.checksums import tree_sha256
+from cosmogan_jax.stages.emulators import trained
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.json_files import check_object, read_json
 from cosmogan_jax.storage.map_store import open_map_store
@@ -52,21 +50,21 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         raise ValueError(f"the maps in {workdir} are of the pretrained emulator {origin['pretrained']!r}")
     told = {"generator_weights": str, "generator_sha256": str, "generator_step": int}
     check_object(origin, told, f"{workdir / 'generate/maps/manifest.json'}, origin")
-    generators = Generators(workdir, origin["generator_weights"])
-    model, variables = generators.model, generators.restore(made["summary"]["step"])
-    generators.close()
-    if tree_sha256(variables) != origin["generator_sha256"]:
+    source = trained(workdir, str(made["summary"]["step"]), origin["generator_weights"])
+    emulator = source.emulator
+    if source.origin["generator_sha256"] != origin["generator_sha256"]:
         raise ValueError(
             f"the generator of step {made['summary']['step']} is not the one evaluated in {workdir}"
         )
     folder = out / settings.pack
-    weights = write_weights(folder, variables, settings.pack_dtype, model.full_precision)
+    exact_in = emulator.model.full_precision
+    weights = write_weights(folder, emulator.variables, settings.pack_dtype, exact_in)
     card = {
         "name": settings.pack,
         "weights": weights | {"generator_sha256": origin["generator_sha256"]},
-        "architecture": model.describe(),
-        "parameters": list(generators.trained.settings.condition_on),
-        "keys": generators.trained.key_scheme,
+        "architecture": emulator.model.describe(),
+        "parameters": list(emulator.parameters),
+        "keys": emulator.key_scheme,
         "normalisation": table.manifest["normalisation"],
         "geometry": dataclasses.asdict(table.geometry),
         "source_redshift": table.manifest["source_redshift"],
@@ -75,13 +73,9 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "training": _training(workdir, origin),
         "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
     }
-    normalisation = Normalisation.of(card["normalisation"])
-    names = generators.trained.settings.condition_on
-    scheme = generators.trained.key_scheme
-    exact = Emulator(settings.pack, model, variables, normalisation, table.geometry, card, names, scheme)
-    stored = dataclasses.replace(exact, variables=read_weights(folder, card, variables))
-    card["weights"]["as_stored"] = _change(stored, exact, settings.pack_dtype)
-    write_card(folder, card, as_markdown(card, model))
+    stored = dataclasses.replace(emulator, variables=read_weights(folder, card, emulator.variables))
+    card["weights"]["as_stored"] = _change(stored, emulator, settings.pack_dtype)
+    write_card(folder, card, as_markdown(card, emulator.model))
     return {"name": settings.pack, "sha256": weights["sha256"]}
 
 

@@ -17,9 +17,8 @@ from cosmogan_jax.compare import sample_health
 from cosmogan_jax.compare.band_chi2 import most_bands
 from cosmogan_jax.compare.generator_score import Measures, Scores, make_scorer, reference
 from cosmogan_jax.compare.pixel_distance import pixel_bins
-from cosmogan_jax.emulators.emulator import drawn
-from cosmogan_jax.emulators.interface import Model, Variables
-from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.emulator import Emulator
+from cosmogan_jax.emulators.interface import Variables
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.keys import SCHEME
 from cosmogan_jax.storage.crop_table import CropTable
@@ -109,10 +108,8 @@ def check_bands(table: CropTable, scored: Pass, select_by: str) -> None:
 
 def make_scorers(
     table: CropTable,
-    model: Model,
-    normalisation: Normalisation,
+    emulator: Emulator,
     scored: Pass,
-    condition_on: tuple[str, ...] = (),
     what: Literal["spectrum", "all"] = "all",
 ) -> Scorers:
     """Scorers of one way; maps are drawn batch by batch, from their numbers.
@@ -137,20 +134,20 @@ def make_scorers(
         table.geometry,
         scored.l_edges(table),
         pixel_bins(only_bin(table.cut(crops[:batch]))),
-        model.upsamplings,
-        None if model.limit is None else _saturated_from(model.limit, normalisation),
+        emulator.model.upsamplings,
+        _saturated_from(emulator),
         min(batch, len(crops)),
         log_l_edges(table.geometry, num_bands) if num_bands else None,
     )
     batches = (only_bin(table.cut(crops[i : i + batch])) for i in range(0, len(crops), batch))
     real = reference(measures, batches, _parents(table, crops), what)
-    key, size = keys.key(scored.seed, scored.latents, scored.key_scheme), table.geometry.num_pixels
+    key = keys.key(scored.seed, scored.latents, scored.key_scheme)
     # Conditioned on what the development maps are of, one after the other.
     likes = scored.crops(table)
-    theta = jnp.asarray(table.theta(likes[np.arange(scored.maps) % len(likes)], condition_on))
+    theta = jnp.asarray(table.theta(likes[np.arange(scored.maps) % len(likes)], emulator.parameters))
 
     def draw(variables, index):
-        return only_bin(drawn(model, normalisation, size, variables, key, index, theta[index]))
+        return only_bin(emulator.draw(key, index, theta[index], variables))
 
     def on_host(score: Callable[[Any, Any], Scores]) -> Callable[[Variables], HostScores]:
         compiled = jax.jit(score)
@@ -165,8 +162,13 @@ def make_scorers(
     )
 
 
-def _saturated_from(limit: float, normalisation: Normalisation) -> float:
-    return float(normalisation.inverse(jnp.float32(limit * sample_health.SATURATED_FROM)))
+def _saturated_from(emulator: Emulator) -> float | None:
+    """The kappa from which on a pixel counts as saturated; None where the model has no limit."""
+    if emulator.model.limit is None:
+        return None
+    return float(
+        emulator.normalisation.inverse(jnp.float32(emulator.model.limit * sample_health.SATURATED_FROM))
+    )
 
 
 def _parents(table: CropTable, crops: np.ndarray) -> np.ndarray:

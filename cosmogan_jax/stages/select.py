@@ -104,12 +104,12 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
             f"select_from_step={settings.select_from_step} leaves no checkpoint of {generators.checkpoints()}"
         )
     normalisation = Normalisation.of(table.manifest["normalisation"])
+    emulator = generators.trained.emulator(str(workdir), None, normalisation, table.geometry)
 
     def scores(one: Pass, of: list[int], name: str) -> dict[int, HostScores]:
         if not of:
             return {}
-        names = generators.trained.settings.condition_on
-        score = make_scorers(table, generators.model, normalisation, one, names, "spectrum").spectrum
+        score = make_scorers(table, emulator, one, "spectrum").spectrum
         return {step: score(generators.restore(step)) for step in progress(of, desc=name, unit="generator")}
 
     missing = [step for step in steps if step not in scored]

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from cosmogan_jax import keys
 from cosmogan_jax.emulators.curves import write_panels
-from cosmogan_jax.emulators.emulator import drawn
 from cosmogan_jax.emulators.interface import Batch, Engine, Model, State
 from cosmogan_jax.emulators.kinds import build, kind
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.trained import Trained
 from cosmogan_jax.settings import Train
 from cosmogan_jax.stages.consensus import stop_together
 from cosmogan_jax.stages.devices import Devices, choose_devices
@@ -29,17 +27,15 @@ from cosmogan_jax.stages.monitoring import Monitor, check_scores, scored, scores
 from cosmogan_jax.stages.processes import Group
 from cosmogan_jax.stages.profiling import Profiler
 from cosmogan_jax.stages.progress import progress
+from cosmogan_jax.stages.sample_sheets import sheet_writer
 from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.scoring import RANKINGS, Scorers, make_scorers
 from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
 from cosmogan_jax.storage.best_generators import at_hand
 from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
+from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.json_files import check_object
 from cosmogan_jax.storage.run_directory import key_scheme, stage_directory
-from cosmogan_jax.storage.source_bins import only_bin
-
-_SHEET_MAPS = 8
 
 # What is asked of the state after a step of the schedule's event of the observer's name; the numbers go into
 # the line of metrics.jsonl, if that step has one.
@@ -92,6 +88,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     num_steps = schedule.num_steps
     model, engine = build(settings, devices.by_rows)
     scheme = key_scheme(workdir)
+    made = Trained(settings, model, engine, scheme)
+    emulator = made.emulator(str(workdir), None, normalisation, table.geometry)
     state = devices.replicate(engine.init(keys.key(settings.seed, "weights", scheme)))
     feed = open_feed(table, settings, devices, scheme)
     turns = keys.key(settings.seed, "turns", scheme) if settings.augment == "symmetries" else None
@@ -99,8 +97,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     observers: dict[str, Observer] = {}
     if settings.sample_every_steps > 0 and speaks:
         key = keys.key(settings.seed, "samples", scheme)
-        write = _sample_sheets(model, engine, normalisation, table, settings.condition_on, key, out / "samples")
-        observers["sample"] = lambda step, state: write(step, devices.on_one(state))
+        write = sheet_writer(emulator, table, key, out / "samples")
+        observers["sample"] = lambda step, state: write(step, engine.variables(devices.on_one(state), "last"))
 
     checkpoints = Checkpoints(out / "checkpoints", writes=True)
     first = 0
@@ -114,11 +112,10 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         write_panels(out / "curves.json", engine.curves, _not_drawn(model))
     averaged = [curve.name for curve in curves if curve.averaged]
     log = TrainingLog(out / "metrics.jsonl" if speaks else Path(os.devnull), first, pending, averaged)
-    names = settings.condition_on
     monitor = Monitor(
         settings,
         engine,
-        _on_first(group, lambda: make_scorers(table, model, normalisation, scored(settings, scheme), names)),
+        _on_first(group, lambda: make_scorers(table, emulator, scored(settings, scheme))),
         out,
         first,
         num_steps,
@@ -285,33 +282,3 @@ def _not_drawn(model: Model) -> dict[str, str]:
     if model.upsamplings:
         return {}
     return {"Upsampling's pattern": "this kind of emulator upsamples nowhere, and has no pattern of that"}
-
-
-def _sample_sheets(
-    model: Model,
-    engine: Engine,
-    normalisation: Normalisation,
-    table: CropTable,
-    condition_on: tuple[str, ...],
-    key: Array,
-    folder: Path,
-) -> Observer:
-    """Pictures of the same numbers' maps each time, beside training crops."""
-    from cosmogan_jax.figures.sheets import write_sheet
-
-    index, size = jnp.arange(_SHEET_MAPS), table.geometry.num_pixels
-    shown = table.crops["train"][np.arange(_SHEET_MAPS) % len(table.crops["train"])]
-    theta = jnp.asarray(table.theta(shown, condition_on))
-
-    @jax.jit
-    def draw(variables):
-        return only_bin(drawn(model, normalisation, size, variables, key, index, theta))
-
-    def write(step: int, state: State) -> Mapping[str, Any]:
-        folder.mkdir(exist_ok=True)
-        real = only_bin(table.cut(table.crops["train"][:_SHEET_MAPS]))
-        fake = np.asarray(draw(engine.variables(state, "last")))
-        write_sheet(folder / f"step_{step:07d}.png", real, fake, table.geometry.side_deg, f"step {step}")
-        return {}
-
-    return write

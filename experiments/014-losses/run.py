@@ -6,7 +6,6 @@ results.json, beside this file, holds a line for every training; it is written a
 """
 
 import argparse
-import functools
 import json
 import time
 from pathlib import Path
@@ -24,7 +23,7 @@ from cosmogan_jax.emulators.dcgan.model import Dcgan
 from cosmogan_jax.emulators.dcgan.networks import build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
-from cosmogan_jax.emulators.emulator import drawn
+from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.sky.limber import convergence_power
@@ -67,15 +66,10 @@ def spectra(maps):
     return power_spectrum(maps, edges, GEOMETRY.side_deg, mode_weights="full_plane")
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def sampled(model, variables):
-    """Maps of the same numbers, in network units."""
-    asked = (jax.random.key(99), jnp.arange(SCORED), jnp.zeros((SCORED, 0)))
-    return drawn(model, Normalisation("none", 1.0), 32, variables, *asked)[..., 0]
-
-
 def score(networks, gen, fresh):
-    maps = sampled(Dcgan(networks.arch), as_variables(gen))
+    maps = Emulator(
+        "", Dcgan(networks.arch), as_variables(gen), Normalisation("none", 1.0), GEOMETRY, {}
+    ).sample(jax.random.key(99), SCORED)
     power, expected = np.asarray(spectra(maps)), np.asarray(spectra(fresh))
     ratio = np.log(np.maximum(power.mean(0), 1e-30) / expected.mean(0))
     return Score(float(pixel_ks(maps, fresh)), spectrum_chi2(power, expected), float(abs(ratio).max()))

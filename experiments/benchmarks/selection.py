@@ -23,7 +23,7 @@ from cosmogan_jax.compare.generator_score import Measures, make_scorer, referenc
 from cosmogan_jax.compare.pixel_distance import pixel_bins
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.model import Dcgan
-from cosmogan_jax.emulators.emulator import drawn
+from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.summaries import PAPER_L_EDGES
@@ -55,10 +55,10 @@ def main():
     batches = (real[i : i + BATCH] for i in range(0, len(real), BATCH))
     fixed = reference(measures, batches, np.arange(args.maps) % PARENTS, "spectrum")
     candidates = [model.init(jax.random.key(n)) for n in range(CANDIDATES)]
-    raw, key, nothing = Normalisation("none", 1.0), jax.random.key(0), jnp.zeros((BATCH, 0))
+    emulator = Emulator("", model, None, Normalisation("none", 1.0), geometry, {})
 
     def draw(variables, index):
-        return drawn(model, raw, args.size, variables, key, index, nothing)[..., 0]
+        return emulator.draw(jax.random.key(0), index, variables=variables)[..., 0]
 
     score = jax.jit(make_scorer(draw, args.maps, measures, BATCH, "spectrum"))
     in_batches = jnp.arange(args.maps).reshape(-1, BATCH)

@@ -1,5 +1,6 @@
 """What a step is made of beside its gradients, the same for both ways of writing it."""
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ from cosmogan_jax.emulators.dcgan.state import GanState, NetState
 
 UpdateOrder = Literal["joint", "sequential"]
 Metrics = dict[str, Float[Array, ""]]
+Step = Callable[[GanState, Float[Array, "batch size size"]], tuple[GanState, Metrics]]
 
 
 class Draws(NamedTuple):
@@ -93,6 +95,19 @@ def with_average(state: GanState, gen: NetState, disc: NetState, ema_decay: floa
     if ema is not None and ema_decay > 0:
         ema = averaged(ema, gen, step, ema_decay)
     return GanState(step=step, key=state.key, gen=gen, disc=disc, ema=ema)
+
+
+def in_precision(networks: Networks, step: Step) -> Step:
+    """The step with its float32 products as the architecture says.
+
+    Gradients of the convolutions are traced in it, outside of the networks' own calls.
+    """
+
+    def precise(state: GanState, real: Array) -> tuple[GanState, Metrics]:
+        with jax.default_matmul_precision(networks.arch.matmul_precision):
+            return step(state, real)
+
+    return precise
 
 
 def metrics_of(

@@ -15,15 +15,16 @@ from cosmogan_jax.emulators.dcgan.objective import Objective, sum_of_terms
 from cosmogan_jax.emulators.dcgan.state import GanState
 from cosmogan_jax.emulators.dcgan.step_parts import (
     Metrics,
+    Step,
     UpdateOrder,
     checked_objective,
     draws_of_a_step,
+    in_precision,
     judge_of,
     metrics_of,
     updated,
     with_average,
 )
-from cosmogan_jax.emulators.dcgan.train_step import TrainStep
 
 
 def make_textbook_step(
@@ -36,7 +37,7 @@ def make_textbook_step(
     gradient_penalty: float = 10.0,
     update_order: UpdateOrder = "joint",
     ema_decay: float = 0.0,
-) -> TrainStep:
+) -> Step:
     """Build the step of `make_train_step` from the gradients of both objectives.
 
     Raises:
@@ -95,8 +96,4 @@ def make_textbook_step(
         metrics = metrics_of(disc_loss, gen_loss, real_logits, fake_logits, disc_grads, gen_grads, terms)
         return with_average(state, gen, disc, ema_decay), metrics
 
-    def in_precision(state, real):
-        with jax.default_matmul_precision(networks.arch.matmul_precision):
-            return train_step(state, real)
-
-    return in_precision
+    return in_precision(networks, train_step)

@@ -4,28 +4,27 @@
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from cosmogan_jax.emulators.dcgan.networks import Networks
 from cosmogan_jax.emulators.dcgan.objective import Objective, sum_of_terms
 from cosmogan_jax.emulators.dcgan.state import GanState
 from cosmogan_jax.emulators.dcgan.step_parts import (
     Metrics,
+    Step,
     UpdateOrder,
     checked_objective,
     draws_of_a_step,
+    in_precision,
     judge_of,
     metrics_of,
     updated,
     with_average,
 )
-
-TrainStep = Callable[[GanState, Float[Array, "batch size size"]], tuple[GanState, Metrics]]
 
 
 def make_train_step(
@@ -39,7 +38,7 @@ def make_train_step(
     update_order: UpdateOrder = "joint",
     ema_decay: float = 0.0,
     batch_sharding: jax.sharding.Sharding | None = None,
-) -> TrainStep:
+) -> Step:
     """Build `train_step(state, real) -> (state, metrics)`; pure, to be jitted with the state donated.
 
     `real` holds maps in the units in which the networks see them. z and the label flip come from
@@ -148,9 +147,4 @@ def make_train_step(
         metrics = metrics_of(disc_loss, gen_loss, real_logits, fake_logits, disc_grads, gen_grads, terms)
         return with_average(state, gen, disc, ema_decay), metrics
 
-    def in_precision(state, real):
-        # Gradients of the convolutions are traced here, outside of the networks' own calls.
-        with jax.default_matmul_precision(networks.arch.matmul_precision):
-            return train_step(state, real)
-
-    return in_precision
+    return in_precision(networks, train_step)

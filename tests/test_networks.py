@@ -84,6 +84,27 @@ def test_transposed_convolution_equals_flax_forward_and_in_gradients(size, featu
         np.testing.assert_allclose(a, b, atol=REORDERED_SUM * float(abs(b).max()))
 
 
+@pytest.mark.parametrize(("size", "features"), [(4, 5), (7, 5), (6, 1)])
+def test_transposed_convolution_is_the_strided_ones_gradient(size, features):
+    """What GPUs compute is what CPUs do, and in the layout that XLA knows as an input gradient."""
+    keys = jax.random.split(jax.random.key(0), 2)
+    x = jax.random.normal(keys[0], (3, size, size, 24))
+    kernel = jax.random.normal(keys[1], (5, 5, 24, features))
+    phases, gradient = convolutions.by_phases(x, kernel), convolutions.by_input_gradient(x, kernel)
+    np.testing.assert_allclose(gradient, phases, atol=REORDERED_SUM * float(abs(phases).max()))
+
+
+@pytest.mark.parametrize(("features", "gradient_on_gpus"), [(5, True), (4, False)])
+def test_every_platform_has_its_own_way(features, gradient_on_gpus):
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 8, 8, 6), (5, 5, 6, features))]
+    traced = jax.jit(transposed_convolution).trace(*shapes)
+    # As XLA knows an input gradient: maps dilated in its words, which cuDNN's kernel does not do.
+    found = {
+        p: "lhs_dilate = [2, 2]" in traced.lower(lowering_platforms=(p,)).as_text() for p in ("cpu", "cuda")
+    }
+    assert found == {"cpu": False, "cuda": gradient_on_gpus}
+
+
 @pytest.mark.parametrize("size", [4, 14])
 @pytest.mark.parametrize("form", ["phases", "stock"])
 def test_strided_convolution_equals_flax_forward_and_in_gradients(size, form):

@@ -9,14 +9,15 @@ exchanged, and K the correlation of a large with a small set of maps,
 
 along each axis (SAME padding; sums over batch and channels left out): three maps closed under differentiation,
 so that gradients of gradients, of a gradient penalty say, are made of the same three. Autodiff writes T, and
-both gradients with respect to kernels, as dilated convolutions, which run at a few GFLOP/s on CPUs. Here T is
+both gradients with respect to kernels, as dilated convolutions, which run at a few GFLOP/s on CPUs. There T is
 split into the four phases of its output (row parity p, column parity q), ordinary convolutions of 2x2, 2x3, 3x2
 and 3x3 taps, 25 in all and none wasted:
 
     T(x, w)[2m + p, 2n + q] = sum_{i,j} x[m - 1 + i, n - 1 + j] w[(1-p) + 2i, (1-q) + 2j]
 
 and K, where it is large, into one matrix product a tap. experiments/benchmarks/train_step.py measures the
-whole step.
+whole step. On other platforms T is the gradient of S and K is left to the compiler: cuDNN has kernels for both
+(experiments/gpu/compiled.py shows what becomes of them on a GPU).
 
 Products, all of them or only those of the gradients, may be computed in a dtype of fewer bits: what is
 multiplied is rounded to it, sums are kept as the device keeps them, and results come back in the maps' dtype.
@@ -111,10 +112,34 @@ def _plain_strided(x: Array, kernel: Array, dtype: jnp.dtype | None) -> Array:
 
 def _plain_transposed(x: Array, kernel: Array, dtype: jnp.dtype | None) -> Array:
     dtype = dtype or x.dtype
-    phases = _all_phases if kernel.shape[-1] <= _FEW_FEATURES else _four_phases
-    y = phases(x.astype(dtype), kernel.astype(dtype)).astype(x.dtype)
+    if kernel.shape[-1] <= _FEW_FEATURES:
+        y = by_phases(x.astype(dtype), kernel.astype(dtype))
+    else:
+        y = jax.lax.platform_dependent(
+            x.astype(dtype), kernel.astype(dtype), cpu=by_phases, default=by_input_gradient
+        )
+    return y.astype(x.dtype)
+
+
+def by_phases(
+    x: Float[Array, "batch height width channels"], kernel: Float[Array, "5 5 channels features"]
+) -> Float[Array, "batch 2*height 2*width features"]:
+    """T by the phases of its output: in four convolutions, or where features are few in one of 36 taps."""
+    y = (_all_phases if kernel.shape[-1] <= _FEW_FEATURES else _four_phases)(x, kernel)
     batch, height, _, width, _, features = y.shape
     return y.reshape(batch, 2 * height, 2 * width, features)
+
+
+def by_input_gradient(
+    x: Float[Array, "batch height width channels"], kernel: Float[Array, "5 5 channels features"]
+) -> Float[Array, "batch 2*height 2*width features"]:
+    """T as the gradient of S with respect to its maps, T(x, w) = dS/dx of S(., w') at x."""
+    batch, height, width, _ = x.shape
+    zero = jnp.zeros((batch, 2 * height, 2 * width, kernel.shape[-1]), x.dtype)
+    # The gradient turns its kernel, and XLA finds cuDNN's input gradient by that turning. Turned twice in its
+    # sight, the kernel would count as not turned, and the maps would be dilated.
+    turned = jax.lax.optimization_barrier(_turned(kernel))
+    return jax.vjp(lambda y: _convolve(y, turned), zero)[1](x)[0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

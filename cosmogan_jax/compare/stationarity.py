@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.compare.clustered import Contrast, Groups, clustered_error
 from cosmogan_jax.geometry import MapGeometry, check_edges
+from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.edges import check_kappa
 
 
@@ -110,11 +111,11 @@ def axis_power(
     weights = np.where(used, geometry.half_plane_weights(), 0.0).ravel()
     total = np.bincount(target, weights, 2 * num_bins + 1)
     scaled = weights / np.maximum(total, 1)[target] * (geometry.side_rad / geometry.num_pixels**2) ** 2
-    norm, into = jnp.asarray(scaled, kappa.dtype), jnp.asarray(target)
+    norm = jnp.asarray(scaled, kappa.dtype)
 
     f = jnp.fft.rfft2(kappa)
     power = (f.real**2 + f.imag**2).reshape(kappa.shape[0], -1) * norm
-    return jax.ops.segment_sum(power.T, into, 2 * num_bins + 1)[:-1].T.reshape(-1, 2, num_bins)
+    return bin_sums.of_known_bins(power, target, 2 * num_bins).reshape(-1, 2, num_bins)
 
 
 def row_against_column(power: Float[Array, "maps 2 bins"], groups: Groups) -> Contrast:

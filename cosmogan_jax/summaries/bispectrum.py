@@ -3,12 +3,12 @@
 import functools
 from typing import Literal, NamedTuple
 
-import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.geometry import MapGeometry, check_edges
+from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.edges import check_kappa
 
@@ -51,7 +51,7 @@ def bispectrum(
     def product(map_):
         f = jnp.fft.fft2(map_).ravel()
         f1, f2, f3 = (f[leg] for leg in triangles.legs)
-        return jax.ops.segment_sum((f1 * f2 * f3).real, triangles.bins, num_bins) * norm
+        return bin_sums.of_known_bins((f1 * f2 * f3).real, triangles.bins, num_bins) * norm
 
     return over_maps(product, kappa)
 

@@ -8,6 +8,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from cosmogan_jax.geometry import check_edges
+from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.derivatives import all_derivatives_valid, derivatives
 from cosmogan_jax.summaries.edges import bin_index, check_kappa, check_mask, sigma
@@ -89,7 +90,7 @@ def minkowski_functionals(
 def _above_hard(k: Array, fine: Array, parts: tuple[Array, ...]) -> Float[Array, "parts fine"]:
     """Sums of the parts over pixels at or above each of the fine thresholds."""
     index = bin_index(k, fine).ravel()
-    sums = jnp.stack([jax.ops.segment_sum(p.ravel(), index, fine.shape[0] + 1) for p in parts])
+    sums = bin_sums.of_pixels(jnp.stack([p.ravel() for p in parts]), index, fine.shape[0] + 1)
     return jnp.cumsum(sums[:, :0:-1], axis=1)[:, ::-1]
 
 

@@ -1,11 +1,11 @@
 """Counts of local maxima by height."""
 
-import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from cosmogan_jax.geometry import check_edges
+from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.derivatives import shifted
 from cosmogan_jax.summaries.edges import bin_index, check_kappa, sigma
@@ -39,7 +39,8 @@ def peak_counts(
         for neighbour in _AROUND:
             is_peak &= k > at(*neighbour)
         index = bin_index(k, edge * sigma(k) if normalised else edge)
-        counts = jax.ops.segment_sum(is_peak.ravel().astype(k.dtype), index.ravel(), len(edges) + 1)[1:-1]
+        counts = bin_sums.of_pixels(is_peak.reshape(1, -1).astype(k.dtype), index.ravel(), len(edges) + 1)
+        counts = counts[0, 1:-1]
         return jnp.where(jnp.isfinite(k).all(), counts / step, jnp.nan)
 
     return over_maps(count, kappa)

@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from cosmogan_jax.geometry import MapGeometry, check_edges
+from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.edges import check_kappa
 
@@ -47,11 +47,9 @@ def power_spectrum(
     total = np.bincount(bins[used], weights[used], num_bins)
     weight = np.where(used, weights, 0.0) * (geometry.side_rad / geometry.num_pixels**2) ** 2
     norm = jnp.asarray(weight / np.maximum(total, 1)[bins], kappa.dtype)
-    # Modes in no bin are gathered in one more, which is dropped.
-    target = jnp.asarray(np.where(used, bins, num_bins))
 
     def spectrum(map_):
         f = jnp.fft.rfft2(map_).ravel()
-        return jax.ops.segment_sum((f.real**2 + f.imag**2) * norm, target, num_bins + 1)[:-1]
+        return bin_sums.of_known_bins((f.real**2 + f.imag**2) * norm, bins, num_bins)
 
     return over_maps(spectrum, kappa)

@@ -276,3 +276,42 @@ def test_power_of_240_boxes_is_limbers(tmp_path):
     theory = convergence_power(np.maximum(geometry.half_plane_ell(), 1.0), 1.0)
     theory = [np.average(theory[bins == b], weights=weights[bins == b]) for b in (0, 1)]
     np.testing.assert_allclose(mean, theory, rtol=0.1)
+
+
+def test_planes_are_read_once_a_box_and_amplitudes_made_once(run_main, tmp_path, monkeypatch):
+    from cosmogan_jax.stages import boxes, nbody_sky
+    from cosmogan_jax.storage.boxes import Box
+
+    read, made, read_plane, make = [], [], Box.read, boxes.mode_amplitudes
+    monkeypatch.setattr(
+        Box, "read", lambda box, plane: read.append((box.path.name, plane)) or read_plane(box, plane)
+    )
+    monkeypatch.setattr(boxes, "mode_amplitudes", lambda *given: made.append(given) or make(*given))
+    # One map at a time, as with many rays.
+    monkeypatch.setattr(nbody_sky, "_BATCH_BYTES", 1)
+    flags = [*TINY, "--ray_tracing=multi_plane", f"--boxes_dir={tmp_path}/boxes"]
+    kappa = []
+    for name, share in (("held", 0.25), ("read again", 0.0)):
+        monkeypatch.setattr(nbody_sky, "_HELD_SHARE", share)
+        read.clear()
+        code, _, error = run_main(f"--workdir={tmp_path}/{name}", *flags)
+        assert code == 0, error
+        kappa.append(open_map_store(tmp_path / name / "simulate/maps").read())
+        assert len(made) == 1  # for four boxes, and none for those that are there
+        if share:
+            assert len(read) == len(set(read)) > 4
+        else:
+            assert len(read) == 2 * len(set(read))  # eight maps through four boxes
+    np.testing.assert_array_equal(*kappa)
+
+
+def test_what_a_thread_could_not_write_is_told(tmp_path):
+    from cosmogan_jax.stages.boxes import _WriteBehind
+    from cosmogan_jax.storage.boxes import BoxWriter
+
+    writer, plane = BoxWriter(tmp_path, "b", 3, 3, 4), np.ones((3, 4, 4), np.float32)
+    with _WriteBehind(writer) as behind:
+        behind.write([(0, plane)])
+        behind.write([(1, np.nan * plane)])
+        with pytest.raises(ValueError, match=r"plane 1 of .*b holds non-finite values"):
+            behind.write([(2, plane)])

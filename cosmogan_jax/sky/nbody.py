@@ -60,14 +60,19 @@ def _project(particles, drift, num_mesh, slabs_per_box, plane_pixels):
 
 
 def evolve(
-    key: Array, settings: BoxSettings, power: MatterPower, schedule: PlaneSchedule
+    key: Array,
+    settings: BoxSettings,
+    power: MatterPower,
+    schedule: PlaneSchedule,
+    amplitudes: Float[np.ndarray, "n n half"] | None = None,
 ) -> Iterator[tuple[Particles, list[tuple[int, Float[Array, "cuts size size"]]]]]:
     """Run a box to its nearest plane, yielding after every step the particles and the planes passed.
 
     Every plane shows the box at the plane's own redshift, on the straight path (in D) that the step takes its
     particles along: no snapshot is kept, and steps need not end where planes lie.
 
-    The particles are given away to the next step.
+    The particles are given away to the next step. amplitudes: `mode_amplitudes` of these settings, which boxes
+    that differ in their key alone share; made where they are not given.
 
     Raises:
       ValueError: start_redshift is not before the farthest plane's.
@@ -85,7 +90,8 @@ def evolve(
     d_steps, d_planes = growth(cosmology, redshifts).d, growth(cosmology, schedule.redshift).d
     # The nearest plane lies where the last step ends, whatever rounding says.
     d_planes[np.argmin(schedule.redshift)] = d_steps[-1]
-    amplitudes = initial_conditions.mode_amplitudes(power, settings.num_particles_side, settings.box_size)
+    if amplitudes is None:
+        amplitudes = initial_conditions.mode_amplitudes(power, settings.num_particles_side, settings.box_size)
     particles = _begin(key, jnp.asarray(amplitudes), mesh, growth(cosmology, settings.start_redshift))
     del amplitudes
 

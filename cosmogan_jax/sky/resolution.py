@@ -52,7 +52,8 @@ def box_bytes(num_particles_side: int, num_mesh: int, slabs_per_box: int, plane_
 
     A mesh, its transform (twice, the second with a gradient), one component of the force and an FFT's
     workspace; particles with their velocities, old and new, coordinates and one corner's indices and weights;
-    planes of three axes, on the device and on their way out. Measured in experiments/004-nbody.
+    planes of three axes, on the device and on their way out, twice where those before are still being written.
+    Measured in experiments/004-nbody.
     """
     mesh, particles, planes = num_mesh**3, num_particles_side**3, 3 * slabs_per_box * plane_pixels**2
-    return 4 * (6 * mesh + 24 * particles + 4 * planes)
+    return 4 * (6 * mesh + 24 * particles + 6 * planes)

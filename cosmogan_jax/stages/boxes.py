@@ -7,11 +7,12 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
 
+from cosmogan_jax.sky.initial_conditions import mode_amplitudes
 from cosmogan_jax.sky.light_cone import PlaneSchedule
 from cosmogan_jax.sky.matter_power import MatterPower
 from cosmogan_jax.sky.nbody import BoxSettings, evolve
@@ -58,12 +59,16 @@ def get_boxes(folder: Path, keys: dict[str, jax.Array], plan: BoxPlan) -> dict[s
         devices = jax.local_devices()
         for device in devices:
             _check_memory(device, plan.settings, len(devices))
+        amplitudes = mode_amplitudes(plan.power, plan.settings.num_particles_side, plan.settings.box_size)
         stop = threading.Event()
         with (
             progress(total=missing.qsize() * plan.settings.num_time_steps, desc="boxes", unit="step") as bar,
             concurrent.futures.ThreadPoolExecutor(len(devices)) as pool,
         ):  # fmt: skip
-            workers = [pool.submit(_work, device, missing, folder, keys, plan, bar, stop) for device in devices]
+            workers = [
+                pool.submit(_work, device, missing, folder, keys, plan, amplitudes, bar, stop)
+                for device in devices
+            ]
             try:
                 for done in concurrent.futures.as_completed(workers):
                     done.result()
@@ -74,7 +79,7 @@ def get_boxes(folder: Path, keys: dict[str, jax.Array], plan: BoxPlan) -> dict[s
     return {name: box for name, box in found.items() if box is not None}
 
 
-def _work(device, missing, folder, keys, plan, bar, stop) -> None:
+def _work(device, missing, folder, keys, plan, amplitudes, bar, stop) -> None:
     told = False
     while not stop.is_set():
         try:
@@ -84,7 +89,7 @@ def _work(device, missing, folder, keys, plan, bar, stop) -> None:
         with claim(folder, name) as mine:
             if mine and open_box(folder, name, plan.identity()) is None:
                 with jax.default_device(device):
-                    _make(folder, name, keys[name], plan, bar, stop)
+                    _make(folder, name, keys[name], plan, amplitudes, bar, stop)
                 continue
         if open_box(folder, name, plan.identity()) is None:
             if not told:
@@ -96,34 +101,68 @@ def _work(device, missing, folder, keys, plan, bar, stop) -> None:
             bar.update(plan.settings.num_time_steps)
 
 
-def _make(folder: Path, name: str, key: jax.Array, plan: BoxPlan, bar, stop) -> None:
+class _WriteBehind:
+    """Writes planes in a thread while the next step is computed; those of one step at most wait for it."""
+
+    def __init__(self, writer: BoxWriter):
+        self._writer, self._pool = writer, concurrent.futures.ThreadPoolExecutor(1)
+        self._last: concurrent.futures.Future | None = None
+        self.seconds = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()  # whoever makes the box again begins when nobody writes to it
+
+    def write(self, planes: list[tuple[int, jax.Array]]) -> None:
+        """Take planes to write; raises what the writing of those before raised."""
+        self.wait()
+        if planes:
+            self._last = self._pool.submit(self._write, planes)
+
+    def wait(self) -> None:
+        """Until all planes are written."""
+        if self._last is not None:
+            self._last.result()
+            self._last = None
+
+    def _write(self, planes: list[tuple[int, jax.Array]]) -> None:
+        began = time.monotonic()
+        for index, contrast in planes:
+            self._writer.write(index, np.asarray(contrast))
+        self.seconds += time.monotonic() - began
+
+
+def _make(folder: Path, name: str, key: jax.Array, plan: BoxPlan, amplitudes, bar, stop) -> None:
     settings = plan.settings
     cuts = 3 * settings.slabs_per_box
     writer = BoxWriter(folder, name, len(plan.schedule.chi), cuts, settings.plane_pixels)
     began = time.monotonic()
-    step_seconds, write_seconds = [], 0.0
-    steps = evolve(key, settings, plan.power, plan.schedule)
+    step_seconds, waited = [], 0.0
+    steps = evolve(key, settings, plan.power, plan.schedule, amplitudes)
     mark = began
-    for particles, planes in steps:
-        jax.block_until_ready((particles, planes))
-        ready = time.monotonic()
-        if not planes:
-            step_seconds.append(ready - mark)
-        for index, contrast in planes:
-            writer.write(index, np.asarray(contrast))
-        mark = time.monotonic()
-        write_seconds += mark - ready
-        bar.update()
-        if stop.is_set():
-            return
+    with _WriteBehind(writer) as behind:
+        for particles, planes in steps:
+            jax.block_until_ready((particles, planes))
+            ready = time.monotonic()
+            if not planes:
+                step_seconds.append(ready - mark)
+            behind.write(planes)
+            mark = time.monotonic()
+            waited += mark - ready
+            bar.update()
+            if stop.is_set():
+                return
+        behind.wait()
     total = time.monotonic() - began
     step_median = float(np.median(step_seconds)) if step_seconds else total / settings.num_time_steps
-    planes_seconds = max(0.0, total - write_seconds - step_median * settings.num_time_steps)
+    planes_seconds = max(0.0, total - waited - step_median * settings.num_time_steps)
     seconds = {
         "total": total,
         "step": step_median,
         "plane": planes_seconds / (len(plan.schedule.chi) * cuts),
-        "write": write_seconds,
+        "write": behind.seconds,
     }
     device = jax.numpy.zeros(()).devices().pop()
     writer.finish(

@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cosmogan_jax.sky.matter_power import matter_power
 from cosmogan_jax.sky.nbody import BoxSettings
 from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.boxes import BoxPlan, get_boxes
+from cosmogan_jax.stages.memory import free_memory
 from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.stages.skies import PAPER_SIDE_DEG, chosen_cosmology, source_redshift, told_parameters
 from cosmogan_jax.storage.boxes import Box
@@ -29,6 +31,8 @@ from cosmogan_jax.storage.run_directory import key_scheme
 
 _BATCH_BYTES = 512 * 2**20
 _MAX_BATCH = 128
+# Of the free memory that the planes of one box may take, so that maps in batches need not read them again.
+_HELD_SHARE = 0.25
 _RESOLUTION_ELL = (200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
 
 
@@ -130,6 +134,7 @@ class NbodySky:
                 "calibrated_on": next(iter(self._boxes)),
                 "gain": np.round(transfer, 5).tolist(),
             }
+        self._held: tuple[Path | None, list[Array]] = (None, [])
         self.batch_size = max(1, min(_MAX_BATCH, _BATCH_BYTES // (4 * settings.map_pixels**2)))
 
     def box(self, index: int, split: str) -> str:
@@ -139,7 +144,7 @@ class NbodySky:
         return names[(index - first) * len(names) // self._counts[split]]
 
     def maps(self, index: Int[Array, " maps"], split: str) -> Float[np.ndarray, "maps size size"]:
-        """The maps of these indices; every plane is read once for each box."""
+        """The maps of these indices; planes are read once for each box, where memory holds those of one."""
         numbers = np.asarray(index)
         boxes = np.array([self.box(int(i), split) for i in numbers])
         kappa = np.empty((len(numbers),) + (self.geometry.num_pixels,) * 2, np.float32)
@@ -149,9 +154,20 @@ class NbodySky:
             kappa[chosen] = make(self._boxes[name], numbers[chosen])
         return kappa
 
-    def _planes(self, box: Box):
-        for number, chi in enumerate(self._schedule.chi):
-            yield number, np.float32(chi), _correct(jnp.asarray(box.read(number)), self._transfer[number])
+    def _planes(self, box: Box) -> Iterator[tuple[int, np.float32, Array]]:
+        """Number, distance and cuts of every plane, with windows corrected; held on the device if it may."""
+        numbers = range(len(self._schedule.chi))
+        if self._held[0] != box.path:
+            self._held = None, []  # another box's planes go before these come
+            size = 4 * len(numbers) * 3 * self._box.slabs_per_box * self._box.plane_pixels**2
+            if size <= _HELD_SHARE * free_memory(jax.local_devices()[0]):
+                self._held = box.path, [self._corrected(box, number) for number in numbers]
+        planes = self._held[1] or (self._corrected(box, number) for number in numbers)
+        for number, chi, cuts in zip(numbers, self._schedule.chi, planes):
+            yield number, np.float32(chi), cuts
+
+    def _corrected(self, box: Box, number: int) -> Array:
+        return _correct(jnp.asarray(box.read(number)), self._transfer[number])
 
     def _placed(self, index: np.ndarray, number: int):
         return jax.tree.map(lambda leaf: jnp.asarray(leaf[index, number]), self._placements)

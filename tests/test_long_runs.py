@@ -95,3 +95,43 @@ def test_a_checkpoint_is_of_its_step_though_the_state_is_donated(tmp_path):
         found = checkpoints.restore(number, state)["x"]
         np.testing.assert_array_equal(found, np.full(200_000, number, np.float32))
     checkpoints.close()
+
+
+def test_minutes_of_training_that_end_it(run_main, tiny, tmp_path):
+    flags = [f"--workdir={tmp_path}/run", *tiny, "--num_steps=4000", "--checkpoint_every_steps=4000"]
+    code, said, error = run_main(*flags, "--train_minutes=0.02")
+    assert code == 0, error
+    record = json.loads((tmp_path / "run/train/stage.json").read_text())["summary"]
+    steps = record["steps"]
+    assert 1 <= steps < 4000
+    assert f"train: ended after step {steps} of 4000 by train_minutes=0.02" in said
+    assert record["stopped_by"] == "train_minutes"
+    # The step it ended with has its line and its checkpoint, and later stages find it.
+    found, lines, _ = trained(tmp_path / "run")
+    assert found[-1] == lines[-1]["step"] == steps
+    code, _, error = run_main(*flags, "--stages=select", "--select_maps=8")
+    assert code == 0, error
+    # The same minutes are used up; more are not, and those before count.
+    code, _, error = run_main(*flags, "--train_minutes=0.02", "--stages=train")
+    assert code == 0, error
+    assert "train: finished" in error
+    more = read_log(tmp_path / "run/train/metrics.jsonl")[-1]["minutes"] + 0.02
+    code, said, error = run_main(*flags, f"--train_minutes={more}", "--stages=train")
+    assert code == 0, error
+    assert f"train: goes on from step {steps}" in said
+    again = json.loads((tmp_path / "run/train/stage.json").read_text())["summary"]
+    assert steps < again["steps"] < 4000
+    minutes = [line["minutes"] for line in read_log(tmp_path / "run/train/metrics.jsonl")]
+    assert minutes == sorted(minutes)
+    assert minutes[-1] >= more - 1e-3  # as rounded in the log
+
+
+def test_minutes_that_were_used_up_before_a_kill_are_not_trained_again(run_main, tiny, tmp_path):
+    flags = [f"--workdir={tmp_path}/run", *tiny, "--num_steps=4000", "--log_every_steps=1"]
+    code, _, error = run_main(*flags, "--max_minutes=0")
+    assert code == 0, error
+    log = tmp_path / "run/train.partial/metrics.jsonl"
+    log.write_text(json.dumps(json.loads(log.read_text()) | {"minutes": 5.0}) + "\n")
+    code, said, error = run_main(*flags, "--train_minutes=4")
+    assert code == 0, error
+    assert "train: ended after step 1 of 4000 by train_minutes=4" in said

@@ -60,6 +60,16 @@ def test_few_dispatches_where_few_events_are():
     ]  # fmt: skip
 
 
+def test_one_program_where_the_intervals_have_one_divisor():
+    usual = (Every("log", 50), Every("score", 500), Every("checkpoint", 1000), Every("sample", 0))
+    assert Schedule(4500, usual).steps_of_a_dispatch(16) == 10
+    assert {count for _, count in Schedule(4500, usual).chunks(0, 10)} == {10}
+    assert Schedule(4800, (Every("log", 64), Every("checkpoint", 320))).steps_of_a_dispatch(16) == 16
+    # Epochs of 377 steps: a second program is the lesser evil.
+    assert Schedule(3770, (*usual, Every("checkpoint", 377))).steps_of_a_dispatch(16) == 16
+    assert Schedule(3770, usual).steps_of_a_dispatch(1) == 1
+
+
 def on_batch(step):
     return lambda state, held, batch: step(state, held + batch)
 
@@ -97,7 +107,7 @@ def test_the_train_step_can_be_scanned():
 def test_dispatches_of_any_size_give_the_same_bits_on_a_cpu():
     optimizer = adam(1e-3, 0.5)
     step = on_batch(make_train_step(NETWORKS, optimizer, label_flip_probability=0.3))
-    dispatch, found, seconds = Dispatcher(step, 0), [], []
+    dispatch, found, seconds = Dispatcher(step, 0, Schedule(6, ())), [], []
     assert dispatch.steps == 1
     for sizes in ([1] * 6, [6], [4, 1, 1]):
         state = init_state(NETWORKS, optimizer, jax.random.key(0))

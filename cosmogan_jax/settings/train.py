@@ -52,9 +52,18 @@ class Train:
         least=0.0,
         neutral=True,
     )
+    train_minutes: float | None = setting(
+        None,
+        "Minutes of training after which stage train is finished, with the steps that fitted in, and the next "
+        "stages follow; num_epochs or num_steps are the most. Minutes before a stop count.",
+        valid=lambda minutes: minutes is None or minutes > 0,
+        words="must be positive",
+        neutral=True,
+    )
     steps_per_dispatch: int = setting(
         0,
-        "Steps in one program, between two events (log, samples, checkpoint); 0: 1 on a CPU, else 16.",
+        "Steps in one program, between two events (log, samples, checkpoint); 0: 1 on a CPU, else up to 16, so "
+        "that they divide the events' intervals where these have that in common.",
         least=0,
         neutral=True,
     )

@@ -24,7 +24,7 @@ def stop_together(reason: Callable[[], str | None], devices: Devices) -> Callabl
         return reason
     largest = jax.jit(jnp.max, out_shardings=devices.whole)
     told: deque[jax.Array] = deque()
-    words = ("", "SIGTERM", "SIGINT", "max_minutes")
+    words = ("", "train_minutes", "SIGTERM", "SIGINT", "max_minutes")
 
     def ask() -> str | None:
         own = (reason() or "").partition("=")[0]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.interface import State
+from cosmogan_jax.stages.schedule import Schedule
 
 # (state, maps held on the device, a batch) -> (state, metrics)
 Step = Callable[[State, Any, Any], tuple[State, dict[str, Float[Array, ""]]]]
@@ -38,10 +39,11 @@ class Dispatcher:
     so that a signal or a time limit is answered after two steps. Any chunks then give the same bits.
     """
 
-    def __init__(self, step: Step, steps_per_dispatch: int):
-        """steps_per_dispatch=0: 1 on a CPU, 16 elsewhere."""
+    def __init__(self, step: Step, steps_per_dispatch: int, schedule: Schedule):
+        """steps_per_dispatch=0: 1 on a CPU, up to 16 elsewhere (`Schedule.steps_of_a_dispatch`)."""
         self._on_cpu = jax.default_backend() == "cpu"
-        self.steps = steps_per_dispatch or (1 if self._on_cpu else _STEPS_ON_ACCELERATORS)
+        most = 1 if self._on_cpu else _STEPS_ON_ACCELERATORS
+        self.steps = steps_per_dispatch or schedule.steps_of_a_dispatch(most)
         self._run = jax.jit(scan_steps(step), donate_argnums=0)
         self._seen: set[int] = set()
         self._before: Any = None

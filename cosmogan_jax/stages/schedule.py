@@ -1,6 +1,7 @@
 """At which steps of a training the host must have the state, and the dispatches between them."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 
@@ -40,12 +41,22 @@ class Schedule:
         last = step == self.num_steps
         return frozenset(e.event for e in self.events if e.due(step) or (last and e.at_end and e.every > 0))
 
+    def steps_of_a_dispatch(self, most: int) -> int:
+        """The most steps, up to `most`, that divide every interval: one program then serves all dispatches.
+
+        Where the intervals have too little in common (less than half of `most`), it is `most`: a second
+        program, of one step, then costs less than the waiting would.
+        """
+        common = math.gcd(self.num_steps, *(e.every for e in self.events if e.every > 0))
+        largest = max(steps for steps in range(1, most + 1) if common % steps == 0)
+        return largest if 2 * largest >= most else most
+
     def chunks(self, first: int, per_dispatch: int) -> Iterator[tuple[int, int]]:
         """(steps done before, number of steps) of every dispatch from step `first` on.
 
         Between two events come dispatches of per_dispatch steps, then single steps: two programs to compile,
-        whatever the intervals. A training that stopped after any dispatch goes on with the very dispatches that
-        it would have had.
+        whatever the intervals, and one where per_dispatch divides them. A training that stopped after any
+        dispatch goes on with the very dispatches that it would have had.
         """
         step = first
         while step < self.num_steps:

@@ -1,11 +1,11 @@
-"""--stop_when: bounds on the development scores that end a training, as the paper's own rule did.
+"""What ends a training before its last step: bounds on the development scores, or minutes used up.
 
 The paper stopped when maps passed by eye and by a Kolmogorov-Smirnov test of their pixels (Sect. 2.3). Here
-bounds such as "pixel_ks<0.02,spectrum_chi2<0.1" must all hold at STOP_AFTER scores in a row.
+bounds such as "pixel_ks<0.02,spectrum_chi2<0.1" (--stop_when) must all hold at STOP_AFTER scores in a row.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 # One score in bounds may be chance: the training oscillates, and each score has its own noise.
@@ -68,3 +68,13 @@ def in_bounds(bounds: tuple[Bound, ...], row: int, line: Mapping[str, Any]) -> i
     if not any(bound.name in line for bound in bounds):
         return row
     return row + 1 if all(bound.holds(line) for bound in bounds) else 0
+
+
+def time_is_up(limit: float | None, minutes: Callable[[], float]) -> str | None:
+    """The reason to end a training of so many minutes (--train_minutes), None while there is none."""
+    return f"train_minutes={limit:g}" if limit is not None and minutes() >= limit else None
+
+
+def ended_by_time(limit: float | None, num_steps: int) -> dict[str, Any]:
+    """What the record of a training says that ended so, before num_steps."""
+    return {"stopped_by": "train_minutes", "train_minutes": limit, "stopped_before": num_steps}

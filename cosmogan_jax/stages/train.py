@@ -30,6 +30,7 @@ from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.sample_sheets import sheet_writer
 from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.scoring import RANKINGS, Scorers, make_scorers
+from cosmogan_jax.stages.stopping import ended_by_time, time_is_up
 from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
 from cosmogan_jax.storage.best_generators import at_hand
 from cosmogan_jax.storage.checkpoints import Checkpoints
@@ -45,7 +46,8 @@ Observer = Callable[[int, State], Mapping[str, Any]]
 def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
     """Whether more steps are asked for than are done and there.
 
-    What --stop_when ended is done for the same bounds and the same number of steps.
+    What --stop_when or --train_minutes ended is done for the same bounds, no more minutes, and the same number
+    of steps.
 
     Raises:
       ValueError: fewer are asked for than are done.
@@ -54,8 +56,11 @@ def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
     steps = _num_steps(settings, summary["steps_per_epoch"])
     # A last checkpoint that was damaged and removed is trained again.
     gone = not (workdir / f"train/checkpoints/{summary['steps']}").is_dir()
-    if not gone and summary.get("stopped_by") == settings.stop_when and summary.get("stopped_before") == steps:
-        return False
+    if not gone and summary.get("stopped_before") == steps:
+        if summary["stopped_by"] == settings.stop_when:
+            return False
+        if settings.train_minutes is not None and settings.train_minutes <= summary.get("train_minutes", 0):
+            return False
     if steps < summary["steps"]:
         raise ValueError(
             f"num_steps={steps} is less than the {summary['steps']} steps already trained in {workdir}"
@@ -93,7 +98,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     state = devices.replicate(engine.init(keys.key(settings.seed, "weights", scheme)))
     feed = open_feed(table, settings, devices, scheme)
     turns = keys.key(settings.seed, "turns", scheme) if settings.augment == "symmetries" else None
-    dispatch = Dispatcher(_on_crops(engine, feed, normalisation, turns, devices), settings.steps_per_dispatch)
+    on_crops = _on_crops(engine, feed, normalisation, turns, devices)
+    dispatch = Dispatcher(on_crops, settings.steps_per_dispatch, schedule)
     observers: dict[str, Observer] = {}
     if settings.sample_every_steps > 0 and speaks:
         key = keys.key(settings.seed, "samples", scheme)
@@ -127,16 +133,21 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         "rank": lambda step, state: monitor.rank(step, devices.on_one(state)),
     }
     profiler = Profiler(out / "profile", settings.profile_steps if speaks else 0)
-    step, over = first, monitor.is_over
+    step = first
     batches = feed.batches(first, num_steps)
     compiling, began = 0.0, time.monotonic()
     with (
         progress(total=num_steps, initial=first, desc="train", unit="step", shown=speaks) as bar,
         watch(settings.max_minutes) as own_reason,
     ):
-        stop_reason = stop_together(own_reason, devices)
+        time_up = functools.partial(time_is_up, settings.train_minutes, log.minutes)
+        stop_reason = stop_together(lambda: own_reason() or time_up(), devices)
+        # Cut off between the last steps that fitted in and the record of it.
+        ended_by = monitor.asked if monitor.is_over else {}
+        if 0 < first < num_steps and group.on_first(time_up):
+            ended_by = ended_by_time(settings.train_minutes, num_steps)
         try:
-            for before, count in () if over else schedule.chunks(first, dispatch.steps):
+            for before, count in () if ended_by else schedule.chunks(first, dispatch.steps):
                 taken = list(itertools.islice(batches, count))
                 profiler.before_dispatch(state)
                 state, metrics, seconds = dispatch(state, feed.held, taken)
@@ -148,6 +159,9 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                 step = before + count
                 due = schedule.due(step)
                 reason = None if step == num_steps else stop_reason()
+                if reason and reason.startswith("train_minutes"):
+                    ended_by = ended_by_time(settings.train_minutes, num_steps)
+                    reason, due = None, due | {"log"}
                 if reason or due & {"log", "checkpoint", "rank"}:
                     pending = log.pending()  # finite, or nothing is written
                 observed: dict[str, Any] = {}
@@ -160,14 +174,16 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
                     line = log.write(step, (step - 1) // steps_per_epoch, observed)
                     shown = {c.on_bar: f"{line[c.name]:.3f}" for c in curves if c.on_bar}
                     bar.set_postfix(shown, refresh=False)
-                    pending, over = {}, "stopped_by" in line
+                    pending = {}
+                    if "stopped_by" in line:
+                        ended_by = monitor.asked
                     for warning in monitor.warnings(line):
                         if speaks:
                             bar.write(warning)
-                if "checkpoint" in due or reason or over:
+                if "checkpoint" in due or reason or ended_by:
                     monitor.before_checkpoint(step, checkpoints)
                     checkpoints.save(step, state, pending)
-                if over:
+                if ended_by:
                     break
                 if reason:
                     words = (
@@ -183,12 +199,14 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
             profiler.close(state)
             monitor.close()
             checkpoints.close()
-    if over:
-        say(f"train: ended after step {step} of {num_steps} by stop_when={settings.stop_when}")
+    if ended_by:
+        minutes = ended_by.get("train_minutes")
+        why = f"stop_when={settings.stop_when}" if minutes is None else f"train_minutes={minutes:g}"
+        say(f"train: ended after step {step} of {num_steps} by {why}")
     say(f"train: {compiling:.1f} s of compilation")
     return {
         "steps": step,
-        **(monitor.asked if over else {}),
+        **ended_by,
         "steps_per_epoch": steps_per_epoch,
         "epochs": step / steps_per_epoch,
         "device": jax.devices()[0].device_kind,

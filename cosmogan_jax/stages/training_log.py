@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from cosmogan_jax.storage.json_files import read_json_lines
 from cosmogan_jax.storage.whole_files import append_lines, write_text
 
-_NEUTRAL = ("steps_per_second",)
+_NEUTRAL = ("steps_per_second", "minutes")
 
 # Metrics of steps, by name, as they go beside a checkpoint.
 Pending = dict[str, list[float]]
@@ -29,8 +29,9 @@ class TrainingLog:
 
     A line holds `step`, `epoch` (from 0), the metrics of that step under their own names, `mean_` and the name
     for those that are to be averaged over all steps since the line before, what else was observed after the
-    step, and steps_per_second over the interval (without compilation, scores and pictures; after a pause, over
-    the part since). All but the last are the same in a training that was stopped and went on.
+    step, steps_per_second over the interval (without compilation, scores and pictures; after a pause, over
+    the part since), and the minutes of training so far, everything counted. All but these two are the same in a
+    training that was stopped and went on.
     """
 
     def __init__(self, path: Path, first: int, pending: Pending, averaged: Sequence[str] = ()):
@@ -39,7 +40,13 @@ class TrainingLog:
         self._path, self._step, self._averaged = path, first, tuple(averaged)
         self._fetched = {name: list(values) for name, values in pending.items()}
         self._waiting: list[dict[str, Float[Array, " steps"]]] = []
+        lines = self.lines()
+        self._minutes_before, self._opened = lines[-1].get("minutes", 0.0) if lines else 0.0, time.monotonic()
         self._begin_timing()
+
+    def minutes(self) -> float:
+        """Minutes of training so far, those before a stop included, up to the last line then."""
+        return self._minutes_before + (time.monotonic() - self._opened) / 60
 
     def lines(self) -> list[dict[str, Any]]:
         """All lines so far."""
@@ -88,6 +95,7 @@ class TrainingLog:
             **{f"mean_{name}": float(np.mean(interval[name])) for name in self._averaged},
             **observed,
             "steps_per_second": round(self._timed / seconds, 4),
+            "minutes": round(self.minutes(), 3),
         }
         append_lines(self._path, json.dumps(line) + "\n")
         self._fetched = {}

@@ -11,6 +11,8 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("figures need matplotlib: pip install 'cosmogan_jax[report]'") from error
 
+from cosmogan_jax.figures.files import write_png
+
 
 def draw_sheet(
     real: Float[np.ndarray, "maps size size"],
@@ -30,10 +32,10 @@ def draw_sheet(
             )
             ax.tick_params(labelsize=6)
             if ax is not row[0]:
-                ax.set_yticklabels([])
+                ax.set_yticks([])
         row[0].set_ylabel(f"{name}\n[deg]", fontsize=8)
     for ax in axes[0]:
-        ax.set_xticklabels([])
+        ax.set_xticks([])
     for ax in axes[1]:
         ax.set_xlabel("[deg]", fontsize=7)
     figure.colorbar(image, ax=axes, label="convergence κ", shrink=0.8)
@@ -55,7 +57,7 @@ def draw_maps(kappa: Float[np.ndarray, "maps size size"], side_deg: float, title
         ax.tick_params(labelsize=6)
         ax.set_xlabel("[deg]", fontsize=7)
         if ax is not axes[0]:
-            ax.set_yticklabels([])
+            ax.set_yticks([])
     axes[0].set_ylabel("[deg]", fontsize=7)
     figure.colorbar(shown, ax=axes, label="convergence κ", shrink=0.9)
     figure.suptitle(title, fontsize=9)
@@ -64,7 +66,7 @@ def draw_maps(kappa: Float[np.ndarray, "maps size size"], side_deg: float, title
 
 def write_maps(path: Path, kappa: Float[np.ndarray, "maps size size"], side_deg: float, title: str) -> None:
     """draw_maps, as a PNG file."""
-    draw_maps(kappa, side_deg, title).savefig(path, dpi=110)
+    write_png(draw_maps(kappa, side_deg, title), path)
 
 
 def write_sheet(
@@ -75,4 +77,4 @@ def write_sheet(
     title: str,
 ) -> None:
     """draw_sheet, as a PNG file."""
-    draw_sheet(real, generated, side_deg, title).savefig(path, dpi=110)
+    write_png(draw_sheet(real, generated, side_deg, title), path)

@@ -136,10 +136,7 @@ def by_input_gradient(
     """T as the gradient of S with respect to its maps, T(x, w) = dS/dx of S(., w') at x."""
     batch, height, width, _ = x.shape
     zero = jnp.zeros((batch, 2 * height, 2 * width, kernel.shape[-1]), x.dtype)
-    # The gradient turns its kernel, and XLA finds cuDNN's input gradient by that turning. Turned twice in its
-    # sight, the kernel would count as not turned, and the maps would be dilated.
-    turned = jax.lax.optimization_barrier(_turned(kernel))
-    return jax.vjp(lambda y: _convolve(y, turned), zero)[1](x)[0]
+    return jax.vjp(lambda y: _convolve(y, _turned(kernel)), zero)[1](x)[0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

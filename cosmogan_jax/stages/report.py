@@ -46,6 +46,7 @@ _STAGES = ("simulate", "prepare", "train", "select", "generate", "evaluate", "no
 def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
     """Write the page, the figures and the tables."""
     from cosmogan_jax.figures import page
+    from cosmogan_jax.figures.files import write_png_and_pdf
 
     evaluate = stage_directory(workdir, "evaluate")
     try:
@@ -63,11 +64,8 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
         name = _file_name(section)
         names.append(name)
         images[section.title] = out / "figures" / f"{name}.png"
-        # Laid out once, at the first drawing: most of a figure's time is its layout.
         with named(out / "figures" / name):
-            section.figure.savefig(out / "figures" / f"{name}.png", dpi=110)
-            section.figure.set_layout_engine("none")
-            section.figure.savefig(out / "figures" / f"{name}.pdf")
+            write_png_and_pdf(section.figure, out / "figures" / name)
     for table in ("results.json", "statistics.json"):
         shutil.copyfile(evaluate / table, out / table)
     if _novelty_record(workdir):

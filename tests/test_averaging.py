@@ -62,7 +62,9 @@ def test_a_run_averages_its_generator_and_is_otherwise_the_same(tmp_path):
     for a, b in zip(plain(averaging.replace(ema=None)), plain(state)):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match=r"ema_decay=0.8, but the state holds no average"):
-        make_train_step(NETWORKS, OPTIMIZER, label_flip_probability=0.1, ema_decay=DECAY)(state, real)
+        jax.eval_shape(  # said when the step is traced: nothing is computed
+            make_train_step(NETWORKS, OPTIMIZER, label_flip_probability=0.1, ema_decay=DECAY), state, real
+        )
     for given in (averaging, state):
         checkpoints = Checkpoints(tmp_path / str(given.ema is None))
         checkpoints.save(4, given)

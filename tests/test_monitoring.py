@@ -210,6 +210,7 @@ def lines_of(workdir):
     return read_log(workdir / "train/metrics.jsonl", timed=False)
 
 
+@pytest.mark.slow
 def test_a_dense_phase_cut_off_and_gone_on_with_equals_undisturbed(run_main, tiny, tmp_path):
     """Twice: ended and grown; and killed with its last checkpoint lost."""
     dense = ["--select_from_epoch=1", "--keep_best=2", "--score_every_steps=3", "--checkpoint_every_steps=3"]

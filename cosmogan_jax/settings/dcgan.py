@@ -15,8 +15,9 @@ class Dcgan:
     latent_size: int = setting(64, "Length of the latent vector z.")
     convolution_form: Literal["phases", "stock"] = setting(
         "phases",
-        "How transposed convolutions and gradients are computed: by phases, or as autodiff writes them "
-        "(several times slower on CPU). Equal up to rounding.",
+        "How transposed convolutions and gradients are computed: phases: as is fast on the device, on a CPU by "
+        "phases, elsewhere as gradients of strided ones; stock: as autodiff writes them (several times slower "
+        "on a CPU). Equal up to rounding.",
         choices=("phases", "stock"),
     )
     borders: Literal["zeros", "canvas"] = setting(

@@ -80,6 +80,9 @@ def cic_paint(
 
     coordinates are in cells, one array an axis. With num_layers > 1, on that many grids at once: each particle
     on the one its integer `layer` names.
+
+    On a GPU clouds are added by atomics, in an order that changes from run to run, and with it the last bits;
+    XLA_FLAGS=--xla_gpu_deterministic_ops=true fixes it.
     """
     dimensions = len(coordinates)
     grid = jnp.zeros(num_layers * num_cells**dimensions, coordinates[0].dtype)

@@ -1,8 +1,8 @@
 """Map geometry: the pixels and the Fourier modes of a square, periodic, flat-sky map.
 
 Everything here is float64 NumPy on the host and depends on static numbers only. Which mode falls in which
-bin is decided here once: modes lie exactly on bin edges (118 of them for one-fundamental-wide bins on a 256²
-map), and float32 arithmetic puts those in the wrong bin.
+bin is decided here once: modes lie exactly on bin edges (667 of the half plane's, up to its Nyquist mode, for
+one-fundamental-wide bins on a 256² map), and float32 arithmetic puts those in the wrong bin.
 
 Conventions: a map is `kappa[y, x]`, N×N pixels, `side_deg` degrees wide; `ell` is dimensionless (radian⁻¹).
 The half plane is the layout of `numpy.fft.rfft2`: N rows (i, axis 0) and N//2 + 1 columns (j, axis 1).

@@ -1,5 +1,7 @@
 """The classifier of two sets: pure, split by parent, blind where there is nothing to see, and only there."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,6 +70,16 @@ def test_a_step_depends_on_its_number_alone():
     logits = classify.logits(NETWORK, start.params, first)
     np.testing.assert_array_equal(logits, 0)
     assert np.isfinite(loss)
+
+
+def test_every_product_of_a_step_is_in_float32():
+    """Gradients' too, on devices whose products have fewer bits unless told otherwise."""
+    state = jax.eval_shape(lambda: classify.start(NETWORK, jax.random.key(0), STEPS))
+    step = classify.make_step(NETWORK, STEPS, BATCH_SIZE)
+    program = str(jax.make_jaxpr(step)(state, jax.random.key(1), some_maps(), some_maps()))
+    said = re.findall(r"precision=(.*)", program)
+    assert len(said) > 10
+    assert set(said) == {"(Precision.HIGHEST, Precision.HIGHEST)"}
 
 
 def test_logits_do_not_know_the_orientation():

@@ -56,6 +56,11 @@ def test_fits_as_lenstools_and_astropy_read_it(store, run_main, tmp_path):
             assert image.astype("<f4").tobytes() == kappa[n].tobytes()
         sides = 32 * proj_plane_pixel_scales(WCS(header))
         np.testing.assert_allclose(sides, 0.866, rtol=1e-9)
+        # As the sky is seen: east is to the left, north above; the map's middle is the reference point.
+        middle, left, above = WCS(header).wcs_pix2world([[15.5, 15.5], [14.5, 15.5], [15.5, 16.5]], 0)
+        np.testing.assert_allclose((middle + 180) % 360 - 180, 0, atol=1e-9)
+        np.testing.assert_allclose((left + 180) % 360 - 180, [0.866 / 32, 0], atol=1e-6)
+        np.testing.assert_allclose((above + 180) % 360 - 180, [0, 0.866 / 32], atol=1e-6)
         assert (header["ZSOURCE"], header["SEED"], header["MAPINDEX"]) == (1.0, 7, n)
         assert (header["GENSTEP"], header["GENSHA"]) == (1234, "ab" * 32)
         assert (header["H"], header["OMEGA_M"], header["W0"], header["SIGMA8"]) == (0.72, 0.26, -1.0, 0.798)

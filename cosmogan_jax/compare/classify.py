@@ -146,7 +146,9 @@ def make_step(network: Classifier, num_steps: int, batch_size: int):
             logits = network.apply(params, kappa, batch.log_power).sum(-1)
             return optax.sigmoid_binary_cross_entropy(logits, label).mean()
 
-        value, grads = jax.value_and_grad(loss)(state.params)
+        # The network asks for it forward; what its gradients multiply is traced here.
+        with jax.default_matmul_precision("float32"):
+            value, grads = jax.value_and_grad(loss)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         return ClassifierState(state.step + 1, optax.apply_updates(state.params, updates), opt_state), value
 

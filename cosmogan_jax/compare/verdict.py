@@ -24,7 +24,7 @@ what a thousand parents resolve two hundred do not. Effects and their margins, 1
     covariance slope    from 1                                                0.05 | 0.10
 
 What resolves them: with an auxiliary set as large as validation, equal ensembles give limits whose root is on
-average 2.2 standard errors of validation's own mean where generated maps add no noise, 3.4 where they add as
+average 2.0 standard errors of validation's own mean where generated maps add no noise, 3.4 where they add as
 much. More generated maps, and more crops of each parent, are the cheap way to a verdict.
 
 The mean's unit is the quantity's choice. Relative differences suit what is positive by construction (power

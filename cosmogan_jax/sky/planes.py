@@ -120,7 +120,7 @@ def born_maps(
     def one(index):
         keys = jax.random.split(jax.random.fold_in(key, index), kappa_planes.shape[0])
         cut = jax.vmap(lambda key, plane: window(key, plane, region, num_pixels))
-        return jnp.tensordot(weights, cut(keys, kappa_planes), 1)
+        return jnp.tensordot(weights, cut(keys, kappa_planes), 1, precision="float32")
 
     return jax.lax.map(one, map_index)
 

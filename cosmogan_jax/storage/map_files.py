@@ -39,7 +39,7 @@ def write_fits_map(
         "CRVAL2": (0.0, "reference point"),
         "CRPIX1": (middle, "middle of the map"),
         "CRPIX2": (middle, "middle of the map"),
-        "CDELT1": (pixel_deg, "pixel width in degrees"),
+        "CDELT1": (-pixel_deg, "degrees; columns run west, as on the sky"),
         "CDELT2": (pixel_deg, "pixel width in degrees"),
     }
     write_image(path, np.asarray(kappa, np.float32), {**own, **cards})

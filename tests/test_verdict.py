@@ -10,7 +10,7 @@ POWER = Quantity("power", BANDS, covariance=True, used_by_selection=True)
 SKEWNESS = Quantity("skewness", ("2'", "4'"), mean_unit="scatter")
 
 
-def sky(seed, parents, crops, tilt=0.0):
+def sky(seed, parents, crops, tilt=0.0, shift=0.0):
     """Band powers with a part common to all bands and one common to all crops of a parent, and a skewness."""
     rng = np.random.default_rng(seed)
     of_parent = np.repeat(rng.normal(size=(parents, 13)), crops, axis=0)
@@ -19,7 +19,7 @@ def sky(seed, parents, crops, tilt=0.0):
     normal = np.sqrt(0.1) * of_parent[:, :12] + np.sqrt(0.7) * common + np.sqrt(0.2) * own
     mean = 1e-11 * np.linspace(3, 1, 12) * (1 + tilt * np.linspace(1, -1, 12))
     skewness = 0.3 * of_parent[:, 12:] + rng.normal(size=(parents * crops, 2))
-    values = {"power": mean * (1 + 0.1 * normal), "skewness": skewness}
+    values = {"power": mean * (1 + shift + 0.1 * normal), "skewness": skewness}
     return MapSet(values, np.repeat(np.arange(parents), crops))
 
 
@@ -68,6 +68,22 @@ def test_a_tilt_of_three_percent_fails(validation, auxiliary):
     assert (mean.effect_lower[0], mean.effect_upper[-1]) > (0.02, -0.04)
     assert overall(judged) == {"power": "fail"}
     assert by_name(judged)["correlation"].outcome == "pass"
+
+
+def test_nothing_passes_by_a_yardstick_that_is_off():
+    """200 parents, a margin of 2 %: generated maps 4 % off beside auxiliary maps 5 % off, and perfect ones."""
+    validation, off = sky(1, 200, 8), sky(2, 200, 8, shift=0.05)
+    for shift, expected in ((0.04, "fail"), (0.0, "yardstick off")):
+        generated = sky(0, 6000, 1, shift=shift)
+        judged = by_name(judge(generated, validation, off, [POWER], seed=0, num_resamples=200))
+        mean = judged["mean"]
+        assert set(mean.outcomes) == {expected} == {mean.outcome}
+        assert (mean.baseline_lower > 0.02**2).all()
+        # What is off in the mean alone is no reason against the scatter, whose unit is the mean's 10 %.
+        assert judged["scatter"].outcome != "fail"
+        # No yardstick in the distance itself.
+        np.testing.assert_allclose(np.sqrt(np.maximum(mean.distance, 0)), shift, atol=0.012)
+        assert (mean.distance_upper > shift**2).mean() > 0.9
 
 
 def test_wrong_correlations_fail(validation, auxiliary):

@@ -8,6 +8,15 @@ The excess distance sets the distance from validation to the generated maps agai
 averaged over the effects of a block; both share the validation set, whose noise partly cancels. Variances and
 covariances come from a bootstrap over parents that draws each set once for both distances.
 
+Real maps may excuse a part of a difference, not any: an auxiliary set that is itself off (another simulation)
+would excuse as much as it is off. What is taken off can be capped,
+
+    Delta = D^2(generated, validation) - min(D^2(auxiliary, validation), cap)
+          = max(D^2(generated, validation) - D^2(auxiliary, validation), D^2(generated, validation) - cap).
+
+Its upper limit is the larger one of the two differences' own, its lower limit that of the one whose estimate is
+larger: each covers its difference, and neither difference exceeds Delta.
+
 Limits. Near 0 a bootstrap of squares is useless: it repeats the estimate's own noise. The limits here use the
 bootstrap for the joint covariance of (x, y) alone, which is regular, and the normal law of means over parents:
 
@@ -61,9 +70,14 @@ def squared_distance(
 
 
 def excess_distance(
-    generated: Difference, baseline: Difference, blocks: Sequence[Int[np.ndarray, " effects"]] | None = None
+    generated: Difference,
+    baseline: Difference,
+    blocks: Sequence[Int[np.ndarray, " effects"]] | None = None,
+    cap: float = np.inf,
 ) -> Limits:
     """Delta of the module's equation: of generated against validation beyond auxiliary against validation.
+
+    cap: the most that the baseline's square may take off.
 
     Where there is no auxiliary set, the baseline is the difference of two halves of the validation set
     (`halves`), and generated maps are compared with all of it. Row r of both draws must come from the same
@@ -87,7 +101,10 @@ def excess_distance(
             continue
         noise = (draws - draws.mean(0))[:_NULL_DRAWS]
         covariance = np.cov(draws.T)
-        limits = _limits(np.concatenate([at[None], noise]), covariance) / len(block)
+        points = np.concatenate([at[None], noise])
+        limits = _limits(points, covariance) / len(block)
+        if cap < np.inf:
+            limits = _capped(limits, _limits(*_without_baseline(points, covariance)) / len(block) - cap)
         found.append([*limits[:, 0], limits[2, 1:].mean()])
     return Limits(*np.array(found).T)
 
@@ -117,6 +134,24 @@ def _limits(at: Float[np.ndarray, "points two_effects"], covariance: np.ndarray)
     value = at**2 @ sign - np.trace(signed)
     lower, upper = (_profile if size == 1 else _normal)(at, covariance, value)
     return np.stack([value, np.minimum(lower, value), np.maximum(upper, value)])
+
+
+def _without_baseline(at: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same with a baseline of 0 that is known exactly."""
+    ours = np.repeat([1.0, 0.0], at.shape[1] // 2)
+    return at * ours, covariance * np.outer(ours, ours)
+
+
+def _capped(limits: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Estimate, lower and upper limit of the larger of two differences."""
+    (value, lower, upper), (other, other_lower, other_upper) = limits, others
+    return np.stack(
+        [
+            np.maximum(value, other),
+            np.where(value >= other, lower, other_lower),
+            np.maximum(upper, other_upper),
+        ]
+    )
 
 
 def _profile(at: np.ndarray, covariance: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

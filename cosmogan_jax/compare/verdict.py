@@ -2,17 +2,20 @@
 
 Each effect of each quantity is judged in every band by its excess distance (`compare/excess.py`) and a margin:
 
+    fail            the 95 % lower limit of the excess is above margin^2: disagreement is shown
+    yardstick off   not failed, and the baseline's own distance has its lower limit above margin^2: real maps
+                    disagree among themselves by more than is to be judged, and nothing passes by them
     pass            the 95 % upper limit of the excess is below margin^2: agreement is shown
-    fail            the 95 % lower limit is above margin^2: disagreement is shown
-    not resolvable  neither, and equal ensembles of these sizes would not be expected to pass; or too few
+    not resolvable  none of these, and equal ensembles of these sizes would not be expected to pass; or too few
                     parents for any margin, so that no verdict is given
-    undecided       neither, though the maps would suffice
+    undecided       none of these, though the maps would suffice
 
-Failing to tell two sets apart is no pass. An effect passes if every band does. That is a claim about all bands
-at once, made wrongly only if some band beyond its margin passes, and that band's own chance of it is at most
-5 %: the many bands need no correction (intersection-union test, Berger 1982), though they cost power. A fail
-in any band fails the effect: with one of n bands exactly at its margin the chance is 5 %, with all n at most
-5 n %; for equal ensembles, whose excess of 0 lies well inside, it is next to none.
+Real maps excuse no more than margin^2 of a difference, however far they are apart themselves: that caps the
+excess. Failing to tell two sets apart is no pass. An effect passes if every band does. That is a claim about
+all bands at once, made wrongly only if some band beyond its margin passes, and that band's own chance of it is
+at most 5 %: the many bands need no correction (intersection-union test, Berger 1982), though they cost power.
+A fail in any band fails the effect: with one of n bands exactly at its margin the chance is 5 %, with all n at
+most 5 n %; for equal ensembles, whose excess of 0 lies well inside, it is next to none.
 
 Margins depend on the parents of the smallest set compared (a half of validation where halves are the baseline):
 what a thousand parents resolve two hundred do not. Effects and their margins, 1000 parents | 200 parents:
@@ -41,6 +44,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from cosmogan_jax.compare.effects import (
+    Effect,
     correlation_blocks,
     correlation_differences,
     covariance_slope,
@@ -60,7 +64,7 @@ from cosmogan_jax.compare.resamples import (
 )
 
 Baseline = Literal["auxiliary", "halves of validation"]
-Outcome = Literal["pass", "fail", "undecided", "not resolvable"]
+Outcome = Literal["pass", "fail", "yardstick off", "undecided", "not resolvable"]
 
 
 class Margins(NamedTuple):
@@ -105,7 +109,10 @@ class Judged(NamedTuple):
 
     effect, effect_lower, effect_upper: generated against validation, with 95 % limits. Of correlations, the
       debiased mean square difference, like `value`.
-    baseline_effect: the same of auxiliary against validation, or of its two halves.
+    distance, distance_upper: the squared distance of generated from validation maps itself, free of noise in
+      the mean, with its 95 % upper limit; no yardstick.
+    baseline_effect: the same as effect of auxiliary against validation, or of its two halves.
+    baseline_lower: 95 % lower limit of its squared distance.
     value, lower, upper: the excess distance, a square, with 95 % limits of each side.
     margin: not squared; NaN where there are too few parents for a verdict.
     resolvable: root of the upper limit that equal ensembles would be expected to give, in the margin's unit.
@@ -118,7 +125,10 @@ class Judged(NamedTuple):
     effect: Float[np.ndarray, " bands"]
     effect_lower: Float[np.ndarray, " bands"]
     effect_upper: Float[np.ndarray, " bands"]
+    distance: Float[np.ndarray, " bands"]
+    distance_upper: Float[np.ndarray, " bands"]
     baseline_effect: Float[np.ndarray, " bands"]
+    baseline_lower: Float[np.ndarray, " bands"]
     value: Float[np.ndarray, " bands"]
     lower: Float[np.ndarray, " bands"]
     upper: Float[np.ndarray, " bands"]
@@ -219,21 +229,25 @@ def _judged(quantity: Quantity, sets: _Sets, num_parents: int, baseline: Baselin
         x = measure(sets.generated, sets.validation)
         y = measure(sets.first, sets.second)
         margin = getattr(margins, margin_name) if margins else float("nan")
+        cap = margin**2 if margins else np.inf
+        blocks = None
         if name == "correlation":
             labelled = correlation_blocks(len(quantity.bands))
             blocks = list(labelled.values())
             bands = tuple(_block_label(quantity.bands, *key) for key in labelled)
-            of_pair = squared_distance(x, blocks)
-            effect = (of_pair.value, of_pair.lower, of_pair.upper, squared_distance(y, blocks).value)
-            limits = excess_distance(x, y, blocks)
         else:
             bands = quantity.bands if len(x.value) == len(quantity.bands) else ("all",)
-            effect = (*interval(x, num_parents), y.value)
-            limits = excess_distance(x, y)
-        outcomes = _outcomes(limits, margin)
+        distance, yardstick = squared_distance(x, blocks), squared_distance(y, blocks)
+        limits = excess_distance(x, y, blocks, cap)
+        if blocks is None:
+            effect, baseline_effect = interval(x, num_parents), y.value
+        else:
+            effect, baseline_effect = Effect(*distance[:3]), yardstick.value
+        outcomes = _outcomes(limits, yardstick.lower, margin)
         found.append(
             Judged(
-                quantity.name, name, bands, *effect, limits.value, limits.lower, limits.upper, margin,
+                quantity.name, name, bands, *effect, distance.value, distance.upper, baseline_effect,
+                yardstick.lower, limits.value, limits.lower, limits.upper, margin,
                 _root(limits.expected), outcomes, _joined(outcomes), quantity.used_by_selection, num_parents,
                 baseline,
             )
@@ -241,21 +255,25 @@ def _judged(quantity: Quantity, sets: _Sets, num_parents: int, baseline: Baselin
     return found
 
 
-def _outcomes(limits: Limits, margin: float) -> tuple[Outcome, ...]:
+def _outcomes(limits: Limits, yardstick_lower: np.ndarray, margin: float) -> tuple[Outcome, ...]:
     # A NaN (no margin, no slope) compares as False everywhere: not resolvable.
+    bands = zip(limits.lower, limits.upper, limits.expected, yardstick_lower, strict=True)
     return tuple(
-        "pass" if upper < margin**2
-        else "fail" if lower > margin**2
+        "fail" if lower > margin**2
+        else "yardstick off" if of_real_maps > margin**2
+        else "pass" if upper < margin**2
         else "undecided" if expected < margin**2
         else "not resolvable"
-        for lower, upper, expected in zip(limits.lower, limits.upper, limits.expected, strict=True)
+        for lower, upper, expected, of_real_maps in bands
     )  # fmt: skip
 
 
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     if all(outcome == "pass" for outcome in outcomes):
         return "pass"
-    return next(worst for worst in ("fail", "not resolvable", "undecided") if worst in outcomes)
+    return next(
+        worst for worst in ("fail", "yardstick off", "not resolvable", "undecided") if worst in outcomes
+    )
 
 
 def _root(square: np.ndarray) -> np.ndarray:

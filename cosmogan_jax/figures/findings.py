@@ -91,9 +91,11 @@ def verdicts(view: dict[str, Any]) -> tuple[list[str], Table | None]:
         upper = [math.inf if u is None else u for u in of["upper"]]
         worst = upper.index(max(upper))
         seen = " *" if of["used_by_selection"] else ""
+        within = of.get("distance_upper", [None] * len(upper))  # not told by evaluations of before
         rows.append((
             _NAMES[of["quantity"]] + seen, of["name"], of["bands"][worst],
-            _effect(of, worst, "effect"), _effect(of, worst, "baseline_effect"),
+            _effect(of, worst, "effect"), _root(within[worst], of),
+            _effect(of, worst, "baseline_effect"),
             ""
             if of["value"][worst] is None
             else f"{_root(of['value'][worst], of)} ({_root(of['lower'][worst], of)} to "
@@ -110,17 +112,23 @@ def verdicts(view: dict[str, Any]) -> tuple[list[str], Table | None]:
         "cannot be told. An effect passes where the upper limit is below the margin in every band, and fails "
         "where the lower one is above it in any."
     )
+    off = sorted({_NAMES[of["quantity"]] for of in judged if of["outcome"] == "yardstick off"})
+    warned = (
+        f"THE YARDSTICK IS OFF in {', '.join(off)}: real maps ({judged[0]['baseline']}) differ among "
+        "themselves by more than the margin. Nothing passes there; look at those maps first."
+    )
     said = [
+        *([warned] if off else []),
         f"No verdict: {found['refused']}." if found["refused"] else counted,
-        "Each line gives the band that is worst: the effect, generated against validation maps; the same of "
-        f"real maps ({judged[0]['baseline']}); how much farther generated maps are from validation maps than "
-        "real maps are from each other, with 95 % limits of each side. Resolvable: the limit that maps of the "
-        "very same distribution would be expected "
-        f"to reach, with {judged[0]['num_parents']} units in the smallest set. "
+        "Each line gives the band that is worst: the effect, generated against validation maps, and within "
+        f"what it lies at 95 %; the effect of real maps ({judged[0]['baseline']}); how much farther generated "
+        "maps are from validation maps than real maps are from each other, the margin being the most that is "
+        "taken off, with 95 % limits of each side. Resolvable: the limit that maps of the very same "
+        f"distribution would be expected to reach, with {judged[0]['num_parents']} units in the smallest set. "
         "* the generator was chosen by this statistic.",
     ]
-    head = ("statistic", "effect", "worst band", "generated", "real", "excess distance (limits)", "margin",
-            "resolvable", "verdict")  # fmt: skip
+    head = ("statistic", "effect", "worst band", "generated", "within", "real", "excess distance (limits)",
+            "margin", "resolvable", "verdict")  # fmt: skip
     return said, Table(head, rows, tuple(marks))
 
 

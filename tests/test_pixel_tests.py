@@ -62,12 +62,12 @@ def test_level_and_power():
         one, two = pixels(rng, 20, 4), pixels(rng, 20, 4)
         pooled[trial] = scipy.stats.ks_2samp(one.ravel(), two.ravel(), method="asymp").pvalue
         one, two = histograms(one), histograms(two)
-        single = histograms(pixels(rng, 80, 1))
+        many, single = histograms(pixels(rng, 50, 4)), histograms(pixels(rng, 80, 1))
         each = np.arange(80)
         p[trial] = (
             permutation_pixel_test(one, two, parents, parents, seed=trial, num_permutations=99).p,
             clustered_pixel_test(one, two, parents, parents, seed=trial, num_resamples=99).p,
-            clustered_pixel_test(one, single, parents, each, seed=trial, num_resamples=99).p,
+            clustered_pixel_test(many, single, np.arange(200) // 4, each, seed=trial, num_resamples=99).p,
             permutation_pixel_test(one, two, each, each, seed=trial, num_permutations=99).p,
         )
     level = (p <= 0.1).mean(0)

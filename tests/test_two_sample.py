@@ -92,16 +92,16 @@ def test_level_on_crops_of_common_parents():
 
 
 def test_level_of_the_clustered_form():
-    # 40 parents of 8 crops, against 40 others of 3 (unequal kinds) and against 320 single maps.
+    # 50 parents of 8 crops, against 50 others of 3 (unequal kinds) and against 400 single maps.
     rng = np.random.default_rng(6)
-    one, parents_one = clustered(rng, 40, 8, 400)
-    for sides in (clustered(rng, 40, 3, 400), (rng.normal(size=(320, 400)), np.arange(320))):
+    one, parents_one = clustered(rng, 50, 8, 400)
+    for sides in (clustered(rng, 50, 3, 400), (rng.normal(size=(400, 400)), np.arange(400))):
         found = clustered_tests(one, sides[0], parents_one, sides[1], seed=0, num_resamples=199)
-        assert found.num_parents == (40, len(np.unique(sides[1])))
+        assert found.num_parents == (50, len(np.unique(sides[1])))
         for test in (found.ks, found.anderson_darling):
             assert 0.015 < (test.p <= 0.05).mean() < 0.1
         naive = permutation_tests(
-            one, sides[0], np.arange(320), np.arange(len(sides[0])), seed=0, num_permutations=199
+            one, sides[0], np.arange(400), np.arange(len(sides[0])), seed=0, num_permutations=199
         )
         assert (naive.ks.p <= 0.05).mean() > 0.15
 
@@ -191,7 +191,12 @@ def test_false_discoveries_need_permutations():
             {"parents_one": np.arange(40) % 5, "parents_two": np.arange(40) % 5},
             "252 ways.*: 7 parents on each side",
         ),
-        ({"parents_one": np.arange(40) % 20}, "parents of 2 and of 1 maps"),
+        ({"parents_one": np.arange(40) % 20}, "20 parents of 2 and 40 of 1 maps"),
+        # A quarter more maps of a parent, and parents fewer by a quarter.
+        (
+            {"parents_one": np.arange(40) % 10, "parents_two": np.arange(40) % 8, "num": 99},
+            "10 parents of 4 and 8 of 5 maps",
+        ),
         ({"num": 0}, "num_permutations=0"),
     ],
 )
@@ -206,9 +211,17 @@ def test_bad_input_of_permutations(change, message):
         )  # fmt: skip
 
 
+def test_sides_of_as_many_parents_may_differ_a_little_in_their_sizes():
+    values = np.random.default_rng(0).normal(size=(50, 3))
+    found = permutation_tests(values[:40], values, np.arange(40) % 10, np.arange(50) % 10, seed=0)
+    assert found.num_parents == (10, 10)
+
+
 def test_bad_input_of_the_clustered_form():
     values = np.random.default_rng(0).normal(size=(40, 3))
-    with pytest.raises(ValueError, match=r"10 parents on side two are too few: .* at least 20"):
-        clustered_tests(values, values, np.arange(40), np.arange(40) % 10, seed=0)
+    with pytest.raises(ValueError, match=r"20 parents .* of 2 and of 1 maps on average, needs at least 50"):
+        clustered_tests(values, values, np.arange(40) % 20, np.arange(40), seed=0)
+    with pytest.raises(ValueError, match=r"10 parents on side one are too few: .* at least 20"):
+        clustered_tests(values, values, np.arange(40) % 10, np.arange(40) % 10, seed=0)
     with pytest.raises(ValueError, match="num_resamples=0"):
         clustered_tests(values, values, np.arange(40), np.arange(40), seed=0, num_resamples=0)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.compare.verdict import MapSet, Quantity, judge, margins_for, overall
+from cosmogan_jax.figures import findings
+from cosmogan_jax.stages.judgement import _said
 
 BANDS = tuple(f"band {b}" for b in range(12))
 POWER = Quantity("power", BANDS, covariance=True, used_by_selection=True)
@@ -84,6 +86,20 @@ def test_nothing_passes_by_a_yardstick_that_is_off():
         # No yardstick in the distance itself.
         np.testing.assert_allclose(np.sqrt(np.maximum(mean.distance, 0)), shift, atol=0.012)
         assert (mean.distance_upper > shift**2).mean() > 0.9
+
+
+def test_the_report_says_first_that_the_yardstick_is_off():
+    named = POWER._replace(name="power_bands")
+    sets = [
+        MapSet({"power_bands": one.values["power"]}, one.parents)
+        for one in (sky(0, 2000, 1), sky(1, 200, 2), sky(2, 200, 2, shift=0.05))
+    ]
+    for third, expected in ((sets[2], True), (None, False)):
+        judged = judge(*sets[:2], third, [named], seed=0, num_resamples=50)
+        view = {"verdicts": {"refused": None, "judged": [_said(one) for one in judged]}}
+        said, table = findings.verdicts(view)
+        assert said[0].startswith("THE YARDSTICK IS OFF in power spectrum, log bands") == expected
+        assert (table.rows[0][-1] == "yardstick off") == expected
 
 
 def test_wrong_correlations_fail(validation, auxiliary):

@@ -15,10 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-# Permuting whole parents asks for parents of one kind. Beyond this ratio of mean sizes they are not.
-_SIZE_RATIO = 1.5
-# With fewer a bootstrap over parents rejects true nulls too often (numbers in `two_sample.clustered_tests`).
-MIN_BOOTSTRAP_PARENTS = 20
+# Permuting whole parents asks for parents of one kind: mean sizes within the first ratio, or, where the sides
+# have as many parents but for that ratio, within the second (levels in `two_sample.permutation_tests`).
+_ALIKE, _SIZE_RATIO = 1.1, 1.5
+# With fewer a bootstrap over parents rejects true nulls too often (levels in `two_sample.clustered_tests`): at
+# least, and where parents of one side are larger than the other's by more than _SIZE_RATIO.
+MIN_BOOTSTRAP_PARENTS, MIN_UNLIKE_PARENTS = 20, 50
 
 
 class Parents(NamedTuple):
@@ -62,7 +64,7 @@ def check_permutations(parents: Parents, num_permutations: int) -> None:
     Raises:
       ValueError: no permutations, fewer ways to share out the parents than permutations (the p-value could not
         be as small as they suggest), or parents of unequal kind: their mean numbers of maps differ by more
-        than a factor 1.5.
+        than a factor 1.5, or by more than 1.1 while one side has more than 1.1 times the other's parents.
     """
     if num_permutations < 1:
         raise ValueError(f"num_permutations={num_permutations} must be positive")
@@ -74,28 +76,43 @@ def check_permutations(parents: Parents, num_permutations: int) -> None:
             f"{math.comb(total, parents.num_one)} ways, too few for num_permutations={num_permutations}: "
             f"{enough} parents on each side are enough"
         )
-    counts = np.bincount(parents.group)
-    one, two = counts[: parents.num_one].mean(), counts[parents.num_one :].mean()
-    if max(one, two) > _SIZE_RATIO * min(one, two):
+    one, two = _mean_sizes(parents)
+    balanced = _ratio(parents.num_one, parents.num_two) <= _ALIKE
+    if _ratio(one, two) > (_SIZE_RATIO if balanced else _ALIKE):
         raise ValueError(
-            f"parents of {one:g} and of {two:g} maps on average are not exchangeable: take one map of each "
-            "parent, or the clustered form"
+            f"{parents.num_one} parents of {one:g} and {parents.num_two} of {two:g} maps on average are not "
+            "exchangeable: take one map of each parent, or the clustered form"
         )
+
+
+def _mean_sizes(parents: Parents) -> tuple[float, float]:
+    """Maps of a parent on either side, on average."""
+    counts = np.bincount(parents.group)
+    return float(counts[: parents.num_one].mean()), float(counts[parents.num_one :].mean())
+
+
+def _ratio(one: float, two: float) -> float:
+    return max(one, two) / min(one, two)
 
 
 def check_bootstrap(parents: Parents, num_resamples: int) -> None:
     """Whether parents can be bootstrapped on each side.
 
     Raises:
-      ValueError: no resamples, or fewer than 20 parents on a side.
+      ValueError: no resamples, or fewer than 20 parents on a side; 50 where the parents of one side have more
+        than 1.5 times the maps of the other's.
     """
     if num_resamples < 1:
         raise ValueError(f"num_resamples={num_resamples} must be positive")
+    one, two = _mean_sizes(parents)
+    unlike = _ratio(one, two) > _SIZE_RATIO
+    least = MIN_UNLIKE_PARENTS if unlike else MIN_BOOTSTRAP_PARENTS
+    why = f", of {one:g} and of {two:g} maps on average," if unlike else ""
     for side, count in (("one", parents.num_one), ("two", parents.num_two)):
-        if count < MIN_BOOTSTRAP_PARENTS:
+        if count < least:
             raise ValueError(
-                f"{count} parents on side {side} are too few: a bootstrap over parents needs at least "
-                f"{MIN_BOOTSTRAP_PARENTS} on each"
+                f"{count} parents on side {side} are too few: a bootstrap over parents{why} needs at least "
+                f"{least} on each"
             )
 
 

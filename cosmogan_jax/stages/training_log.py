@@ -36,12 +36,11 @@ class TrainingLog:
 
     def __init__(self, path: Path, first: int, pending: Pending, averaged: Sequence[str] = ()):
         """Go on after step `first`: what was logged later is dropped, for those steps are trained again."""
-        _cut(path, first)
+        kept = _cut(path, first)
         self._path, self._step, self._averaged = path, first, tuple(averaged)
         self._fetched = {name: list(values) for name, values in pending.items()}
         self._waiting: list[dict[str, Float[Array, " steps"]]] = []
-        lines = self.lines()
-        self._minutes_before, self._opened = lines[-1].get("minutes", 0.0) if lines else 0.0, time.monotonic()
+        self._minutes_before, self._opened = kept[-1].get("minutes", 0.0) if kept else 0.0, time.monotonic()
         self._begin_timing()
 
     def minutes(self) -> float:
@@ -114,7 +113,10 @@ def read_log(path: Path, *, timed: bool = True) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if timed or k not in _NEUTRAL} for line in lines]
 
 
-def _cut(path: Path, step: int) -> None:
-    if path.exists():
-        kept = [line for line in read_json_lines(path, {"step": int}, cut_off=True) if line["step"] <= step]
-        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+def _cut(path: Path, step: int) -> list[dict[str, Any]]:
+    """Drop the lines of later steps; gives those that are kept."""
+    if not path.exists():
+        return []
+    kept = [line for line in read_json_lines(path, {"step": int}, cut_off=True) if line["step"] <= step]
+    write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+    return kept

@@ -7,9 +7,11 @@ Inputs are random and fresh at every repeat; times are of the device, after a ca
 
 import functools
 import platform
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +27,13 @@ from cosmogan_jax.layers import convolutions
 from cosmogan_jax.stages.dispatch import scan_steps
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS, minkowski_functionals, power_spectrum
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from train_step import operations
+
 SIDE_DEG = 12**0.5 / 4  # of the paper's crops
-# Of the paper's step at batch 64 (experiments/gpu/README.md): operations, and bytes that must move in bfloat16.
-FLOOR_TFLOP, FLOOR_GB = 3.25, 14.0
+# Bytes that a step must move in bfloat16, for each filter and pixel of a batch: 14 GB at the paper's size
+# (experiments/gpu/README.md).
+FLOOR_BYTES = 14e9 / (64 * 256**2 * 64)
 
 
 def card(tell: Teller, size: Size, seconds: float) -> None:
@@ -38,7 +44,7 @@ def card(tell: Teller, size: Size, seconds: float) -> None:
     said = subprocess.run(
         ["nvidia-smi", "--query-gpu=name,memory.total,driver_version,clocks.max.sm", "--format=csv,noheader"],
         capture_output=True, text=True,
-    ).stdout.strip() if _there("nvidia-smi") else ""  # fmt: skip
+    ).stdout.strip() if shutil.which("nvidia-smi") else ""  # fmt: skip
     tell(
         "card", device=jax.devices()[0].device_kind, number=jax.device_count(), driver=said,
         python=platform.python_version(), jax=jax.__version__, jaxlib=jaxlib.__version__, flax=flax.__version__,
@@ -65,12 +71,10 @@ def _add(large, number):
     return large + number
 
 
-def _there(program: str) -> bool:
-    return subprocess.run(["which", program], capture_output=True).returncode == 0
-
-
 def step(tell: Teller, size: Size, seconds: float) -> None:
     """The train step in every precision, 1 and 16 steps a dispatch; goal 9 ms."""
+    needed = operations(size.map_size, size.filters, size.batch)
+    moved = FLOOR_BYTES * size.filters * size.batch * size.map_size**2
     for dtype, precision, steps in (
         ("bfloat16", "default", 16),
         ("float32", "tensorfloat32", 16),
@@ -100,8 +104,8 @@ def step(tell: Teller, size: Size, seconds: float) -> None:
         timed = {k: v / steps if k.endswith("_ms") else v for k, v in milliseconds(run, size.repeats).items()}
         tell(
             f"train step, {dtype}, {precision}, {steps} a dispatch",
-            TFLOP_a_second=round(1e3 * FLOOR_TFLOP / timed["median_ms"], 1),
-            GB_a_second_at_least=round(1e3 * FLOOR_GB / timed["median_ms"], 1),
+            TFLOP_a_second=float(f"{1e-9 * needed / timed['median_ms']:.3g}"),
+            GB_a_second_at_least=float(f"{1e-6 * moved / timed['median_ms']:.3g}"),
             compiling_s=round(compiling, 1),
             finite=bool(jnp.isfinite(held[0].gen.params["dense"]["kernel"]).all()),
             **timed,

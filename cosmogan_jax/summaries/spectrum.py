@@ -29,7 +29,7 @@ def power_spectrum(
 
     A NaN pixel makes every bin that holds modes NaN, as in LensTools, and leaves 0 in the empty ones.
     In float32 the transform rounds all modes by what the strongest are: a bin of power p is good to about
-    5e-9 sqrt(P/p), P being the largest bin's power, and never better than 5e-7 (`tests/test_summaries.py`):
+    5e-9 sqrt(P/p), P being the largest bin's power, and to 5e-7 at best (`tests/test_summaries.py`):
     4e-6 at p = 1e-6 P, 3e-3 at 1e-12 P. Bins below 1e-15 P, as in the tails of smoothed maps, hold rounding and
     nothing else; float64 maps under enable_x64 show them.
 

@@ -224,8 +224,8 @@ def test_bad_maps(generated, message):
 def test_bad_requests():
     values = RNG.normal(size=(50, 3))
     good = resample(np.arange(50), seed=0, stream=0, num_resamples=20)
-    with pytest.raises(ValueError, match="9 parents are too few: an interval needs at least 10"):
-        resample(np.arange(9), seed=0, stream=0)
+    with pytest.raises(ValueError, match="4 parents are too few: an interval needs at least 5"):
+        resample(np.arange(4), seed=0, stream=0)
     with pytest.raises(ValueError, match="num_resamples=1 must be at least 2"):
         resample(np.arange(50), seed=0, stream=0, num_resamples=1)
     with pytest.raises(ValueError, match="must be resampled from different streams"):

@@ -27,7 +27,7 @@ def sky(seed, maps=MAPS, amplitude=1.0):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("sets")
-    for name, maps in {"good": sky(1), "bad": sky(2, amplitude=1.5), "real": sky(3), "more": sky(4)}.items():
+    for name, maps in {"good": sky(5), "bad": sky(2, amplitude=1.5), "real": sky(3), "more": sky(4)}.items():
         np.save(path / f"{name}.npy", maps)
     return path
 

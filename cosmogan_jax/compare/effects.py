@@ -16,6 +16,8 @@ from cosmogan_jax.compare.resamples import Ensemble, check_pair, covariances, mo
 _LEVEL = 0.95
 # A mean within so many standard errors of 0 is no unit of a relative difference.
 _LEAST_SIGNIFICANCE = 5.0
+# Maps that must count in a scatter (`relative_scatters`).
+_FEWEST_COUNTING = 50
 _BLOCK = 6
 Run = tuple[int, int]
 # Resamples from which the noise of a W1 distance is read: its 95 % quantile rests on the ten largest.
@@ -89,14 +91,21 @@ def mean_shifts(generated: Ensemble, validation: Ensemble) -> Difference:
 
 
 def relative_scatters(generated: Ensemble, validation: Ensemble) -> Difference:
-    """sigma_g/sigma_v - 1 of every mode.
+    """sigma_g/sigma_v - 1 of every mode; NaN where too few maps make up a scatter.
+
+    The scatter of a statistic with a long tail rests on its few largest maps, and resamples of these know
+    nothing of the larger ones that other maps would have had. With d a map's deviation from the mean,
+    (sum d^2)^2/sum d^4 maps count: N/3 of a normal distribution. Where fewer than 50 do, on either side, the
+    scatter is not known.
 
     Raises:
       ValueError: other modes; modes that hardly vary.
     """
     check_pair(generated, validation)
     scatter = _varying(validation.name, moments(validation).scatter)
-    return _difference(moments(generated).scatter / scatter - 1)
+    ratio = moments(generated).scatter / scatter
+    counting = np.minimum(_counting(generated.values), _counting(validation.values))
+    return _difference(np.where(counting < _FEWEST_COUNTING, np.nan, ratio) - 1)
 
 
 def covariance_slope(generated: Ensemble, validation: Ensemble) -> Difference:
@@ -226,6 +235,13 @@ def wasserstein(generated: Ensemble, validation: Ensemble) -> Distances:
         reach = float(np.quantile(noise, _LEVEL))
         found[:, mode] = value, max(value - reach, 0), value + reach, noise.mean()
     return Distances(*found)
+
+
+def _counting(values: Float[np.ndarray, "maps modes"]) -> Float[np.ndarray, " modes"]:
+    """How many maps make up the scatter: see `relative_scatters`."""
+    square = (values - values.mean(0)) ** 2
+    square = square / square.max(0)
+    return square.sum(0) ** 2 / (square**2).sum(0)
 
 
 def _difference(rows: Float[np.ndarray, "resamples effects"]) -> Difference:

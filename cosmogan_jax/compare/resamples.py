@@ -14,8 +14,8 @@ from jaxtyping import Float, Int, Shaped
 from cosmogan_jax.compare.ensembles import checked, parent_weights
 
 NUM_RESAMPLES = 500
-# Fewer parents know neither the variance of a mean (to 24 % with ten) nor the tail of its distribution.
-MIN_PARENTS = 10
+# Student's limits of five parents still cover what they should (tests/test_verdict.py).
+MIN_PARENTS = 5
 # A covariance of n modes is n(n + 1)/2 numbers of every parent and every resample.
 MAX_COVARIANCE_MODES = 40
 
@@ -54,7 +54,7 @@ def resample(
     """The set itself and `num_resamples` draws of its parents.
 
     Raises:
-      ValueError: fewer than ten parents, or fewer than two resamples.
+      ValueError: fewer than five parents, or fewer than two resamples.
     """
     names, groups = np.unique(np.asarray(parents), return_inverse=True)
     if len(names) < MIN_PARENTS:

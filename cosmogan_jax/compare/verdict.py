@@ -1,49 +1,51 @@
 """The verdict on generated maps: within which margins they agree with validation maps, and where they do not.
 
-Each effect of each quantity is judged in every band by its excess distance (`compare/excess.py`) and a margin:
+Each effect of each quantity is judged in every band by its excess distance (`compare/excess.py`) and a margin
+(`settings/margins.py`: one set, whatever the number of maps):
 
-    fail            the 95 % lower limit of the excess is above margin^2: disagreement is shown
-    yardstick off   not failed, and the baseline's own distance has its lower limit above margin^2: real maps
-                    disagree among themselves by more than is to be judged, and nothing passes by them
+    fail            the sure lower limit of the excess is above margin^2: disagreement is shown
+    yardstick off   not failed, and the baseline's own distance has its sure lower limit above margin^2: real
+                    maps disagree among themselves by more than is to be judged, and nothing passes by them
     pass            the 95 % upper limit of the excess is below margin^2: agreement is shown
-    not resolvable  none of these, and equal ensembles of these sizes would not be expected to pass; or too few
-                    parents for any margin, so that no verdict is given
+    not resolvable  none of these, and equal ensembles of these sizes would not be expected to pass
     undecided       none of these, though the maps would suffice
 
 Real maps excuse no more than margin^2 of a difference, however far they are apart themselves: that caps the
-excess. Failing to tell two sets apart is no pass. An effect passes if every band does. That is a claim about
-all bands at once, made wrongly only if some band beyond its margin passes, and that band's own chance of it is
-at most 5 %: the many bands need no correction (intersection-union test, Berger 1982), though they cost power.
-A fail in any band fails the effect: with one of n bands exactly at its margin the chance is 5 %, with all n at
-most 5 n %; for equal ensembles, whose excess of 0 lies well inside, it is next to none.
+excess. Failing to tell two sets apart is no pass, and fewer maps make no pass easier. An effect passes if every
+band does. That is a claim about all bands at once, made wrongly only if some band beyond its margin passes, and
+that band's own chance of it is at most 5 %: the many bands need no correction (intersection-union test, Berger
+1982), though they cost power. A fail in any band fails the effect, and that does need a correction: the sure
+limit is at 95 % for all bands of all effects of a verdict together (Bonferroni), so that equal ensembles fail
+anywhere in one of twenty verdicts at most, however few their maps are, and hardly ever where they are many.
 
-Margins depend on the parents of the smallest set compared (a half of validation where halves are the baseline):
-what a thousand parents resolve two hundred do not. Effects and their margins, 1000 parents | 200 parents:
+Effects, with the default margins and the tight ones:
 
-    mean                relative difference                                   1 %  | 2 %
-    mean (scatter)      in units of the validation scatter over maps          0.1  | 0.2
-    scatter             relative difference                                   3 %  | 5 %
-    correlation         rms difference over a 6 by 6 block of bands           0.02 | 0.03
-    covariance slope    from 1                                                0.05 | 0.10
+    mean                relative difference                                   5 %   1 %
+    mean (scatter)      in units of the validation scatter over maps          0.2   0.1
+    scatter             relative difference                                   10 %  3 %
+    correlation         rms difference over a 6 by 6 block of bands           0.05  0.02
+    covariance slope    from 1                                                0.1   0.05
 
 What resolves them: with an auxiliary set as large as validation, equal ensembles give limits whose root is on
 average 2.0 standard errors of validation's own mean where generated maps add no noise, 3.4 where they add as
-much. More generated maps, and more crops of each parent, are the cheap way to a verdict.
+much; the worst of many bands lies at four to five. More generated maps, and more crops of each parent, are the
+cheap way to a verdict; `compare/needs.py` says how many.
 
 The mean's unit is the quantity's choice. Relative differences suit what is positive by construction (power
 spectrum, variance, peak counts). Where values of either sign may average to nearly nothing (V2, bispectrum,
-skewness) or be rare (pixels far from the mean) the unit is the scatter: a shift of 0.1 sigma moves no more than
-4 % of a normal distribution across any threshold, and the means of two sets of 1000 maps, each known to
-0.03 sigma, can show little less.
+skewness) or be rare (pixels far from the mean) the unit is the scatter: a shift of 0.2 sigma moves no more than
+8 % of a normal distribution across any threshold.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
+from cosmogan_jax.compare import needs as planning
 from cosmogan_jax.compare.effects import (
+    Difference,
     Effect,
     correlation_blocks,
     correlation_differences,
@@ -54,54 +56,13 @@ from cosmogan_jax.compare.effects import (
     relative_scatters,
 )
 from cosmogan_jax.compare.excess import Limits, excess_distance, halves, squared_distance
-from cosmogan_jax.compare.resamples import (
-    NUM_RESAMPLES,
-    Ensemble,
-    Resampling,
-    ensemble,
-    resample,
-    together,
-)
+from cosmogan_jax.compare.quantities import MapSet, Quantity, ensemble_of, values_of
+from cosmogan_jax.compare.resamples import NUM_RESAMPLES, Ensemble, Resampling, resample, together
+from cosmogan_jax.settings.margins import Margins
 
 Baseline = Literal["auxiliary", "halves of validation"]
 Outcome = Literal["pass", "fail", "yardstick off", "undecided", "not resolvable"]
-
-
-class Margins(NamedTuple):
-    """Margins of the effects for sets of `parents` or more."""
-
-    parents: int
-    mean: float
-    mean_in_scatter: float
-    scatter: float
-    correlation: float
-    slope: float
-
-
-# From the tightest.
-MARGINS = (Margins(1000, 0.01, 0.1, 0.03, 0.02, 0.05), Margins(200, 0.02, 0.2, 0.05, 0.03, 0.10))
-
-
-class MapSet(NamedTuple):
-    """Statistics of a set of maps by the quantity's name, and the parent of each map."""
-
-    values: Mapping[str, Float[np.ndarray, "maps bands"]]
-    parents: Shaped[np.ndarray, " maps"]
-
-
-class Quantity(NamedTuple):
-    """A statistic to be judged: its name in `MapSet.values`, a label for each band, how it is judged.
-
-    mean_unit: "mean" for relative differences, "scatter" for units of the validation scatter.
-    covariance: whether correlations and the covariance slope are judged too (2 to 40 bands).
-    used_by_selection: whether the generator was chosen by this statistic: agreement is then partly by choice.
-    """
-
-    name: str
-    bands: tuple[str, ...]
-    mean_unit: Literal["mean", "scatter"] = "mean"
-    covariance: bool = False
-    used_by_selection: bool = False
+Measure = Callable[[Ensemble, Ensemble], Difference]
 
 
 class Judged(NamedTuple):
@@ -110,13 +71,16 @@ class Judged(NamedTuple):
     effect, effect_lower, effect_upper: generated against validation, with 95 % limits. Of correlations, the
       debiased mean square difference, like `value`.
     distance, distance_upper: the squared distance of generated from validation maps itself, free of noise in
-      the mean, with its 95 % upper limit; no yardstick.
+      the mean, with its 95 % upper limit; no yardstick. The limit's root is within what they agree.
+    distance_expected: the upper limit that real maps in their place would be expected to reach.
     baseline_effect: the same as effect of auxiliary against validation, or of its two halves.
-    baseline_lower: 95 % lower limit of its squared distance.
-    value, lower, upper: the excess distance, a square, with 95 % limits of each side.
-    margin: not squared; NaN where there are too few parents for a verdict.
+    baseline_lower: sure lower limit of its squared distance.
+    value, lower, upper: the excess distance, a square, with 95 % limits of each side. sure: the lower limit
+      that decides a fail, at 95 % for all effects together.
+    margin: not squared.
     resolvable: root of the upper limit that equal ensembles would be expected to give, in the margin's unit.
     outcome: of all bands together.
+    needs: what would let equal ensembles pass in nine of ten trials, all bands together; else None.
     """
 
     quantity: str
@@ -127,11 +91,13 @@ class Judged(NamedTuple):
     effect_upper: Float[np.ndarray, " bands"]
     distance: Float[np.ndarray, " bands"]
     distance_upper: Float[np.ndarray, " bands"]
+    distance_expected: Float[np.ndarray, " bands"]
     baseline_effect: Float[np.ndarray, " bands"]
     baseline_lower: Float[np.ndarray, " bands"]
     value: Float[np.ndarray, " bands"]
     lower: Float[np.ndarray, " bands"]
     upper: Float[np.ndarray, " bands"]
+    sure: Float[np.ndarray, " bands"]
     margin: float
     resolvable: Float[np.ndarray, " bands"]
     outcomes: tuple[Outcome, ...]
@@ -139,6 +105,7 @@ class Judged(NamedTuple):
     used_by_selection: bool
     num_parents: int
     baseline: Baseline
+    needs: planning.Needs | None
 
 
 class _Sets(NamedTuple):
@@ -150,17 +117,13 @@ class _Sets(NamedTuple):
     second: Ensemble
 
 
-def margins_for(num_parents: int) -> Margins | None:
-    """The margins that so many parents allow; None if no verdict is given."""
-    return next((margins for margins in MARGINS if num_parents >= margins.parents), None)
-
-
 def judge(
     generated: MapSet,
     validation: MapSet,
     auxiliary: MapSet | None,
     quantities: Sequence[Quantity],
     *,
+    margins: Margins,
     seed: int,
     num_resamples: int = NUM_RESAMPLES,
 ) -> list[Judged]:
@@ -170,7 +133,7 @@ def judge(
       half of the validation parents against the other.
 
     Raises:
-      ValueError: fewer than ten parents in a set (twenty in validation without an auxiliary set), sets that
+      ValueError: fewer than five parents in a set (ten in validation without an auxiliary set), sets that
         lack a quantity or differ in its bands, constant bands, values that are not finite.
     """
     numbers = {"seed": seed, "num_resamples": num_resamples}
@@ -189,20 +152,26 @@ def judge(
     num_parents = min(sample.num_parents for sample in (resampling_g, first, second))
 
     baseline: Baseline = "halves of validation" if auxiliary is None else "auxiliary"
+    family = sum(map(_num_effects, quantities))
     found = []
     for quantity in quantities:
-        values_v = _values("validation", validation, quantity)
+        values_v = values_of("validation", validation, quantity)
         parts = [values_v[maps] for maps in order]
-        whole = _ensemble("validation", np.concatenate(parts), resampling_v, quantity)
+        whole = ensemble_of("validation", np.concatenate(parts), resampling_v, quantity)
         if auxiliary is None:
             pair = [
-                _ensemble("half of validation", part, by, quantity)
+                ensemble_of("half of validation", part, by, quantity)
                 for part, by in zip(parts, (first, second), strict=True)
             ]
         else:
-            pair = [_ensemble("auxiliary", _values("auxiliary", auxiliary, quantity), first, quantity), whole]
-        of_generated = _ensemble("generated", _values("generated", generated, quantity), resampling_g, quantity)
-        found += _judged(quantity, _Sets(of_generated, whole, *pair), num_parents, baseline)
+            pair = [
+                ensemble_of("auxiliary", values_of("auxiliary", auxiliary, quantity), first, quantity),
+                whole,
+            ]
+        of_generated = ensemble_of(
+            "generated", values_of("generated", generated, quantity), resampling_g, quantity
+        )
+        found += _judged(quantity, _Sets(of_generated, whole, *pair), num_parents, family, baseline, margins)
     return found
 
 
@@ -212,24 +181,21 @@ def overall(judged: Sequence[Judged]) -> dict[str, Outcome]:
     return {name: _joined([one.outcome for one in judged if one.quantity == name]) for name in names}
 
 
-def _judged(quantity: Quantity, sets: _Sets, num_parents: int, baseline: Baseline) -> list[Judged]:
-    margins = margins_for(num_parents)
+def _judged(
+    quantity: Quantity, sets: _Sets, num_parents: int, family: int, baseline: Baseline, margins: Margins
+) -> list[Judged]:
     relative = quantity.mean_unit == "mean"
-    named = {
-        "mean": (relative_means if relative else mean_shifts, "mean" if relative else "mean_in_scatter"),
-        "scatter": (relative_scatters, "scatter"),
+    named: dict[str, tuple[Measure, float]] = {
+        "mean": (relative_means, margins.mean) if relative else (mean_shifts, margins.mean_in_scatter),
+        "scatter": (relative_scatters, margins.scatter),
     }
     if quantity.covariance:
-        named |= {
-            "correlation": (correlation_differences, "correlation"),
-            "covariance slope": (covariance_slope, "slope"),
-        }
+        named["correlation"] = correlation_differences, margins.correlation
+        named["covariance slope"] = covariance_slope, margins.slope
     found = []
-    for name, (measure, margin_name) in named.items():
+    for name, (measure, margin) in named.items():
         x = measure(sets.generated, sets.validation)
         y = measure(sets.first, sets.second)
-        margin = getattr(margins, margin_name) if margins else float("nan")
-        cap = margin**2 if margins else np.inf
         blocks = None
         if name == "correlation":
             labelled = correlation_blocks(len(quantity.bands))
@@ -237,27 +203,57 @@ def _judged(quantity: Quantity, sets: _Sets, num_parents: int, baseline: Baselin
             bands = tuple(_block_label(quantity.bands, *key) for key in labelled)
         else:
             bands = quantity.bands if len(x.value) == len(quantity.bands) else ("all",)
-        distance, yardstick = squared_distance(x, blocks), squared_distance(y, blocks)
-        limits = excess_distance(x, y, blocks, cap)
+        of_these = {"num_parents": num_parents, "family": family}
+        distance, yardstick = (squared_distance(one, blocks, **of_these) for one in (x, y))
+        limits = excess_distance(x, y, blocks, margin**2, **of_these)
         if blocks is None:
             effect, baseline_effect = interval(x, num_parents), y.value
         else:
             effect, baseline_effect = Effect(*distance[:3]), yardstick.value
-        outcomes = _outcomes(limits, yardstick.lower, margin)
+        outcomes = _outcomes(limits, yardstick.sure, margin)
+        outcome = _joined(outcomes)
+        needs = None
+        if outcome in ("not resolvable", "undecided"):
+            needs = _needs(measure, sets, blocks, margin, num_parents, limits)
         found.append(
             Judged(
-                quantity.name, name, bands, *effect, distance.value, distance.upper, baseline_effect,
-                yardstick.lower, limits.value, limits.lower, limits.upper, margin,
-                _root(limits.expected), outcomes, _joined(outcomes), quantity.used_by_selection, num_parents,
-                baseline,
+                quantity.name, name, bands, *effect, distance.value, distance.upper, distance.expected,
+                baseline_effect, yardstick.sure, limits.value, limits.lower, limits.upper, limits.sure, margin,
+                _root(limits.expected), outcomes, outcome, quantity.used_by_selection, num_parents, baseline,
+                needs,
             )
         )  # fmt: skip
     return found
 
 
+def _num_effects(quantity: Quantity) -> int:
+    """Bands of all effects, blocks of correlations counted as one."""
+    count = 2 * len(quantity.bands)
+    return count + len(correlation_blocks(len(quantity.bands))) + 1 if quantity.covariance else count
+
+
+def _needs(measure: Measure, sets: _Sets, blocks, margin: float, num_parents: int, limits: Limits):
+    """What would resolve the effect: `compare/needs.py`."""
+
+    def reached(which: _Sets) -> float:
+        try:
+            pair = measure(which.generated, which.validation), measure(which.first, which.second)
+        except ValueError:  # half of the crops may not vary
+            return float("nan")
+        return planning.reach(excess_distance(*pair, blocks, margin**2, num_parents=num_parents))
+
+    known = sets._replace(generated=planning.as_they_are(sets.generated))
+    real = [planning.every_other_crop(one) for one in known[1:]]
+    whole = [one for one in real if one is not None]
+    half = reached(_Sets(known.generated, *whole)) if len(whole) == len(real) else None
+    found = planning.Reach(planning.reach(limits), reached(known), half)
+    crops = planning.crops_of_each([one.resampling for one in (sets.first, sets.second)])
+    return planning.needs(found, margin, planning.Design(len(sets.generated.values), num_parents, crops))
+
+
 def _outcomes(limits: Limits, yardstick_lower: np.ndarray, margin: float) -> tuple[Outcome, ...]:
-    # A NaN (no margin, no slope) compares as False everywhere: not resolvable.
-    bands = zip(limits.lower, limits.upper, limits.expected, yardstick_lower, strict=True)
+    # A NaN (no slope) compares as False everywhere: not resolvable.
+    bands = zip(limits.sure, limits.upper, limits.expected, yardstick_lower, strict=True)
     return tuple(
         "fail" if lower > margin**2
         else "yardstick off" if of_real_maps > margin**2
@@ -289,17 +285,3 @@ def _resampled(name: str, parents: np.ndarray, **numbers) -> Resampling:
         return resample(parents, **numbers)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-
-
-def _values(name: str, maps: MapSet, quantity: Quantity) -> np.ndarray:
-    if quantity.name not in maps.values:
-        raise ValueError(f"{name} has no {quantity.name}, but {', '.join(maps.values) or 'nothing'}")
-    values = np.asarray(maps.values[quantity.name])
-    if values.shape != (len(maps.parents), len(quantity.bands)):
-        shape = f"({len(maps.parents)}, {len(quantity.bands)})"
-        raise ValueError(f"{quantity.name} of {name} of shape {values.shape} must be (maps, bands) {shape}")
-    return values
-
-
-def _ensemble(name: str, values: np.ndarray, resampling: Resampling, quantity: Quantity) -> Ensemble:
-    return ensemble(f"{quantity.name} of {name}", values, resampling)

@@ -1,28 +1,12 @@
 """What results.json says, in tables and sentences."""
 
-import math
 from typing import Any
 
 import numpy as np
 
 from cosmogan_jax.figures.page import Table
 
-# Statistics whose means are judged by relative differences; others in units of the scatter of one map.
-RELATIVE = ("power_bands",)
-
 _AREAS = ("auc", "auc_of_pixels", "auc_of_spectrum")
-
-_NAMES = {
-    "power_spectrum": "power spectrum, the paper's modes",
-    "power_bands": "power spectrum, log bands",
-    "V0": "Minkowski V0",
-    "V1": "Minkowski V1",
-    "V2": "Minkowski V2",
-    "peaks": "peak counts",
-    "bispectrum": "bispectrum, equilateral",
-    "moments": "moments of the map and its derivatives",
-    "crop_mean": "mean of the map",
-}
 
 
 def sets(results: dict[str, Any]) -> Table:
@@ -58,7 +42,7 @@ def independence(results: dict[str, Any]) -> list[str]:
     return said
 
 
-def tests(view: dict[str, Any]) -> Table:
+def tests(view: dict[str, Any], titles: dict[str, Any]) -> Table:
     """Every two-sample test: modes below 0.05 and the family-wise p, beside real against real."""
     head = ("statistic", "modes (effective)", "KS p<0.05", "family-wise p", "AD p<0.05", "family-wise p",
             "real/real KS p<0.05", "family-wise p")  # fmt: skip
@@ -67,7 +51,7 @@ def tests(view: dict[str, Any]) -> Table:
         seen = " (used by select)" if of["used_by_selection"] else ""
         generated, baseline = of["generated"], of["baseline"]
         if "too_few" in generated:
-            rows.append((_NAMES[key] + seen, generated["too_few"], *[""] * 6))
+            rows.append((titles[key]["title"] + seen, generated["too_few"], *[""] * 6))
             continue
         effective = generated["effective_modes"]
         cells = [f"{generated['informative']} ({'' if effective is None else format(effective, '.1f')})"]
@@ -76,60 +60,8 @@ def tests(view: dict[str, Any]) -> Table:
         cells += ["", baseline["too_few"]] if "too_few" in baseline else [
             str(baseline["ks"]["below_0.05"]), p_value(baseline["ks"]["family_wise_p"])
         ]  # fmt: skip
-        rows.append((_NAMES[key] + seen, *cells))
+        rows.append((titles[key]["title"] + seen, *cells))
     return Table(head, rows)
-
-
-def verdicts(view: dict[str, Any]) -> tuple[list[str], Table | None]:
-    """What passes at which margin, what fails and by how much, what cannot be told; and why there is none."""
-    found = view["verdicts"]
-    if not found["judged"]:
-        return [f"No verdict: {found['refused']}."], None
-    rows, marks = [], []
-    for of in found["judged"]:
-        # The band that is worst for the claim of agreement.
-        upper = [math.inf if u is None else u for u in of["upper"]]
-        worst = upper.index(max(upper))
-        seen = " *" if of["used_by_selection"] else ""
-        within = of.get("distance_upper", [None] * len(upper))  # not told by evaluations of before
-        rows.append((
-            _NAMES[of["quantity"]] + seen, of["name"], of["bands"][worst],
-            _effect(of, worst, "effect"), _root(within[worst], of),
-            _effect(of, worst, "baseline_effect"),
-            ""
-            if of["value"][worst] is None
-            else f"{_root(of['value'][worst], of)} ({_root(of['lower'][worst], of)} to "
-            f"{_root(of['upper'][worst], of)})",
-            "none" if of["margin"] is None else _number(of["margin"], of),
-            _root_of(of["resolvable"][worst], of),
-            of["outcome"],
-        ))  # fmt: skip
-        marks.append({"pass": "pass", "fail": "fail"}.get(of["outcome"], "undecided"))
-    judged = found["judged"]
-    outcomes = [of["outcome"] for of in judged]
-    counted = (
-        f"{outcomes.count('pass')} of {len(judged)} effects pass, {outcomes.count('fail')} fail, the others "
-        "cannot be told. An effect passes where the upper limit is below the margin in every band, and fails "
-        "where the lower one is above it in any."
-    )
-    off = sorted({_NAMES[of["quantity"]] for of in judged if of["outcome"] == "yardstick off"})
-    warned = (
-        f"THE YARDSTICK IS OFF in {', '.join(off)}: real maps ({judged[0]['baseline']}) differ among "
-        "themselves by more than the margin. Nothing passes there; look at those maps first."
-    )
-    said = [
-        *([warned] if off else []),
-        f"No verdict: {found['refused']}." if found["refused"] else counted,
-        "Each line gives the band that is worst: the effect, generated against validation maps, and within "
-        f"what it lies at 95 %; the effect of real maps ({judged[0]['baseline']}); how much farther generated "
-        "maps are from validation maps than real maps are from each other, the margin being the most that is "
-        "taken off, with 95 % limits of each side. Resolvable: the limit that maps of the very same "
-        f"distribution would be expected to reach, with {judged[0]['num_parents']} units in the smallest set. "
-        "* the generator was chosen by this statistic.",
-    ]
-    head = ("statistic", "effect", "worst band", "generated", "within", "real", "excess distance (limits)",
-            "margin", "resolvable", "verdict")  # fmt: skip
-    return said, Table(head, rows, tuple(marks))
 
 
 def stationarity(results: dict[str, Any]) -> Table:
@@ -220,31 +152,3 @@ def settings(stages: dict[str, dict[str, Any]]) -> tuple[Table, Table]:
 def p_value(value: float | None) -> str:
     """To three digits after the point; nothing where there is none."""
     return "" if value is None else f"{value:.3f}"
-
-
-def _number(value: float, of: dict[str, Any]) -> str:
-    """Relative effects in per cent, others in their own unit."""
-    relative = of["name"] in ("scatter", "covariance slope") or (
-        of["name"] == "mean" and of["quantity"] in RELATIVE
-    )
-    unit = " σ" if of["name"] == "mean" and not relative else ""
-    shown = 100 * value if relative else value
-    return (
-        f"{shown:.0f}" * (abs(shown) >= 10) + f"{shown:.2g}" * (abs(shown) < 10) + (" %" if relative else unit)
-    )
-
-
-def _effect(of: dict[str, Any], band: int, which: str) -> str:
-    value = of[which][band]
-    if value is None:
-        return ""
-    return _root(value, of) if of["name"] == "correlation" else _number(value, of)
-
-
-def _root(square: float | None, of: dict[str, Any]) -> str:
-    """Of a squared distance; below 0 (less than noise explains) as 0."""
-    return "" if square is None else _number(math.sqrt(max(square, 0.0)), of)
-
-
-def _root_of(value: float | None, of: dict[str, Any]) -> str:
-    return "" if value is None else _number(value, of)

@@ -18,7 +18,8 @@ table{border-collapse:collapse;font-size:.85rem;margin:.6rem 0}
 td,th{border-bottom:1px solid #ccc;padding:.15rem .6rem;text-align:right;vertical-align:top}
 th:first-child,td:first-child{text-align:left}
 .pass::after{content:"  \\2713"}.fail::after{content:"  \\2717"}.undecided::after{content:"  ?"}
-.pass,.fail,.undecided{font-weight:600;white-space:nowrap}.fail{background:#fbe3d6}.pass{background:#e3f1ea}
+.pass,.fail,.undecided{font-weight:600}.outcome{padding:.5rem .8rem;border-left:.3rem solid #888}
+.fail{background:#fbe3d6}.pass{background:#e3f1ea}
 @media (max-width:40rem){.wide tr:first-child{display:none}.wide tr{display:block;border-bottom:2px solid #888;
 padding:.3rem 0}.wide td{display:flex;justify-content:space-between;gap:1rem;border-bottom:1px solid #eee}
 .wide td::before{content:attr(data-head);color:#555;text-align:left}.wide td:empty{display:none}
@@ -47,9 +48,20 @@ class Section(NamedTuple):
     number: str = ""
 
 
-def render(title: str, intro: Iterable[str], sections: Iterable[Section], images: dict[str, Path]) -> str:
-    """The page. All text is escaped; the PNG file of a section's figure, by its title, goes inside."""
-    parts = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(line)}</p>" for line in intro)]
+def render(
+    title: str,
+    outcome: tuple[str, str],
+    intro: Iterable[str],
+    sections: Iterable[Section],
+    images: dict[str, Path],
+) -> str:
+    """The page. All text is escaped; the PNG file of a section's figure, by its title, goes inside.
+
+    outcome: the first line, and its mark.
+    """
+    said, mark = outcome
+    first = f"<p class='outcome {mark}'>{html.escape(said)}</p>"
+    parts = [f"<h1>{html.escape(title)}</h1>", first, *(f"<p>{html.escape(line)}</p>" for line in intro)]
     for section in sections:
         heading = f"{section.number}: {section.title}" if section.number else section.title
         parts.append(f"<h2>{html.escape(heading)}</h2>")

@@ -93,6 +93,7 @@ def read() -> RunSettings:
         by_stage,
         dry_run=values.dry_run,
         verbosity_given=values["verbosity"].present > 0,
+        require=values.require,
         compilation_cache_dir=values.compilation_cache_dir,
         processes=Processes(**processes),
         defaults={flag.name: _as_json(flag.default) for flag in _own()},

@@ -3,6 +3,7 @@
 from absl import flags
 
 from cosmogan_jax.settings import Evaluate as SETTINGS
+from cosmogan_jax.settings.margins import Margins, parse
 
 __all__ = ["SETTINGS", "define"]
 
@@ -34,6 +35,14 @@ class _Joined(flags.ArgumentSerializer):
         return ",".join(f"{number:g}" for number in value)
 
 
+def _checked_margins(text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError as error:
+        raise flags.ValidationError(str(error)) from None
+    return True
+
+
 def define() -> None:
     """Define the flags."""
     for name, what in (
@@ -59,6 +68,15 @@ def define() -> None:
         "Which of stage prepare's crops are the auxiliary set where --auxiliary names none. train: the "
         "yardstick is then how far training maps are from validation maps, the best that can be learnt.",
     )
+    flags.DEFINE_string(
+        "margins",
+        "default",
+        "Within what generated maps are to agree with real ones: default (means 5 % or 0.2 sigma, standard "
+        "deviations 10 %, correlations 0.05, slope 0.1), tight (1 % or 0.1 sigma, 3 %, 0.02, 0.05), or one of "
+        "them with changes, as default,mean=0.03; names are "
+        f"{', '.join(Margins._fields)}.",
+    )
+    flags.register_validator("margins", _checked_margins)
     flags.DEFINE_integer(
         "evaluate_l_bins",
         12,
@@ -71,7 +89,7 @@ def define() -> None:
         "auto",
         ["auto", "map", "box"],
         "What tests permute and errors resample: the simulation boxes that maps come from, or the maps that "
-        "crops were cut from. auto: boxes where 20 or more are known, else maps.",
+        "crops were cut from. auto: boxes where five or more are known, else maps.",
     )
     flags.DEFINE_integer(
         "num_permutations",

@@ -3,7 +3,7 @@
 from absl import flags
 
 # What is true of one process only, or of one moment: left out of the flag file that a run leaves.
-PASSING = ("debug", "dry_run", "distributed", "coordinator_address", "num_processes", "process_id")
+PASSING = ("debug", "dry_run", "require", "distributed", "coordinator_address", "num_processes", "process_id")
 
 
 def define(stages: tuple[str, ...]) -> None:
@@ -24,6 +24,12 @@ def define(stages: tuple[str, ...]) -> None:
         "dry_run",
         False,
         "Tell which stages would run and what prepare finds in the maps; writes nothing but a picture of them.",
+    )
+    flags.DEFINE_enum(
+        "require",
+        "",
+        ["", "pass"],
+        "pass: exit with status 1 where the outcome of stage evaluate is another than pass.",
     )
     flags.DEFINE_enum(
         "distributed",

@@ -124,6 +124,7 @@ class GivenMaps:
 class Evaluate(GivenMaps):
     """Flags of stage evaluate."""
 
+    margins: str
     evaluate_l_bins: int
     reference: tuple[str, ...]
     auxiliary: tuple[str, ...]
@@ -196,6 +197,7 @@ class RunSettings:
     by_stage: dict[str, Any]
     dry_run: bool
     verbosity_given: bool
+    require: str
     compilation_cache_dir: str
     processes: Processes
     # What a setting is where nothing is said: what a run meant that was recorded before there was the setting.

@@ -23,10 +23,9 @@ from cosmogan_jax.compare.effects import (
     wasserstein,
 )
 from cosmogan_jax.compare.resamples import Ensemble, ensemble, resample
+from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.stages.summarising import Summaries
 
-# W1 of these: distributions over maps that a mean and a scatter do not exhaust.
-_DISTANCES = ("power_bands", "V0", "V1", "V2", "peaks", "bispectrum", "moments", "crop_mean")
 _SEED = 0
 
 
@@ -53,9 +52,9 @@ def correlation(one: Summaries, two: Summaries, num_resamples: int) -> dict[str,
 
 
 def distances(one: Summaries, two: Summaries, num_resamples: int) -> dict[str, Any]:
-    """W1 of every mode of the statistics named."""
+    """W1 of every mode of the judged statistics: distributions that a mean and a scatter do not exhaust."""
     said = {}
-    for key in _DISTANCES:
+    for key in (row.name for row in STATISTICS.values() if row.judged):
         varies = _varying(one[key]) & _varying(two[key])
         found = {name: np.full(len(varies), np.nan) for name in ("value", "lower", "upper", "noise_mean")}
         if varies.any():

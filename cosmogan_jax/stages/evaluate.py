@@ -1,7 +1,9 @@
 """Stage evaluate: generated maps against validation maps, with real maps against real maps as the yardstick.
 
 statistics.json       tables: mean and scatter over maps of every statistic, their errors, where they agree
-results.json          tests, effect sizes, verdicts (`stages/judgement.py` says what each entry is)
+results.json          the outcome (`stages/overall.py`); tests, effects, verdicts (`stages/judgement.py` says
+                      what each entry is); duplicates (`stages/duplicates.py`); contrasts and patterns by
+                      position (`stages/uniformity.py`); inference; the classifier
 generated.npz, ...    statistics of every map, a file a set
 positions.npz         mean and scatter at every pixel
 shown.npz             maps to look at
@@ -17,9 +19,11 @@ import numpy as np
 from jaxtyping import Array
 
 from cosmogan_jax.compare.ensembles import bands, effective_modes
+from cosmogan_jax.compare.scales import Scales, scales
+from cosmogan_jax.compare.statistics import STATISTICS, display_pixels
 from cosmogan_jax.compare.validity import AGREEMENT_FACTOR, agreeing_range
 from cosmogan_jax.settings import Evaluate
-from cosmogan_jax.stages import inference, judgement, summarising, uniformity
+from cosmogan_jax.stages import duplicates, inference, judgement, overall, summarising, uniformity
 from cosmogan_jax.stages.classification import ClassificationSettings, classify_sets
 from cosmogan_jax.stages.classification import MapSet as ClassifiedSet
 from cosmogan_jax.stages.map_sets import MapSet, MapSets, few_boxes, open_map_sets
@@ -32,7 +36,7 @@ _SHOWN = 8
 _BOOTSTRAP_SEED = 0
 _CLASSIFIED = 8192  # maps of each set that a classifier is shown at most
 # Statistics whose tables the figures draw; the others are in the npz files.
-_TABLES = ("power_spectrum", "power_bands", "pixels", "V0", "V1", "V2", "peaks", "bispectrum")
+_TABLES = ("pixels", *(row.name for row in STATISTICS.values() if row.shown))
 
 
 def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
@@ -47,6 +51,9 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     units = {one.name: one.units(settings.independent_unit) for one in sets.present()}
     results: dict[str, Any] = {
         "schema": judgement.SCHEMA,
+        "statistics": {
+            row.name: {"title": row.title, "mean_unit": row.mean_unit} for row in STATISTICS.values()
+        },
         "sets": {one.name: _said(one, *units[one.name]) for one in sets.present()},
         "baseline": (
             f"{sets.auxiliary.source} against validation maps"
@@ -56,7 +63,7 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         "views": {},
     }
     for label, view in views(settings, sets.validation.geometry).items():
-        scale = summarising.scales(
+        scale = scales(
             np.asarray(view(spread, np.arange(len(spread)), "validation")),
             sets.validation.geometry,
             settings.evaluate_l_bins,
@@ -71,22 +78,27 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         if not label:
             _check_apart(digests)
         judge = judgement.Judge(
-            {name: of for name, (of, _) in units.items()}, settings, scale.labels(), few_boxes(sets, units)
+            {name: of for name, (of, _) in units.items()}, settings, scale, few_boxes(sets, units)
         )
         results["views"][label or "as it is"] = judge.judge(each, heights=not label)
         if not label:
             _write_tables(sets, each, units, scale, out)
             labels = {name: of for name, (of, _) in units.items()}
             results["stationarity"] = uniformity.judge(found, labels)
+            results["position"] = uniformity.fixed_in_place(found["generated"])
+            results["duplicates"] = duplicates.judge(sets.generated, sets.validation, labels["validation"])
             results["inference"] = inference.judge(sets, each, labels, scale.l_edges, settings)
             write_arrays(out / "positions.npz", uniformity.position_maps(found))
             first = sets.generated.read(0, min(_SHOWN, sets.generated.num_maps))
             write_arrays(out / "shown.npz", {"generated": first, "validation": spread[:_SHOWN]})
     results["classifier"] = _classified(sets, units, settings)
+    results["overall"] = overall.judge(results, settings.margins)
     results["seconds"] = round(time.monotonic() - began, 1)
     write_json(out / "results.json", results)
     summarising.remove_parts(out)
+    print(f"evaluate: {results['overall']['said']}", flush=True)
     return {
+        "outcome": results["overall"]["outcome"],
         "num_generated": sets.generated.num_maps,
         "num_validation": sets.validation.num_maps,
         "worst_power_factor_ell_700_7000": _worst_factor(out),
@@ -136,9 +148,10 @@ def _said(one: MapSet, units: np.ndarray, unit: str) -> dict[str, Any]:
     }
 
 
-def _write_tables(sets: MapSets, each, units, scale: summarising.Scales, out: Path) -> None:
+def _write_tables(sets: MapSets, each, units, scale: Scales, out: Path) -> None:
     each = {
-        name: {**values, "pixels": summarising.display_pixels(values, scale)} for name, values in each.items()
+        name: {**values, "pixels": display_pixels(values["fine_pixels"], scale)}
+        for name, values in each.items()
     }
     for name, values in each.items():
         write_arrays(out / f"{name}.npz", {"parents": units[name][0], **values})

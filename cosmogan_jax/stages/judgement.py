@@ -15,12 +15,15 @@ heights      of the maps as they are, the paper-like protocol, tests of histogra
              p > 0.99 and > 0.95. It has next to no power: `after_shift` are the same counts with one side
              shifted by half a sigma
 verdicts     effects with their limits, margins and outcomes, as `compare/verdict.py` defines them
-  judged     one entry for each effect of each statistic; excess distances and their limits are squares
+  judged     one entry for each effect of each statistic; excess distances and their limits are squares;
+             within, real_within: the roots of the worst band's upper limit of the distance itself and of what
+             real maps in their place would be expected to reach, and within_band, which band that is;
+             required: no emulator passes without it; needs: in words, what would resolve it
   refused    why there are none
 correlation, distances    `stages/contrasts.py` says what is what; of the same two comparisons as tests
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -28,42 +31,23 @@ from cosmogan_jax.compare.ensembles import effective_modes
 from cosmogan_jax.compare.family_wise import benjamini_hochberg, permutations_for_fdr
 from cosmogan_jax.compare.histogram_heights import height_tests
 from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
+from cosmogan_jax.compare.quantities import MapSet, Quantity
+from cosmogan_jax.compare.resamples import MIN_PARENTS
+from cosmogan_jax.compare.scales import Scales
+from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.compare.two_sample import permutation_tests
-from cosmogan_jax.compare.verdict import Judged, MapSet, Quantity, judge
+from cosmogan_jax.compare.verdict import Judged, judge
 from cosmogan_jax.settings import Evaluate
+from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages import contrasts
 from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.summarising import Summaries
 
-SCHEMA = 2
-# Statistics that are tested mode by mode, and whether the choice of the generator looked at them.
-TESTED = {
-    "power_spectrum": True,
-    "power_bands": True,
-    "V0": False,
-    "V1": False,
-    "V2": False,
-    "peaks": False,
-    "bispectrum": False,
-    "moments": False,
-    "crop_mean": False,
-}
-# Statistics whose effects are judged: the unit of their means, and whether their covariance is judged too.
-JUDGED: dict[str, tuple[Literal["mean", "scatter"], bool]] = {
-    "power_bands": ("mean", True),
-    "V0": ("scatter", False),
-    "V1": ("scatter", False),
-    "V2": ("scatter", False),
-    "peaks": ("scatter", False),
-    "bispectrum": ("scatter", False),
-    "moments": ("scatter", False),
-    "crop_mean": ("scatter", False),
-}
+SCHEMA = 3
 # A band that is the same in all but a few units (tall peaks, empty thresholds) is constant in some resample.
 _FEWEST_VARYING = 24
-# `compare/verdict.py` needs so many units in a set for a bootstrap, and in each half of validation.
+# Correlations and distances, whose limits are not Student's, are told of so many units.
 _FEWEST_RESAMPLED = 10
-_HEIGHTS = ("power_spectrum", "V0", "V1", "V2")
 # Fewer units can be shared out in fewer ways than there are permutations by default: 7 and 7 in 3432.
 FEWEST_UNITS = 7
 _HEIGHT_RESAMPLES = 100
@@ -77,58 +61,68 @@ class Judge:
         self,
         units: dict[str, np.ndarray],
         settings: Evaluate,
-        labels: dict[str, list[str]],
+        scales: Scales,
         no_verdict: str | None = None,
     ):
         """no_verdict: why effects are given with their limits, but none is called passed or failed."""
         self._no_verdict = no_verdict
-        self._units, self._count, self._labels = units, settings.num_permutations, labels
+        self._units, self._count, self._scales = units, settings.num_permutations, scales
+        self._margins = parse(settings.margins)
         self._num_resamples = settings.num_resamples
         self._one = {name: one_of_each(labels, _SEED) for name, labels in units.items()}
 
     def judge(self, each: dict[str, Summaries], *, heights: bool) -> dict[str, Any]:
         """The entry of a view, from the statistics of every map by set; the paper's protocol on request."""
         pairs = self._sides(each)
-        verdicts = self._verdicts(each)
+        verdicts = self.verdicts(each)
         apart = {
             "correlation": self._apart(contrasts.correlation, pairs),
             "distances": self._apart(contrasts.distances, pairs),
         }
         if not self._count:
             return {"verdicts": verdicts, **apart, "tests": None, "pixels": None, "heights": None}
+        tested = [row for row in STATISTICS.values() if row.tested]
         return {
             "verdicts": verdicts,
             **apart,
             "tests": {
-                key: {
-                    "used_by_selection": selected,
-                    **{name: self._test(key, *sides) for name, sides in pairs.items()},
+                row.name: {
+                    "used_by_selection": row.selected_by,
+                    **{name: self._test(row.name, *sides) for name, sides in pairs.items()},
                 }
-                for key, selected in progress(TESTED.items(), desc="evaluate tests", unit="statistic")
+                for row in progress(tested, desc="evaluate tests", unit="statistic")
             },
             "pixels": {name: self._pixels(*sides) for name, sides in pairs.items()},
-            "heights": {key: {n: self._heights(key, *sides) for n, sides in pairs.items()} for key in _HEIGHTS}
+            "heights": {
+                row.name: {n: self._heights(row.name, *sides) for n, sides in pairs.items()}
+                for row in tested
+                if row.heights
+            }
             if heights
             else None,
         }
 
-    def _verdicts(self, each: dict[str, Summaries]) -> dict[str, Any]:
+    def verdicts(self, each: dict[str, Summaries]) -> dict[str, Any]:
+        """The verdict's part of a view's entry."""
         halves = "auxiliary" not in each
         for name in each:
-            count, enough = len(self._one[name]), _FEWEST_RESAMPLED * (1 + (name == "validation" and halves))
+            count, enough = len(self._one[name]), MIN_PARENTS * (1 + (name == "validation" and halves))
             if count < enough:
                 return {
                     "refused": f"{count} independent units in the {name} set; effects need {enough}",
                     "judged": [],
                 }
         quantities, kept = [], {}
-        for key, (unit, covariance) in JUDGED.items():
+        for key, row in STATISTICS.items():
+            if not row.judged:
+                continue
             varying = np.all([_varying(of[key], self._units[name]) for name, of in each.items()], axis=0)
             if not varying.any():
                 continue
             kept[key] = varying
-            labels = tuple(label for label, there in zip(self._labels[key], varying) if there)
-            quantities.append(Quantity(key, labels, unit, covariance and int(varying.sum()) > 1, TESTED[key]))
+            labels = tuple(np.array(row.labels(self._scales))[varying].tolist())
+            covariance = row.covariance and len(labels) > 1
+            quantities.append(Quantity(key, labels, row.mean_unit, covariance, row.selected_by))
         sets = {
             name: MapSet({key: values[key][:, there] for key, there in kept.items()}, self._units[name])
             for name, values in each.items()
@@ -138,12 +132,14 @@ class Judge:
             sets["validation"],
             sets.get("auxiliary"),
             quantities,
+            margins=self._margins,
             seed=_SEED,
             num_resamples=self._num_resamples,
         )
         said = [_said(one) for one in judged]
         if self._no_verdict:
-            said = [{**one, "outcome": "no verdict", "outcomes": None, "margin": None} for one in said]
+            told = {"outcome": "no verdict", "outcomes": None, "margin": None, "needs": None}
+            said = [{**one, **told} for one in said]
         return {"refused": self._no_verdict, "judged": said}
 
     def _apart(self, contrast, pairs: dict[str, tuple[Summaries, Summaries]]) -> dict[str, Any]:
@@ -237,9 +233,22 @@ def _varying(values: np.ndarray, units: np.ndarray) -> np.ndarray:
 
 def _said(one: Judged) -> dict[str, Any]:
     """A verdict for JSON: arrays as lists, NaN as null."""
-    return {
+    said = {
         name: _list(value) if isinstance(value, np.ndarray) else (None if value != value else value)
         for name, value in one._asdict().items()
+    }
+    upper = np.where(np.isfinite(one.distance_upper), one.distance_upper, np.inf)
+    worst = int(np.argmax(upper))
+    within, real = (
+        float(np.sqrt(max(of[worst], 0.0))) if np.isfinite(of[worst]) else None
+        for of in (one.distance_upper, one.distance_expected)
+    )
+    return said | {
+        "within": within,
+        "real_within": real,
+        "within_band": one.bands[worst],
+        "required": STATISTICS[one.quantity].required,
+        "needs": None if one.needs is None else one.needs.said(),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings import Evaluate, GivenMaps
 from cosmogan_jax.stages.map_parameters import told_cosmology
@@ -21,8 +22,8 @@ from cosmogan_jax.storage.readers import ReadOptions, check_options, find_map_fi
 from cosmogan_jax.storage.run_directory import stage_directory
 from cosmogan_jax.storage.source_bins import only_bin
 
-# With fewer units a permutation of them cannot reach p = 0.05 against as many, nor a bootstrap be trusted.
-FEWEST_BOXES = 20
+# Of fewer boxes no error can be told (`compare/resamples.py`).
+FEWEST_BOXES = MIN_PARENTS
 
 
 class MapSet(NamedTuple):
@@ -57,7 +58,7 @@ class MapSet(NamedTuple):
         """What each map counts with as one, and what that is called.
 
         auto: boxes where there are FEWEST_BOXES or more, else the maps that crops were cut from; whose errors
-        are too small where a few boxes made many maps, which the report says.
+        are too small where fewer boxes made many maps, which the report says.
 
         Raises:
           ValueError: boxes asked for, and not known.

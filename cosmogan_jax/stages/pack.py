@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.emulators.card import as_markdown
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.pretrained import Emulator
@@ -135,7 +136,7 @@ def _fidelity(tables: dict[str, Any]) -> dict[str, Any]:
         "largest_difference_of_means_in_sigma": {
             key: _largest_difference(of)
             for key, of in tables["statistics"].items()
-            if key in ("V0", "V1", "V2", "peaks", "bispectrum")
+            if key in STATISTICS and STATISTICS[key].mean_unit == "scatter"
         },
     }
 

@@ -42,6 +42,8 @@ def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
     if run_settings.dry_run:
         _dry_run(workdir, chosen, settings, defaults)
         return
+    if run_settings.require and "evaluate" not in chosen:
+        run_directory.finished_record(workdir, "evaluate")  # said now, and not after hours
     count, _ = processes.expected(run_settings.processes, os.environ)
     if count > 1 and chosen != ["train"]:
         raise ValueError(
@@ -60,6 +62,15 @@ def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
         group.on_first(begin)
         for stage in chosen:
             _run_stage(workdir, stage, run_settings, group)
+    if run_settings.require:
+        _check_required(workdir, run_settings.require)
+
+
+def _check_required(workdir: Path, required: str) -> None:
+    """ValueError where the maps were judged, and found to be less than what is required."""
+    outcome = run_directory.finished_record(workdir, "evaluate")["summary"].get("outcome", "not known")
+    if outcome != required:
+        raise ValueError(f"require={required}, and the outcome of stage evaluate in {workdir} is {outcome}")
 
 
 def _chosen(run_settings: RunSettings) -> list[str]:

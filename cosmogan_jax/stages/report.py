@@ -22,10 +22,10 @@ from cosmogan_jax.storage.run_directory import finished_record, stage_directory,
 from cosmogan_jax.storage.whole_files import named, write_text
 
 # What the page draws from, as the stages of this version write it (`judgement.SCHEMA`).
-SCHEMA = 2
+SCHEMA = 3
 _RESULTS: Fields = {
     "schema": int, "sets": dict, "baseline": str, "views": dict, "stationarity": dict, "inference": dict,
-    "classifier": (dict, type(None)),
+    "classifier": (dict, type(None)), "statistics": dict, "position": dict, "duplicates": dict, "overall": dict,
 }  # fmt: skip
 _TABLES: Fields = {
     "num_generated": int, "num_validation": int, "num_pixels": int, "side_deg": float, "l_edges": list,
@@ -45,12 +45,14 @@ _STAGES = ("simulate", "prepare", "train", "select", "generate", "evaluate", "no
 
 def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
     """Write the page, the figures and the tables."""
-    from cosmogan_jax.figures import page
+    from cosmogan_jax.figures import page, verdict
     from cosmogan_jax.figures.files import write_png_and_pdf
 
     evaluate = stage_directory(workdir, "evaluate")
+    tables, results = _read_evaluated(evaluate)
     try:
-        sections = list(progress(_sections(workdir, evaluate), desc="report", unit="section"))
+        sections = list(progress(_sections(workdir, evaluate, tables, results), desc="report", unit="section"))
+        outcome = verdict.outcome(results)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         said = f"{type(error).__name__} {error}"
         raise ValueError(
@@ -73,8 +75,8 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
     files = [("what was found (JSON)", "results.json"), ("tables of the statistics (JSON)", "statistics.json")]
     files += [("what is new (JSON)", "novelty.json")] * (out / "novelty.json").is_file()
     files += [(f"{name}.{ending}", f"figures/{name}.{ending}") for name in names for ending in ("pdf", "png")]
-    intro = _intro(read_object(evaluate / "statistics.json", _TABLES))
-    text = page.render(settings.report_title, intro, sections, images)
+    intro = _intro(tables)
+    text = page.render(settings.report_title, outcome, intro, sections, images)
     write_text(out / "report.html", text.replace("</body>", page.links(files) + "</body>"))
     print(f"report: {workdir / 'report' / 'report.html'}")
     return {"figures": names}
@@ -89,14 +91,21 @@ def _intro(tables: dict[str, Any]) -> list[str]:
     ]
 
 
-def _sections(workdir: Path, evaluate: Path) -> Iterator[Any]:
-    from cosmogan_jax.figures import beside_paper, ensembles, findings, selection, sheets, statistics, training
+def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: dict[str, Any]) -> Iterator[Any]:
+    from cosmogan_jax.figures import (
+        beside_paper,
+        ensembles,
+        findings,
+        selection,
+        sheets,
+        statistics,
+        training,
+        verdict,
+    )
     from cosmogan_jax.figures.page import Section
 
-    tables, results = _read_evaluated(evaluate)
-    view = results["views"]["as it is"]
-    said, verdict = findings.verdicts(view)
-    yield Section("Verdict", tuple(said), tables=(verdict,) if verdict else ())
+    view, titles = results["views"]["as it is"], results["statistics"]
+    yield verdict.section(results)
     yield Section("Beside the paper", tables=(beside_paper.beside_the_paper(results, tables),))
     yield Section("What was compared", tuple(findings.independence(results)), tables=(findings.sets(results),))
 
@@ -153,9 +162,11 @@ def _sections(workdir: Path, evaluate: Path) -> Iterator[Any]:
     said, table = findings.inference(results)
     yield Section("What it means for inference", tuple(said), tables=(table,) if table else ())
     for label, of in results["views"].items():
+        if label != "as it is":
+            yield verdict.as_seen(f"Verdict with {label}", of, titles)
         if of["tests"]:
             title = "Tests" if label == "as it is" else f"Tests with {label}"
-            yield Section(title, tables=(findings.tests(of),))
+            yield Section(title, tables=(findings.tests(of, titles),))
     stages = {name: record for name in _shown_stages(workdir) if (record := stage_record(workdir, name))}
     metrics = workdir / "train" / "metrics.jsonl"
     lines = read_json_lines(metrics, {"step": int}, cut_off=True) if "train" in stages else []

@@ -1,0 +1,70 @@
+"""One outcome for an emulator: pass, incomplete or fail; and what it rests on.
+
+pass          everything that is required is resolvable and passes: mean and standard deviation of the power
+              spectrum, the density of the pixels, peaks and Minkowski functionals, correlations and slope of
+              the power's covariance; no more duplicates than among real maps; nothing fixed in place beyond its
+              margin; a classifier's upper limit within its margin of what real maps give
+fail          anything that was judged fails, whether it is required or not: disagreement is shown
+incomplete    neither: it agrees on what is listed, and the rest could not be told
+
+Fewer maps make no pass easier: what they cannot resolve is open, and an open requirement is no pass.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+Outcome = Literal["pass", "incomplete", "fail"]
+
+
+class Finding(NamedTuple):
+    """One thing that was judged.
+
+    outcome: "pass", "fail", or in other words why it is open. required: no pass without it. needs: what would
+    settle it, in words.
+    """
+
+    name: str
+    outcome: str
+    required: bool = True
+    needs: str | None = None
+
+
+class Overall(NamedTuple):
+    """The outcome, and names of what passes, fails and is open; required things before others."""
+
+    outcome: Outcome
+    agrees: tuple[str, ...]
+    fails: tuple[str, ...]
+    open: tuple[Finding, ...]
+
+    def said(self) -> str:
+        """One line."""
+        if self.outcome == "fail":
+            return f"fail: differs in {_listed(self.fails)}"
+        if self.outcome == "pass":
+            return f"pass: agrees in all {len(self.agrees)} things that were judged"
+        unknown = [one.name for one in self.open if one.required]
+        agrees = f"agrees on {_listed(self.agrees)}" if self.agrees else "agreement is shown in nothing"
+        return f"incomplete: {agrees}; open: {_listed(unknown)}"
+
+
+def overall(findings: Sequence[Finding]) -> Overall:
+    """The outcome of all findings together.
+
+    Raises:
+      ValueError: none that is required: nothing would be asked for a pass.
+    """
+    if not any(one.required for one in findings):
+        raise ValueError("no finding is required: there is nothing to pass")
+    ordered = sorted(findings, key=lambda one: not one.required)
+    agrees, fails = (
+        tuple(one.name for one in ordered if one.outcome == outcome) for outcome in ("pass", "fail")
+    )
+    still = tuple(one for one in ordered if one.outcome not in ("pass", "fail"))
+    passes = not any(one.required for one in still)
+    return Overall("fail" if fails else "pass" if passes else "incomplete", agrees, fails, still)
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,95 @@
+"""What is fixed in place: how strongly an ensemble's mean and scatter depend on the position in a map.
+
+A sky has no preferred place, so the mean over maps m(x) and the scatter s(x) at every pixel are constant but
+for noise. With the maps in G groups that are independent of one another, noise drops out of products of two:
+
+    A^2 = mean over pairs a != b of mean_x d_a(x) d_b(x),    d = m/s - its mean    (mean by position)
+    B^2 = the same with                                      d = (s^2/mean_x s^2 - 1)/2  (scatter by position)
+
+so that A is the rms over the map of the fixed part of the mean, in units of a pixel's sigma, and B that of the
+relative scatter. Pairs weigh as the products of the groups' numbers of maps. Limits come from leaving out one
+group at a time (jackknife), with Student's quantile of G - 1 degrees of freedom. Float64 NumPy on the host.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import t as student_t
+
+from cosmogan_jax.compare.position_moments import PositionMoments
+
+_LEVEL = 0.95
+# With fewer the jackknife knows no error.
+MIN_GROUPS = 4
+
+
+class Pattern(NamedTuple):
+    """A square, which noise may make negative, and its 95 % limits of each side."""
+
+    square: float
+    lower: float
+    upper: float
+
+
+class Patterns(NamedTuple):
+    """Of the mean, in units of a pixel's sigma, and of the scatter, relative: see the module."""
+
+    mean: Pattern
+    sigma: Pattern
+
+
+def patterns(groups: PositionMoments) -> Patterns:
+    """Both patterns from the moments at every pixel of groups of maps, the groups along the leading axis.
+
+    Raises:
+      ValueError: fewer than four groups, or a group of fewer than two maps; maps that do not vary.
+    """
+    count = np.asarray(groups.count, np.float64)
+    if len(count) < MIN_GROUPS or (count < 2).any():
+        raise ValueError(
+            f"{len(count)} groups of {count.astype(int).tolist()} maps: a pattern by position needs "
+            f"{MIN_GROUPS} groups of two maps at least"
+        )
+    shape = (len(count), -1)
+    mean = np.asarray(groups.mean, np.float64).reshape(shape)
+    variance = np.asarray(groups.m2, np.float64).reshape(shape) / (count[:, None] - 1)
+    level = np.average(variance.mean(1), weights=count)
+    if not level > 0:
+        raise ValueError("maps that do not vary have no pattern by position")
+    shift = (mean - mean.mean(1, keepdims=True)) / np.sqrt(level)
+    stretch = (variance / variance.mean(1, keepdims=True) - 1) / 2
+    return Patterns(_pattern(shift, count), _pattern(stretch, count))
+
+
+def fewer(groups: PositionMoments, most: int) -> PositionMoments:
+    """At most so many groups: group n joins those whose number differs by a multiple of `most`."""
+    parts = [np.asarray(x, np.float64) for x in groups]
+    kept = [part[:most] for part in parts]
+    for start in range(most, len(parts[0]), most):
+        more = [part[start : start + most] for part in parts]
+        size = len(more[0])
+        (n, mean, m2), (n_more, mean_more, m2_more) = ([p[:size].copy() for p in kept], more)
+        total = n + n_more
+        share = (n_more / total)[:, None, None]
+        change = mean_more - mean
+        kept[0][:size] = total
+        kept[2][:size] = m2 + m2_more + change**2 * n[:, None, None] * share
+        kept[1][:size] = mean + change * share
+    return PositionMoments(*kept)  # type: ignore[arg-type]  # on the host
+
+
+def _pattern(deviation: Float[np.ndarray, "groups pixels"], count: Float[np.ndarray, " groups"]) -> Pattern:
+    products = deviation @ deviation.T / deviation.shape[1]
+    weights = np.outer(count, count)
+    np.fill_diagonal(weights, 0.0)
+
+    def of(kept: np.ndarray) -> float:
+        return float((weights * products)[np.ix_(kept, kept)].sum() / weights[np.ix_(kept, kept)].sum())
+
+    size = len(count)
+    value = of(np.arange(size))
+    left = np.array([of(np.delete(np.arange(size), one)) for one in range(size)])
+    error = np.sqrt((size - 1) / size * ((left - left.mean()) ** 2).sum())
+    reach = student_t.ppf(_LEVEL, size - 1) * error
+    return Pattern(value, value - reach, value + reach)

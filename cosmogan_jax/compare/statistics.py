@@ -1,0 +1,197 @@
+"""The one table of statistics of a map: what each is, how it is named, tested, judged and shown.
+
+Adding one takes a row here and the function that it names; summarising, tests, verdict, contrasts, report and
+model cards read this table. A statistic that a table lacks is an error that names it.
+"""
+
+import dataclasses
+import functools
+import itertools
+import operator
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+from cosmogan_jax.compare.scales import FINE, PIXEL_BINS, Scales
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.summaries import (
+    PAPER_L_EDGES,
+    PAPER_THRESHOLDS,
+    MinkowskiFunctionals,
+    bispectrum,
+    minkowski_functionals,
+    moments,
+    peak_counts,
+    power_spectrum,
+)
+
+# What `moments` gives, by name.
+MOMENTS = ("sigma0", "sigma1", "S0", "S1", "S2", "K0", "K1", "K2", "K3")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measured:
+    """Maps that are being measured, inside a trace; what several statistics are made of is computed once."""
+
+    kappa: Float[Array, "maps size size"]
+    scales: Scales
+    geometry: MapGeometry
+
+    @functools.cached_property
+    def minkowski(self) -> MinkowskiFunctionals:
+        """At thresholds in units of each map's own standard deviation, as the paper has them."""
+        return minkowski_functionals(self.kappa, PAPER_THRESHOLDS)
+
+    @functools.cached_property
+    def minkowski_of_kappa(self) -> MinkowskiFunctionals:
+        """At thresholds in kappa, the same for all maps: an amplitude that is wrong is seen."""
+        return minkowski_functionals(self.kappa, self.scales.kappa_thresholds, normalised=False)
+
+    @functools.cached_property
+    def fine_pixels(self) -> Float[Array, "maps fine_bins"]:
+        """Pixels in equal bins of kappa; the outermost are open, so that no pixel is lost."""
+        edges = self.scales.fine_pixel_edges()
+        num_bins = len(edges) - 1
+        # `pixel_histogram`'s comparison an edge compiles for minutes.
+        scaled = (self.kappa.reshape(len(self.kappa), -1) - edges[0]) * (num_bins / (edges[-1] - edges[0]))
+        index = jnp.clip(jnp.floor(scaled), 0, num_bins - 1).astype(jnp.int32)
+        return jax.vmap(lambda bins: jnp.zeros(num_bins, jnp.int32).at[bins].add(1))(index)
+
+    @property
+    def side_deg(self) -> float:
+        """Of the maps."""
+        return self.geometry.side_deg
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistic:
+    """One statistic of a map.
+
+    Attributes:
+      name: its key in files of results.
+      title: what a reader is told.
+      measure: its values, (maps, modes), traced.
+      labels: what each mode is.
+      mean_unit: whether differences of means are judged relative to the mean, which suits what is positive by
+        construction, or in units of the scatter over real maps.
+      tested: by two-sample tests, mode by mode.
+      judged: by effects with margins. required: no emulator passes without it. covariance: correlations of its
+        modes are judged too.
+      selected_by: whether the choice of a generator looks at it.
+      shown: mean and scatter stand in statistics.json. heights: the paper's protocol is followed on it.
+    """
+
+    name: str
+    title: str
+    measure: Callable[[Measured], Array]
+    labels: Callable[[Scales], list[str]]
+    mean_unit: Literal["mean", "scatter"] = "scatter"
+    tested: bool = True
+    judged: bool = True
+    required: bool = False
+    covariance: bool = False
+    selected_by: bool = False
+    shown: bool = False
+    heights: bool = False
+
+
+def _ranges(name: str, edges: np.ndarray, form: str) -> list[str]:
+    return [f"{name} {low:{form}} to {high:{form}}" for low, high in itertools.pairwise(edges)]
+
+
+def _of_sigma(scales: Scales) -> list[str]:
+    return [f"{low:.1f} to {high:.1f} sigma" for low, high in itertools.pairwise(np.asarray(PAPER_THRESHOLDS))]
+
+
+def _of_kappa(scales: Scales) -> list[str]:
+    return _ranges("kappa", scales.kappa_thresholds, ".4f")
+
+
+def _power(measured: Measured) -> Array:
+    return power_spectrum(measured.kappa, measured.scales.l_edges, measured.side_deg, mode_weights="full_plane")
+
+
+def _density(measured: Measured) -> Array:
+    """Share of the pixels in each of the judged bins."""
+    cells = measured.scales.density_cells
+    bins = np.split(np.arange(measured.fine_pixels.shape[-1]), cells)
+    parts = [measured.fine_pixels[:, of[0] : of[-1] + 1].sum(-1) for of in bins]
+    number = measured.kappa.shape[-1] * measured.kappa.shape[-2]
+    return jnp.stack(parts, -1).astype(measured.kappa.dtype) / number
+
+
+def _density_labels(scales: Scales) -> list[str]:
+    at = scales.fine_pixel_edges()[scales.density_cells]
+    return [f"kappa below {at[0]:.4f}", *_ranges("kappa", at, ".4f"), f"kappa above {at[-1]:.4f}"]
+
+
+_ROWS = (
+    Statistic(
+        "power_spectrum", "power spectrum, the paper's modes",
+        lambda m: power_spectrum(m.kappa, PAPER_L_EDGES, m.side_deg),
+        lambda s: _ranges("ell", np.asarray(PAPER_L_EDGES), ".0f"),
+        judged=False, selected_by=True, shown=True, heights=True,
+    ),
+    Statistic(
+        "power_bands", "power spectrum, log bands", _power, lambda s: _ranges("ell", s.l_edges, ".0f"),
+        mean_unit="mean", required=True, covariance=True, selected_by=True, shown=True,
+    ),
+    Statistic(
+        "pdf", "density of the pixels", _density,
+        _density_labels, required=True,
+    ),
+    *(
+        Statistic(
+            name, f"Minkowski {name}, thresholds in each map's sigma",
+            operator.attrgetter(f"minkowski.{name}"), _of_sigma,
+            required=True, shown=True, heights=True,
+        )
+        for name in MinkowskiFunctionals._fields
+    ),
+    *(
+        Statistic(
+            f"{name}_of_kappa", f"Minkowski {name}, thresholds in kappa",
+            operator.attrgetter(f"minkowski_of_kappa.{name}"), _of_kappa,
+        )
+        for name in MinkowskiFunctionals._fields
+    ),
+    Statistic(
+        "peaks", "peak counts", lambda m: peak_counts(m.kappa, m.scales.peak_edges),
+        lambda s: _ranges("kappa", s.peak_edges, ".3f"), required=True, shown=True,
+    ),
+    Statistic(
+        "bispectrum", "bispectrum, equilateral",
+        lambda m: bispectrum(m.kappa, m.scales.bispectrum_edges, m.side_deg),
+        lambda s: _ranges("ell", s.bispectrum_edges, ".0f"), shown=True,
+    ),
+    Statistic(
+        "moments", "moments of the map and its derivatives", lambda m: moments(m.kappa),
+        lambda s: list(MOMENTS),
+    ),
+    Statistic(
+        "crop_mean", "mean of the map", lambda m: m.kappa.mean((-2, -1))[..., None],
+        lambda s: ["mean kappa"],
+    ),
+)  # fmt: skip
+
+STATISTICS: dict[str, Statistic] = {row.name: row for row in _ROWS}
+
+
+def measure(
+    kappa: Float[Array, "maps size size"], scales: Scales, geometry: MapGeometry
+) -> dict[str, Float[Array, "maps _"]]:
+    """Every statistic of the table, and `fine_pixels`: to be jitted."""
+    measured = Measured(kappa, scales, geometry)
+    return {row.name: row.measure(measured) for row in _ROWS} | {"fine_pixels": measured.fine_pixels}
+
+
+def display_pixels(
+    fine_pixels: Float[np.ndarray, "maps fine_bins"], scales: Scales
+) -> Float[np.ndarray, "maps bins"]:
+    """Density of the pixels per unit of kappa in the display's bins."""
+    counts = fine_pixels.reshape(-1, PIXEL_BINS, FINE).sum(-1)
+    return counts / counts.sum(-1, keepdims=True) / np.diff(scales.pixel_edges)

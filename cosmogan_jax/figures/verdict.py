@@ -1,0 +1,173 @@
+"""The outcome and the verdict's table: what agrees to within what, what fails, what cannot be told."""
+
+import math
+from typing import Any
+
+from cosmogan_jax.figures.page import Section, Table
+
+_MARKS = {"pass": "pass", "fail": "fail"}
+_HEAD = (
+    "statistic", "effect", "worst band", "generated", "agrees to within", "real maps: within", "ratio",
+    "real against real", "excess over real (limits)", "margin", "verdict",
+)  # fmt: skip
+
+
+def outcome(results: dict[str, Any]) -> tuple[str, str]:
+    """The line that a report begins with, and its mark."""
+    found = results["overall"]
+    return f"Outcome: {found['said']}.", _MARKS.get(found["outcome"], "undecided")
+
+
+def section(results: dict[str, Any]) -> Section:
+    """What passes at which margin, what fails and by how much, what cannot be told; and why."""
+    view, titles = results["views"]["as it is"], results["statistics"]
+    said = _words(results)
+    rows, marks = [], []
+    for row, mark in (_classifier(results), _duplicates(results), *_positions(results)):
+        rows.append(row)
+        marks.append(mark)
+    # What a pass needs comes first.
+    judged = sorted(view["verdicts"]["judged"], key=lambda of: not of["required"])
+    for of in judged:
+        rows.append(_effect_row(of, titles[of["quantity"]]))
+        marks.append(_MARKS.get(of["outcome"], "undecided"))
+    return Section("Verdict", tuple(said), tables=(Table(_HEAD, rows, tuple(marks)),))
+
+
+def as_seen(title: str, view: dict[str, Any], titles: dict[str, Any]) -> Section:
+    """The verdict's effects as an observer sees the maps: told beside the outcome, not counted in it."""
+    judged = view["verdicts"]["judged"]
+    if not judged:
+        return Section(title, (f"No verdict: {view['verdicts']['refused']}.",))
+    rows = [_effect_row(of, titles[of["quantity"]]) for of in judged]
+    marks = tuple(_MARKS.get(of["outcome"], "undecided") for of in judged)
+    counted = _counted([of["outcome"] for of in judged])
+    return Section(title, (counted,), tables=(Table(_HEAD, rows, marks),))
+
+
+def _words(results: dict[str, Any]) -> list[str]:
+    found, titles = results["views"]["as it is"]["verdicts"], results["statistics"]
+    judged = found["judged"]
+    outcomes = [of["outcome"] for of in judged]
+    said = []
+    off = sorted({titles[of["quantity"]]["title"] for of in judged if of["outcome"] == "yardstick off"})
+    if off:
+        said.append(
+            f"THE YARDSTICK IS OFF in {', '.join(off)}: real maps ({judged[0]['baseline']}) differ among "
+            "themselves by more than the margin. Nothing passes there; look at those maps first."
+        )
+    if found["refused"]:
+        said.append(f"Effects are not judged: {found['refused']}.")
+    elif judged:
+        said.append(_counted(outcomes))
+    if judged:
+        said.append(
+            "Each line gives the band that is worst. Agrees to within: the 95 % upper limit of the distance "
+            "of generated from validation maps; real maps: the limit that maps of the very same distribution "
+            f"would be expected to reach in their place, with {judged[0]['num_parents']} "
+            "units in the smallest set; the ratio is about 1 for a perfect emulator. "
+            f"Real against real ({judged[0]['baseline']}) may excuse the margin at most: the excess is what is "
+            "left, and decides. * the generator was chosen by this statistic."
+        )
+    return said
+
+
+def _counted(outcomes: list[str]) -> str:
+    return (
+        f"{outcomes.count('pass')} of {len(outcomes)} effects pass, {outcomes.count('fail')} fail, the others "
+        "cannot be told. An effect passes where the upper limit of its excess is below the margin in every "
+        "band, and fails where the lower one is above it in any."
+    )
+
+
+def _effect_row(of: dict[str, Any], row: dict[str, Any]) -> tuple[str, ...]:
+    upper = [math.inf if u is None else u for u in of["upper"]]
+    worst = upper.index(max(upper))
+    own = of["bands"].index(of["within_band"])
+    within, real = of["within"], of["real_within"]
+    needs = f": needs {of['needs']}" if of["needs"] else ""
+
+    def number(value: float | None) -> str:
+        return "" if value is None else _number(value, of["name"], row["mean_unit"])
+
+    def root(square: float | None) -> str:
+        return "" if square is None else number(math.sqrt(max(square, 0.0)))
+
+    def effect(which: str) -> str:
+        value = of[which][own]
+        return root(value) if of["name"] == "correlation" else number(value)
+
+    limits = [of[which][worst] for which in ("value", "lower", "upper")]
+    return (
+        row["title"] + (" *" if of["used_by_selection"] else ""),
+        of["name"],
+        of["within_band"],
+        effect("effect"),
+        number(within),
+        number(real),
+        "" if within is None or not real else f"{within / real:.1f}",
+        effect("baseline_effect"),
+        "" if limits[0] is None else "{} ({} to {})".format(*map(root, limits)),
+        "none" if of["margin"] is None else number(of["margin"]),
+        of["outcome"] + needs,
+    )
+
+
+def _classifier(results: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    found = results["classifier"]
+    title = ("a classifier tells them apart", "AUC above what real maps give")
+    margin = f"{results['overall']['margins']['auc']:g}"
+    if found is None:
+        return (*title, *[""] * 7, margin, "not trained: needs --classifier_steps"), "undecided"
+    excess = found["excess"]
+    areas = [found[name]["auc"]["value"] for name in ("generated", "control")]
+    return (
+        *title, "", f"{areas[0]:.3f}", f"{max(excess['upper'], 0):.3f}", "", "", f"{areas[1]:.3f}",
+        f"{excess['value']:+.3f} ({excess['lower']:+.3f} to {excess['upper']:+.3f})", margin, found["outcome"],
+    ), _MARKS.get(found["outcome"], "undecided")  # fmt: skip
+
+
+def _duplicates(results: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    found = results["duplicates"]
+    status = found["status"]
+    mark = {"none": "pass", "as real": "pass", "collisions": "fail"}.get(status, "undecided")
+    if "pairs" not in found:
+        return ("duplicates", f"among {found['maps']} maps", *[""] * 8, status), mark
+    return (
+        "duplicates", f"among {found['maps']} maps", "", f"{found['collisions']} pairs", "", "", "",
+        f"{found['real_collisions']} pairs of {found['real_maps']} maps", "", "",
+        {"pass": "pass", "fail": "fail"}.get(mark, status),
+    ), mark  # fmt: skip
+
+
+def _positions(results: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:
+    found, margins = results["position"], results["overall"]["margins"]
+    rows = []
+    for name, effect, unit in (("mean", "rms over the map", " σ"), ("sigma", "rms over the map", " %")):
+        margin = margins[f"position_{name}"]
+        scale = 100 if unit == " %" else 1
+
+        def told(value: float, scale=scale, unit=unit) -> str:
+            return f"{scale * value:.2g}{unit}"
+
+        title = f"{'mean' if name == 'mean' else 'σ'} by position, what is fixed in place"
+        if "too_few" in found:
+            rows.append(((title, effect, *[""] * 7, told(margin), f"not resolvable: needs {found['too_few']}"),
+                         "undecided"))  # fmt: skip
+            continue
+        of = found[name]
+        value, upper = (math.sqrt(max(of[which], 0.0)) for which in ("square", "upper"))
+        verdict = "fail" if of["lower"] > margin**2 else "pass" if of["upper"] < margin**2 else "not resolvable"
+        cells = (title, effect, "", told(value), told(upper), "", "", "", "", told(margin), verdict)
+        rows.append((cells, _MARKS.get(verdict, "undecided")))
+    return rows
+
+
+def _number(value: float, effect: str, mean_unit: str) -> str:
+    """Relative effects in per cent, others in their own unit."""
+    relative = effect in ("scatter", "covariance slope") or (effect == "mean" and mean_unit == "mean")
+    unit = " σ" if effect == "mean" and not relative else ""
+    shown = 100 * value if relative else value
+    return (
+        f"{shown:.0f}" * (abs(shown) >= 10) + f"{shown:.2g}" * (abs(shown) < 10) + (" %" if relative else unit)
+    )

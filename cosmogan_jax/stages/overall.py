@@ -1,0 +1,90 @@
+"""One outcome of all that evaluate judged: results.json's `overall`.
+
+  outcome, said         pass, incomplete or fail, and the line that the terminal and the report begin with
+  margins               the flag and its numbers (`settings/margins.py`)
+  agrees, fails         names of what passed and failed
+  open                  what could not be told: name, why, whether a pass needs it, and what would settle it
+
+Judged are the maps as they are; what an observer sees of them (`views`) is told beside it.
+"""
+
+from typing import Any
+
+from cosmogan_jax.compare.overall import Finding, overall
+from cosmogan_jax.compare.statistics import STATISTICS
+from cosmogan_jax.settings.margins import Margins, parse
+
+_EFFECTS = ("mean", "scatter")
+_SPECTRUM = (*_EFFECTS, "correlation", "covariance slope")
+
+
+def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
+    """The entry, from all others."""
+    numbers = parse(margins)
+    view = results["views"]["as it is"]
+    findings = [*_effects(view["verdicts"])]
+    findings.append(_duplicates(results["duplicates"]))
+    findings += _positions(results["position"], numbers)
+    findings.append(_classifier(results["classifier"]))
+    found = overall(findings)
+    return {
+        "outcome": found.outcome,
+        "said": f"{found.said()} (margins: {margins})",
+        "margins": {"set": margins, **numbers._asdict()},
+        "agrees": list(found.agrees),
+        "fails": list(found.fails),
+        "open": [
+            {"name": one.name, "why": one.outcome, "required": one.required, "needs": one.needs}
+            for one in found.open
+        ],
+    }
+
+
+def _effects(verdicts: dict[str, Any]) -> list[Finding]:
+    judged = {(of["quantity"], of["name"]): of for of in verdicts["judged"]}
+    findings = []
+    for row in STATISTICS.values():
+        if not row.judged:
+            continue
+        for effect in _SPECTRUM if row.covariance else _EFFECTS:
+            of = judged.get((row.name, effect))
+            if of is not None:
+                outcome, needs = of["outcome"], of["needs"]
+            elif row.required:
+                outcome, needs = verdicts["refused"] or "does not vary enough to be judged", None
+            else:
+                continue
+            findings.append(Finding(f"{row.title}: {effect}", outcome, row.required, needs))
+    return findings
+
+
+def _duplicates(found: dict[str, Any]) -> Finding:
+    outcome = {"none": "pass", "as real": "pass", "collisions": "fail"}.get(found["status"], found["status"])
+    return Finding("no more duplicates than among real maps", outcome)
+
+
+def _positions(found: dict[str, Any] | None, margins: Margins) -> list[Finding]:
+    findings = []
+    for name, margin in (("mean", margins.position_mean), ("sigma", margins.position_sigma)):
+        title = f"{name} by position"
+        if found is None or "too_few" in found:
+            told = "not judged" if found is None else found["too_few"]
+            findings.append(Finding(title, "not resolvable", needs=told))
+            continue
+        of = found[name]
+        outcome = (
+            "fail" if of["lower"] > margin**2
+            else "pass" if of["upper"] < margin**2
+            else "not resolvable"
+        )  # fmt: skip
+        findings.append(
+            Finding(title, outcome, needs=None if outcome != "not resolvable" else "more generated maps")
+        )
+    return findings
+
+
+def _classifier(found: dict[str, Any] | None) -> Finding:
+    title = "a classifier that is trained to tell them apart"
+    if found is None:
+        return Finding(title, "not trained", needs="--classifier_steps")
+    return Finding(title, found.get("outcome", "not judged"), needs=found.get("needs"))

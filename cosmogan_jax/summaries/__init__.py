@@ -8,13 +8,20 @@ from cosmogan_jax.summaries.peaks import minimum_counts, peak_counts
 from cosmogan_jax.summaries.pixels import pixel_histogram
 from cosmogan_jax.summaries.scattering import scattering_coefficients, scattering_labels
 from cosmogan_jax.summaries.spectrum import power_spectrum
-from cosmogan_jax.summaries.starlet import starlet_l1_norm, starlet_peak_counts, starlet_transform
+from cosmogan_jax.summaries.starlet import (
+    StarletStatistics,
+    starlet_l1_norm,
+    starlet_peak_counts,
+    starlet_statistics,
+    starlet_transform,
+)
 from cosmogan_jax.summaries.structural_similarity import ms_ssim, pair_similarity
 
 __all__ = [
     "PAPER_L_EDGES",
     "PAPER_THRESHOLDS",
     "MinkowskiFunctionals",
+    "StarletStatistics",
     "bispectrum",
     "minkowski_functionals",
     "minimum_counts",
@@ -28,5 +35,6 @@ __all__ = [
     "scattering_labels",
     "starlet_l1_norm",
     "starlet_peak_counts",
+    "starlet_statistics",
     "starlet_transform",
 ]

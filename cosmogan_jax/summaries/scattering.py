@@ -1,6 +1,7 @@
 """Scattering coefficients of first and second order, averaged over angles."""
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ def scattering_coefficients(
     num_scales: int,
     num_angles: int = 4,
     *,
+    first_scale: int = 0,
     reduced: bool = False,
     full_resolution: bool = False,
 ) -> Float[Array, "*batch coefficients"]:
@@ -53,13 +55,15 @@ def scattering_coefficients(
     """
     kappa = check_kappa(kappa)
     side = min(kappa.shape[-2:])
-    if num_scales < 1 or 2**num_scales > side:
+    if num_scales < 1 or first_scale < 0 or 2 ** (first_scale + num_scales) > side:
         raise ValueError(
-            f"num_scales={num_scales} must be at least 1, and 2^num_scales at most the map's {side} pixels"
+            f"num_scales={num_scales} must be at least 1, first_scale={first_scale} at least 0, and "
+            f"2^(first_scale + num_scales) at most the map's {side} pixels"
         )
     if num_angles < 1:
         raise ValueError(f"num_angles={num_angles} must be at least 1")
     shape = kappa.shape[-2:]
+    scales = range(first_scale, first_scale + num_scales)
 
     def field(plane, j):
         """|u * psi_{j,l}| for all l, of the maps u with these Fourier planes."""
@@ -74,12 +78,12 @@ def scattering_coefficients(
     def coefficients(k):
         plane = _fourier_plane(k)
         first, second = [], []
-        for j1 in range(num_scales):
+        for j1 in scales:
             u1 = field(plane, j1)
             first.append(u1.mean())
-            if j1 + 1 < num_scales:
-                plane1 = _fourier_plane(u1)
-            for j2 in range(j1 + 1, num_scales):
+            larger = range(j1 + 1, scales.stop)
+            plane1 = _fourier_plane(u1) if larger else None
+            for j2 in larger:
                 u2 = field(plane1, j2).mean()
                 second.append(u2 / first[-1] if reduced else u2)
         return jnp.stack(first + second)
@@ -87,11 +91,12 @@ def scattering_coefficients(
     return over_maps(coefficients, kappa)
 
 
-def scattering_labels(num_scales: int, *, reduced: bool = False) -> list[str]:
-    """What each of `scattering_coefficients` is, in its order: S1 of every j, then S2 of j1 = 0, of j1 = 1, ..."""
+def scattering_labels(num_scales: int, *, first_scale: int = 0, reduced: bool = False) -> list[str]:
+    """What each of `scattering_coefficients` is, in its order: S1 of every j, then S2 of the first j1, of the next, ..."""
     second = "s21" if reduced else "S2"
-    pairs = [(j1, j2) for j1 in range(num_scales) for j2 in range(j1 + 1, num_scales)]
-    return [f"S1 j={j}" for j in range(num_scales)] + [f"{second} j={j1},{j2}" for j1, j2 in pairs]
+    scales = range(first_scale, first_scale + num_scales)
+    pairs = itertools.combinations(scales, 2)
+    return [f"S1 j={j}" for j in scales] + [f"{second} j={j1},{j2}" for j1, j2 in pairs]
 
 
 def _fourier_plane(u: Float[Array, "*batch height width"]) -> Complex[Array, "*batch height width"]:

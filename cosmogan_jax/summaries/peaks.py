@@ -42,9 +42,9 @@ def minimum_counts(
 ) -> Float[Array, "*batch bins"]:
     """Minima with s t_i <= kappa < s t_{i+1}, divided by the bin's width in the units of the thresholds.
 
-    A minimum lies strictly below all eight neighbours, periodically wrapped; Coulton et al. 2020 (MNRAS 495, 2531)
-    count such voids of convergence maps. Thresholds are values of kappa (or kappa/s), not depths: a void of
-    -0.02 lies in the bin around -0.02. Bins are closed below and open above as those of `peak_counts`, so
+    A minimum lies strictly below all eight neighbours, periodically wrapped; Coulton et al. 2020 (MNRAS 495,
+    2531) count such voids of convergence maps. Thresholds are values of kappa (or kappa/s), not depths: a void
+    of -0.02 lies in the bin around -0.02. Bins are closed below and open above as those of `peak_counts`, so
     that one set of edges serves both: minimum_counts(kappa, t) is peak_counts(-kappa, -t[::-1])[::-1] but for
     minima that lie exactly on an edge. s and NaN are as in `peak_counts`.
 

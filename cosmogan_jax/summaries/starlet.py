@@ -7,11 +7,11 @@ Starck, Fadili & Murtagh 2007 (IEEE Trans. Image Process. 16, 297): with c_0 the
 
 w_j holds structure of about 2^j to 2^{j+1} pixels, and everything has the map's units (kappa).
 
-Borders: the map is continued by its mirror image, edge pixels repeated (NumPy's "symmetric"), as in pycs' Python
-code (`starlet.star2d`, boundary="symm"). Crops are not periodic: a wrapped border joins what lies a map apart,
-and h_j reaches 2^{j+1} pixels, a fifth of a map of 256 at j = 4. Of the continuations that are not periodic this
-is the one that keeps the mean: every w_j has mean 0, and c_J the map's mean (tests/test_starlet.py). Sparse2D
-and lenspack repeat the edge pixel instead; within sum_i 2^{i+1} = 2^{j+2} - 2 pixels of the border their w_j differ.
+Borders: the map is continued by its mirror image, edge pixels repeated (NumPy's "symmetric"), as in pycs'
+Python code (`starlet.star2d`, boundary="symm"). Crops are not periodic: a wrapped border joins what lies a map
+apart, and h_j reaches 2^{j+1} pixels. Of the continuations that are not periodic this is the one that keeps the
+mean: every w_j has mean 0, and c_J the map's mean (tests/test_starlet.py). Sparse2D and lenspack repeat the
+edge pixel instead; their w_j differ within 2^{j+2} - 2 pixels of the border.
 """
 
 from typing import NamedTuple
@@ -42,8 +42,8 @@ def starlet_transform(
     num_scales counts as pycs does, the smooth one included.
 
     Raises:
-      ValueError: num_scales below 2, or so large that the last filter reaches beyond the map (2^J pixels on each
-        side); maps not real floating.
+      ValueError: num_scales below 2, or so large that the last filter, 2^J pixels to each side, reaches beyond
+        the map; maps not real floating.
     """
     kappa = check_kappa(kappa)
     _check_num_scales(num_scales, kappa)
@@ -53,10 +53,10 @@ def starlet_transform(
 def starlet_l1_norm(
     kappa: Float[Array, "*batch height width"], edges_per_scale: Float[np.ndarray, "scales edges"]
 ) -> Float[Array, "*batch scales bins"]:
-    """l1_{j,i} = sum of |w_j| over the pixels with e_{j,i} <= w_j < e_{j,i+1}, in kappa.
+    """Sums of |w_j| over the pixels with e_{j,i} <= w_j < e_{j,i+1}, in kappa.
 
-    Ajani, Starck & Pettorino 2021 (A&A 645, L11), Eq. 1, with the smooth scale c_J as the last w_j as there. They
-    take edges in units of the noise at each scale; here they are in kappa, set once by the caller from
+    Ajani, Starck & Pettorino 2021 (A&A 645, L11), Eq. 1, with the smooth scale c_J as the last w_j as there.
+    They take edges in units of the noise at each scale; here they are in kappa, set once by the caller from
     reference maps, so that an error of the amplitude shows. What lies outside of the edges counts nowhere.
     A map with a NaN pixel gives NaN.
 
@@ -77,9 +77,9 @@ def starlet_peak_counts(
 ) -> Float[Array, "*batch scales bins"]:
     """Peaks of w_j with e_{j,i} <= w_j < e_{j,i+1}, divided by the bin's width in kappa, as in `peak_counts`.
 
-    Ajani et al. 2020 (Phys. Rev. D 102, 103531); Lin, Kilbinger & Pires 2016 (A&A 593, A88). A peak lies strictly
-    above all eight neighbours; pixels of the map's border, which lack some, are none (in the mirrored map each
-    has itself as a neighbour). A map with a NaN pixel gives NaN.
+    Ajani et al. 2020 (Phys. Rev. D 102, 103531); Lin, Kilbinger & Pires 2016 (A&A 593, A88). A peak lies
+    strictly above all eight neighbours; pixels of the map's border, which lack some, are none (in the mirrored
+    map each has itself as a neighbour). A map with a NaN pixel gives NaN.
 
     Args:
       kappa: maps.
@@ -150,8 +150,8 @@ def _peak_counts(w: Float[Array, "height width"], edge: Float[Array, " edges"]) 
 def _scales(k: Float[Array, "height width"], num_scales: int) -> Float[Array, "scales height width"]:
     """All scales of a map, by a loop of which every step writes its scale out.
 
-    Unrolled, XLA's CPU code computes a scale, and all before it, anew for each tap of the next: five to ten times
-    as long, and a hundred times for what looks at neighbours of the last.
+    Unrolled, XLA's CPU code computes a scale, and all before it, anew for each tap of the next: five to ten
+    times as long, and a hundred times for what looks at neighbours of the last.
     """
     reach = 2 ** (num_scales - 1)  # of the last filter
 
@@ -176,7 +176,8 @@ def _check_num_scales(num_scales: int, kappa: Array) -> None:
     side = min(kappa.shape[-2:])
     if num_scales < 2 or 2 ** (num_scales - 1) > side:
         raise ValueError(
-            f"num_scales={num_scales} must be at least 2, and 2^(num_scales - 1) at most the map's {side} pixels"
+            f"num_scales={num_scales} must be at least 2, and 2^(num_scales - 1) at most "
+            f"the map's {side} pixels"
         )
 
 

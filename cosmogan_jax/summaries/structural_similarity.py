@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.edges import check_kappa
 
-# Wang, Simoncelli & Bovik 2003: exponents of the five scales; the window and K1, K2 are those of Wang et al. 2004.
+# Wang, Simoncelli & Bovik 2003: exponents of the five scales; window, K1 and K2 are those of Wang et al. 2004.
 _WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
 _WINDOW_PIXELS, _WINDOW_SIGMA = 11, 1.5
 _K1, _K2 = 0.01, 0.03
@@ -23,12 +23,13 @@ def ms_ssim(
         l  = (2 m1 m2 + C1)/(m1^2 + m2^2 + C1)        C1 = (0.01 data_range)^2
         cs = (2 s12 + C2)/(s1^2 + s2^2 + C2)          C2 = (0.03 data_range)^2
 
-    Wang, Simoncelli & Bovik 2003 (37th Asilomar Conference, 1398). Means m, variances s^2 and the covariance s12
-    are under a Gaussian of 11 pixels and sigma 1.5, at the places where all of it lies on the map; < > is
+    Wang, Simoncelli & Bovik 2003 (37th Asilomar Conference, 1398). Means m, variances s^2 and the covariance
+    s12 are under a Gaussian of 11 pixels and sigma 1.5, at the places where all of it lies on the map; < > is
     over these places; each scale is the one before averaged over 2 by 2 pixels (an odd last row or column is
-    left out). S is 5 for maps of 176 pixels and more; smaller ones have as many scales as hold the window (4 from 88
-    pixels, 3 from 44, 2 from 22, 1 from 11) with their weights divided by their sum: values of maps of different
-    size are not comparable. Negative means, of maps that are opposite, count as 0, as in the usual codes.
+    left out). S is 5 for maps of 176 pixels and more; smaller ones have as many scales as hold the window (4
+    from 88 pixels, 3 from 44, 2 from 22, 1 from 11), whose weights are multiplied to have the five's sum:
+    values of maps of different size are not comparable. Negative means, of maps that are opposite, count as 0,
+    as in the usual codes.
 
     Convergence has both signs: l compares local means with 0, not with the low end of the range.
 
@@ -51,7 +52,7 @@ def ms_ssim(
     if not 0 < data_range < np.inf:
         raise ValueError(f"data_range={data_range} must be positive and finite")
     num_scales = min(len(_WEIGHTS), int(np.log2(min(height, width) / _WINDOW_PIXELS)) + 1)
-    weights = _WEIGHTS[:num_scales] / _WEIGHTS[:num_scales].sum()
+    weights = _WEIGHTS[:num_scales] * (_WEIGHTS.sum() / _WEIGHTS[:num_scales].sum())
 
     def similarity(both):
         pair = jnp.stack([both[:height], both[height:]])

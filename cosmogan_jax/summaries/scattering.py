@@ -43,7 +43,7 @@ def scattering_coefficients(
     of full_resolution=True by 0.1 to 0.8 %, up to 2 % on maps smoothed over two pixels: a small part of their
     scatter from map to map, and the same is done to every map (tests/test_scattering.py).
 
-    The finest scale, j = 0, is on all pixels: with its second order it takes two thirds of the time.
+    The finest scale, j = 0, is on all pixels: with its second order it takes four fifths of the time.
     first_scale=1 leaves it out.
 
     Args:

@@ -98,7 +98,7 @@ def starlet_statistics(
     l1_edges: Float[np.ndarray, "scales edges"],
     peak_edges: Float[np.ndarray, "scales edges"],
 ) -> StarletStatistics:
-    """`starlet_l1_norm` and `starlet_peak_counts` of one transform, a fifth faster than one after the other.
+    """`starlet_l1_norm` and `starlet_peak_counts` of one transform, an eighth faster than one after the other.
 
     Raises:
       ValueError: as they do; different numbers of rows.

@@ -14,9 +14,11 @@ from cosmogan_jax.summaries import (
     PAPER_THRESHOLDS,
     bin_sums,
     bispectrum,
+    minimum_counts,
     minkowski_functionals,
     peak_counts,
     power_spectrum,
+    starlet_statistics,
 )
 
 # float32 sums of up to 5000 numbers of one sign, in another order: a rounding each, growing as its root.
@@ -77,6 +79,8 @@ STATISTICS = {
     "bispectrum": lambda k: bispectrum(k, log_l_edges(GEOMETRY, 4), 1.0),
     "minkowski_functionals": lambda k: minkowski_functionals(k, PAPER_THRESHOLDS),
     "peak_counts": lambda k: peak_counts(k, np.arange(-1.0, 1.0, 0.5)),
+    "minimum_counts": lambda k: minimum_counts(k, np.arange(-1.0, 1.0, 0.5)),
+    "starlet": lambda k: starlet_statistics(k, [[0.0, 1.0, 2.0]] * 3, [[0.0, 1.0]] * 3),
     "axis_power": lambda k: axis_power(k, log_l_edges(GEOMETRY, 4), 1.0),
 }
 

@@ -4,18 +4,37 @@ from cosmogan_jax.summaries.bispectrum import bispectrum
 from cosmogan_jax.summaries.edges import PAPER_L_EDGES, PAPER_THRESHOLDS
 from cosmogan_jax.summaries.minkowski import MinkowskiFunctionals, minkowski_functionals
 from cosmogan_jax.summaries.moments import moments
-from cosmogan_jax.summaries.peaks import peak_counts
+from cosmogan_jax.summaries.peaks import minimum_counts, peak_counts
 from cosmogan_jax.summaries.pixels import pixel_histogram
+from cosmogan_jax.summaries.scattering import scattering_coefficients, scattering_labels
 from cosmogan_jax.summaries.spectrum import power_spectrum
+from cosmogan_jax.summaries.starlet import (
+    StarletStatistics,
+    starlet_l1_norm,
+    starlet_peak_counts,
+    starlet_statistics,
+    starlet_transform,
+)
+from cosmogan_jax.summaries.structural_similarity import ms_ssim, pair_similarity
 
 __all__ = [
     "PAPER_L_EDGES",
     "PAPER_THRESHOLDS",
     "MinkowskiFunctionals",
+    "StarletStatistics",
     "bispectrum",
+    "minimum_counts",
     "minkowski_functionals",
     "moments",
+    "ms_ssim",
+    "pair_similarity",
     "peak_counts",
     "pixel_histogram",
     "power_spectrum",
+    "scattering_coefficients",
+    "scattering_labels",
+    "starlet_l1_norm",
+    "starlet_peak_counts",
+    "starlet_statistics",
+    "starlet_transform",
 ]

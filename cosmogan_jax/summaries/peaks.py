@@ -1,8 +1,10 @@
-"""Counts of local maxima by height."""
+"""Counts of local maxima by height and of local minima by depth."""
+
+from collections.abc import Callable
 
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from cosmogan_jax.geometry import check_edges
 from cosmogan_jax.summaries import bin_sums
@@ -29,18 +31,48 @@ def peak_counts(
     Raises:
       ValueError: thresholds that do not increase or are fewer than two; maps not real floating.
     """
+    return _counts(kappa, thresholds, normalised, _local_maxima)
+
+
+def minimum_counts(
+    kappa: Float[Array, "*batch height width"],
+    thresholds: Float[np.ndarray, " edges"],
+    *,
+    normalised: bool = False,
+) -> Float[Array, "*batch bins"]:
+    """Minima with s t_i <= kappa < s t_{i+1}, divided by the bin's width in the units of the thresholds.
+
+    A minimum lies strictly below all eight neighbours, periodically wrapped; Coulton et al. 2020 (MNRAS 495,
+    2531) count such voids of convergence maps. Thresholds are values of kappa (or kappa/s), not depths: a void
+    of -0.02 lies in the bin around -0.02. Bins are closed below and open above as those of `peak_counts`, so
+    that one set of edges serves both: minimum_counts(kappa, t) is peak_counts(-kappa, -t[::-1])[::-1] but for
+    minima that lie exactly on an edge. s and NaN are as in `peak_counts`.
+
+    Raises:
+      ValueError: thresholds that do not increase or are fewer than two; maps not real floating.
+    """
+    return _counts(kappa, thresholds, normalised, lambda k: _local_maxima(-k))
+
+
+def _counts(kappa, thresholds, normalised: bool, extrema: Callable[[Array], Array]) -> Array:
+    """Pixels that `extrema` marks, by their value."""
     edges = check_edges("thresholds", thresholds)
     kappa = check_kappa(kappa)
     edge, step = jnp.asarray(edges, kappa.dtype), jnp.asarray(np.diff(edges), kappa.dtype)
 
     def count(k):
-        at = shifted(k, 1)
-        is_peak = jnp.ones(k.shape, bool)
-        for neighbour in _AROUND:
-            is_peak &= k > at(*neighbour)
+        marked = extrema(k).reshape(1, -1).astype(k.dtype)
         index = bin_index(k, edge * sigma(k) if normalised else edge)
-        counts = bin_sums.of_pixels(is_peak.reshape(1, -1).astype(k.dtype), index.ravel(), len(edges) + 1)
-        counts = counts[0, 1:-1]
+        counts = bin_sums.of_pixels(marked, index.ravel(), len(edges) + 1)[0, 1:-1]
         return jnp.where(jnp.isfinite(k).all(), counts / step, jnp.nan)
 
     return over_maps(count, kappa)
+
+
+def _local_maxima(k: Float[Array, "height width"]) -> Bool[Array, "height width"]:
+    """Where a pixel lies strictly above all eight neighbours, periodically wrapped."""
+    at = shifted(k, 1)
+    is_peak = jnp.ones(k.shape, bool)
+    for neighbour in _AROUND:
+        is_peak &= k > at(*neighbour)
+    return is_peak

@@ -119,6 +119,12 @@ def resampling_weights(
         yield drawn[groups]
 
 
+def one_of_each(units: Shaped[np.ndarray, " maps"], seed: int) -> Int[np.ndarray, " units"]:
+    """One map of every unit, at random, in ascending order."""
+    order = np.random.Generator(np.random.Philox(key=[seed, 0])).permutation(len(units))
+    return np.sort(order[np.unique(units[order], return_index=True)[1]])
+
+
 def parent_weights(
     num_parents: int, seed: int, num_resamples: int, stream: int = 0
 ) -> Iterator[Float[np.ndarray, " parents"]]:

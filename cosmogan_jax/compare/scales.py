@@ -4,14 +4,16 @@ Bins that are judged hold enough of every real map: of a bin that most maps leav
 is not known before there are some ten thousand maps, and no emulator could pass in it.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Float, Int
 
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
-from cosmogan_jax.summaries import PAPER_THRESHOLDS, peak_counts
+from cosmogan_jax.summaries import PAPER_THRESHOLDS, minimum_counts, peak_counts, starlet_transform
 
 # The display's bins, and how many of the tests' make one of them.
 PIXEL_BINS, FINE = 60, 16
@@ -21,6 +23,16 @@ _DENSITY_SHARES = (0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95
 # Heights of peaks in units of the reference maps' sigma: an error of the amplitude is one of the peaks too.
 # Bins from either end are joined until a map holds so many peaks of one, on average.
 _PEAK_HEIGHTS, _FEWEST_PEAKS = np.arange(-1.0, 6.01, 0.5), 1.0
+_MINIMUM_HEIGHTS = np.arange(-4.0, 2.01, 0.25)
+# Starlet scales, the smooth one among them, where the map has room for so many; edges in units of each scale's
+# own sigma over the reference maps, the outermost bins open.
+_STARLET_SCALES = 5
+_OPEN = 1000.0
+_L1_EDGES = np.array([-_OPEN, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, _OPEN])
+_STARLET_PEAKS = np.array([-_OPEN, 0.5, 1.0, 2.0, _OPEN])
+# Scattering wavelets of 2.67 * 2^j pixels; the finest, j = 0, would take four times the time of all others.
+_STARLET_MAPS = 64  # of the reference, that the sigmas rest on
+SCATTERING_FROM, _SCATTERING_SCALES = 1, 4
 
 
 class Scales(NamedTuple):
@@ -33,6 +45,10 @@ class Scales(NamedTuple):
     pixel_edges: Float[np.ndarray, " edges"]
     density_cells: Int[np.ndarray, " edges"]
     peak_edges: Float[np.ndarray, " edges"]
+    minimum_edges: Float[np.ndarray, " edges"]
+    starlet_l1_edges: Float[np.ndarray, "scales edges"]
+    starlet_peak_edges: Float[np.ndarray, "scales edges"]
+    scattering_scales: int
     bispectrum_edges: Float[np.ndarray, " edges"]
     kappa_thresholds: Float[np.ndarray, " edges"]
 
@@ -61,25 +77,47 @@ def scales(kappa: Float[np.ndarray, "maps size size"], geometry: MapGeometry, nu
         raise ValueError(f"validation maps with pixels between {low:g} and {high:g} are constant or not finite")
     pixels = np.linspace(low - 0.25 * (high - low), high + 0.25 * (high - low), PIXEL_BINS + 1)
     at = np.quantile(kappa, _DENSITY_SHARES)
+    starlet = _starlet_sigma(kappa)[:, None]
+    of_sigma = kappa.mean() + sigma * _PEAK_HEIGHTS, kappa.mean() + sigma * _MINIMUM_HEIGHTS
     return Scales(
         log_l_edges(geometry, num_bands),
         pixels,
         np.unique(np.searchsorted(fine_edges(pixels), at)),
-        _peak_edges(kappa, kappa.mean() + sigma * _PEAK_HEIGHTS),
+        _joined(peak_counts, kappa, of_sigma[0]),
+        _joined(minimum_counts, kappa, of_sigma[1]),
+        starlet * _L1_EDGES,
+        starlet * _STARLET_PEAKS,
+        _scattering_scales(geometry.num_pixels),
         _triangle_edges(geometry),
         kappa.mean() + sigma * np.asarray(PAPER_THRESHOLDS),
     )
 
 
-def _peak_edges(kappa: np.ndarray, edges: np.ndarray) -> Float[np.ndarray, " edges"]:
-    """The edges without those that would cut off a bin of too few peaks, from either end; two at least."""
-    number = np.asarray(peak_counts(jnp.asarray(kappa), edges), np.float64).mean(0) * np.diff(edges)
+def _joined(counts: Callable, kappa: np.ndarray, edges: np.ndarray) -> Float[np.ndarray, " edges"]:
+    """The edges without those that would cut off a bin of too few extrema, from either end; two at least."""
+    number = np.asarray(jax.jit(lambda k: counts(k, edges))(jnp.asarray(kappa)), np.float64).mean(0) * np.diff(
+        edges
+    )
     kept = list(range(len(edges)))
     while len(kept) > 2 and number[kept[-2] :].sum() < _FEWEST_PEAKS:
         del kept[-2]
     while len(kept) > 2 and number[: kept[1]].sum() < _FEWEST_PEAKS:
         del kept[1]
     return edges[kept]
+
+
+def _starlet_sigma(kappa: np.ndarray) -> Float[np.ndarray, " scales"]:
+    """Standard deviation of each starlet scale over the maps; as many scales as the map has room for."""
+    num_scales = max(2, min(_STARLET_SCALES, int(np.log2(kappa.shape[-1])) - 2))
+    transform = jax.jit(lambda k: starlet_transform(k, num_scales))
+    found = [np.asarray(transform(jnp.asarray(one))) for one in kappa[:_STARLET_MAPS]]
+    sigma = np.std(np.stack(found), axis=(0, 2, 3))
+    return np.maximum(sigma, np.finfo(np.float32).tiny)
+
+
+def _scattering_scales(num_pixels: int) -> int:
+    """As many from SCATTERING_FROM on as the map has room for: waves of half of its side at most."""
+    return max(1, min(_SCATTERING_SCALES, int(np.log2(num_pixels / 2 / 2.67)) - SCATTERING_FROM + 1))
 
 
 def _triangle_edges(geometry: MapGeometry) -> Float[np.ndarray, " edges"]:

@@ -16,19 +16,25 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.compare.scales import FINE, PIXEL_BINS, Scales
+from cosmogan_jax.compare.scales import FINE, PIXEL_BINS, SCATTERING_FROM, Scales
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries import (
     PAPER_L_EDGES,
     PAPER_THRESHOLDS,
     MinkowskiFunctionals,
+    StarletStatistics,
     bispectrum,
+    minimum_counts,
     minkowski_functionals,
     moments,
     peak_counts,
     power_spectrum,
+    scattering_coefficients,
+    scattering_labels,
+    starlet_statistics,
 )
 
+_ANGLES = 4  # of the scattering wavelets
 # What `moments` gives, by name.
 MOMENTS = ("sigma0", "sigma1", "S0", "S1", "S2", "K0", "K1", "K2", "K3")
 
@@ -50,6 +56,11 @@ class Measured:
     def minkowski_of_kappa(self) -> MinkowskiFunctionals:
         """At thresholds in kappa, the same for all maps: an amplitude that is wrong is seen."""
         return minkowski_functionals(self.kappa, self.scales.kappa_thresholds, normalised=False)
+
+    @functools.cached_property
+    def starlet(self) -> StarletStatistics:
+        """l1 norm and peaks of every starlet scale."""
+        return starlet_statistics(self.kappa, self.scales.starlet_l1_edges, self.scales.starlet_peak_edges)
 
     @functools.cached_property
     def fine_pixels(self) -> Float[Array, "maps fine_bins"]:
@@ -124,6 +135,16 @@ def _density(measured: Measured) -> Array:
     return jnp.stack(parts, -1).astype(measured.kappa.dtype) / number
 
 
+def _starlet_labels(edges: np.ndarray) -> list[str]:
+    """Of every scale and bin; the last scale is the smooth one."""
+    labels = []
+    for j, row in enumerate(edges):
+        scale = "smooth scale" if j == len(edges) - 1 else f"scale {2**j} pixel{'s' if j else ''}"
+        inner = _ranges("w", row[1:-1], ".4f")
+        labels += [f"{scale}, {of}" for of in (f"w below {row[1]:.4f}", *inner, f"w above {row[-2]:.4f}")]
+    return labels
+
+
 def _density_labels(scales: Scales) -> list[str]:
     at = scales.fine_pixel_edges()[scales.density_cells]
     return [f"kappa below {at[0]:.4f}", *_ranges("kappa", at, ".4f"), f"kappa above {at[-1]:.4f}"]
@@ -162,6 +183,25 @@ _ROWS = (
     Statistic(
         "peaks", "peak counts", lambda m: peak_counts(m.kappa, m.scales.peak_edges),
         lambda s: _ranges("kappa", s.peak_edges, ".3f"), required=True, shown=True,
+    ),
+    Statistic(
+        "minima", "counts of minima", lambda m: minimum_counts(m.kappa, m.scales.minimum_edges),
+        lambda s: _ranges("kappa", s.minimum_edges, ".3f"),
+    ),
+    Statistic(
+        "starlet_l1", "starlet l1 norm", lambda m: m.starlet.l1_norm.reshape(len(m.kappa), -1),
+        lambda s: _starlet_labels(s.starlet_l1_edges),
+    ),
+    Statistic(
+        "starlet_peaks", "starlet peak counts", lambda m: m.starlet.peak_counts.reshape(len(m.kappa), -1),
+        lambda s: _starlet_labels(s.starlet_peak_edges),
+    ),
+    Statistic(
+        "scattering", "scattering coefficients, first and second order",
+        lambda m: scattering_coefficients(
+            m.kappa, m.scales.scattering_scales, _ANGLES, first_scale=SCATTERING_FROM
+        ),
+        lambda s: scattering_labels(s.scattering_scales, first_scale=SCATTERING_FROM),
     ),
     Statistic(
         "bispectrum", "bispectrum, equilateral",

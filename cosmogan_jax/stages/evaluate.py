@@ -87,6 +87,8 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
             results["stationarity"] = uniformity.judge(found, labels)
             results["position"] = uniformity.fixed_in_place(found["generated"])
             results["duplicates"] = duplicates.judge(sets.generated, sets.validation, labels["validation"])
+            inner = scale.pixel_edges[[0, -1]]
+            results["similarity"] = duplicates.similarity(sets.present(), labels, float(np.ptp(inner)))
             results["inference"] = inference.judge(sets, each, labels, scale.l_edges, settings)
             write_arrays(out / "positions.npz", uniformity.position_maps(found))
             first = sets.generated.read(0, min(_SHOWN, sets.generated.num_maps))

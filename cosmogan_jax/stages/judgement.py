@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.compare.ensembles import effective_modes
+from cosmogan_jax.compare.ensembles import effective_modes, one_of_each
 from cosmogan_jax.compare.family_wise import benjamini_hochberg, permutations_for_fdr
 from cosmogan_jax.compare.histogram_heights import height_tests
 from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
@@ -215,12 +215,6 @@ class Judge:
             said |= {label: counts} if label else counts
         said["informative"] = int((~np.isnan(found.ks_p)).sum())
         return said
-
-
-def one_of_each(units: np.ndarray, seed: int) -> np.ndarray:
-    """One map of every unit, at random, in ascending order."""
-    order = np.random.Generator(np.random.Philox(key=[seed, 0])).permutation(len(units))
-    return np.sort(order[np.unique(units[order], return_index=True)[1]])
 
 
 def _varying(values: np.ndarray, units: np.ndarray) -> np.ndarray:

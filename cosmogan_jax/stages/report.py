@@ -25,7 +25,8 @@ from cosmogan_jax.storage.whole_files import named, write_text
 SCHEMA = 3
 _RESULTS: Fields = {
     "schema": int, "sets": dict, "baseline": str, "views": dict, "stationarity": dict, "inference": dict,
-    "classifier": (dict, type(None)), "statistics": dict, "position": dict, "duplicates": dict, "overall": dict,
+    "classifier": (dict, type(None)), "statistics": dict, "position": dict,
+    "duplicates": dict, "similarity": (dict, type(None)), "overall": dict,
 }  # fmt: skip
 _TABLES: Fields = {
     "num_generated": int, "num_validation": int, "num_pixels": int, "side_deg": float, "l_edges": list,

@@ -10,7 +10,7 @@ from cosmogan_jax.summaries.edges import check_kappa
 
 # Wang, Simoncelli & Bovik 2003: exponents of the five scales; window, K1 and K2 are those of Wang et al. 2004.
 _WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
-_WINDOW_PIXELS, _WINDOW_SIGMA = 11, 1.5
+WINDOW_PIXELS, _WINDOW_SIGMA = 11, 1.5
 _K1, _K2 = 0.01, 0.03
 
 
@@ -47,11 +47,11 @@ def ms_ssim(
     if one.shape != two.shape or one.dtype != two.dtype:
         raise ValueError(f"one of {one.dtype}{one.shape} and two of {two.dtype}{two.shape} must be alike")
     height, width = one.shape[-2:]
-    if min(height, width) < _WINDOW_PIXELS:
-        raise ValueError(f"maps of {height} x {width} pixels must hold a window of {_WINDOW_PIXELS}")
+    if min(height, width) < WINDOW_PIXELS:
+        raise ValueError(f"maps of {height} x {width} pixels must hold a window of {WINDOW_PIXELS}")
     if not 0 < data_range < np.inf:
         raise ValueError(f"data_range={data_range} must be positive and finite")
-    num_scales = min(len(_WEIGHTS), int(np.log2(min(height, width) / _WINDOW_PIXELS)) + 1)
+    num_scales = min(len(_WEIGHTS), int(np.log2(min(height, width) / WINDOW_PIXELS)) + 1)
     weights = _WEIGHTS[:num_scales] * (_WEIGHTS.sum() / _WEIGHTS[:num_scales].sum())
 
     def similarity(both):
@@ -110,10 +110,10 @@ def _terms(pair: Float[Array, "2 height width"], data_range: float) -> tuple[Arr
 def _under_window(
     fields: Float[Array, "fields height width"], axis: int
 ) -> Float[Array, "fields rows columns"]:
-    place = np.arange(_WINDOW_PIXELS) - _WINDOW_PIXELS // 2
+    place = np.arange(WINDOW_PIXELS) - WINDOW_PIXELS // 2
     window = np.exp(-(place**2) / (2 * _WINDOW_SIGMA**2))
     window /= window.sum()
-    size = fields.shape[axis] - _WINDOW_PIXELS + 1
+    size = fields.shape[axis] - WINDOW_PIXELS + 1
     # Written out once: XLA's CPU code would compute it anew for each of its slices.
     fields = jax.lax.optimization_barrier(fields)
     total = jnp.zeros((), fields.dtype)

@@ -17,17 +17,17 @@ Variables = Any
 
 
 class _Classifier(nn.Module):
-    """A pixel branch, and a linear spectral branch, whose logits add up.
+    """Convolutions; every layer's features are averaged over the map, so that small scales reach the logit.
 
     No layer normalises: a normalisation would divide out of each map the amplitudes that the classifier is to
-    measure. Every layer's features are averaged over the map, so that small scales reach the logit at once.
+    measure.
     """
 
     num_layers: int
     num_filters: int
 
     @nn.compact
-    def __call__(self, x, log_power):
+    def __call__(self, x):
         x, pooled = x[..., None], []
         for layer in range(1, self.num_layers + 1):
             kernel_shape = (5, 5, x.shape[-1], self.num_filters * 2 ** (layer - 1))
@@ -37,9 +37,7 @@ class _Classifier(nn.Module):
             pooled.append(x.mean((1, 2)))
         features = nn.relu(nn.Dense(2 * self.num_filters, name="dense")(jnp.concatenate(pooled, -1)))
         # Weights of 0: the untrained classifier has no opinion.
-        pixels = nn.Dense(1, kernel_init=nn.initializers.zeros, name="pixels")(features)
-        spectrum = nn.Dense(1, kernel_init=nn.initializers.zeros, name="spectrum")(log_power)
-        return jnp.concatenate([pixels, spectrum], -1)
+        return nn.Dense(1, kernel_init=nn.initializers.zeros, name="logit")(features)[..., 0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +46,10 @@ class Classifier:
 
     Attributes:
       map_size: pixels on a side of the maps; divisible by 2**num_layers.
-      num_bands: length of the logarithmic power spectrum that goes in beside each map.
       num_layers, num_filters: 5x5 stride-2 convolutions, and features of the first; doubled at every layer.
     """
 
     map_size: int
-    num_bands: int
     num_layers: int
     num_filters: int
 
@@ -69,17 +65,11 @@ class Classifier:
 
     def init(self, key: Array) -> Variables:
         """Fresh parameters in float32."""
-        size = self.map_size
-        return fresh_variables(self._module, ((1, size, size), (1, self.num_bands)), (), key)["params"]
+        return fresh_variables(self._module, ((1, self.map_size, self.map_size),), (), key)["params"]
 
-    def apply(
-        self, params: Variables, x: Float[Array, "batch size size"], log_power: Float[Array, "batch bands"]
-    ) -> Float[Array, "batch 2"]:
-        """Logits of the pixel branch and of the spectral branch, for standardised maps and bands.
-
-        Their sum is positive where a map looks like one of the first set.
-        """
+    def apply(self, params: Variables, x: Float[Array, "batch size size"]) -> Float[Array, " batch"]:
+        """A logit for each standardised map, positive where it looks like one of the first set."""
         with jax.default_matmul_precision("float32"):
-            logits = self._module.apply({"params": params}, x, log_power)
+            logits = self._module.apply({"params": params}, x)
         assert isinstance(logits, Array)
         return logits

@@ -29,6 +29,7 @@ from cosmogan_jax.stages.classification import (
     split,
 )
 
+pytestmark = pytest.mark.usefixtures("quick")  # compilation takes nearly all the time
 RNG = np.random.default_rng(0)
 SIDE_DEG, SIZE = 0.5, 16
 # One network, and as many maps and steps: one program for the tests of this module.

@@ -71,7 +71,7 @@ def test_maps_are_moved_and_mirrored():
 def test_a_step_depends_on_its_number_alone():
     first, second = some_maps(), some_maps()
     step = classify.compiled_step(NETWORK, STEPS, BATCH_SIZE)
-    start = classify.start(NETWORK, jax.random.key(3), STEPS)
+    start = classify.start(NETWORK, jax.random.key(3), first, STEPS)
 
     def run(state, count):
         state = jax.tree.map(jnp.copy, state)  # steps donate theirs
@@ -90,9 +90,19 @@ def test_a_step_depends_on_its_number_alone():
     assert np.isfinite(loss)
 
 
+def test_averages_start_at_mean_0_and_variance_1():
+    maps = some_maps()
+    params = classify.start(NETWORK, jax.random.key(3), maps, STEPS).params
+    again = NETWORK.standardised(params, maps)
+    for name in ("centre", "scale"):
+        np.testing.assert_allclose(again[name], params[name], rtol=1e-4, atol=1e-5)
+    raw = NETWORK.standardised({**params, "kernel1": 0 * params["kernel1"]}, maps)
+    assert np.isfinite(raw["scale"]).all()
+
+
 def test_every_product_of_a_step_is_in_float32():
     """Gradients' too, on devices whose products have fewer bits unless told otherwise."""
-    state = jax.eval_shape(lambda: classify.start(NETWORK, jax.random.key(0), STEPS))
+    state = jax.eval_shape(lambda: classify.start(NETWORK, jax.random.key(0), some_maps(), STEPS))
     step = classify.make_step(NETWORK, STEPS, BATCH_SIZE)
     program = str(jax.make_jaxpr(step)(state, jax.random.key(1), some_maps(), some_maps()))
     said = re.findall(r"precision=(.*)", program)
@@ -102,7 +112,8 @@ def test_every_product_of_a_step_is_in_float32():
 
 def test_logits_do_not_know_the_orientation():
     maps = some_maps(8)
-    params = jax.tree.map(lambda x: x + 0.1, classify.start(NETWORK, jax.random.key(0), STEPS).params)
+    params = classify.start(NETWORK, jax.random.key(0), some_maps(), STEPS).params
+    params = jax.tree.map(lambda x: x + 0.1, params)
     found = [
         classify.logits(NETWORK, params, np.asarray(m)) for m in (maps, classify.turned(maps, jnp.full(8, 5)))
     ]

@@ -12,6 +12,7 @@ from cosmogan_jax.layers.convolutions import strided_convolution
 from cosmogan_jax.layers.initialisation import fresh_variables
 
 LEAKY_RELU_SLOPE = 0.2
+_STEADY = 1e-3  # added to the scatter of averages of order 1: what does not vary is not blown up
 
 Variables = Any
 
@@ -20,14 +21,15 @@ class _Classifier(nn.Module):
     """Convolutions; every layer's features are averaged over the map, so that small scales reach the logit.
 
     No layer normalises: a normalisation would divide out of each map the amplitudes that the classifier is to
-    measure.
+    measure. What the averages have in common from map to map, which is most of them, is taken off by constants
+    (`Classifier.standardised`): 5 % of an average are learnt slowly, one of its standard deviations is not.
     """
 
     num_layers: int
     num_filters: int
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, averages_only=False):
         x, pooled = x[..., None], []
         for layer in range(1, self.num_layers + 1):
             kernel_shape = (5, 5, x.shape[-1], self.num_filters * 2 ** (layer - 1))
@@ -35,7 +37,13 @@ class _Classifier(nn.Module):
             bias = self.param(f"bias{layer}", nn.initializers.zeros, kernel_shape[-1:], jnp.float32)
             x = nn.leaky_relu(strided_convolution(x, kernel) + bias, LEAKY_RELU_SLOPE)
             pooled.append(x.mean((1, 2)))
-        features = nn.relu(nn.Dense(2 * self.num_filters, name="dense")(jnp.concatenate(pooled, -1)))
+        averages = jnp.concatenate(pooled, -1)
+        centre = self.param("centre", nn.initializers.zeros, averages.shape[-1:], jnp.float32)
+        scale = self.param("scale", nn.initializers.ones, averages.shape[-1:], jnp.float32)
+        centre, scale = jax.lax.stop_gradient((centre, scale))
+        if averages_only:
+            return averages
+        features = nn.relu(nn.Dense(2 * self.num_filters, name="dense")((averages - centre) * scale))
         # Weights of 0: the untrained classifier has no opinion.
         return nn.Dense(1, kernel_init=nn.initializers.zeros, name="logit")(features)[..., 0]
 
@@ -66,6 +74,14 @@ class Classifier:
     def init(self, key: Array) -> Variables:
         """Fresh parameters in float32."""
         return fresh_variables(self._module, ((1, self.map_size, self.map_size),), (), key)["params"]
+
+    def standardised(self, params: Variables, x: Float[Array, "batch size size"]) -> Variables:
+        """Parameters with which the averages over these maps have mean 0 and variance 1."""
+        with jax.default_matmul_precision("float32"):
+            averages = self._module.apply({"params": params}, x, averages_only=True)
+        assert isinstance(averages, Array)
+        scale = 1 / (averages.std(0) + _STEADY)
+        return {**params, "centre": averages.mean(0), "scale": scale}
 
     def apply(self, params: Variables, x: Float[Array, "batch size size"]) -> Float[Array, " batch"]:
         """A logit for each standardised map, positive where it looks like one of the first set."""

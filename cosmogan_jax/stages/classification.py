@@ -107,6 +107,11 @@ def classify_sets(
     del kept
     found = tell_apart(made, real, side_deg, settings) | {"sets": ["generated", "validation"]}
     control = tell_apart(others[0], others[1], side_deg, settings) | {"sets": names}
+    print(
+        f"evaluate: classifier took {found['seconds'] + control['seconds']:.0f} s: twice {settings.num_steps} "
+        f"steps, {found['maps_each']['train']} maps of each set to train on",
+        flush=True,
+    )
     excess = excess_auc(_share(found["auc"]), _share(control["auc"]), settings.margin)
     return {
         "generated": found | {"excess": excess._asdict() | {"margin": settings.margin}},

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("quick")  # compilation takes nearly all th
 RNG = np.random.default_rng(0)
 SIDE_DEG, SIZE = 0.5, 16
 # One network, and as many maps and steps: one program for the tests of this module.
-NETWORK, TRAIN_MAPS, STEPS = Classifier(SIZE, classify.NUM_LAYERS, NUM_FILTERS), 75, 80
+NETWORK, TRAIN_MAPS, STEPS = Classifier(SIZE, classify.NUM_LAYERS, NUM_FILTERS), 75, 30
 
 
 def maps_of(count, amplitude=1.0):
@@ -148,6 +148,10 @@ def test_rules_are_weighed_by_what_they_know():
     offset, weights = classify.combination(logits[:5000], logits[5000:])
     # 10,000 maps know an offset or a weight of a logit of variance 1 to 0.02; of the first, to half of that.
     np.testing.assert_allclose([offset, *weights], [0, 0.5, 0], atol=0.08)
+    # One that is wrong is not turned round, and where no other is left it stays, for errors want a score.
+    assert classify.combination(logits[5000:], logits[:5000]).weights.min() >= 0
+    wrong = classify.combination(logits[5000:, :1], logits[:5000, :1])
+    assert wrong(logits[:1, :1] + 1) > wrong(logits[:1, :1])
     perfect = classify.combination(truth[:5000, None], truth[5000:, None])
     assert np.isfinite(perfect.weights).all()
     assert (perfect(truth[:5000, None]) > 0).all()

@@ -43,7 +43,9 @@ class _Classifier(nn.Module):
         centre, scale = jax.lax.stop_gradient((centre, scale))
         if averages_only:
             return averages
-        features = nn.relu(nn.Dense(2 * self.num_filters, name="dense")((averages - centre) * scale))
+        features = nn.Dense(2 * self.num_filters, name="dense")((averages - centre) * scale)
+        # Leaky too: where there is nothing to learn, plain ones may all end at 0, and the logit is a constant.
+        features = nn.leaky_relu(features, LEAKY_RELU_SLOPE)
         # Weights of 0: the untrained classifier has no opinion.
         return nn.Dense(1, kernel_init=nn.initializers.zeros, name="logit")(features)[..., 0]
 

@@ -204,16 +204,34 @@ def combination(
 ) -> Combination:
     """Logistic regression on logits of maps that no rule was trained on, either set weighing alike.
 
-    Newton's steps; a normal prior of 0 +- _WEIGHT_SIGMA on the weights of logits of variance 1 keeps them
-    finite where a rule makes no error.
+    No rule is turned round: that one is wrong more often than right is chance of few boxes, and its weight is
+    0. Where that leaves none, logits of variance 1 weigh alike.
     """
     both = np.concatenate([first, second]).astype(np.float64)
     centre, scale = both.mean(0), both.std(0)
     scale = np.where(scale > 0, scale, 1.0)
-    x = np.concatenate([np.ones((len(both), 1)), (both - centre) / scale], 1)
+    standard = (both - centre) / scale
     label = np.repeat([1.0, 0.0], [len(first), len(second)])
     weigh = np.repeat([0.5 / len(first), 0.5 / len(second)], [len(first), len(second)]) * len(both)
-    prior = np.append(0.0, np.full(both.shape[1], _WEIGHT_SIGMA**-2))
+    offset, weights = 0.0, np.ones(both.shape[1])
+    used = np.arange(both.shape[1])
+    while len(used):
+        offset, found = _logistic(standard[:, used], label, weigh)
+        if (found > 0).all():
+            weights = np.zeros(both.shape[1])
+            weights[used] = found
+            break
+        offset, used = 0.0, np.delete(used, np.argmin(found))
+    return Combination(float(offset - centre @ (weights / scale)), weights / scale)
+
+
+def _logistic(logits: np.ndarray, label: np.ndarray, weigh: np.ndarray) -> tuple[float, np.ndarray]:
+    """Offset and weights by Newton's steps.
+
+    A normal prior of 0 +- _WEIGHT_SIGMA keeps the weights finite where a rule makes no error.
+    """
+    x = np.concatenate([np.ones((len(logits), 1)), logits], 1)
+    prior = np.append(0.0, np.full(logits.shape[1], _WEIGHT_SIGMA**-2))
     w = np.zeros(x.shape[1])
     for _ in range(_NEWTON_STEPS):
         expected = 1 / (1 + np.exp(-np.clip(x @ w, -30, 30)))
@@ -221,5 +239,4 @@ def combination(
         curvature = (x.T * (weigh * expected * (1 - expected))) @ x + np.diag(prior + 1e-9)
         move = np.linalg.solve(curvature, slope)
         w = w + move / max(1.0, float(np.abs(move).max()))
-    weights = w[1:] / scale
-    return Combination(float(w[0] - centre @ weights), weights)
+    return float(w[0]), w[1:]

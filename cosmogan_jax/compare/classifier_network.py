@@ -12,22 +12,24 @@ from cosmogan_jax.layers.convolutions import strided_convolution
 from cosmogan_jax.layers.initialisation import fresh_variables
 
 LEAKY_RELU_SLOPE = 0.2
+_STEADY = 1e-3  # added to the scatter of averages of order 1: what does not vary is not blown up
 
 Variables = Any
 
 
 class _Classifier(nn.Module):
-    """A pixel branch, and a linear spectral branch, whose logits add up.
+    """Convolutions; every layer's features are averaged over the map, so that small scales reach the logit.
 
     No layer normalises: a normalisation would divide out of each map the amplitudes that the classifier is to
-    measure. Every layer's features are averaged over the map, so that small scales reach the logit at once.
+    measure. What the averages have in common from map to map, which is most of them, is taken off by constants
+    (`Classifier.standardised`): 5 % of an average are learnt slowly, one of its standard deviations is not.
     """
 
     num_layers: int
     num_filters: int
 
     @nn.compact
-    def __call__(self, x, log_power):
+    def __call__(self, x, averages_only=False):
         x, pooled = x[..., None], []
         for layer in range(1, self.num_layers + 1):
             kernel_shape = (5, 5, x.shape[-1], self.num_filters * 2 ** (layer - 1))
@@ -35,11 +37,17 @@ class _Classifier(nn.Module):
             bias = self.param(f"bias{layer}", nn.initializers.zeros, kernel_shape[-1:], jnp.float32)
             x = nn.leaky_relu(strided_convolution(x, kernel) + bias, LEAKY_RELU_SLOPE)
             pooled.append(x.mean((1, 2)))
-        features = nn.relu(nn.Dense(2 * self.num_filters, name="dense")(jnp.concatenate(pooled, -1)))
+        averages = jnp.concatenate(pooled, -1)
+        centre = self.param("centre", nn.initializers.zeros, averages.shape[-1:], jnp.float32)
+        scale = self.param("scale", nn.initializers.ones, averages.shape[-1:], jnp.float32)
+        centre, scale = jax.lax.stop_gradient((centre, scale))
+        if averages_only:
+            return averages
+        features = nn.Dense(2 * self.num_filters, name="dense")((averages - centre) * scale)
+        # Leaky too: where there is nothing to learn, plain ones may all end at 0, and the logit is a constant.
+        features = nn.leaky_relu(features, LEAKY_RELU_SLOPE)
         # Weights of 0: the untrained classifier has no opinion.
-        pixels = nn.Dense(1, kernel_init=nn.initializers.zeros, name="pixels")(features)
-        spectrum = nn.Dense(1, kernel_init=nn.initializers.zeros, name="spectrum")(log_power)
-        return jnp.concatenate([pixels, spectrum], -1)
+        return nn.Dense(1, kernel_init=nn.initializers.zeros, name="logit")(features)[..., 0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +56,10 @@ class Classifier:
 
     Attributes:
       map_size: pixels on a side of the maps; divisible by 2**num_layers.
-      num_bands: length of the logarithmic power spectrum that goes in beside each map.
       num_layers, num_filters: 5x5 stride-2 convolutions, and features of the first; doubled at every layer.
     """
 
     map_size: int
-    num_bands: int
     num_layers: int
     num_filters: int
 
@@ -69,17 +75,19 @@ class Classifier:
 
     def init(self, key: Array) -> Variables:
         """Fresh parameters in float32."""
-        size = self.map_size
-        return fresh_variables(self._module, ((1, size, size), (1, self.num_bands)), (), key)["params"]
+        return fresh_variables(self._module, ((1, self.map_size, self.map_size),), (), key)["params"]
 
-    def apply(
-        self, params: Variables, x: Float[Array, "batch size size"], log_power: Float[Array, "batch bands"]
-    ) -> Float[Array, "batch 2"]:
-        """Logits of the pixel branch and of the spectral branch, for standardised maps and bands.
-
-        Their sum is positive where a map looks like one of the first set.
-        """
+    def standardised(self, params: Variables, x: Float[Array, "batch size size"]) -> Variables:
+        """Parameters with which the averages over these maps have mean 0 and variance 1."""
         with jax.default_matmul_precision("float32"):
-            logits = self._module.apply({"params": params}, x, log_power)
+            averages = self._module.apply({"params": params}, x, averages_only=True)
+        assert isinstance(averages, Array)
+        scale = 1 / (averages.std(0) + _STEADY)
+        return {**params, "centre": averages.mean(0), "scale": scale}
+
+    def apply(self, params: Variables, x: Float[Array, "batch size size"]) -> Float[Array, " batch"]:
+        """A logit for each standardised map, positive where it looks like one of the first set."""
+        with jax.default_matmul_precision("float32"):
+            logits = self._module.apply({"params": params}, x)
         assert isinstance(logits, Array)
         return logits

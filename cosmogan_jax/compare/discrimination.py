@@ -1,16 +1,41 @@
-"""How well a score tells two sets of maps apart, with errors that count parents, and the split it needs."""
+"""How well a score tells two sets of maps apart, with errors that count parents, and the split it needs.
 
-from typing import NamedTuple
+Generated maps are judged by how much better they are told from validation maps than real maps of other boxes
+are (`excess_auc`). Errors come from as many parents as there are, often a dozen boxes: limits take Student's t.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy.stats import rankdata
+from scipy.stats import t as student
 
 from cosmogan_jax.compare.clustered import clustered_error, group
-from cosmogan_jax.compare.ensembles import Estimate
 
-_INTERVAL = 1.96  # of a normal distribution, 95 %
+MARGIN = 0.05  # of an area under the ROC curve
+
+Outcome = Literal["pass", "fail", "yardstick off", "undecided"]
+
+
+class Share(NamedTuple):
+    """A share that is 1/2 where sets cannot be told apart, its standard error, and that error's freedom.
+
+    degrees: of Student's t: parents of the set that has fewer, less one.
+    """
+
+    value: float
+    standard_error: float
+    degrees: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval, cut off at 0 and 1."""
+        half = _quantile(0.975, self.degrees) * self.standard_error
+        return max(0.0, self.value - half), min(1.0, self.value + half)
 
 
 class Discrimination(NamedTuple):
@@ -20,8 +45,56 @@ class Discrimination(NamedTuple):
     auc: probability that of two maps the one of the first set has the higher score.
     """
 
-    accuracy: Estimate
-    auc: Estimate
+    accuracy: Share
+    auc: Share
+
+
+class Excess(NamedTuple):
+    """How far an AUC lies above what real maps excuse, with one-sided 95 % limits, and what that says."""
+
+    value: float
+    lower: float
+    upper: float
+    outcome: Outcome
+
+
+def excess_auc(generated: Share, control: Share, margin: float = MARGIN) -> Excess:
+    """AUC of generated against validation maps beyond that of real maps against the same validation maps.
+
+        excess = AUC(generated) - baseline
+        baseline = AUC(control), but 1/2 at least and 1/2 + margin at most
+
+    fail: the lower limit is above the margin. yardstick off: not so, but real maps are told apart by more than
+    the margin themselves (the lower limit of AUC(control) - 1/2 is above it), and nothing passes by them. pass:
+    the upper limit is below the margin. undecided: none of these.
+
+    A control below one half is chance (no rule is worse than guessing, but on few boxes), and one above
+    1/2 + margin is a yardstick that would excuse anything: hence the two bounds. The limits are
+    -+ t sqrt(s_generated^2 + s_control^2), with t of the fewer degrees of freedom. Both errors count whatever
+    the bounds: where the control's truth lies at a bound its estimate falls beyond it half of the time, and
+    with s_generated alone there a pass would be wrong up to 7 times in 100. The areas share the validation
+    maps, which makes them err together, not apart: quadrature is too wide by that. A wrong pass, or a wrong
+    fail, comes to 5 % at most (`tests/test_classification.py`).
+    """
+    baseline = min(max(control.value, 0.5), 0.5 + margin)
+    quantile = _quantile(0.95, min(generated.degrees, control.degrees))
+    half = quantile * np.hypot(generated.standard_error, control.standard_error)
+    value = generated.value - baseline
+    lower, upper = value - half, value + half
+    control_lower = control.value - _quantile(0.95, control.degrees) * control.standard_error
+    outcome: Outcome = "undecided"
+    if lower > margin:
+        outcome = "fail"
+    elif control_lower > 0.5 + margin:
+        outcome = "yardstick off"
+    elif upper < margin:
+        outcome = "pass"
+    return Excess(float(value), float(lower), float(upper), outcome)
+
+
+@functools.lru_cache
+def _quantile(probability: float, degrees: int) -> float:
+    return float(student.ppf(probability, degrees))
 
 
 def discrimination(
@@ -53,47 +126,44 @@ def discrimination(
         sets.append((values, group(parents)))
     (a, a_groups), (b, b_groups) = sets
 
-    def error(of_first, of_second):
+    def share(value, of_first, of_second, scale=1.0):
         parts = ((of_first, a_groups), (of_second, b_groups))
-        return np.sqrt(sum(float(clustered_error(jnp.asarray(x), groups)) ** 2 for x, groups in parts))
+        error = np.sqrt(sum(float(clustered_error(jnp.asarray(x), groups)) ** 2 for x, groups in parts))
+        return Share(float(value), float(scale * error), min(a_groups.count, b_groups.count) - 1)
 
     right = (np.sign(a) + 1) / 2, (1 - np.sign(b)) / 2
-    accuracy = (right[0].mean() + right[1].mean()) / 2
     ranks = rankdata(np.concatenate([a, b]))
     # A map's placement: the share of the other set that lies on the expected side of it.
     of_first = (ranks[: len(a)] - rankdata(a)) / len(b)
     of_second = 1 - (ranks[len(a) :] - rankdata(b)) / len(a)
     return Discrimination(
-        Estimate(np.asarray(accuracy, np.float64), error(*right) / 2),
-        Estimate(of_first.mean(), error(of_first, of_second)),
+        share((right[0].mean() + right[1].mean()) / 2, *right, scale=0.5),
+        share(of_first.mean(), of_first, of_second),
     )
 
 
-def interval(estimate: Estimate) -> tuple[float, float]:
-    """95 % interval of a share: normal errors, cut off at 0 and 1."""
-    half = _INTERVAL * float(estimate.standard_error)
-    return max(0.0, float(estimate.value) - half), min(1.0, float(estimate.value) + half)
+def parts_by_parent(
+    parents: Shaped[np.ndarray, " maps"], shares: Sequence[float], *, seed: int
+) -> list[Int[np.ndarray, " part"]]:
+    """Indices of disjoint parts of the maps without a parent in common, as near their shares as these allow.
 
-
-def halves_by_parent(
-    parents: Shaped[np.ndarray, " maps"], *, seed: int
-) -> tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]:
-    """Indices of two disjoint parts of the maps without a parent in common, as equal as whole parents allow.
-
-    Parents are put in a random order that the seed decides; each goes to the part that has fewer maps.
+    Parents are put in a random order that the seed decides; each goes to the part that lacks most of its share,
+    so the first parts have the parents where these are few.
 
     Raises:
-      ValueError: fewer than four parents: two in each half.
+      ValueError: too few parents for two in a part of one half or more, and one in every other.
     """
     names, index, counts = np.unique(np.asarray(parents), return_inverse=True, return_counts=True)
-    if len(names) < 4:
-        raise ValueError(f"{len(names)} parents are too few: two halves need at least four")
+    wanted = np.asarray(shares, np.float64) / np.sum(shares)
+    fewest = sum(2 if share >= 0.5 else 1 for share in wanted)
+    if len(names) < fewest:
+        raise ValueError(f"{len(names)} parents are too few: {len(wanted)} parts need at least {fewest}")
     order = np.random.Generator(np.random.Philox(key=[seed, 0])).permutation(len(names))
-    side, total = np.empty(len(names), int), [0, 0]
+    side, total = np.empty(len(names), int), np.zeros(len(wanted))
     for parent in order:
-        side[parent] = int(total[1] < total[0])
+        side[parent] = np.argmin(total / wanted)
         total[side[parent]] += counts[parent]
-    return np.flatnonzero(side[index] == 0), np.flatnonzero(side[index] == 1)
+    return [np.flatnonzero(side[index] == part) for part in range(len(wanted))]
 
 
 def equally_many(

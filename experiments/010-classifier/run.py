@@ -15,11 +15,11 @@ import jax
 import numpy as np
 from scipy.stats import norm
 
-from cosmogan_jax.compare.classify import with_power
+from cosmogan_jax.compare.classifier_features import features_of, reference_of
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps
-from cosmogan_jax.stages.classification import ClassificationSettings, KeptMaps, tell_apart
+from cosmogan_jax.stages.classification import ClassificationSettings, KeptMaps, split, tell_apart
 from cosmogan_jax.storage.crop_table import open_crop_table
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -58,7 +58,8 @@ def planted(name, kappa):
 
 def best_by_spectrum(first, second):
     """AUC and accuracy of the best linear function of the logarithmic bands, were these normal."""
-    a, b = (np.asarray(with_power(kappa, GEOMETRY.side_deg).log_power, np.float64) for kappa in (first, second))
+    reference = reference_of(first, second, GEOMETRY.side_deg)
+    a, b = (features_of(kappa, reference, GEOMETRY.side_deg).spectrum for kappa in (first, second))
     shift = np.asarray(a).mean(0) - b.mean(0)
     d = np.sqrt(shift @ np.linalg.solve(np.cov(b.T), shift))
     return {"d_prime": d, "accuracy": norm.cdf(d / 2), "auc": norm.cdf(d / np.sqrt(2))}
@@ -111,7 +112,7 @@ def main():
         best = best_by_spectrum(planted(difference, second), second)
         start, spent = time.perf_counter(), time.process_time()
         found = tell_apart(
-            KeptMaps(first, np.arange(count)), KeptMaps(second, np.arange(count)),
+            *split([KeptMaps(first, np.arange(count)), KeptMaps(second, np.arange(count))], 0),
             GEOMETRY.side_deg, ClassificationSettings(steps, count, 0),
         )  # fmt: skip
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

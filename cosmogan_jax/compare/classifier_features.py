@@ -1,0 +1,138 @@
+"""What the classifier measures of each map beside its network: power in bands, and heights of pixels and peaks.
+
+All are invariant under the symmetries of the square. What they hold of a difference a linear rule finds in
+closed form (Fisher 1936) and from few maps, where a network needs many.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+from cosmogan_jax.geometry import MapGeometry, log_l_edges
+from cosmogan_jax.summaries import power_spectrum
+from cosmogan_jax.summaries.derivatives import shifted
+
+BANDS = 20
+# Maps averaged over so many pixels, and what shares of the pixels lie below the edges of heights.
+SCALES = (1, 2, 4)
+PIXEL_SHARES = (0.001, 0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99, 0.999)
+PEAK_SHARES = (0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
+_FAINT = 1e-6  # of a band's mean power: what an empty map counts as
+_EDGE_MAPS = 512  # of each set, that say where the edges are: a million pixels of 32^2 or larger maps
+_AT_ONCE = 64
+_AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
+
+
+class Features(NamedTuple):
+    """Logarithms of the power in bands of ell, and square roots of the shares of pixels and peaks by height."""
+
+    spectrum: Float[np.ndarray, "maps bands"]
+    heights: Float[np.ndarray, "maps heights"]
+
+
+class Reference(NamedTuple):
+    """What features are measured by, the same for all maps: heights of each scale's pixels, faintest power."""
+
+    pixel_edges: tuple[tuple[float, ...], ...]
+    faintest: tuple[float, ...]
+
+
+def l_edges_of_classifier(geometry: MapGeometry) -> Float[np.ndarray, " edges"]:
+    """BANDS bands, even in log ell, from the fundamental to the Nyquist mode, and one for the corners."""
+    edges = log_l_edges(geometry, BANDS)
+    return np.append(edges, 1.01 * np.sqrt(2) * edges[-1])
+
+
+def reference_of(first: np.ndarray, second: np.ndarray, side_deg: float) -> Reference:
+    """Heights that shares of the pixels of both sets together lie below, from a part of them."""
+    some = np.concatenate([kappa[:: -(-len(kappa) // _EDGE_MAPS)] for kappa in (first, second)])
+    shares = sorted({*PIXEL_SHARES, *PEAK_SHARES})
+    edges = tuple(tuple(np.quantile(_averaged(some, scale), shares).tolist()) for scale in SCALES)
+    power = in_batches(functools.partial(_power, MapGeometry(some.shape[-1], side_deg)), some)
+    return Reference(edges, tuple((_FAINT * np.asarray(power, np.float64).mean(0)).tolist()))
+
+
+def features_of(kappa: Float[np.ndarray, "maps size size"], reference: Reference, side_deg: float) -> Features:
+    """Features of maps of 16 pixels or more."""
+    geometry = MapGeometry(kappa.shape[-1], side_deg)
+    power = np.asarray(in_batches(functools.partial(_power, geometry), kappa), np.float64)
+    edges = jnp.asarray(reference.pixel_edges, jnp.float32)
+    heights = in_batches(lambda maps: _heights(maps, edges), kappa)
+    faintest = np.asarray(reference.faintest)
+    # A band without modes says nothing.
+    logs = np.log(np.where(faintest > 0, np.maximum(power, faintest), 1.0))
+    return Features(logs, np.asarray(heights, np.float64))
+
+
+class LinearRule(NamedTuple):
+    """Fisher's: (x - centre) . weights is positive for the first set, the log odds of normal features."""
+
+    centre: Float[np.ndarray, " features"]
+    weights: Float[np.ndarray, " features"]
+
+    def __call__(self, features: Float[np.ndarray, "maps features"]) -> Float[np.ndarray, " maps"]:
+        """A logit for each map."""
+        return (features - self.centre) @ self.weights
+
+
+def linear_rule(
+    first: Float[np.ndarray, "maps features"], second: Float[np.ndarray, "others features"]
+) -> LinearRule:
+    """weights = C^-1 (mean of first - mean of second), C the mean covariance within the sets.
+
+    Features are brought to variance 1, and of their combinations those with less than _FAINT of the largest
+    variance are left out: constant ones, and repeated ones.
+    """
+    means = first.mean(0), second.mean(0)
+    covariance = (np.cov(first.T) + np.cov(second.T)) / 2
+    scale = np.sqrt(np.diag(covariance))
+    unit = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)
+    variance, axes = np.linalg.eigh(covariance * np.outer(unit, unit))
+    kept = variance > _FAINT * variance[-1]
+    inverse = np.where(kept, 1 / np.where(kept, variance, 1.0), 0.0)
+    weights = unit * (axes @ (inverse * (axes.T @ (unit * (means[0] - means[1])))))
+    return LinearRule((means[0] + means[1]) / 2, weights)
+
+
+def in_batches(function, *arrays):
+    """function of so many maps at a time, the last of them filled up: one program whatever their number."""
+    count = len(arrays[0])
+    results = []
+    for first in range(0, count, _AT_ONCE):
+        index = np.minimum(np.arange(first, first + _AT_ONCE), count - 1)
+        results.append(np.asarray(function(*(jnp.asarray(a[index], jnp.float32) for a in arrays))))
+    return np.concatenate(results)[:count]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _power(geometry: MapGeometry, kappa: Array) -> Array:
+    return power_spectrum(kappa, l_edges_of_classifier(geometry), geometry.side_deg, mode_weights="full_plane")
+
+
+def _averaged(kappa: Any, scale: int) -> Any:
+    size = kappa.shape[-1] - kappa.shape[-1] % scale
+    blocks = kappa[:, :size, :size].reshape(-1, size // scale, scale, size // scale, scale)
+    return blocks.mean((2, 4))
+
+
+@jax.jit
+def _heights(kappa: Array, edges: Array) -> Array:
+    shares = sorted({*PIXEL_SHARES, *PEAK_SHARES})
+    found = []
+    for scale, of_scale in zip(SCALES, edges):
+        maps = _averaged(kappa, scale)
+        at = shifted(maps, 1)
+        peak = jnp.ones(maps.shape, bool)
+        for neighbour in _AROUND:
+            peak &= maps > at(*neighbour)
+        for used, among in ((PIXEL_SHARES, jnp.ones(maps.shape, bool)), (PEAK_SHARES, peak)):
+            inside = [among & (maps >= of_scale[shares.index(share)]) for share in used]
+            inside = [among, *inside, jnp.zeros(maps.shape, bool)]
+            above = jnp.stack([pixels.mean((1, 2)) for pixels in inside], -1)
+            # Counts that are few scatter as their root does: of a root's scatter all are alike (Anscombe 1948).
+            found.append(jnp.sqrt(jnp.maximum(above[:, :-1] - above[:, 1:], 0.0)))
+    return jnp.concatenate(found, -1)

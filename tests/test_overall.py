@@ -107,14 +107,14 @@ def test_groups_join_to_the_moments_of_their_maps():
         patterns(joined)
 
 
-def sky(seed, maps, shape=0.5):
-    """Maps of a lognormal field: skewed, correlated, alike everywhere."""
+def sky(seed, maps):
+    """Lognormal maps, alike everywhere, and brighter in some as a whole: bands of the power correlate."""
     rng = np.random.default_rng(seed)
     k = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE))
     noise = np.fft.rfft2(rng.normal(size=(maps, SIZE, SIZE)))
-    field = np.fft.irfft2(noise * np.exp(-((k / 0.25) ** 2)) / (0.15 + k), s=(SIZE, SIZE))
-    field = np.exp(shape * field / field.std())
-    return (0.02 * (field - np.exp(shape**2 / 2))).astype(np.float32)
+    field = np.fft.irfft2(noise * np.exp(-((k / 0.35) ** 2)) / (0.3 + k), s=(SIZE, SIZE))
+    field = np.exp(0.3 * field / field.std()) - np.exp(0.3**2 / 2)
+    return (0.05 * field * np.exp(0.15 * rng.normal(size=(maps, 1, 1)))).astype(np.float32)
 
 
 def louder(maps):
@@ -148,10 +148,10 @@ BAD = {"louder": louder, "copied": copied, "tamed": tamed, "masked": masked}
 def judged():
     """What evaluate finds of a good emulator and of bad ones, but for the classifier, by its own functions."""
     geometry = MapGeometry(SIZE, 0.22)
-    good = sky(1, 4096)
-    sets = {"good": good, **{name: spoil(good) for name, spoil in BAD.items()}}
-    real = {"validation": sky(2, 2048), "auxiliary": sky(3, 2048)}
-    scale = scales(real["validation"][:256], geometry, 2)
+    good = sky(1, 15360)
+    sets = {"good": good, **{name: spoil(good[:5120]) for name, spoil in BAD.items()}}
+    real = {"validation": sky(2, 6656), "auxiliary": sky(3, 6656)}
+    scale = scales(real["validation"][:256], geometry, 4)
     summarise = summariser(scale, geometry)
 
     def measured(maps):
@@ -164,7 +164,7 @@ def judged():
     def judge(name):
         summaries = measured(sets[name])
         settings = types.SimpleNamespace(margins="default", num_permutations=0, num_resamples=200)
-        by = Judge({"generated": np.arange(4096), **units}, settings, scale)
+        by = Judge({"generated": np.arange(len(sets[name])), **units}, settings, scale)
         each = {"generated": summaries, **found}
         view = {"verdicts": by.verdicts({key: of_each_map(values) for key, values in each.items()})}
         as_sets = [types.SimpleNamespace(num_maps=len(maps), geometry=geometry,

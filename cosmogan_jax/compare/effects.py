@@ -16,6 +16,7 @@ from cosmogan_jax.compare.resamples import Ensemble, check_pair, covariances, mo
 _LEVEL = 0.95
 # A mean within so many standard errors of 0 is no unit of a relative difference.
 _LEAST_SIGNIFICANCE = 5.0
+_LONG_TAIL = 10.0
 # Maps that must count in a scatter (`relative_scatters`).
 _FEWEST_COUNTING = 50
 _BLOCK = 6
@@ -95,8 +96,8 @@ def relative_scatters(generated: Ensemble, validation: Ensemble) -> Difference:
 
     The scatter of a statistic with a long tail rests on its few largest maps, and resamples of these know
     nothing of the larger ones that other maps would have had. With d a map's deviation from the mean,
-    (sum d^2)^2/sum d^4 maps count: N/3 of a normal distribution. Where fewer than 50 do, on either side, the
-    scatter is not known.
+    (sum d^2)^2/sum d^4 maps count, N over the kurtosis. Where fewer than 50 do, on either side, the scatter is
+    not known. Modes of `long_tailed` are better left out: no affordable number of maps knows theirs.
 
     Raises:
       ValueError: other modes; modes that hardly vary.
@@ -106,6 +107,14 @@ def relative_scatters(generated: Ensemble, validation: Ensemble) -> Difference:
     ratio = moments(generated).scatter / scatter
     counting = np.minimum(_counting(generated.values), _counting(validation.values))
     return _difference(np.where(counting < _FEWEST_COUNTING, np.nan, ratio) - 1)
+
+
+def long_tailed(validation: Ensemble) -> Bool[np.ndarray, " modes"]:
+    """Modes whose kurtosis over maps is above 10: what is rare in a map, as the tallest peaks or K3.
+
+    Their scatter is known to sqrt((kurtosis - 1)/4N) from N maps, to 2 % from 5000 and more.
+    """
+    return len(validation.values) / _counting(validation.values) > _LONG_TAIL
 
 
 def covariance_slope(generated: Ensemble, validation: Ensemble) -> Difference:

@@ -32,12 +32,13 @@ much; the worst of many bands lies at four to five. More generated maps, and mor
 cheap way to a verdict; `compare/needs.py` says how many.
 
 The mean's unit is the quantity's choice. Relative differences suit what is positive by construction (power
-spectrum, variance, peak counts). Where values of either sign may average to nearly nothing (V2, bispectrum,
+spectrum, variance). Where values of either sign may average to nearly nothing (V2, bispectrum,
 skewness) or be rare (pixels far from the mean) the unit is the scatter: a shift of 0.2 sigma moves no more than
-8 % of a normal distribution across any threshold.
+8 % of a normal distribution across any threshold. Of what is rare in a map the mean alone is judged
+(`effects.long_tailed`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -51,6 +52,7 @@ from cosmogan_jax.compare.effects import (
     correlation_differences,
     covariance_slope,
     interval,
+    long_tailed,
     mean_shifts,
     relative_means,
     relative_scatters,
@@ -181,28 +183,44 @@ def overall(judged: Sequence[Judged]) -> dict[str, Outcome]:
     return {name: _joined([one.outcome for one in judged if one.quantity == name]) for name in names}
 
 
+class _Asked(NamedTuple):
+    """One effect of a quantity: how it is measured, of which sets, what its results are of, in which blocks."""
+
+    name: str
+    measure: Measure
+    margin: float
+    sets: _Sets
+    bands: tuple[str, ...]
+    blocks: list[np.ndarray] | None = None
+
+
+def _asked(quantity: Quantity, sets: _Sets, margins: Margins) -> Iterator[_Asked]:
+    relative = quantity.mean_unit == "mean"
+    measure, margin = (relative_means, margins.mean) if relative else (mean_shifts, margins.mean_in_scatter)
+    yield _Asked("mean", measure, margin, sets, quantity.bands)
+    # Of what is rare in a map the mean is judged, the scatter over maps is not.
+    kept = np.flatnonzero(~long_tailed(sets.validation))
+    if len(kept):
+        some = _Sets(*(one._replace(values=one.values[:, kept]) for one in sets))
+        yield _Asked(
+            "scatter", relative_scatters, margins.scatter, some, tuple(quantity.bands[i] for i in kept)
+        )
+    if quantity.covariance:
+        labelled = correlation_blocks(len(quantity.bands))
+        bands = tuple(_block_label(quantity.bands, *key) for key in labelled)
+        yield _Asked(
+            "correlation", correlation_differences, margins.correlation, sets, bands, list(labelled.values())
+        )
+        yield _Asked("covariance slope", covariance_slope, margins.slope, sets, ("all",))
+
+
 def _judged(
     quantity: Quantity, sets: _Sets, num_parents: int, family: int, baseline: Baseline, margins: Margins
 ) -> list[Judged]:
-    relative = quantity.mean_unit == "mean"
-    named: dict[str, tuple[Measure, float]] = {
-        "mean": (relative_means, margins.mean) if relative else (mean_shifts, margins.mean_in_scatter),
-        "scatter": (relative_scatters, margins.scatter),
-    }
-    if quantity.covariance:
-        named["correlation"] = correlation_differences, margins.correlation
-        named["covariance slope"] = covariance_slope, margins.slope
     found = []
-    for name, (measure, margin) in named.items():
-        x = measure(sets.generated, sets.validation)
-        y = measure(sets.first, sets.second)
-        blocks = None
-        if name == "correlation":
-            labelled = correlation_blocks(len(quantity.bands))
-            blocks = list(labelled.values())
-            bands = tuple(_block_label(quantity.bands, *key) for key in labelled)
-        else:
-            bands = quantity.bands if len(x.value) == len(quantity.bands) else ("all",)
+    for name, measure, margin, of_sets, bands, blocks in _asked(quantity, sets, margins):
+        x = measure(of_sets.generated, of_sets.validation)
+        y = measure(of_sets.first, of_sets.second)
         of_these = {"num_parents": num_parents, "family": family}
         distance, yardstick = (squared_distance(one, blocks, **of_these) for one in (x, y))
         limits = excess_distance(x, y, blocks, margin**2, **of_these)
@@ -214,7 +232,7 @@ def _judged(
         outcome = _joined(outcomes)
         needs = None
         if outcome in ("not resolvable", "undecided"):
-            needs = _needs(measure, sets, blocks, margin, num_parents, limits)
+            needs = _needs(measure, of_sets, blocks, margin, num_parents, limits)
         found.append(
             Judged(
                 quantity.name, name, bands, *effect, distance.value, distance.upper, distance.expected,

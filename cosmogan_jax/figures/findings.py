@@ -6,7 +6,7 @@ import numpy as np
 
 from cosmogan_jax.figures.page import Table
 
-_AREAS = ("auc", "auc_of_pixels", "auc_of_spectrum")
+_AREAS = ("auc", "auc_of_pixels", "auc_of_spectrum", "auc_of_heights")
 
 
 def sets(results: dict[str, Any]) -> Table:
@@ -86,7 +86,7 @@ def stationarity(results: dict[str, Any]) -> Table:
 def classifier(results: dict[str, Any]) -> Table | None:
     """How often a classifier trained from scratch is right on maps it has not seen."""
     found = results.get("classifier")
-    if not found:
+    if not found or "refused" in found:
         return None
     rows = []
     for of in found.values():
@@ -97,7 +97,8 @@ def classifier(results: dict[str, Any]) -> Table | None:
             f"{100 * accuracy['value']:.1f} % ({100 * low:.1f} to {100 * high:.1f})",
             *(f"{of[name]['value']:.3f} ± {of[name]['standard_error']:.3f}" for name in _AREAS),
             f"{of['maps_each']['train']} + {of['maps_each']['test']}",
-            str(of["num_steps"]),
+            " and ".join(map(str, of["test_parents"])),
+            f"{of['num_steps']}, {of['seconds']:.0f} s",
         ))  # fmt: skip
     head = (
         "sets",
@@ -105,8 +106,10 @@ def classifier(results: dict[str, Any]) -> Table | None:
         "area under the ROC curve",
         "by pixels alone",
         "by the spectrum alone",
+        "by heights alone",
         "maps of each, train + test",
-        "steps",
+        "units to test on",
+        "steps, time",
     )
     return Table(head, rows)
 

@@ -117,14 +117,15 @@ def _classifier(results: dict[str, Any]) -> tuple[tuple[str, ...], str]:
     found = results["classifier"]
     title = ("a classifier tells them apart", "AUC above what real maps give")
     margin = f"{results['overall']['margins']['auc']:g}"
-    if found is None:
-        return (*title, *[""] * 7, margin, "not trained: needs --classifier_steps"), "undecided"
-    excess = found["excess"]
+    if found is None or "refused" in found:
+        why = "--classifier_steps" if found is None else found["refused"]
+        return (*title, *[""] * 7, margin, f"not trained: {why}"), "undecided"
+    excess = found["generated"]["excess"]
     areas = [found[name]["auc"]["value"] for name in ("generated", "control")]
     return (
         *title, "", f"{areas[0]:.3f}", f"{max(excess['upper'], 0):.3f}", "", "", f"{areas[1]:.3f}",
-        f"{excess['value']:+.3f} ({excess['lower']:+.3f} to {excess['upper']:+.3f})", margin, found["outcome"],
-    ), _MARKS.get(found["outcome"], "undecided")  # fmt: skip
+        f"{excess['value']:+.3f} ({excess['lower']:+.3f} to {excess['upper']:+.3f})", margin, excess["outcome"],
+    ), _MARKS.get(excess["outcome"], "undecided")  # fmt: skip
 
 
 def _duplicates(results: dict[str, Any]) -> tuple[tuple[str, ...], str]:

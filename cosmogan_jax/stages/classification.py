@@ -29,6 +29,8 @@ BATCH_SIZE = 64
 MOST_BYTES = 2**30
 # Maps to test on, to train rules on, and to weigh the rules by; in the order in which parents are dealt out.
 _SHARES = (4, 3, 1)
+# In each part of a set two parents at least are wanted to train and to test on.
+FEWEST_PARENTS = 5
 _CHUNK = 256
 _SEEN = 512  # training maps of each set that say how often it is right on what it has seen
 

@@ -18,13 +18,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array
 
+from cosmogan_jax.compare.classify import STRIDE
 from cosmogan_jax.compare.ensembles import bands, effective_modes
 from cosmogan_jax.compare.scales import Scales, scales
 from cosmogan_jax.compare.statistics import STATISTICS, display_pixels
 from cosmogan_jax.compare.validity import AGREEMENT_FACTOR, agreeing_range
 from cosmogan_jax.settings import Evaluate
+from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages import duplicates, inference, judgement, overall, summarising, uniformity
-from cosmogan_jax.stages.classification import ClassificationSettings, classify_sets
+from cosmogan_jax.stages.classification import FEWEST_PARENTS, ClassificationSettings, classify_sets
 from cosmogan_jax.stages.classification import MapSet as ClassifiedSet
 from cosmogan_jax.stages.map_sets import MapSet, MapSets, few_boxes, open_map_sets
 from cosmogan_jax.stages.observing import View, views
@@ -34,7 +36,6 @@ from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS
 
 _SHOWN = 8
 _BOOTSTRAP_SEED = 0
-_CLASSIFIED = 8192  # maps of each set that a classifier is shown at most
 # Statistics whose tables the figures draw; the others are in the npz files.
 _TABLES = ("pixels", *(row.name for row in STATISTICS.values() if row.shown))
 
@@ -119,13 +120,26 @@ def _check_apart(digests: dict[str, np.ndarray]) -> None:
 
 
 def _classified(sets: MapSets, units, settings: Evaluate) -> dict[str, Any] | None:
+    """`stages/classification.py`; refused: why there is none, where one was asked for."""
+    if not settings.classifier_steps:
+        return None
+    size = sets.validation.geometry.num_pixels
+    if size < STRIDE:
+        return {"refused": f"maps of {size} pixels are too small for it, which needs {STRIDE}"}
+    for one in sets.present():
+        count, needed = len(np.unique(units[one.name][0])), FEWEST_PARENTS
+        if one.name == "validation" and sets.auxiliary is None:
+            needed *= 2
+        if count < needed:
+            return {"refused": f"{count} independent units in the {one.name} set; it needs {needed}"}
     of = {one.name: ClassifiedSet(one.name, one.read, units[one.name][0]) for one in sets.present()}
+    margin = parse(settings.margins).auc
     return classify_sets(
         of["generated"],
         of["validation"],
         of.get("auxiliary"),
         sets.validation.geometry.side_deg,
-        ClassificationSettings(settings.classifier_steps, _CLASSIFIED, _BOOTSTRAP_SEED),
+        ClassificationSettings(settings.classifier_steps, None, _BOOTSTRAP_SEED, margin),
     )
 
 

@@ -87,4 +87,6 @@ def _classifier(found: dict[str, Any] | None) -> Finding:
     title = "a classifier that is trained to tell them apart"
     if found is None:
         return Finding(title, "not trained", needs="--classifier_steps")
-    return Finding(title, found.get("outcome", "not judged"), needs=found.get("needs"))
+    if "refused" in found:
+        return Finding(title, "not trained", needs=found["refused"])
+    return Finding(title, found["generated"]["excess"]["outcome"], needs="more boxes, or more maps")

@@ -7,8 +7,9 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-# Maps written out side by side in the loop's body; their operations are independent, so cores share them.
-_AT_ONCE = 4
+# Maps written out side by side in the loop's body; their operations are independent. Four are no faster on two
+# cores, and take nearly twice as long to compile (experiments/benchmarks/README.md).
+_AT_ONCE = 2
 
 
 def over_maps(

@@ -81,6 +81,7 @@ class Judged(NamedTuple):
       that decides a fail, at 95 % for all effects together.
     margin: not squared.
     resolvable: root of the upper limit that equal ensembles would be expected to give, in the margin's unit.
+    reach: the limit that equal ensembles stay below in nine of ten trials, all bands together.
     outcome: of all bands together.
     needs: what would let equal ensembles pass in nine of ten trials, all bands together; else None.
     """
@@ -102,6 +103,7 @@ class Judged(NamedTuple):
     sure: Float[np.ndarray, " bands"]
     margin: float
     resolvable: Float[np.ndarray, " bands"]
+    reach: float
     outcomes: tuple[Outcome, ...]
     outcome: Outcome
     used_by_selection: bool
@@ -237,7 +239,7 @@ def _judged(
             Judged(
                 quantity.name, name, bands, *effect, distance.value, distance.upper, distance.expected,
                 baseline_effect, yardstick.sure, limits.value, limits.lower, limits.upper, limits.sure, margin,
-                _root(limits.expected), outcomes, outcome, quantity.used_by_selection, num_parents, baseline,
+                _root(limits.expected), planning.reach(limits), outcomes, outcome, quantity.used_by_selection, num_parents, baseline,
                 needs,
             )
         )  # fmt: skip

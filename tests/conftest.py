@@ -99,10 +99,13 @@ def tiny_run(tmp_path):
 
 @pytest.fixture
 def run_main(set_flags, capsys):
-    """A function (flag, ...) -> (exit code, stdout, stderr) that runs the stages in this process."""
+    """A function (flag, ...) -> (exit code, stdout, stderr) that runs the stages in this process.
+
+    Without the classifier, whose training takes as long as all else, where a test does not ask for it.
+    """
 
     def run(*given):
-        set_flags(*given)
+        set_flags("--classifier_steps=0", *given)
         with quickly_compiled():
             code = main.main(["cosmogan_jax"])
         said = capsys.readouterr()

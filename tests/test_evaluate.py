@@ -13,7 +13,13 @@ from cosmogan_jax.storage.json_files import read_json
 from cosmogan_jax.storage.map_store import write_map_store
 
 SIZE, MAPS = 16, 48
-QUICK = ("--side_deg=1", "--num_permutations=99", "--num_resamples=50", "--evaluate_l_bins=4")
+QUICK = (
+    "--classifier_steps=0",
+    "--side_deg=1",
+    "--num_permutations=99",
+    "--num_resamples=50",
+    "--evaluate_l_bins=4",
+)
 
 
 def sky(seed, maps=MAPS, amplitude=1.0):

@@ -239,8 +239,8 @@ def _judged(
             Judged(
                 quantity.name, name, bands, *effect, distance.value, distance.upper, distance.expected,
                 baseline_effect, yardstick.sure, limits.value, limits.lower, limits.upper, limits.sure, margin,
-                _root(limits.expected), planning.reach(limits), outcomes, outcome, quantity.used_by_selection, num_parents, baseline,
-                needs,
+                _root(limits.expected), planning.reach(limits), outcomes, outcome, quantity.used_by_selection,
+                num_parents, baseline, needs,
             )
         )  # fmt: skip
     return found

@@ -133,6 +133,25 @@ def test_limits_of_one_known_effect():
     np.testing.assert_allclose(in_one.value, found.value.mean(), rtol=1e-9)
 
 
+@pytest.mark.parametrize("side", ["generated", "baseline"])
+def test_a_block_of_effects_that_repeat_one_another_has_the_limits_of_one(side):
+    """Far from 0, x of error s has X^2 below (x + 1.645 s)^2 at 95 %: 3.7 s^2 more than the gradient says."""
+    s, x = 0.1, 10 * 0.1
+    draws = RNG.normal(size=(400, 1))
+    draws = x + s * (draws - draws.mean()) / draws.std(ddof=1) * np.ones(6)
+    known, nothing = Difference(np.full(6, x), draws), Difference(np.zeros(6), np.zeros((400, 6)))
+    block = [np.arange(6)]
+    if side == "generated":
+        found = excess_distance(known, nothing, block)
+        far, near = found.upper[0], found.lower[0]
+    else:
+        found = excess_distance(nothing, known, block)
+        far, near = -found.lower[0], -found.upper[0]
+    assert far == pytest.approx((x + 1.645 * s) ** 2, abs=0.2 * s**2)
+    # The other limit is on the safe side by as much.
+    assert near == pytest.approx((x - 1.645 * s) ** 2 - (1 + 1.645**2) * s**2, abs=0.2 * s**2)
+
+
 def test_excess_is_blind_to_what_auxiliary_maps_show_too():
     # All of the difference is between validation and everything else: its own accident.
     x, y = differences(6, 6)

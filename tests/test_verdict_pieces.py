@@ -135,7 +135,9 @@ def test_no_two_sets_have_the_same_shape_noise(parse):
     settings = parse("--workdir=w", "--observer_smoothing_arcmin=1").by_stage["evaluate"]
     see = views(settings, MapGeometry(16, 0.5))["shape noise, 1 arcmin"]
     blank, index = np.zeros((20, 16, 16), np.float32), np.arange(20)
-    seen = np.stack([np.asarray(see(blank, index, name)).ravel() for name in ("generated", "validation", "auxiliary")])
+    seen = np.stack(
+        [np.asarray(see(blank, index, name)).ravel() for name in ("generated", "validation", "auxiliary")]
+    )
     # 20 x 256 pixels, some ten of which hang together.
     assert np.abs(np.corrcoef(seen) - np.eye(3)).max() < 0.2
     np.testing.assert_array_equal(seen[0], np.asarray(see(blank, index, "generated")).ravel())

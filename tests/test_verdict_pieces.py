@@ -49,6 +49,21 @@ def test_the_yardstick_is_real_maps_against_real_maps():
     assert mean.baseline_lower.max() < 0.01**2
 
 
+@pytest.mark.parametrize(("generated", "errors"), [(20000, 1.97), (100, 3.35)])
+def test_what_is_resolvable_in_errors_of_the_validation_mean(generated, errors):
+    """2.0 of them on average where generated maps add no noise, 3.4 where they add as much."""
+    bands, rng = tuple(str(n) for n in range(300)), np.random.default_rng(5)
+
+    def independent(maps):
+        values = 1 + 0.1 * rng.normal(size=(maps, len(bands)))
+        return MapSet({"power": values}, np.arange(maps))
+
+    sets = independent(generated), independent(100), independent(100)
+    mean = judge(*sets, [Quantity("power", bands)], seed=0, num_resamples=100)[0]
+    # 300 independent bands, of which each scatters by a tenth.
+    np.testing.assert_allclose(mean.resolvable.mean(), errors * 0.1 / np.sqrt(100), rtol=0.03)
+
+
 CROPS, UNITS = 3, 12
 WIDTHS = {key: 1 if key == "crop_mean" else 3 for key in TESTED}
 

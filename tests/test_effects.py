@@ -66,6 +66,16 @@ def test_two_sets_together_are_drawn_as_each_alone():
     assert not np.array_equal(one.weights[:, :10], two.weights)
 
 
+def test_streams_and_seeds_are_independent_draws():
+    drawn = {
+        (seed, stream): resample(np.arange(60), seed=seed, stream=stream, num_resamples=40).weights[1:].ravel()
+        for seed in (0, 1)
+        for stream in (0, 1, 2)
+    }
+    # 2400 numbers each: 0.02.
+    assert np.abs(np.corrcoef(list(drawn.values())) - np.eye(6)).max() < 0.09
+
+
 def test_effects_and_errors_of_independent_gaussian_maps():
     # Errors known in closed form; 400 resamples know a standard error to 3.5 %, 15 % is four of those.
     maps = 2000

@@ -88,6 +88,19 @@ def test_no_more_than_the_cap_is_excused(x, y, cap, modes_of_a_block):
     assert (found.value <= found.upper).all()
 
 
+def test_capped_limits_are_those_of_the_larger_difference():
+    """The lower limit of the one whose estimate is larger, the upper limit the larger one of both."""
+    x, y = differences(4, 3)
+    alone, free = squared_distance(x), excess_distance(x, y)
+    for cap in (5.0**2 * VARIANCE, 2.0**2 * VARIANCE):
+        found = excess_distance(x, y, cap=cap)
+        by_cap = alone.value - cap > free.value
+        assert 20 < by_cap.sum() < TRIALS - 20
+        np.testing.assert_allclose(found.value, np.maximum(free.value, alone.value - cap))
+        np.testing.assert_allclose(found.lower, np.where(by_cap, alone.lower - cap, free.lower))
+        np.testing.assert_allclose(found.upper, np.maximum(free.upper, alone.upper - cap))
+
+
 @pytest.mark.parametrize("off", [1, 1.5, 2, 3])
 def test_a_yardstick_that_is_off_passes_no_generator_that_is(off):
     """In margins of 2.5 errors: the generator 2 of them off, auxiliary maps 1 to 3."""

@@ -247,6 +247,19 @@ def test_born_reading_of_a_wave_is_exact():
     assert abs(np.mean([f * 1.0 for f in found])) < 0.02
 
 
+def test_windows_are_divided_out_exactly():
+    """A wave painted by clouds is right after one division, and before being read by clouds after another."""
+    size, rows, columns = 32, 5, 9
+    y, x = np.mgrid[:size, :size]
+    wave = np.cos(2 * np.pi * (rows * y + columns * x) / size).astype(np.float32)
+    window = (np.sinc(rows / size) * np.sinc(columns / size)) ** 2
+    transfer = jnp.asarray(np.linspace(1, 0.5, 33), jnp.float32)
+    gain = 1 - 0.5 * np.hypot(rows, columns) / (size / 2)
+    np.testing.assert_allclose(light_cone.divide_clouds(window * wave), wave, atol=1e-5)
+    found = light_cone.correct_windows(window**2 * wave, transfer)
+    np.testing.assert_allclose(found, gain * wave, atol=1e-5)
+
+
 def test_rays_per_pixel_are_averaged():
     plane = jax.random.normal(jax.random.key(0), (16, 16))
     shift = jnp.array([0.3, 0.8])

@@ -1,4 +1,4 @@
-"""The table of planted bugs is true to the code: `experiments/016-planted-bugs` plants them and runs the tests."""
+"""The table of planted bugs is true to the code; `experiments/016-planted-bugs` plants them and runs tests."""
 
 import ast
 import json
@@ -34,7 +34,7 @@ def test_a_planted_bug_is_found_or_not_and_is_gone_afterwards(tmp_path):
     for name, text in {
         "cosmogan_jax/__init__.py": "",
         "cosmogan_jax/sums.py": "def total(a, b):\n    return a + b\n",
-        "tests/test_sums.py": "from cosmogan_jax.sums import total\n\n\ndef test_it():\n    assert total(2, 0) == 2\n",
+        "tests/test_sums.py": "from cosmogan_jax.sums import *\ndef test_it(): assert total(2, 0) == 2\n",
     }.items():
         (tmp_path / "here" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "here" / name).write_text(text)

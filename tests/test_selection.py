@@ -231,7 +231,7 @@ def test_scores_are_those_of_the_maps_and_the_best_of_the_second_pass_is_chosen(
 
 
 def test_the_second_pass_alone_chooses(trained, parse, tmp_path, monkeypatch):
-    """Scores as they might be: the best at first is the worst afterwards, and the best of all comes too late."""
+    """The best at first is the worst afterwards, and the best of all is not scored again."""
     scores = {"first scores": {2: 0.1, 3: 0.2, 4: 0.3}, "second scores": {2: 0.9, 3: 0.4, 4: 0.01}}
     monkeypatch.setattr(Generators, "restore", lambda self, step: step)
 

@@ -1,4 +1,4 @@
-"""What a training step draws, and what of the settings reaches it: z and flips of every step, Adam, both keys."""
+"""What a training step draws, z and flips of its own, and that the settings of Adam reach it."""
 
 import functools
 
@@ -49,21 +49,15 @@ def test_every_step_has_its_own_z_and_flips_as_often_as_asked(state):
 
 def test_the_settings_of_adam_reach_both_networks():
     """After one step its means are (1 - beta1) g and (1 - beta2) g^2, and weights have moved by the rate."""
-    model = Dcgan(NETWORKS.arch)
-    found = {}
-    for beta1, rate in ((0.5, 1e-3), (0.9, 4e-3)):
-        settings = Train(0, 16, DcganSettings(num_filters=2, latent_size=8, label_flip_probability=0.0),
-                         learning_rate=rate, adam_beta1=beta1)  # fmt: skip
-        engine = make_engine(model, settings, None)
-        state = jax.jit(engine.init)(jax.random.key(0))
-        after, _ = jax.jit(engine.step)(state, Batch(REAL[..., None], jnp.zeros((len(REAL), 0))))
-        found[beta1] = [(getattr(after, net).opt_state[0], getattr(state, net).params, getattr(after, net).params)
-                        for net in ("gen", "disc")]  # fmt: skip
-    for half, most in zip(found[0.5], found[0.9]):
-        norms = [optax.tree.norm(of[0].mu) for of in (half, most)]
-        assert float(norms[0] / norms[1]) == pytest.approx(0.5 / 0.1, rel=1e-3)
-        norms = [optax.tree.norm(of[0].nu) for of in (half, most)]
-        assert float(norms[0] / norms[1]) == pytest.approx(1, rel=1e-3)
-        for (_, before, after), rate in ((half, 1e-3), (most, 4e-3)):
-            largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(optax.tree.sub(after, before)))
-            assert largest == pytest.approx(rate, rel=1e-2)
+    settings = Train(0, 16, DcganSettings(num_filters=2, latent_size=8, label_flip_probability=0.0),
+                     learning_rate=4e-3, adam_beta1=0.9)  # fmt: skip
+    engine = make_engine(Dcgan(NETWORKS.arch), settings, None)
+    state = jax.jit(engine.init)(jax.random.key(0))
+    after, _ = jax.jit(engine.step)(state, Batch(REAL[..., None], jnp.zeros((len(REAL), 0))))
+    for net in ("gen", "disc"):
+        now, before = getattr(after, net), getattr(state, net)
+        means = now.opt_state[0]
+        ratio = optax.tree.norm(means.mu) ** 2 / sum(leaf.sum() for leaf in jax.tree.leaves(means.nu))
+        assert float(ratio) == pytest.approx((1 - 0.9) ** 2 / (1 - 0.999), rel=1e-2)
+        moved = jax.tree.leaves(optax.tree.sub(now.params, before.params))
+        assert max(float(jnp.abs(leaf).max()) for leaf in moved) == pytest.approx(4e-3, rel=1e-2)

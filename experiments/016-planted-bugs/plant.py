@@ -125,16 +125,17 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="names of bugs, separated by commas; all if none")
+    parser.add_argument("--only", default="", help="names of bugs, by commas, in their order; all if none")
     parser.add_argument("--out", type=Path, help="a JSON file for the outcomes")
     parser.add_argument(
         "--unplanted", choices=("yes", "no"), default="yes", help="run the tests without bugs first"
     )
     asked = parser.parse_args()
     names = [name for name in asked.only.split(",") if name]
-    if unknown := set(names) - {bug.name for bug in BUGS}:
+    known = {bug.name: bug for bug in BUGS}
+    if unknown := set(names) - known.keys():
         parser.error(f"no bugs {', '.join(sorted(unknown))}")
-    chosen = [bug for bug in BUGS if not names or bug.name in names]
+    chosen = [known[name] for name in names or known]
     results = []
     with tempfile.TemporaryDirectory(prefix="planted-bugs-") as folder:
         copy, cache = copy_of(ROOT, Path(folder)), Path(folder) / "programs"

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import io
 import os
 import shutil
 import tempfile
@@ -59,8 +60,8 @@ def memory_of_a_module():
     jax.clear_caches()
 
 
-@pytest.fixture
-def set_flags():
+@contextlib.contextmanager
+def flags_to_be_set():
     """A function (flag, ...) that sets the flags as a command line would; every default is the flag's own."""
     values = absl_flags.FLAGS
     if "workdir" not in values:
@@ -74,6 +75,13 @@ def set_flags():
 
     yield set_to
     flagsaver.restore_flag_values(saved, values)
+
+
+@pytest.fixture
+def set_flags():
+    """A function (flag, ...): see `flags_to_be_set`."""
+    with flags_to_be_set() as set_to:
+        yield set_to
 
 
 @pytest.fixture
@@ -95,6 +103,20 @@ def tiny_run(tmp_path):
         f"--maps={tmp_path}/k.npy", "--side_deg=1", "--crop_size=16", "--normalisation=linear",
         "--normalisation_scale=0.1", "--num_filters=4", "--batch_size=4", "--sample_every_steps=0",
     ]  # fmt: skip
+
+
+def run_here(*given):
+    """(exit code, all that was said) of the stages run in this process, for fixtures of modules too."""
+    said = io.StringIO()
+    with (
+        flags_to_be_set() as set_to,
+        quickly_compiled(),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        set_to(*given)
+        code = main.main(["cosmogan_jax"])
+    return code or 0, said.getvalue()
 
 
 @pytest.fixture

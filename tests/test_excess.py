@@ -88,6 +88,19 @@ def test_no_more_than_the_cap_is_excused(x, y, cap, modes_of_a_block):
     assert (found.value <= found.upper).all()
 
 
+def test_capped_limits_are_those_of_the_larger_difference():
+    """The lower limit of the one whose estimate is larger, the upper limit the larger one of both."""
+    x, y = differences(4, 3)
+    alone, free = squared_distance(x), excess_distance(x, y)
+    for cap in (5.0**2 * VARIANCE, 2.0**2 * VARIANCE):
+        found = excess_distance(x, y, cap=cap)
+        by_cap = alone.value - cap > free.value
+        assert 20 < by_cap.sum() < TRIALS - 20
+        np.testing.assert_allclose(found.value, np.maximum(free.value, alone.value - cap))
+        np.testing.assert_allclose(found.lower, np.where(by_cap, alone.lower - cap, free.lower))
+        np.testing.assert_allclose(found.upper, np.maximum(free.upper, alone.upper - cap))
+
+
 @pytest.mark.parametrize("off", [1, 1.5, 2, 3])
 def test_a_yardstick_that_is_off_passes_no_generator_that_is(off):
     """In margins of 2.5 errors: the generator 2 of them off, auxiliary maps 1 to 3."""
@@ -131,6 +144,25 @@ def test_limits_of_one_known_effect():
     assert found.lower[1] == pytest.approx(0.0025 - 0.01)
     in_one = squared_distance(Difference(np.array([0.5, 0.05]), draws), [np.array([0, 1])])
     np.testing.assert_allclose(in_one.value, found.value.mean(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("side", ["generated", "baseline"])
+def test_a_block_of_effects_that_repeat_one_another_has_the_limits_of_one(side):
+    """Far from 0, x of error s has X^2 below (x + 1.645 s)^2 at 95 %: 3.7 s^2 more than the gradient says."""
+    s, x = 0.1, 10 * 0.1
+    draws = RNG.normal(size=(400, 1))
+    draws = x + s * (draws - draws.mean()) / draws.std(ddof=1) * np.ones(6)
+    known, nothing = Difference(np.full(6, x), draws), Difference(np.zeros(6), np.zeros((400, 6)))
+    block = [np.arange(6)]
+    if side == "generated":
+        found = excess_distance(known, nothing, block)
+        far, near = found.upper[0], found.lower[0]
+    else:
+        found = excess_distance(nothing, known, block)
+        far, near = -found.lower[0], -found.upper[0]
+    assert far == pytest.approx((x + 1.645 * s) ** 2, abs=0.2 * s**2)
+    # The other limit is on the safe side by as much.
+    assert near == pytest.approx((x - 1.645 * s) ** 2 - (1 + 1.645**2) * s**2, abs=0.2 * s**2)
 
 
 def test_excess_is_blind_to_what_auxiliary_maps_show_too():

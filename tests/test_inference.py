@@ -45,7 +45,7 @@ def judged(settings, shift, validation=None, num_maps=MAPS):
     return inference.judge(sets, each, units, L_EDGES, settings)
 
 
-def test_a_planted_shift_of_the_parameters_is_found(settings):
+def test_a_planted_shift_of_the_parameters_is_found(settings, parse):
     found = judged(settings, SHIFT)
     assert found["refused"] is None
     assert found["parameters"] == ["omega_m", "sigma8"]
@@ -55,6 +55,11 @@ def test_a_planted_shift_of_the_parameters_is_found(settings):
     assert (error < 0.5 * np.abs(SHIFT)).all(), error
     assert set(found["assumed"]) == {"omega_m", "h", "w0", "wa", "omega_b", "sigma8", "n_s"}
     assert found["bands"] == 6
+    # In standard deviations it grows as the square root of the area, 3.5 degrees squared for a map.
+    smaller = parse("--workdir=w", "--num_resamples=50", "--survey_area_deg2=49").by_stage["evaluate"]
+    for of, area in ((found, found["survey_area_deg2"]), (judged(smaller, SHIFT), 49.0)):
+        ratio = np.divide(of["bias_of_survey"]["value"], of["bias_of_one_map"]["value"])
+        np.testing.assert_allclose(ratio, np.sqrt(area) / 3.5, rtol=1e-9)
 
 
 def test_nothing_planted_is_no_bias(settings):

@@ -156,12 +156,16 @@ def slopes(networks, params, stats, maps):
 def test_slopes_are_of_the_sum_of_logits(norm):
     """Without batch norm each map's own; with it other maps' logits lean on this map, and count."""
     networks = build_networks(Architecture(16, 4, 2, 8, "stock", disc_norm=norm))
-    params, stats = networks.disc.init(jax.random.key(3))
+    params, stats = jax.jit(networks.disc.init)(jax.random.key(3))
     params = jax.tree.map(lambda leaf: 10 * leaf, params)  # slopes of order 1
     maps = 0.3 * jax.random.normal(jax.random.key(4), (3, 16, 16), jnp.float32)
-    summed, each = jax.jit(lambda: slopes(networks, params, stats, maps))()
+
+    @jax.jit
+    def measured():
+        return *slopes(networks, params, stats, maps), r1(judge_of(networks, params, stats), maps)
+
+    summed, each, found = measured()
     np.testing.assert_allclose(summed, each.sum(0), rtol=1e-4, atol=1e-4 * abs(summed).max())
-    found = r1(judge_of(networks, params, stats), maps)
     # Terms of the batch cancel in part: more than rounding is left.
     np.testing.assert_allclose(found, 0.5 * (summed**2).sum((1, 2)).mean(), rtol=1e-3)
     other = abs(each[jnp.array([0, 0, 1]), jnp.array([1, 2, 2])]).max()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import run_here
 
 from cosmogan_jax.stages.training_log import read_log
 from cosmogan_jax.storage.map_store import open_map_store
@@ -51,6 +52,13 @@ def main(workdir, *flags, code=0):
     )
     assert done.returncode == code, done.stderr[-3000:]
     return done.stderr
+
+
+def here(workdir, *flags, code=0):
+    """What a run says in this process: no start of another, and no program read again."""
+    found, said = run_here(f"--workdir={workdir}", *TINY, *flags)
+    assert found == code, said[-3000:]
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -117,19 +125,19 @@ def test_a_key_that_interrupts(run_main, tmp_path, monkeypatch):
 
 def test_finished_stages_are_skipped_and_contradictions_named(whole):
     before = (whole / "train/stage.json").read_text()
-    assert main(whole, "--num_steps=6").count("skipped") == 8
-    message = main(whole, "--num_steps=6", "--num_filters=2", code=1)
+    assert here(whole, "--num_steps=6").count("skipped") == 8
+    message = here(whole, "--num_steps=6", "--num_filters=2", code=1)
     assert "num_filters=2" in message
     assert "num_filters=4" in message
     assert message.count("\n") == 1
-    assert "num_steps=4 is less" in main(whole, "--num_steps=4", code=1)
+    assert "num_steps=4 is less" in here(whole, "--num_steps=4", code=1)
     assert (whole / "train/stage.json").read_text() == before
 
 
 def test_grown_training_equals_undisturbed(whole, tmp_path):
     grown = tmp_path / "grown"
-    main(grown, "--num_steps=4", "--stages=simulate,prepare,train,select")
-    message = main(grown, "--num_steps=6", "--stages=simulate,prepare,train,select,generate")
+    here(grown, "--num_steps=4", "--stages=simulate,prepare,train,select")
+    message = here(grown, "--num_steps=6", "--stages=simulate,prepare,train,select,generate")
     assert message.count("skipped") == 2
     one, two = (open_map_store(run / "generate/maps").read() for run in (whole, grown))
     np.testing.assert_array_equal(one, two)
@@ -156,13 +164,13 @@ def test_interrupted_evaluation_goes_on(whole):
     planted |= {f"position_{name}": np.zeros((1, 16, 16), np.float32) for name in ("mean", "m2")}
     np.savez(partial / "part_generated_00000000.npz", **planted)
     shutil.rmtree(whole / "evaluate")
-    main(whole, "--num_steps=6", "--stages=evaluate")
+    here(whole, "--num_steps=6", "--stages=evaluate")
     with np.load(whole / "evaluate/generated.npz") as values:
         np.testing.assert_array_equal(values["V0"], planted["V0"])
     assert not list((whole / "evaluate").glob("part_*"))
     # Without the parts, all is computed anew.
     shutil.rmtree(whole / "evaluate")
-    main(whole, "--num_steps=6", "--stages=evaluate")
+    here(whole, "--num_steps=6", "--stages=evaluate")
     assert (whole / "evaluate/statistics.json").read_text() == before
 
 
@@ -200,4 +208,4 @@ def test_a_held_work_directory(tmp_path):
     from cosmogan_jax.storage.run_directory import hold
 
     with hold(tmp_path):
-        assert "is held by another run" in main(tmp_path, code=1)
+        assert "is held by another run" in here(tmp_path, code=1)

@@ -218,6 +218,19 @@ def test_schedule_and_weights_integrate_the_lensing_kernel():
         assert schedule.chi[-1] - schedule.thickness / 2 < source <= schedule.chi[-1] + schedule.thickness / 2
 
 
+def test_the_last_slab_counts_to_the_source_only():
+    """Of slabs as thick as 0.6 of the way: the second one's share before the source, at that share's middle."""
+    from cosmogan_jax.sky.cosmology import HUBBLE_DISTANCE, comoving_distance, redshift_at_distance
+
+    source = float(comoving_distance(PAPER_COSMOLOGY, 1.0))
+    schedule = light_cone.plane_schedule(PAPER_COSMOLOGY, 1.0, 0.6 * source, 1)
+    strength, weights = light_cone.lensing_weights(PAPER_COSMOLOGY, schedule, 1.0)
+    np.testing.assert_allclose(weights, [1 - 0.3, 1 - 0.8], rtol=1e-9)
+    stretched = 1 + redshift_at_distance(PAPER_COSMOLOGY, source * np.array([0.3, 0.9]))
+    expected = 1.5 * 0.26 / HUBBLE_DISTANCE**2 * stretched * source**2 * np.array([0.3 * 0.6, 0.8 * 0.4])
+    np.testing.assert_allclose(strength, expected, rtol=1e-6)
+
+
 def test_born_reading_of_a_wave_is_exact():
     """Window corrections undo painting and interpolation: a wave keeps its amplitude through both."""
     size, wave = 32, 5
@@ -232,6 +245,19 @@ def test_born_reading_of_a_wave_is_exact():
     # Interpolation adds waves of other lengths (images), which average to nothing over places.
     assert np.abs(np.mean(found, axis=(0, 1))).max() < 0.15
     assert abs(np.mean([f * 1.0 for f in found])) < 0.02
+
+
+def test_windows_are_divided_out_exactly():
+    """A wave painted by clouds is right after one division, and before being read by clouds after another."""
+    size, rows, columns = 32, 5, 9
+    y, x = np.mgrid[:size, :size]
+    wave = np.cos(2 * np.pi * (rows * y + columns * x) / size).astype(np.float32)
+    window = (np.sinc(rows / size) * np.sinc(columns / size)) ** 2
+    transfer = jnp.asarray(np.linspace(1, 0.5, 33), jnp.float32)
+    gain = 1 - 0.5 * np.hypot(rows, columns) / (size / 2)
+    np.testing.assert_allclose(light_cone.divide_clouds(window * wave), wave, atol=1e-5)
+    found = light_cone.correct_windows(window**2 * wave, transfer)
+    np.testing.assert_allclose(found, gain * wave, atol=1e-5)
 
 
 def test_rays_per_pixel_are_averaged():

@@ -24,11 +24,16 @@ def test_parameter_counts_of_the_paper():
 @pytest.mark.parametrize(("size", "layers"), [(64, 4), (48, 4), (32, 5)])
 def test_sizes(size, layers):
     networks = build_networks(Architecture(size, layers, 2, 3))
-    params, stats = networks.gen.init(jax.random.key(0))
-    maps, _ = networks.gen.apply(params, stats, jnp.ones((2, 3)), train=False)
+
+    def both(key):
+        params, stats = networks.gen.init(key)
+        maps, _ = networks.gen.apply(params, stats, jnp.ones((2, 3)), train=False)
+        params, stats = networks.disc.init(key)
+        return maps, networks.disc.apply(params, stats, maps, train=False)[0]
+
+    maps, logits = jax.eval_shape(both, jax.random.key(0))
     assert maps.shape == (2, size, size)
-    params, stats = networks.disc.init(jax.random.key(1))
-    assert networks.disc.apply(params, stats, maps, train=False)[0].shape == (2,)
+    assert logits.shape == (2,)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +51,7 @@ def test_bad_architectures(arguments, message):
 
 def test_initial_weights():
     networks = build_networks(Architecture(64, 4, 32, 64))
-    params, stats = networks.gen.init(jax.random.key(0))
+    params, stats = jax.jit(networks.gen.init)(jax.random.key(0))
     kernel = params["deconv1"]["kernel"]
     # 8e5 draws know sigma to 1e-3; one in 22 of a whole normal lies beyond two sigma, known to 5e-3.
     np.testing.assert_allclose(kernel.std(), 0.02, rtol=5e-3)
@@ -59,7 +64,7 @@ def test_initial_weights():
 
 def test_initial_weights_of_strided_convolutions_are_cut_at_two_sigma():
     networks = build_networks(Architecture(64, 4, 32, 64))
-    params, stats = networks.disc.init(jax.random.key(0))
+    params, stats = jax.jit(networks.disc.init)(jax.random.key(0))
     for layer in (2, 3, 4):
         kernel = params[f"conv{layer}"]["kernel"]
         # A normal cut at two sigma keeps 0.8796 of its standard deviation; 5e4 draws know it to 3e-3.
@@ -70,6 +75,17 @@ def test_initial_weights_of_strided_convolutions_are_cut_at_two_sigma():
     assert set(stats) == {"bn2", "bn3", "bn4"}
 
 
+def with_gradients(convolution, x, kernel, cotangent):
+    """The convolution, and what it pulls back."""
+
+    @jax.jit
+    def both(*given):
+        y, pullback = jax.vjp(convolution, *given)
+        return y, *pullback(cotangent)
+
+    return both(x, kernel)
+
+
 @pytest.mark.parametrize(("size", "features"), [(4, 5), (7, 5), (6, 1), (5, 3)])
 @pytest.mark.parametrize("form", ["phases", "stock"])
 def test_transposed_convolution_equals_flax_forward_and_in_gradients(size, features, form):
@@ -78,9 +94,9 @@ def test_transposed_convolution_equals_flax_forward_and_in_gradients(size, featu
     x = jax.random.normal(keys[0], (3, size, size, 24))
     kernel = jax.random.normal(keys[1], (5, 5, 24, features))
     cotangent = jax.random.normal(keys[2], (3, 2 * size, 2 * size, features))
-    theirs, their_pullback = jax.vjp(lambda x, k: layer.apply({"params": {"kernel": k}}, x), x, kernel)
-    ours, our_pullback = jax.vjp(lambda x, k: transposed_convolution(x, k, form), x, kernel)
-    for a, b in zip((ours, *our_pullback(cotangent)), (theirs, *their_pullback(cotangent))):
+    theirs = with_gradients(lambda x, k: layer.apply({"params": {"kernel": k}}, x), x, kernel, cotangent)
+    ours = with_gradients(lambda x, k: transposed_convolution(x, k, form), x, kernel, cotangent)
+    for a, b in zip(ours, theirs):
         np.testing.assert_allclose(a, b, atol=REORDERED_SUM * float(abs(b).max()))
 
 
@@ -90,7 +106,7 @@ def test_transposed_convolution_is_the_strided_ones_gradient(size, features):
     keys = jax.random.split(jax.random.key(0), 2)
     x = jax.random.normal(keys[0], (3, size, size, 24))
     kernel = jax.random.normal(keys[1], (5, 5, 24, features))
-    phases, gradient = convolutions.by_phases(x, kernel), convolutions.by_input_gradient(x, kernel)
+    phases, gradient = (jax.jit(f)(x, kernel) for f in (convolutions.by_phases, convolutions.by_input_gradient))
     np.testing.assert_allclose(gradient, phases, atol=REORDERED_SUM * float(abs(phases).max()))
 
 
@@ -113,9 +129,9 @@ def test_strided_convolution_equals_flax_forward_and_in_gradients(size, form):
     x = jax.random.normal(keys[0], (3, size, size, 24))
     kernel = jax.random.normal(keys[1], (5, 5, 24, 5))
     cotangent = jax.random.normal(keys[2], (3, size // 2, size // 2, 5))
-    theirs, their_pullback = jax.vjp(lambda x, k: layer.apply({"params": {"kernel": k}}, x), x, kernel)
-    ours, our_pullback = jax.vjp(lambda x, k: strided_convolution(x, k, form), x, kernel)
-    for a, b in zip((ours, *our_pullback(cotangent)), (theirs, *their_pullback(cotangent))):
+    theirs = with_gradients(lambda x, k: layer.apply({"params": {"kernel": k}}, x), x, kernel, cotangent)
+    ours = with_gradients(lambda x, k: strided_convolution(x, k, form), x, kernel, cotangent)
+    for a, b in zip(ours, theirs):
         np.testing.assert_allclose(a, b, atol=REORDERED_SUM * float(abs(b).max()))
 
 

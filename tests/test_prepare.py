@@ -1,5 +1,6 @@
 """Stage prepare on maps as users have them: splits, crops, what is found, and what is refused."""
 
+import itertools
 import json
 import os
 import shutil
@@ -103,6 +104,21 @@ def test_the_papers_downsampling(prepare, tmp_path):
     assert table.store.geometry.num_pixels == 24
     assert table.store.manifest["transform"]["downsample"] == 2
     assert table.store.manifest["origin"]["files"][0]["dtype"] == "<f8"
+
+
+def test_every_map_is_cut_at_places_of_its_own(prepare, tmp_path):
+    path = save(tmp_path / "k.npy", maps(8, size=40))
+    places = {}
+    for seed in (0, 1):
+        found = prepare(f"--maps={path}", "--side_deg=1", f"--seed={seed}").crops
+        every = np.concatenate(list(found.values()))
+        assert len(np.unique(every, axis=0)) == len(every) == 8 * 12
+        for number in range(8):
+            places[seed, number] = {tuple(place) for place in every[every[:, 0] == number, 1:].tolist()}
+        shutil.rmtree(tmp_path / "run")
+    # 12 of 33 x 33 places: two maps have 0.13 in common on average, not most of them.
+    for one, other in itertools.combinations(places.values(), 2):
+        assert len(one & other) < 4
 
 
 def test_crops_from_all_maps(prepare, tmp_path):

@@ -17,6 +17,8 @@ from cosmogan_jax.storage.checksums import file_sha256, tree_sha256
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.summaries import power_spectrum
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 TRAINED = (
     "--side_deg=1", "--source_redshift=0.7", "--crop_size=16", "--crops_per_map=2", "--normalisation=arcsinh",
     "--normalisation_scale=0.03", "--num_filters=4", "--batch_size=4", "--num_steps=3", "--learning_rate=0.1",
@@ -57,6 +59,14 @@ def test_maps_of_the_package_are_those_of_the_checkpoint(packed, run_directory, 
         "--num_generated=9", "--generate_batch=4", "--export=npy,fits",
     )  # fmt: skip
     assert code == 0, error
+    for seed in (0, 5):  # of a seed, and these alone
+        flags = f"--workdir={run_directory}/seed{seed}", f"--pretrained={packed}", "--stages=generate"
+        code, _, error = run_main(*flags, f"--generate_seed={seed}", "--num_generated=5", "--generate_batch=4")
+        assert code == 0, error
+        found = open_map_store(run_directory / f"seed{seed}/generate/maps")
+        np.testing.assert_allclose(found.read()[..., 0], emulator.sample(seed, 5), atol=1e-5 * kappa.std())
+        assert found.manifest["seed"] == seed
+    assert np.abs(emulator.sample(5, 5) - kappa[:5]).max() > 0.01 * kappa.std()
     store = open_map_store(run_directory / "alone/generate/maps")
     np.testing.assert_allclose(store.read()[..., 0], kappa[:9], rtol=0, atol=1e-5 * kappa.std())
     manifest, card = store.manifest, emulator.card
@@ -96,10 +106,11 @@ def test_gradients_with_respect_to_z_and_weights(packed):
     emulator = load(packed)
     z = jax.random.normal(jax.random.key(3), (2, emulator.model.arch.latent_size))
 
+    @jax.jit
     def loss(z, variables):
         return jnp.mean(jnp.square(emulator.kappa(z, variables))) * 1e4
 
-    slope, weights = jax.grad(loss, argnums=(0, 1))(z, emulator.variables)
+    slope, weights = jax.jit(jax.grad(loss, argnums=(0, 1)))(z, emulator.variables)
     # Along the gradient itself, by central differences of the same function.
     step = 1e-2 * slope / jnp.linalg.norm(slope)
     measured = (loss(z + step, emulator.variables) - loss(z - step, emulator.variables)) / 2
@@ -113,10 +124,10 @@ def test_forward_mode_agrees_with_reverse_mode(packed):
     stock, emulator = load(packed, forward_mode=True), load(packed)
     z = jax.random.normal(jax.random.key(3), (1, emulator.model.arch.latent_size))
     direction = jnp.ones_like(z)
-    kappa, pushed = jax.jvp(stock.kappa, (z,), (direction,))
+    kappa, pushed = jax.jit(lambda z, direction: jax.jvp(stock.kappa, (z,), (direction,)))(z, direction)
     np.testing.assert_allclose(kappa, emulator.kappa(z), rtol=0, atol=1e-5 * 0.03)
     # <J^T u, v> = <u, J v>: sums of a few hundred terms, in float32.
-    pulled = jax.vjp(emulator.kappa, z)[1](kappa)[0]
+    pulled = jax.jit(lambda z, kappa: jax.vjp(emulator.kappa, z)[1](kappa)[0])(z, kappa)
     np.testing.assert_allclose(jnp.vdot(pulled, direction), jnp.vdot(kappa, pushed), rtol=1e-3)
 
 

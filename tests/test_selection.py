@@ -18,6 +18,7 @@ from cosmogan_jax.figures.selection import draw_selection
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.settings import results_only
 from cosmogan_jax.stages import select
+from cosmogan_jax.stages.scoring import Scorers
 from cosmogan_jax.storage import run_directory
 from cosmogan_jax.storage.best_generators import BestGenerators
 from cosmogan_jax.storage.checkpoints import Checkpoints
@@ -227,6 +228,25 @@ def test_scores_are_those_of_the_maps_and_the_best_of_the_second_pass_is_chosen(
     assert by_bands["fallback"]["chosen_scores"][1] == min(
         line["second"]["band_chi2"] for line in by_bands["candidates"]
     )
+
+
+def test_the_second_pass_alone_chooses(trained, parse, tmp_path, monkeypatch):
+    """The best at first is the worst afterwards, and the best of all is not scored again."""
+    scores = {"first scores": {2: 0.1, 3: 0.2, 4: 0.3}, "second scores": {2: 0.9, 3: 0.4, 4: 0.01}}
+    monkeypatch.setattr(Generators, "restore", lambda self, step: step)
+
+    def scorers(table, emulator, one, what):
+        def of(step):
+            value = scores[one.latents][step]
+            return {"spectrum_chi2": value, "worst_power_factor": 2.0, "band_chi2": 1 / value}
+
+        return Scorers(of, of)
+
+    monkeypatch.setattr(select, "make_scorers", scorers)
+    for flags, expected in (((), 3), (("--select_by=covariance",), 3), (("--select_again=3",), 4)):
+        summary, found = selection(parse, trained, tmp_path, "--select_again=2", *flags)
+        assert found["selected"] == summary["step"] == expected, flags
+        assert summary["spectrum_chi2"] == scores["second scores"][expected]
 
 
 def test_no_map_but_development_maps_is_read(trained, parse, tmp_path, monkeypatch):

@@ -76,6 +76,12 @@ def test_clustered_error_is_the_limit_of_the_bootstrap_over_parents():
     np.testing.assert_allclose(found, bootstrap, rtol=0.08)
     alone = clustered_error(jnp.asarray(values), group(np.arange(400)))
     np.testing.assert_allclose(alone, values.std(0, ddof=1) / 20, rtol=1e-5)
+    # s/sqrt(N) of few maps too, and of parents of equal crops: G/(G - 1) is 4/3 here.
+    few = values[:4]
+    for crops in (1, 5):
+        repeated = jnp.asarray(np.repeat(few, crops, 0))
+        found = clustered_error(repeated, group(np.repeat(np.arange(4), crops)))
+        np.testing.assert_allclose(found, few.std(0, ddof=1) / 2, rtol=1e-5)
     with pytest.raises(ValueError, match="1 parent is too few"):
         group(np.zeros(5))
 

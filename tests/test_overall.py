@@ -34,14 +34,10 @@ def test_a_pass_needs_everything_that_is_required():
         found = overall([power, peaks._replace(outcome=still, needs="900 units")])
         assert (found.outcome, found.agrees, found.fails) == ("incomplete", ("power",), ())
         assert found.open[0].needs == "900 units"
-        assert found.said() == "incomplete: agrees on power; open: peaks"
+        assert found.said() == "agrees on power; open: peaks"
     # A fail outweighs what is open.
     assert overall([power._replace(outcome="fail"), peaks._replace(outcome="undecided")]).outcome == "fail"
-    assert (
-        overall([peaks._replace(outcome="undecided")])
-        .said()
-        .startswith("incomplete: agreement is shown in nothing")
-    )
+    assert overall([peaks._replace(outcome="undecided")]).said().startswith("agreement is shown in nothing")
     with pytest.raises(ValueError, match="no finding is required"):
         overall([skewness])
 
@@ -220,8 +216,7 @@ def test_an_outcome_is_said_and_required(tmp_path, run_main):
     code, said, errors = run_main(*given, "--margins=default,mean=0.5")
     assert code == 0
     results = read_json(tmp_path / "run/evaluate/results.json")["overall"]
-    assert results["said"].startswith("incomplete: ")
-    assert results["said"].endswith("(margins: default,mean=0.5)")
+    assert results["said"].startswith("incomplete (margins: default,mean=0.5): agree")
     assert f"evaluate: {results['said']}" in said.splitlines()
     page = (tmp_path / "run/report/report.html").read_text()
     assert page.index(f"Outcome: {html.escape(results['said'])}") < page.index("<h2>")

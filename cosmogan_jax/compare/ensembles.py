@@ -119,6 +119,14 @@ def resampling_weights(
         yield drawn[groups]
 
 
+def lower_median(values: Float[np.ndarray, "maps modes"]) -> Float[np.ndarray, " modes"]:
+    """The median of each mode, of two middle values the lower one: a value that a map has.
+
+    Where half of the maps and more have the same value it is that one, and what differs from it can be counted.
+    """
+    return np.quantile(values, 0.5, axis=0, method="lower")
+
+
 def one_of_each(units: Shaped[np.ndarray, " maps"], seed: int) -> Int[np.ndarray, " units"]:
     """One map of every unit, at random, in ascending order."""
     order = np.random.Generator(np.random.Philox(key=[seed, 0])).permutation(len(units))

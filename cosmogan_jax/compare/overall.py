@@ -38,14 +38,14 @@ class Overall(NamedTuple):
     open: tuple[Finding, ...]
 
     def said(self) -> str:
-        """One line."""
+        """What passes, fails or is open, in one line."""
         if self.outcome == "fail":
-            return f"fail: differs in {_listed(self.fails)}"
+            return f"differs in {_listed(self.fails)}"
         if self.outcome == "pass":
-            return f"pass: agrees in all {len(self.agrees)} things that were judged"
+            return f"agrees in all {len(self.agrees)} things that are told"
         unknown = [one.name for one in self.open if one.required]
         agrees = f"agrees on {_listed(self.agrees)}" if self.agrees else "agreement is shown in nothing"
-        return f"incomplete: {agrees}; open: {_listed(unknown)}"
+        return f"{agrees}; open: {_listed(unknown)}"
 
 
 def overall(findings: Sequence[Finding]) -> Overall:

@@ -18,7 +18,7 @@ table{border-collapse:collapse;font-size:.85rem;margin:.6rem 0}
 td,th{border-bottom:1px solid #ccc;padding:.15rem .6rem;text-align:right;vertical-align:top}
 th:first-child,td:first-child{text-align:left}
 .pass::after{content:"  \\2713"}.fail::after{content:"  \\2717"}.undecided::after{content:"  ?"}
-.pass,.fail,.undecided{font-weight:600}.outcome{padding:.5rem .8rem;border-left:.3rem solid #888}
+.pass,.fail,.undecided{font-weight:600;min-width:8rem}.outcome{padding:.5rem .8rem;border-left:.3rem solid #888}
 .fail{background:#fbe3d6}.pass{background:#e3f1ea}
 @media (max-width:40rem){.wide tr:first-child{display:none}.wide tr{display:block;border-bottom:2px solid #888;
 padding:.3rem 0}.wide td{display:flex;justify-content:space-between;gap:1rem;border-bottom:1px solid #eee}

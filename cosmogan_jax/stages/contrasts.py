@@ -22,6 +22,7 @@ from cosmogan_jax.compare.effects import (
     mean_excess_correlation,
     wasserstein,
 )
+from cosmogan_jax.compare.ensembles import lower_median
 from cosmogan_jax.compare.resamples import Ensemble, ensemble, resample
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.stages.summarising import Summaries
@@ -79,4 +80,4 @@ def _sides(one: np.ndarray, two: np.ndarray, num_resamples: int) -> tuple[Ensemb
 
 def _varying(values: np.ndarray) -> np.ndarray:
     """Modes that are not the same in nearly all maps: no resample finds them constant."""
-    return (values != np.median(values, axis=0)).sum(0) >= min(24, len(values))
+    return (values != lower_median(values)).sum(0) >= min(24, len(values))

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.compare.ensembles import effective_modes, one_of_each
+from cosmogan_jax.compare.ensembles import effective_modes, lower_median, one_of_each
 from cosmogan_jax.compare.family_wise import benjamini_hochberg, permutations_for_fdr
 from cosmogan_jax.compare.histogram_heights import height_tests
 from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
@@ -116,7 +116,13 @@ class Judge:
         for key, row in STATISTICS.items():
             if not row.judged:
                 continue
-            varying = np.all([_varying(of[key], self._units[name]) for name, of in each.items()], axis=0)
+            varying = np.all(
+                [
+                    _varying(of[key], self._units[name], 1 + (name == "validation" and halves))
+                    for name, of in each.items()
+                ],
+                axis=0,
+            )
             if not varying.any():
                 continue
             kept[key] = varying
@@ -217,12 +223,12 @@ class Judge:
         return said
 
 
-def _varying(values: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Bands that differ from their median in enough units."""
+def _varying(values: np.ndarray, units: np.ndarray, parts: int) -> np.ndarray:
+    """Bands that differ from their median in enough units of each of so many parts."""
     names, group = np.unique(units, return_inverse=True)
     differs = np.zeros((len(names), values.shape[1]), bool)
-    np.logical_or.at(differs, group, values != np.median(values, axis=0))
-    return differs.sum(0) >= min(_FEWEST_VARYING, len(names))
+    np.logical_or.at(differs, group, values != lower_median(values))
+    return differs.sum(0) >= min(parts * _FEWEST_VARYING, len(names))
 
 
 def _said(one: Judged) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
     found = overall(findings)
     return {
         "outcome": found.outcome,
-        "said": f"{found.said()} (margins: {margins})",
+        "said": f"{found.outcome} (margins: {margins}): {found.said()}",
         "margins": {"set": margins, **numbers._asdict()},
         "agrees": list(found.agrees),
         "fails": list(found.fails),

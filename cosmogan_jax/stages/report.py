@@ -15,8 +15,9 @@ from typing import Any
 from cosmogan_jax.emulators.curves import Panel, read_panels
 from cosmogan_jax.emulators.dcgan.curves import CURVES
 from cosmogan_jax.settings import Report
+from cosmogan_jax.stages.old_results import of_schema_2
 from cosmogan_jax.stages.progress import progress
-from cosmogan_jax.storage.json_files import Fields, read_json_lines, read_object
+from cosmogan_jax.storage.json_files import Fields, check_object, read_json_lines, read_object
 from cosmogan_jax.storage.numpy_files import read_npz
 from cosmogan_jax.storage.run_directory import finished_record, stage_directory, stage_record
 from cosmogan_jax.storage.whole_files import named, write_text
@@ -25,8 +26,11 @@ from cosmogan_jax.storage.whole_files import named, write_text
 SCHEMA = 3
 _RESULTS: Fields = {
     "schema": int, "sets": dict, "baseline": str, "views": dict, "stationarity": dict, "inference": dict,
-    "classifier": (dict, type(None)), "statistics": dict, "position": dict,
-    "duplicates": dict, "similarity": (dict, type(None)), "overall": dict,
+    "classifier": (dict, type(None)),
+}  # fmt: skip
+# Since schema 3.
+_ADDED: Fields = {
+    "statistics": dict, "position": dict, "duplicates": dict, "similarity": (dict, type(None)), "overall": dict,
 }  # fmt: skip
 _TABLES: Fields = {
     "num_generated": int, "num_validation": int, "num_pixels": int, "side_deg": float, "l_edges": list,
@@ -212,7 +216,11 @@ def _read_evaluated(evaluate: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """statistics.json and results.json; ValueError where this version did not write them."""
     with _of_this_version(evaluate, "evaluate"):
         results = read_object(evaluate / "results.json", _RESULTS)
-        if results["schema"] != SCHEMA:
+        if results["schema"] == 2:
+            results = of_schema_2(results)
+        elif results["schema"] == SCHEMA:
+            check_object(results, _ADDED, f"{evaluate}/results.json")
+        else:
             raise ValueError(f"{evaluate}/results.json: schema={results['schema']}, expected {SCHEMA}")
         if not results["sets"].keys() <= _SETS or "as it is" not in results["views"]:
             raise ValueError(f"{evaluate}/results.json: sets or views are unknown")

@@ -80,4 +80,4 @@ def _sides(one: np.ndarray, two: np.ndarray, num_resamples: int) -> tuple[Ensemb
 
 def _varying(values: np.ndarray) -> np.ndarray:
     """Modes that are not the same in nearly all maps: no resample finds them constant."""
-    return (values != lower_median(values)).sum(0) >= min(24, len(values))
+    return (values != lower_median(values)).sum(0) >= min(24, len(values) - 1)

@@ -228,7 +228,7 @@ def _varying(values: np.ndarray, units: np.ndarray, parts: int) -> np.ndarray:
     names, group = np.unique(units, return_inverse=True)
     differs = np.zeros((len(names), values.shape[1]), bool)
     np.logical_or.at(differs, group, values != lower_median(values))
-    return differs.sum(0) >= min(parts * _FEWEST_VARYING, len(names))
+    return differs.sum(0) >= min(parts * _FEWEST_VARYING, len(names) - 1)
 
 
 def _said(one: Judged) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.stages import train
 from cosmogan_jax.stages.devices import choose_devices
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, batch_rows, open_feed, random_orientations
 from cosmogan_jax.stages.training_log import read_log
@@ -184,13 +185,14 @@ def test_random_orientations_are_the_squares_eight():
     assert not np.array_equal(of_both, np.asarray(random_orientations(jax.random.key(0), 4, kappa)))
 
 
-def test_training_streamed_equals_training_from_the_device(run_main, tiny_run, tmp_path):
+def test_training_streamed_equals_training_from_the_device(run_main, tiny_run, tmp_path, monkeypatch):
     """From a file to trained networks: the metrics of both feeds, and of a resumed run, are the same."""
     tiny = (
         *tiny_run, "--stages=prepare,train", "--crops_per_map=9", "--log_every_steps=1",
         "--checkpoint_every_steps=7", "--augment=symmetries",
     )  # fmt: skip
-    metrics, summaries = {}, {}
+    metrics, summaries, turned = {}, {}, []
+    monkeypatch.setattr(train, "random_orientations", lambda *a: turned.append(name) or random_orientations(*a))
     for name, runs in (
         ("device", [("--feed=device", "--num_steps=17")]),
         ("stream", [("--feed=stream", "--num_steps=17")]),
@@ -203,6 +205,7 @@ def test_training_streamed_equals_training_from_the_device(run_main, tiny_run, t
         lines = read_log(tmp_path / name / "train/metrics.jsonl", timed=False)
         metrics[name] = np.array([list(line.values()) for line in lines])
         summaries[name] = json.loads((tmp_path / name / "train/stage.json").read_text())["summary"]
+    assert set(turned) == {"device", "stream", "resumed"}
     np.testing.assert_array_equal(metrics["device"], metrics["resumed"])
     # Two programs, cut inside or outside the step: XLA may round them differently.
     np.testing.assert_allclose(metrics["stream"], metrics["device"], rtol=1e-4, atol=1e-5)

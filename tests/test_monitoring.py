@@ -174,6 +174,17 @@ def test_best_are_kept_and_cut_off_runs_equal_undisturbed(tmp_path):
             np.testing.assert_array_equal(weights, np.full(3, step))
 
 
+def test_what_is_kept_is_a_copy(tmp_path):
+    """The next step may take the memory of the generator that was offered."""
+    offered = {"params": {"w": np.full(3, 7, np.float32)}, "batch_stats": {"m": np.zeros(2, np.float32)}}
+    found = BestGenerators(tmp_path, 0, keep=3, by="chi2")
+    found.offer(1, {"chi2": 1.0}, offered)
+    offered["params"]["w"][:] = -1
+    found.write(1, 0)
+    found.close()
+    np.testing.assert_array_equal(stored(tmp_path)[1], [7, 7, 7])
+
+
 def test_what_the_last_whole_checkpoint_needs_is_not_deleted(tmp_path):
     # Step 15's checkpoint is not whole when 18 is written: a training goes on from 12, and needs 12's best.
     found = BestGenerators(tmp_path, 10, keep=2, by="chi2")

@@ -203,6 +203,37 @@ def test_planes_show_the_box_at_their_own_redshift():
         assert ratio == pytest.approx(d[i] / d[0], rel=0.05)
 
 
+def test_planes_between_long_steps_grow_as_the_growth_factor():
+    """A box even enough to be linear, in three steps; planes lie up to half a step from where particles are."""
+    settings = nbody.BoxSettings(BOX, 16, 32, 3, 9.0, 1, 32)
+    power = paper_matter_power()
+    redshift = np.array([0.034, 0.3, 0.7, 1.5, 3.0, 5.0])
+    schedule = light_cone.PlaneSchedule(np.linspace(100, 5000, 6), redshift, BOX)
+    amplitudes = np.float32(0.02) * initial_conditions.mode_amplitudes(power, 16, BOX)
+    planes = {}
+    for _, found in nbody.evolve(jax.random.key(4), settings, power, schedule, amplitudes):
+        planes |= dict(found)
+    size = np.array([np.abs(np.fft.rfft2(np.asarray(planes[n][0]))[1:4, 0]).sum() for n in range(6)])
+    d = growth(PAPER_COSMOLOGY, redshift).d
+    # The force on so coarse a lattice is 3 % off.
+    np.testing.assert_allclose(size / size[0], d / d[0], rtol=0.05)
+
+
+def test_placements_reach_every_cut_and_orientation():
+    planes = jax.jit(light_cone.placements, static_argnums=(2, 3))
+    first, second = (planes(jax.random.key(0), jnp.int32(n), 600, 2) for n in (0, 1))
+    for of, count in ((first.cut, 6), (first.turn, 8)):
+        # 100 or 75 of each are expected, to 9.
+        found = np.bincount(np.asarray(of), minlength=count)
+        assert len(found) == count
+        assert found.min() > 40
+    shift = np.asarray(first.shift)
+    np.testing.assert_allclose(np.quantile(shift, [0.01, 0.25, 0.5, 0.75, 0.99], axis=0).mean(1),
+                               [0.01, 0.25, 0.5, 0.75, 0.99], atol=0.05)  # fmt: skip
+    assert abs(np.corrcoef(shift.T)[0, 1]) < 0.15
+    assert (np.asarray(first.cut) == np.asarray(second.cut)).mean() < 0.3
+
+
 def test_schedule_and_weights_integrate_the_lensing_kernel():
     from cosmogan_jax.sky.cosmology import HUBBLE_DISTANCE, comoving_distance, redshift_at_distance
 
@@ -252,7 +283,7 @@ def test_windows_are_divided_out_exactly():
     size, rows, columns = 32, 5, 9
     y, x = np.mgrid[:size, :size]
     wave = np.cos(2 * np.pi * (rows * y + columns * x) / size).astype(np.float32)
-    window = (np.sinc(rows / size) * np.sinc(columns / size)) ** 2
+    window = np.float32((np.sinc(rows / size) * np.sinc(columns / size)) ** 2)
     transfer = jnp.asarray(np.linspace(1, 0.5, 33), jnp.float32)
     gain = 1 - 0.5 * np.hypot(rows, columns) / (size / 2)
     np.testing.assert_allclose(light_cone.divide_clouds(window * wave), wave, atol=1e-5)

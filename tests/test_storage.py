@@ -142,6 +142,16 @@ def test_lost_and_shortened_shards(tmp_path):
         store.verify()
 
 
+def test_invalid_pixels_of_all_batches_are_counted(tmp_path):
+    kappa = maps(5)
+    kappa[0, 1, 2:5] = kappa[3, 7] = np.nan
+    store = write_map_store(
+        tmp_path / "s", [kappa[:2], kappa[2:3], kappa[3:]], 5, GEOMETRY, {}, allow_invalid=True
+    )
+    assert store.manifest["invalid_pixels"] == 3 + 16
+    open_map_store(tmp_path / "s").verify()
+
+
 def test_invalid_pixels_are_kept_where_allowed(tmp_path):
     kappa = maps(3)
     kappa[1, 2, 3] = kappa[2, 0, 0] = np.nan

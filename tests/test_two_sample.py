@@ -138,6 +138,15 @@ def test_family_wise_level(modes):
     assert level[2] > (0.5 if modes == "independent" else level[0])
 
 
+def test_no_mode_speaks_for_all_by_its_size_or_scatter():
+    """Six deviations of one mode are as rare beside modes whose statistics are large, or scatter much."""
+    rng = np.random.default_rng(8)
+    null = rng.normal(size=(199, 3)) * [1, 1, 30] + [0, 100, 0]
+    found = westfall_young(np.array([6.0, 100, 0]), null)
+    assert found.family_p[0] == found.p[0] == 1 / 200
+    assert (found.family_p[1:] > 0.5).all()
+
+
 def test_modes_that_do_not_vary_are_no_members():
     rng = np.random.default_rng(9)
     one, two = rng.normal(size=(2, 30, 5))

@@ -31,7 +31,7 @@ from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 
 SIZE, SIDE_DEG, SOURCE_REDSHIFT = 64, 0.875, 1.0
 SHIFT = 0.04  # of the lognormal field: the skewness of N-body maps
-BOXES, CROPS, SINGLE = 240, 50, 20_000
+BOXES, CROPS, SINGLE = 320, 50, 20_000
 BOX_SCATTER = 0.025
 MARGINS = SETS["default"]
 
@@ -46,7 +46,7 @@ class Design(NamedTuple):
 
 DESIGNS = {
     "40 boxes x 25": Design(10_000, 40, 25),
-    "100 boxes x 50": Design(20_000, 100, 50),
+    "130 boxes x 50": Design(20_000, 130, 50),
     "4000 maps": Design(12_000, 4000, 1),
     "40 boxes x 50": Design(20_000, 40, 50),
     "1000 maps": Design(10_000, 1000, 1),

@@ -1,5 +1,6 @@
 """Any sets of maps judged: what counts as independent, what is found, what is refused, what the page shows."""
 
+import html
 import re
 
 import numpy as np
@@ -56,7 +57,7 @@ def judged(folder):
     saved = flagsaver.save_flag_values(values)
     found = {}
     of_each = {
-        "good": (f"--auxiliary={folder}/more.npy",),
+        "good": (f"--auxiliary={folder}/more.npy", "--classifier_steps=4", "--observer_smoothing_arcmin=1"),
         "bad": ("--stages=evaluate", "--observer_smoothing_arcmin=1"),
     }
     for name, given in of_each.items():
@@ -112,7 +113,7 @@ def test_the_baseline_is_the_auxiliary_set_or_two_halves(judged):
 
 def test_an_observer_sees_less(judged):
     """Shape noise hides the amplitude's difference in part: distances shrink."""
-    assert set(judged["good"]["views"]) == {"as it is", "shape noise, 1 arcmin", "shape noise, 2 arcmin"}
+    assert set(judged["good"]["views"]) == {"as it is", "shape noise, 1 arcmin"}
     views = judged["bad"]["views"]
     distance = {name: of["pixels"]["generated"]["distance"] for name, of in views.items()}
     assert distance["shape noise, 1 arcmin"] < distance["as it is"]
@@ -135,11 +136,33 @@ def test_page_has_every_figure_and_fetches_nothing(judged):
 def test_other_files_are_judged_anew(folder, judged, run_main, tmp_path):
     np.save(tmp_path / "mine.npy", sky(5))
     given = ("--stages=evaluate", f"--workdir={tmp_path}/run", f"--generated={tmp_path}/mine.npy", *QUICK)
-    given += (f"--reference={folder}/real.npy", "--observer_smoothing_arcmin=")
-    assert run_main(*given)[0] in (None, 0)
-    assert "skipped" in run_main(*given)[2]
+    given += (f"--reference={folder}/real.npy", "--observer_smoothing_arcmin=", "--margins=default,mean=0.5")
+    assert run_main(*given, "--require=pass", "--stages=report")[0] == 1  # at once: there is no evaluation
+    code, said, _ = run_main(*given)
+    assert code in (None, 0)
+    # The outcome is said on the terminal, with its margins, and is the exit status where that is asked for.
+    found = read_json(tmp_path / "run/evaluate/results.json")["overall"]
+    assert found["said"].startswith(f"{found['outcome']} (margins: default,mean=0.5): ")
+    assert f"evaluate: {found['said']}" in said.splitlines()
+    code, _, errors = run_main(*given, "--require=pass")
+    assert "skipped" in errors
+    assert code == 1
+    assert errors.splitlines()[-1].endswith(
+        f"the outcome of stage evaluate in {tmp_path}/run is {found['outcome']}"
+    )
     np.save(tmp_path / "mine.npy", sky(6))
     assert "skipped" not in run_main(*given)[2]
+
+
+def test_the_outcome_is_the_first_line_of_the_page(judged):
+    said = judged["good"]["overall"]["said"]
+    page = (judged["workdir"] / "report/report.html").read_text()
+    assert page.index(f"Outcome: {html.escape(said)}") < page.index("<h2>")
+    classifier = judged["good"]["classifier"]
+    assert classifier["generated"]["excess"]["margin"] == 0.05
+    assert (
+        page.count(f"{classifier['generated']['auc']['value']:.3f}") >= 2
+    )  # with the statistics, and by itself
 
 
 def test_crops_of_one_map_count_once(tmp_path, parse):

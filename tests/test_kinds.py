@@ -31,7 +31,8 @@ RUN = (
     "--sample_every_steps=30", "--log_every_steps=10", "--score_every_steps=20", "--score_maps=16",
     "--score_l_bins=4", "--select_from_epoch=9", "--keep_best=2", "--select_maps=16", "--select_l_bins=4",
     "--num_generated=32", "--evaluate_l_bins=4", "--num_permutations=49", "--num_resamples=50",
-    "--observer_smoothing_arcmin=", "--novelty_maps=24", "--novelty_queries=8", "--novelty_l_bins=4",
+    "--observer_smoothing_arcmin=", "--classifier_steps=0",
+    "--novelty_maps=24", "--novelty_queries=8", "--novelty_l_bins=4",
     "--novelty_steps=4", "--export=npy", "--pack=a-toy", "--pack_data=Lognormal maps of a test.",
     "--ema_decay=0.9", "--weights=ema",
 )  # fmt: skip

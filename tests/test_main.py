@@ -35,6 +35,7 @@ TINY = [
     "--generate_batch=4",
     "--novelty_maps=0",
     "--observer_smoothing_arcmin=",
+    "--classifier_steps=0",
     "--num_permutations=49",
     "--num_resamples=50",
     "--export=fits,npy",

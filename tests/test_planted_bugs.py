@@ -29,6 +29,7 @@ def test_names_are_names():
     assert all(name.isidentifier() for name in names)
 
 
+@pytest.mark.slow
 def test_a_planted_bug_is_found_or_not_and_is_gone_afterwards(tmp_path):
     """On a repository of one function and one test."""
     for name, text in {

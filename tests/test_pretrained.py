@@ -25,7 +25,7 @@ TRAINED = (
     "--ema_decay=0.5", "--weights=ema",
     "--log_every_steps=3", "--sample_every_steps=0", "--checkpoint=last", "--num_generated=12",
     "--evaluate_l_bins=4", "--stages=prepare,train,generate,evaluate,pack",
-    "--observer_smoothing_arcmin=", "--num_permutations=49", "--num_resamples=50",
+    "--classifier_steps=0", "--observer_smoothing_arcmin=", "--num_permutations=49", "--num_resamples=50",
     "--pack_data=Noise, made for a test.",
 )  # fmt: skip  # a rate so large that three steps make maps that differ
 
@@ -175,7 +175,7 @@ def test_evaluated_against_maps_of_the_users_own(packed, run_directory, run_main
         f"--maps={run_directory}/own.npy", "--side_deg=1", "--num_generated=6",
         "--evaluate_l_bins=4", "--stages=prepare,generate,evaluate,novelty,report", f"--pretrained={packed}",
         "--novelty_maps=6", "--novelty_steps=2",
-        "--observer_smoothing_arcmin=", "--num_permutations=49", "--num_resamples=50",
+        "--classifier_steps=0", "--observer_smoothing_arcmin=", "--num_permutations=49", "--num_resamples=50",
     )  # fmt: skip
     code, _, error = run_main(f"--workdir={run_directory}/own", *flags, "--crop_size=16", "--crops_per_map=2")
     assert code == 0, error

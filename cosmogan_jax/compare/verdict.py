@@ -60,7 +60,7 @@ from cosmogan_jax.compare.effects import (
 from cosmogan_jax.compare.excess import Limits, excess_distance, halves, squared_distance
 from cosmogan_jax.compare.quantities import MapSet, Quantity, ensemble_of, values_of
 from cosmogan_jax.compare.resamples import NUM_RESAMPLES, Ensemble, Resampling, resample, together
-from cosmogan_jax.settings.margins import Margins
+from cosmogan_jax.settings.margins import SETS, Margins
 
 Baseline = Literal["auxiliary", "halves of validation"]
 Outcome = Literal["pass", "fail", "yardstick off", "undecided", "not resolvable"]
@@ -127,7 +127,7 @@ def judge(
     auxiliary: MapSet | None,
     quantities: Sequence[Quantity],
     *,
-    margins: Margins,
+    margins: Margins = SETS["default"],
     seed: int,
     num_resamples: int = NUM_RESAMPLES,
 ) -> list[Judged]:

@@ -160,9 +160,7 @@ def test_the_outcome_is_the_first_line_of_the_page(judged):
     assert page.index(f"Outcome: {html.escape(said)}") < page.index("<h2>")
     classifier = judged["good"]["classifier"]
     assert classifier["generated"]["excess"]["margin"] == 0.05
-    assert (
-        page.count(f"{classifier['generated']['auc']['value']:.3f}") >= 2
-    )  # with the statistics, and by itself
+    assert page.count(f"{classifier['generated']['auc']['value']:.3f}") >= 2
 
 
 def test_crops_of_one_map_count_once(tmp_path, parse):

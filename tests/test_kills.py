@@ -24,7 +24,8 @@ LOGNORMAL = [
     "--num_filters=4", "--batch_size=4", "--num_steps=6", "--checkpoint_every_steps=2", "--log_every_steps=1",
     "--score_every_steps=3", "--sample_every_steps=0", "--select_maps=8", "--num_generated=10",
     "--generate_batch=4", "--novelty_maps=8", "--observer_smoothing_arcmin=", "--classifier_steps=0",
-    "--num_permutations=49", "--num_resamples=50", "--export=fits,npy", "--pack=tiny", "--pack_data=noise of the tests",
+    "--num_permutations=49", "--num_resamples=50", "--export=fits,npy",
+    "--pack=tiny", "--pack_data=noise of the tests",
 ]  # fmt: skip
 
 

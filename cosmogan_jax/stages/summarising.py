@@ -34,19 +34,27 @@ View = Callable[[Float[np.ndarray, "maps size size"], np.ndarray], jax.Array]
 def summariser(
     scale: Scales, geometry: MapGeometry
 ) -> Callable[[Float[np.ndarray, "maps size size"]], Summaries]:
-    """A jitted function of maps: every statistic of each (`compare/statistics.py`); on a CPU on one thread.
+    """A function of maps, compiled: every statistic of each (`compare/statistics.py`); on a CPU on one thread.
 
     rings, axes and the sums at every position are what `compare/stationarity.py` and `position_moments` need.
     """
 
     @jit_on_one_thread
-    def summarise(kappa):
+    def of_each(kappa):
         return {
             **measure(kappa, scale, geometry),
             "rings": ring_moments(kappa, ring_widths(geometry.num_pixels)),
             "axes": axis_power(kappa, scale.l_edges, geometry.side_deg),
-            **_position_sums(kappa),
         }
+
+    positions = jit_on_one_thread(_position_sums)
+
+    def summarise(kappa):
+        # Filled up, so that the last maps of a set take no program of their own.
+        count = len(kappa)
+        index = np.minimum(np.arange(-(-count // _TOGETHER) * _TOGETHER), count - 1)
+        found = of_each(jnp.asarray(kappa)[index])
+        return {**{key: value[:count] for key, value in found.items()}, **positions(kappa)}
 
     return summarise
 

@@ -46,6 +46,7 @@ class Design(NamedTuple):
 
 DESIGNS = {
     "40 boxes x 25": Design(10_000, 40, 25),
+    "100 boxes x 50": Design(20_000, 100, 50),
     "130 boxes x 50": Design(20_000, 130, 50),
     "4000 maps": Design(12_000, 4000, 1),
     "40 boxes x 50": Design(20_000, 40, 50),

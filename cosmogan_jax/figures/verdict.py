@@ -23,7 +23,12 @@ def section(results: dict[str, Any]) -> Section:
     view, titles = results["views"]["as it is"], results["statistics"]
     said = _words(results)
     rows, marks = [], []
-    for row, mark in (_classifier(results), _duplicates(results), *_positions(results)):
+    for row, mark in (
+        _classifier(results),
+        _duplicates(results),
+        *_similarity(results),
+        *_positions(results),
+    ):
         rows.append(row)
         marks.append(mark)
     # What a pass needs comes first.
@@ -139,6 +144,20 @@ def _duplicates(results: dict[str, Any]) -> tuple[tuple[str, ...], str]:
         f"{found['real_collisions']} pairs of {found['real_maps']} maps", "", "",
         {"pass": "pass", "fail": "fail"}.get(mark, status),
     ), mark  # fmt: skip
+
+
+def _similarity(results: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:
+    """Told, not judged: how alike random pairs of a set's maps are."""
+    found = results["similarity"] or {}
+    if not found.get("generated"):
+        return []
+
+    def told(name: str) -> str:
+        of = found.get(name)
+        return "" if not of else f"{of['mean']:.3f} ± {of['standard_error']:.3f}"
+
+    cells = ("multi-scale structural similarity", "of random pairs", "", told("generated"), "", "", "")
+    return [((*cells, told("validation"), "", "", "not judged"), "undecided")]
 
 
 def _positions(results: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:

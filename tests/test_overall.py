@@ -157,7 +157,7 @@ def judged():
 
     def judge(name):
         summaries = measured(sets[name])
-        settings = types.SimpleNamespace(margins="default", num_permutations=0, num_resamples=200)
+        settings = types.SimpleNamespace(margins="default", num_permutations=0, num_resamples=100)
         by = Judge({"generated": np.arange(len(sets[name])), **units}, settings, scale)
         each = {"generated": summaries, **found}
         view = {"verdicts": by.verdicts({key: of_each_map(values) for key, values in each.items()})}

@@ -135,7 +135,7 @@ def test_few_parents_are_told_what_is_resolvable():
     assert correlation.needs.units > 40
 
 
-@pytest.mark.parametrize("parents", [5, 12])
+@pytest.mark.parametrize("parents", [5, pytest.param(12, marks=pytest.mark.slow)])
 def test_limits_of_few_parents_hold(parents):
     """Generated maps exactly one margin off: each band passes in one of twenty trials at most."""
     margins, passed = parse("mean=0.05,scatter=0.1"), {"mean": [], "scatter": []}
@@ -160,6 +160,7 @@ def _grouped(rng, parents, crops):
     return np.sqrt(0.3) * of_parent + np.sqrt(0.7) * rng.normal(size=(parents * crops, 12))
 
 
+@pytest.mark.slow
 def test_what_a_verdict_needs_is_what_it_takes():
     """By the needs of a set of 40 parents with two crops, others are made, and equal ensembles then pass."""
 

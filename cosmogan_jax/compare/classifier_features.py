@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.summaries import power_spectrum
-from cosmogan_jax.summaries.derivatives import shifted
+from cosmogan_jax.summaries.peaks import local_maxima
 
 BANDS = 20
 # Maps averaged over so many pixels, and what shares of the pixels lie below the edges of heights.
@@ -24,7 +24,6 @@ PEAK_SHARES = (0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
 _FAINT = 1e-6  # of a band's mean power: what an empty map counts as
 _EDGE_MAPS = 512  # of each set, that say where the edges are: a million pixels of 32^2 or larger maps
 _AT_ONCE = 64
-_AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 
 
 class Features(NamedTuple):
@@ -125,11 +124,7 @@ def _heights(kappa: Array, edges: Array) -> Array:
     found = []
     for scale, of_scale in zip(SCALES, edges):
         maps = _averaged(kappa, scale)
-        at = shifted(maps, 1)
-        peak = jnp.ones(maps.shape, bool)
-        for neighbour in _AROUND:
-            peak &= maps > at(*neighbour)
-        for used, among in ((PIXEL_SHARES, jnp.ones(maps.shape, bool)), (PEAK_SHARES, peak)):
+        for used, among in ((PIXEL_SHARES, jnp.ones(maps.shape, bool)), (PEAK_SHARES, local_maxima(maps))):
             inside = [among & (maps >= of_scale[shares.index(share)]) for share in used]
             inside = [among, *inside, jnp.zeros(maps.shape, bool)]
             above = jnp.stack([pixels.mean((1, 2)) for pixels in inside], -1)

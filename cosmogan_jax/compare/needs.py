@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from cosmogan_jax.compare.excess import Limits
+from cosmogan_jax.compare.excess import Limits, excess_distance
+from cosmogan_jax.compare.quantities import Compared, Measure
 from cosmogan_jax.compare.resamples import Ensemble, Resampling
 
 # Equal sets are to pass in so many trials, all bands together.
@@ -103,6 +104,34 @@ def needs(found: Reach, margin: float, design: Design) -> Needs | None:
             return Needs(units=units, crops=math.ceil(crops), of_units=design.units * times)
         times *= 2
     return Needs(units=units)
+
+
+def of_effect(
+    measure: Measure,
+    sets: Compared,
+    blocks: Sequence[Int[np.ndarray, " effects"]] | None,
+    margin: float,
+    num_parents: int,
+    now: float,
+) -> Needs | None:
+    """What would resolve an effect whose `reach` is `now`; measured only where that is above the margin."""
+
+    def reached(which: Compared) -> float:
+        try:
+            pair = measure(which.generated, which.validation), measure(which.first, which.second)
+        except ValueError:  # half of the crops may not vary
+            return math.nan
+        return reach(excess_distance(*pair, blocks, margin**2, num_parents=num_parents))
+
+    crops = crops_of_each([one.resampling for one in (sets.first, sets.second)])
+    design = Design(len(sets.generated.values), num_parents, crops)
+    if not now > margin:
+        return needs(Reach(now, math.nan, None), margin, design)
+    known = sets._replace(generated=as_they_are(sets.generated))
+    real = [every_other_crop(one) for one in known[1:]]
+    whole = [one for one in real if one is not None]
+    half = reached(Compared(known.generated, *whole)) if len(whole) == len(real) else None
+    return needs(Reach(now, reached(known), half), margin, design)
 
 
 def as_they_are(sample: Ensemble) -> Ensemble:

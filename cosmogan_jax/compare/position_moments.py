@@ -36,9 +36,13 @@ def add_maps(moments: PositionMoments, kappa: Float[Array, "maps height width"])
 
 
 def merge(one: PositionMoments, two: PositionMoments) -> PositionMoments:
-    """The moments of two ensembles together (Chan, Golub & LeVeque 1983, eq. 2.1)."""
+    """The moments of two ensembles together (Chan, Golub & LeVeque 1983, eq. 2.1).
+
+    Of many pairs of ensembles at once where counts have the leading axes of the means, and two of length one;
+    JAX's arrays or NumPy's.
+    """
     total = one.count + two.count
-    share = two.count / jnp.maximum(total, 1)
+    share = two.count / (total + (total == 0))
     change = two.mean - one.mean
     return PositionMoments(total, one.mean + change * share, one.m2 + two.m2 + change**2 * one.count * share)
 

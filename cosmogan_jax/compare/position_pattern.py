@@ -11,13 +11,13 @@ relative scatter. Pairs weigh as the products of the groups' numbers of maps. Li
 group at a time (jackknife), with Student's quantile of G - 1 degrees of freedom. Float64 NumPy on the host.
 """
 
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import t as student_t
 
-from cosmogan_jax.compare.position_moments import PositionMoments
+from cosmogan_jax.compare.position_moments import PositionMoments, merge
 
 _LEVEL = 0.95
 # With fewer the jackknife knows no error.
@@ -30,6 +30,12 @@ class Pattern(NamedTuple):
     square: float
     lower: float
     upper: float
+
+    def outcome(self, margin: float) -> Literal["pass", "fail", "not resolvable"]:
+        """Pass where the upper limit is below margin^2, fail where the lower one is above it."""
+        if self.lower > margin**2:
+            return "fail"
+        return "pass" if self.upper < margin**2 else "not resolvable"
 
 
 class Patterns(NamedTuple):
@@ -64,19 +70,16 @@ def patterns(groups: PositionMoments) -> Patterns:
 
 def fewer(groups: PositionMoments, most: int) -> PositionMoments:
     """At most so many groups: group n joins those whose number differs by a multiple of `most`."""
-    parts = [np.asarray(x, np.float64) for x in groups]
-    kept = [part[:most] for part in parts]
-    for start in range(most, len(parts[0]), most):
-        more = [part[start : start + most] for part in parts]
-        size = len(more[0])
-        (n, mean, m2), (n_more, mean_more, m2_more) = ([p[:size].copy() for p in kept], more)
-        total = n + n_more
-        share = (n_more / total)[:, None, None]
-        change = mean_more - mean
-        kept[0][:size] = total
-        kept[2][:size] = m2 + m2_more + change**2 * n[:, None, None] * share
-        kept[1][:size] = mean + change * share
-    return PositionMoments(*kept)  # type: ignore[arg-type]  # on the host
+    count, mean, m2 = (np.asarray(x, np.float64) for x in groups)
+    every: Any = (count[:, None, None], mean, m2)  # NumPy's on the host, where the moments are JAX's
+    kept = PositionMoments(*(part[:most] for part in every))
+    for start in range(most, len(count), most):
+        more = PositionMoments(*(part[start : start + most] for part in every))
+        size = len(more.mean)
+        joined = merge(PositionMoments(*(part[:size] for part in kept)), more)
+        parts: Any = (np.concatenate([new, part[size:]]) for new, part in zip(joined, kept))
+        kept = PositionMoments(*parts)
+    return kept._replace(count=kept.count[:, 0, 0])
 
 
 def _pattern(deviation: Float[np.ndarray, "groups pixels"], count: Float[np.ndarray, " groups"]) -> Pattern:

@@ -1,12 +1,16 @@
 """What is judged: statistics of sets of maps by name, and how each of them is to be compared."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from cosmogan_jax.compare.effects import Difference
 from cosmogan_jax.compare.resamples import Ensemble, Resampling, ensemble
+
+# An effect and its values in every resample, of one set against another (`compare/effects.py`).
+Measure = Callable[[Ensemble, Ensemble], Difference]
 
 
 class MapSet(NamedTuple):
@@ -29,6 +33,15 @@ class Quantity(NamedTuple):
     mean_unit: Literal["mean", "scatter"] = "mean"
     covariance: bool = False
     used_by_selection: bool = False
+
+
+class Compared(NamedTuple):
+    """One quantity of all sets; the baseline is of `first` against `second`."""
+
+    generated: Ensemble
+    validation: Ensemble
+    first: Ensemble
+    second: Ensemble
 
 
 def values_of(set_name: str, maps: MapSet, quantity: Quantity) -> Float[np.ndarray, "maps bands"]:

@@ -38,7 +38,7 @@ skewness) or be rare (pixels far from the mean) the unit is the scatter: a shift
 (`effects.long_tailed`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -46,7 +46,6 @@ from jaxtyping import Float
 
 from cosmogan_jax.compare import needs as planning
 from cosmogan_jax.compare.effects import (
-    Difference,
     Effect,
     correlation_blocks,
     correlation_differences,
@@ -58,13 +57,12 @@ from cosmogan_jax.compare.effects import (
     relative_scatters,
 )
 from cosmogan_jax.compare.excess import Limits, excess_distance, halves, squared_distance
-from cosmogan_jax.compare.quantities import MapSet, Quantity, ensemble_of, values_of
-from cosmogan_jax.compare.resamples import NUM_RESAMPLES, Ensemble, Resampling, resample, together
+from cosmogan_jax.compare.quantities import Compared, MapSet, Measure, Quantity, ensemble_of, values_of
+from cosmogan_jax.compare.resamples import NUM_RESAMPLES, Resampling, resample, together
 from cosmogan_jax.settings.margins import SETS, Margins
 
 Baseline = Literal["auxiliary", "halves of validation"]
 Outcome = Literal["pass", "fail", "yardstick off", "undecided", "not resolvable"]
-Measure = Callable[[Ensemble, Ensemble], Difference]
 
 
 class Judged(NamedTuple):
@@ -110,15 +108,6 @@ class Judged(NamedTuple):
     num_parents: int
     baseline: Baseline
     needs: planning.Needs | None
-
-
-class _Sets(NamedTuple):
-    """One quantity of all sets; the baseline is of `first` against `second`."""
-
-    generated: Ensemble
-    validation: Ensemble
-    first: Ensemble
-    second: Ensemble
 
 
 def judge(
@@ -175,7 +164,7 @@ def judge(
         of_generated = ensemble_of(
             "generated", values_of("generated", generated, quantity), resampling_g, quantity
         )
-        found += _judged(quantity, _Sets(of_generated, whole, *pair), num_parents, family, baseline, margins)
+        found += _judged(quantity, Compared(of_generated, whole, *pair), num_parents, family, baseline, margins)
     return found
 
 
@@ -191,19 +180,19 @@ class _Asked(NamedTuple):
     name: str
     measure: Measure
     margin: float
-    sets: _Sets
+    sets: Compared
     bands: tuple[str, ...]
     blocks: list[np.ndarray] | None = None
 
 
-def _asked(quantity: Quantity, sets: _Sets, margins: Margins) -> Iterator[_Asked]:
+def _asked(quantity: Quantity, sets: Compared, margins: Margins) -> Iterator[_Asked]:
     relative = quantity.mean_unit == "mean"
     measure, margin = (relative_means, margins.mean) if relative else (mean_shifts, margins.mean_in_scatter)
     yield _Asked("mean", measure, margin, sets, quantity.bands)
     # Of what is rare in a map the mean is judged, the scatter over maps is not.
     kept = np.flatnonzero(~long_tailed(sets.validation))
     if len(kept):
-        some = _Sets(*(one._replace(values=one.values[:, kept]) for one in sets))
+        some = Compared(*(one._replace(values=one.values[:, kept]) for one in sets))
         yield _Asked(
             "scatter", relative_scatters, margins.scatter, some, tuple(quantity.bands[i] for i in kept)
         )
@@ -217,7 +206,7 @@ def _asked(quantity: Quantity, sets: _Sets, margins: Margins) -> Iterator[_Asked
 
 
 def _judged(
-    quantity: Quantity, sets: _Sets, num_parents: int, family: int, baseline: Baseline, margins: Margins
+    quantity: Quantity, sets: Compared, num_parents: int, family: int, baseline: Baseline, margins: Margins
 ) -> list[Judged]:
     found = []
     for name, measure, margin, of_sets, bands, blocks in _asked(quantity, sets, margins):
@@ -232,14 +221,14 @@ def _judged(
             effect, baseline_effect = Effect(*distance[:3]), yardstick.value
         outcomes = _outcomes(limits, yardstick.sure, margin)
         outcome = _joined(outcomes)
-        needs = None
+        reach, needs = planning.reach(limits), None
         if outcome in ("not resolvable", "undecided"):
-            needs = _needs(measure, of_sets, blocks, margin, num_parents, limits)
+            needs = planning.of_effect(measure, of_sets, blocks, margin, num_parents, reach)
         found.append(
             Judged(
                 quantity.name, name, bands, *effect, distance.value, distance.upper, distance.expected,
                 baseline_effect, yardstick.sure, limits.value, limits.lower, limits.upper, limits.sure, margin,
-                _root(limits.expected), planning.reach(limits), outcomes, outcome, quantity.used_by_selection,
+                _root(limits.expected), reach, outcomes, outcome, quantity.used_by_selection,
                 num_parents, baseline, needs,
             )
         )  # fmt: skip
@@ -250,25 +239,6 @@ def _num_effects(quantity: Quantity) -> int:
     """Bands of all effects, blocks of correlations counted as one."""
     count = 2 * len(quantity.bands)
     return count + len(correlation_blocks(len(quantity.bands))) + 1 if quantity.covariance else count
-
-
-def _needs(measure: Measure, sets: _Sets, blocks, margin: float, num_parents: int, limits: Limits):
-    """What would resolve the effect: `compare/needs.py`."""
-
-    def reached(which: _Sets) -> float:
-        try:
-            pair = measure(which.generated, which.validation), measure(which.first, which.second)
-        except ValueError:  # half of the crops may not vary
-            return float("nan")
-        return planning.reach(excess_distance(*pair, blocks, margin**2, num_parents=num_parents))
-
-    known = sets._replace(generated=planning.as_they_are(sets.generated))
-    real = [planning.every_other_crop(one) for one in known[1:]]
-    whole = [one for one in real if one is not None]
-    half = reached(_Sets(known.generated, *whole)) if len(whole) == len(real) else None
-    found = planning.Reach(planning.reach(limits), reached(known), half)
-    crops = planning.crops_of_each([one.resampling for one in (sets.first, sets.second)])
-    return planning.needs(found, margin, planning.Design(len(sets.generated.values), num_parents, crops))
 
 
 def _outcomes(limits: Limits, yardstick_lower: np.ndarray, margin: float) -> tuple[Outcome, ...]:

@@ -135,14 +135,14 @@ def _classifier(results: dict[str, Any]) -> tuple[tuple[str, ...], str]:
 
 def _duplicates(results: dict[str, Any]) -> tuple[tuple[str, ...], str]:
     found = results["duplicates"]
-    status = found["status"]
-    mark = {"none": "pass", "as real": "pass", "collisions": "fail"}.get(status, "undecided")
+    outcome = found["outcome"]
+    mark = _MARKS.get(outcome, "undecided")
     if "pairs" not in found:
-        return ("duplicates", f"among {found['maps']} maps", *[""] * 8, status), mark
+        return ("duplicates", f"among {found['maps']} maps", *[""] * 8, outcome), mark
     return (
         "duplicates", f"among {found['maps']} maps", "", f"{found['collisions']} pairs", "", "", "",
         f"{found['real_collisions']} pairs of {found['real_maps']} maps", "", "",
-        {"pass": "pass", "fail": "fail"}.get(mark, status),
+        outcome,
     ), mark  # fmt: skip
 
 
@@ -177,9 +177,8 @@ def _positions(results: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:
             continue
         of = found[name]
         value, upper = (math.sqrt(max(of[which], 0.0)) for which in ("square", "upper"))
-        verdict = "fail" if of["lower"] > margin**2 else "pass" if of["upper"] < margin**2 else "not resolvable"
-        cells = (title, effect, "", told(value), told(upper), "", "", "", "", told(margin), verdict)
-        rows.append((cells, _MARKS.get(verdict, "undecided")))
+        cells = (title, effect, "", told(value), told(upper), "", "", "", "", told(margin), of["outcome"])
+        rows.append((cells, _MARKS.get(of["outcome"], "undecided")))
     return rows
 
 

@@ -20,6 +20,7 @@ from cosmogan_jax.compare.discrimination import (
     excess_auc,
     parts_by_parent,
 )
+from cosmogan_jax.stages.map_sets import spread_over
 from cosmogan_jax.stages.progress import progress
 
 # Measured on 64^2 maps (experiments/010-classifier): twice the filters find no more, at 2.8 times the cost.
@@ -31,7 +32,6 @@ MOST_BYTES = 2**30
 _SHARES = (4, 3, 1)
 # In each part of a set two parents at least are wanted to train and to test on.
 FEWEST_PARENTS = 5
-_CHUNK = 256
 _SEEN = 512  # training maps of each set that say how often it is right on what it has seen
 
 
@@ -229,17 +229,13 @@ def _of_some_parents(maps: KeptMaps, count: int, seed: int) -> KeptMaps:
 
 def _read(maps: MapSet, most: int | None) -> KeptMaps:
     """At most so many maps, or what MOST_BYTES hold, evenly spread over the set, read by chunks."""
-    count = len(maps.parents)
     if most is None:
         most = max(1, MOST_BYTES // np.asarray(maps.read(0, 1), np.float32).nbytes)
-    wanted = np.arange(min(count, most)) * count // min(count, most)
-    kept = []
-    for start in range(0, count, _CHUNK):
-        inside = wanted[(wanted >= start) & (wanted < start + _CHUNK)]
-        if len(inside):
-            kappa = np.asarray(maps.read(start, min(start + _CHUNK, count)), np.float32)[inside - start]
-            if not np.isfinite(kappa).all():
-                bad = int(inside[np.argmin(np.isfinite(kappa).all(axis=(1, 2)))])
-                raise ValueError(f"{maps.name} map {bad} holds non-finite values")
-            kept.append(kappa)
-    return KeptMaps(np.concatenate(kept), np.asarray(maps.parents)[wanted])
+    kept, numbers = [], []
+    for kappa, index in spread_over(maps.read, len(maps.parents), most):
+        finite = np.isfinite(kappa).all(axis=(1, 2))
+        if not finite.all():
+            raise ValueError(f"{maps.name} map {index[np.argmin(finite)]} holds non-finite values")
+        kept.append(kappa)
+        numbers.append(index)
+    return KeptMaps(np.concatenate(kept), np.asarray(maps.parents)[np.concatenate(numbers)])

@@ -7,6 +7,7 @@ results.json's `duplicates`:
                         different units show at least (`compare/birthday.py`)
   real_pairs, real_collisions
   status                none, collisions, as real (no more than real maps show), no yardstick
+  outcome               pass, fail, or the status where there is no yardstick
   support_above         95 % lower limit on the number of distinct maps
 Copies that are turned, mirrored or shifted are looked for by stage novelty.
 
@@ -25,12 +26,13 @@ from jaxtyping import Float
 from cosmogan_jax.compare.birthday import judge_birthday, nearest_others
 from cosmogan_jax.compare.distances import copy_distance
 from cosmogan_jax.compare.ensembles import one_of_each
-from cosmogan_jax.stages.map_sets import MapSet
+from cosmogan_jax.stages.map_sets import MapSet, spread_over
 from cosmogan_jax.stages.side_by_side import jit_on_one_thread
 from cosmogan_jax.summaries.structural_similarity import WINDOW_PIXELS, ms_ssim
 
-_MOST, _PIXELS, _AT_ONCE = 4096, 32, 256
+_MOST, _PIXELS = 4096, 32
 _FRACTION = 0.5
+_OUTCOMES = {"none": "pass", "as real": "pass", "collisions": "fail"}
 _PAIRS, _ALIKE_AT_ONCE, _SEED = 256, 16, 0
 
 
@@ -40,13 +42,14 @@ def judge(generated: MapSet, real: MapSet, units: np.ndarray) -> dict[str, Any]:
     theirs, index = _shrunk(real)
     said = {"maps": len(ours), "real_maps": len(theirs)}
     if len(np.unique(units[index])) < 2:
-        return said | {"status": "no yardstick", "support_above": None}
+        return said | {"status": "no yardstick", "outcome": "no yardstick", "support_above": None}
     of_real = nearest_others(lambda a, b: theirs[a:b], len(theirs), parents=units[index])
     limit = copy_distance(of_real.distance, _FRACTION)
     of_ours = nearest_others(lambda a, b: ours[a:b], len(ours), within=limit)
     found = judge_birthday(of_real, [of_ours], _FRACTION)
     kept = ("pairs", "collisions", "real_pairs", "real_collisions", "status", "support_above")
-    return said | {name: getattr(found, name) for name in kept}
+    said |= {name: getattr(found, name) for name in kept}
+    return said | {"outcome": _OUTCOMES.get(found.status, found.status)}
 
 
 def similarity(sets: list[MapSet], units: dict[str, np.ndarray], data_range: float) -> dict[str, Any] | None:
@@ -80,15 +83,11 @@ def similarity(sets: list[MapSet], units: dict[str, np.ndarray], data_range: flo
 
 def _shrunk(maps: MapSet) -> tuple[Float[np.ndarray, "some small small"], np.ndarray]:
     """Some of the maps, averaged over squares of pixels, and their numbers."""
-    count = min(_MOST, maps.num_maps)
-    index = np.arange(count) * maps.num_maps // count
     block = max(1, maps.geometry.num_pixels // _PIXELS)
     size = maps.geometry.num_pixels // block
-    parts = []
-    for start in range(0, maps.num_maps, _AT_ONCE):
-        inside = index[(index >= start) & (index < start + _AT_ONCE)]
-        if len(inside):
-            kappa = maps.read(start, min(start + _AT_ONCE, maps.num_maps))[inside - start]
-            kappa = np.asarray(kappa, np.float32)[:, : size * block, : size * block]
-            parts.append(kappa.reshape(-1, size, block, size, block).mean((2, 4)))
-    return np.concatenate(parts), index
+    parts, numbers = [], []
+    for kappa, index in spread_over(maps.read, maps.num_maps, _MOST):
+        whole = kappa[:, : size * block, : size * block].reshape(-1, size, block, size, block)
+        parts.append(whole.mean((2, 4)))
+        numbers.append(index)
+    return np.concatenate(parts), np.concatenate(numbers)

@@ -50,6 +50,8 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     sets = open_map_sets(settings, workdir)
     spread = _spread(sets.validation)
     units = {one.name: one.units(settings.independent_unit) for one in sets.present()}
+    labels = {name: of for name, (of, _) in units.items()}
+    margins = parse(settings.margins)
     results: dict[str, Any] = {
         "schema": judgement.SCHEMA,
         "statistics": {
@@ -78,15 +80,12 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         digests = {name: values.pop("digest") for name, values in each.items()}
         if not label:
             _check_apart(digests)
-        judge = judgement.Judge(
-            {name: of for name, (of, _) in units.items()}, settings, scale, few_boxes(sets, units)
-        )
+        judge = judgement.Judge(labels, settings, scale, few_boxes(sets, units))
         results["views"][label or "as it is"] = judge.judge(each, heights=not label)
         if not label:
             _write_tables(sets, each, units, scale, out)
-            labels = {name: of for name, (of, _) in units.items()}
             results["stationarity"] = uniformity.judge(found, labels)
-            results["position"] = uniformity.fixed_in_place(found["generated"])
+            results["position"] = uniformity.fixed_in_place(found["generated"], margins)
             results["duplicates"] = duplicates.judge(sets.generated, sets.validation, labels["validation"])
             inner = scale.pixel_edges[[0, -1]]
             results["similarity"] = duplicates.similarity(sets.present(), labels, float(np.ptp(inner)))
@@ -94,7 +93,7 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
             write_arrays(out / "positions.npz", uniformity.position_maps(found))
             first = sets.generated.read(0, min(_SHOWN, sets.generated.num_maps))
             write_arrays(out / "shown.npz", {"generated": first, "validation": spread[:_SHOWN]})
-    results["classifier"] = _classified(sets, units, settings)
+    results["classifier"] = _classified(sets, labels, settings.classifier_steps, margins.auc)
     results["overall"] = overall.judge(results, settings.margins)
     results["seconds"] = round(time.monotonic() - began, 1)
     write_json(out / "results.json", results)
@@ -119,27 +118,28 @@ def _check_apart(digests: dict[str, np.ndarray]) -> None:
             )
 
 
-def _classified(sets: MapSets, units, settings: Evaluate) -> dict[str, Any] | None:
+def _classified(
+    sets: MapSets, labels: dict[str, np.ndarray], num_steps: int, margin: float
+) -> dict[str, Any] | None:
     """`stages/classification.py`; refused: why there is none, where one was asked for."""
-    if not settings.classifier_steps:
+    if not num_steps:
         return None
     size = sets.validation.geometry.num_pixels
     if size < STRIDE:
         return {"refused": f"maps of {size} pixels are too small for it, which needs {STRIDE}"}
     for one in sets.present():
-        count, needed = len(np.unique(units[one.name][0])), FEWEST_PARENTS
+        count, needed = len(np.unique(labels[one.name])), FEWEST_PARENTS
         if one.name == "validation" and sets.auxiliary is None:
             needed *= 2
         if count < needed:
             return {"refused": f"{count} independent units in the {one.name} set; it needs {needed}"}
-    of = {one.name: ClassifiedSet(one.name, one.read, units[one.name][0]) for one in sets.present()}
-    margin = parse(settings.margins).auc
+    of = {one.name: ClassifiedSet(one.name, one.read, labels[one.name]) for one in sets.present()}
     return classify_sets(
         of["generated"],
         of["validation"],
         of.get("auxiliary"),
         sets.validation.geometry.side_deg,
-        ClassificationSettings(settings.classifier_steps, None, _BOOTSTRAP_SEED, margin),
+        ClassificationSettings(num_steps, None, _BOOTSTRAP_SEED, margin),
     )
 
 

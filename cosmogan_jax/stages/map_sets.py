@@ -4,7 +4,7 @@ What counts as independent is said here once. Crops of one map share its structu
 particles: every test permutes, and every error resamples, whole units.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -24,6 +24,7 @@ from cosmogan_jax.storage.source_bins import only_bin
 
 # Of fewer boxes no error can be told (`compare/resamples.py`).
 FEWEST_BOXES = MIN_PARENTS
+_AT_ONCE = 256  # maps in memory
 
 
 class MapSet(NamedTuple):
@@ -112,6 +113,18 @@ def open_map_sets(settings: Evaluate, workdir: Path) -> MapSets:
     sets = MapSets(generated, validation._replace(name="validation"), auxiliary)
     _check_alike(sets)
     return sets
+
+
+def spread_over(
+    read: Callable[[int, int], Float[np.ndarray, "maps size size"]], num_maps: int, most: int
+) -> Iterator[tuple[Float[np.ndarray, "some size size"], Int[np.ndarray, " some"]]]:
+    """At most so many of a set's maps in float32, evenly spread over it, chunk by chunk, with their numbers."""
+    wanted = np.arange(min(num_maps, most)) * num_maps // min(num_maps, most)
+    for start in range(0, num_maps, _AT_ONCE):
+        inside = wanted[(wanted >= start) & (wanted < start + _AT_ONCE)]
+        if len(inside):
+            kappa = read(start, min(start + _AT_ONCE, num_maps))[inside - start]
+            yield np.asarray(kappa, np.float32), inside
 
 
 def few_boxes(sets: MapSets, units: dict[str, tuple[np.ndarray, str]]) -> str | None:

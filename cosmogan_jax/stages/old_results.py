@@ -34,7 +34,7 @@ def of_schema_2(results: dict[str, Any]) -> dict[str, Any]:
         },
         "classifier": None,
         "position": {"too_few": _NOT_JUDGED},
-        "duplicates": {"maps": 0, "status": _NOT_JUDGED},
+        "duplicates": {"maps": 0, "outcome": _NOT_JUDGED},
         "similarity": None,
         "overall": {"outcome": "incomplete", "said": said, "margins": margins},
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 from cosmogan_jax.compare.overall import Finding, overall
 from cosmogan_jax.compare.statistics import STATISTICS
-from cosmogan_jax.settings.margins import Margins, parse
+from cosmogan_jax.settings.margins import parse
 
 _EFFECTS = ("mean", "scatter")
 _SPECTRUM = (*_EFFECTS, "correlation", "covariance slope")
@@ -23,8 +23,8 @@ def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
     numbers = parse(margins)
     view = results["views"]["as it is"]
     findings = [*_effects(view["verdicts"])]
-    findings.append(_duplicates(results["duplicates"]))
-    findings += _positions(results["position"], numbers)
+    findings.append(Finding("no more duplicates than among real maps", results["duplicates"]["outcome"]))
+    findings += _positions(results["position"])
     findings.append(_classifier(results["classifier"]))
     found = overall(findings)
     return {
@@ -58,28 +58,13 @@ def _effects(verdicts: dict[str, Any]) -> list[Finding]:
     return findings
 
 
-def _duplicates(found: dict[str, Any]) -> Finding:
-    outcome = {"none": "pass", "as real": "pass", "collisions": "fail"}.get(found["status"], found["status"])
-    return Finding("no more duplicates than among real maps", outcome)
-
-
-def _positions(found: dict[str, Any] | None, margins: Margins) -> list[Finding]:
+def _positions(found: dict[str, Any]) -> list[Finding]:
     findings = []
-    for name, margin in (("mean", margins.position_mean), ("sigma", margins.position_sigma)):
-        title = f"{name} by position"
-        if found is None or "too_few" in found:
-            told = "not judged" if found is None else found["too_few"]
-            findings.append(Finding(title, "not resolvable", needs=told))
-            continue
-        of = found[name]
-        outcome = (
-            "fail" if of["lower"] > margin**2
-            else "pass" if of["upper"] < margin**2
-            else "not resolvable"
-        )  # fmt: skip
-        findings.append(
-            Finding(title, outcome, needs=None if outcome != "not resolvable" else "more generated maps")
-        )
+    for name in ("mean", "sigma"):
+        outcome, needs = "not resolvable", found.get("too_few", "more generated maps")
+        if "too_few" not in found:
+            outcome = found[name]["outcome"]
+        findings.append(Finding(f"{name} by position", outcome, needs=needs))
     return findings
 
 

@@ -4,13 +4,13 @@ from collections.abc import Hashable, Mapping, Sequence
 
 from cosmogan_jax.compare.designs import said
 from cosmogan_jax.compare.resamples import MIN_PARENTS
-from cosmogan_jax.settings.margins import parse
+from cosmogan_jax.settings.margins import SETS
+
+_MARGINS = "default"
 
 
-def tell(
-    stage: str, maps: Mapping[str, Sequence[tuple[Hashable | None, int]]], margins: str = "default"
-) -> None:
-    """Print what the validation and auxiliary maps of a run can resolve.
+def tell(stage: str, maps: Mapping[str, Sequence[tuple[Hashable | None, int]]]) -> None:
+    """Print what the validation and auxiliary maps of a run can resolve at the default margins.
 
     maps: of validation and auxiliary, for each map its box, None where that is not known, and the crops that it
     gives. Without auxiliary maps the yardstick is one half of the validation units against the other.
@@ -32,7 +32,7 @@ def tell(
             f"{MIN_PARENTS}; the outcome will be incomplete at best"
         )
         return
-    for line in said(fewest, crops, unit, parse(margins), margins):
+    for line in said(fewest, crops, unit, SETS[_MARGINS], _MARGINS):
         print(f"{stage}: {line}")
 
 

@@ -99,7 +99,7 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
         return jax.tree.map(np.asarray, summarise(view(*part)))
 
     side_by_side = SideBySide(seen)
-    parts = []
+    parts, groups = [], None
     starts = range(0, maps.num_maps, CHUNK)
     for start in progress(starts, desc=f"evaluate {maps.name} {label}".strip(), unit="chunk"):
         path = out / ("_".join(["part", maps.name, *label.split(), f"{start:08d}"]) + ".npz")
@@ -109,15 +109,15 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
             pieces = [(kappa[i : i + size], index[i : i + size]) for i in range(0, len(kappa), size)]
             found = _joined(side_by_side(pieces))
             write_arrays(path, {**found, "digest": np.array([_digest(one) for one in kappa])})
-        parts.append(read_npz(path))
-    of_maps = [of_each_map(part) for part in parts]
-    found = {key: np.concatenate([part[key] for part in of_maps]) for key in of_maps[0]}
-    for part in parts:  # in turn: maps of hundreds of chunks have as few groups in the end
-        groups = position_groups(part)
-        if "position_mean" in found:
-            groups = PositionMoments(*map(jnp.concatenate, zip(position_groups(found), groups)))
-        found |= _named(fewer(groups, _GROUPS))
-    return found
+        part = read_npz(path)
+        parts.append(of_each_map(part))
+        # In turn: moments at every pixel take as much memory whatever the number of chunks.
+        of_part = position_groups(part)
+        if groups is not None:
+            of_part = PositionMoments(*map(jnp.concatenate, zip(groups, of_part)))
+        groups = fewer(of_part, _GROUPS)
+    assert groups is not None  # a set has maps
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} | _named(groups)
 
 
 def _joined(pieces: list[Summaries]) -> Summaries:

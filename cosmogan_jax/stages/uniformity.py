@@ -9,6 +9,7 @@ from cosmogan_jax.compare.clustered import Contrast, group
 from cosmogan_jax.compare.position_moments import PositionMoments
 from cosmogan_jax.compare.position_pattern import MIN_GROUPS, patterns
 from cosmogan_jax.compare.stationarity import border_against_centre, ring_widths, row_against_column
+from cosmogan_jax.settings.margins import Margins
 from cosmogan_jax.stages.summarising import GROUP, Summaries, position_groups, position_moments
 
 # A last group of a few maps has a scatter that says nothing.
@@ -39,15 +40,19 @@ def judge(found: dict[str, Summaries], units: dict[str, np.ndarray]) -> dict[str
     return said
 
 
-def fixed_in_place(summaries: Summaries) -> dict[str, Any]:
-    """`compare/position_pattern.py` of one set: squares with their limits, or why there are none."""
+def fixed_in_place(summaries: Summaries, margins: Margins) -> dict[str, Any]:
+    """`compare/position_pattern.py` of one set: squares, limits and outcomes, or why there are none."""
     groups = position_groups(summaries)
     large = np.asarray(groups.count) >= _FEWEST_IN_GROUP
     if large.sum() < MIN_GROUPS:
         needed = MIN_GROUPS * GROUP
         return {"too_few": f"{needed} maps", "maps": int(np.sum(groups.count))}
     found = patterns(PositionMoments(*(x[large] for x in groups)))
-    return {"groups": int(large.sum()), **{name: of._asdict() for name, of in found._asdict().items()}}
+    return {
+        "groups": int(large.sum()),
+        "mean": found.mean._asdict() | {"outcome": found.mean.outcome(margins.position_mean)},
+        "sigma": found.sigma._asdict() | {"outcome": found.sigma.outcome(margins.position_sigma)},
+    }
 
 
 def position_maps(found: dict[str, Summaries]) -> dict[str, np.ndarray]:

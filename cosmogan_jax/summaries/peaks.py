@@ -31,7 +31,7 @@ def peak_counts(
     Raises:
       ValueError: thresholds that do not increase or are fewer than two; maps not real floating.
     """
-    return _counts(kappa, thresholds, normalised, _local_maxima)
+    return _counts(kappa, thresholds, normalised, local_maxima)
 
 
 def minimum_counts(
@@ -51,7 +51,7 @@ def minimum_counts(
     Raises:
       ValueError: thresholds that do not increase or are fewer than two; maps not real floating.
     """
-    return _counts(kappa, thresholds, normalised, lambda k: _local_maxima(-k))
+    return _counts(kappa, thresholds, normalised, lambda k: local_maxima(-k))
 
 
 def _counts(kappa, thresholds, normalised: bool, extrema: Callable[[Array], Array]) -> Array:
@@ -69,7 +69,7 @@ def _counts(kappa, thresholds, normalised: bool, extrema: Callable[[Array], Arra
     return over_maps(count, kappa)
 
 
-def _local_maxima(k: Float[Array, "height width"]) -> Bool[Array, "height width"]:
+def local_maxima(k: Float[Array, "*batch height width"]) -> Bool[Array, "*batch height width"]:
     """Where a pixel lies strictly above all eight neighbours, periodically wrapped."""
     at = shifted(k, 1)
     is_peak = jnp.ones(k.shape, bool)

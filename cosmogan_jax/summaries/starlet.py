@@ -81,14 +81,7 @@ def starlet_peak_counts(
     strictly above all eight neighbours; pixels of the map's border, which lack some, are none (in the mirrored
     map each has itself as a neighbour). A map with a NaN pixel gives NaN.
 
-    Args:
-      kappa: maps.
-      edges_per_scale: a row of increasing edges for each scale; the number of rows is `starlet_transform`'s
-        num_scales.
-
-    Raises:
-      ValueError: edges that are not rows of two or more increasing numbers; a number of rows that
-        `starlet_transform` refuses; maps not real floating.
+    Arguments and errors are those of `starlet_l1_norm`.
     """
     return _of_each_scale(kappa, (_peak_counts, edges_per_scale))[0]
 

@@ -373,7 +373,7 @@ BUGS = (
          "row[:, None] < column)",
          "stationarity"),
     _bug("merge_of_unequal_counts", "compare/position_moments",
-         "share = two.count / jnp.maximum(total, 1)",
+         "share = two.count / (total + (total == 0))",
          "share = 0.5",
          "stationarity", "generator_score"),
     _bug("ranks_from_zero", "compare/second_scores",

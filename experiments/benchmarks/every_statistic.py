@@ -14,6 +14,7 @@ import time
 import jax
 import numpy as np
 
+from cosmogan_jax.compare.scales import scales
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.stages import summarising
 from cosmogan_jax.stages.side_by_side import jit_on_one_thread
@@ -54,9 +55,9 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     kappa = skewed_maps(np.random.default_rng(0), TOGETHER)
     geometry = MapGeometry(SIZE, SIDE_DEG)
-    scale = summarising.scales(kappa, geometry, 12)
-    scales = np.asarray(starlet_transform(kappa, STARLET_SCALES))
-    quantiles = np.quantile(scales, [1e-3, 1 - 1e-3], axis=(0, 2, 3))
+    scale = scales(kappa, geometry, 12)
+    wavelets = np.asarray(starlet_transform(kappa, STARLET_SCALES))
+    quantiles = np.quantile(wavelets, [1e-3, 1 - 1e-3], axis=(0, 2, 3))
     edges = np.linspace(*quantiles, STARLET_BINS + 1, axis=-1)
     evaluate = summarising.summariser(scale, geometry)
     old = {

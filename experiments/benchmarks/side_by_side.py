@@ -17,9 +17,10 @@ import time
 import jax
 import numpy as np
 
+from cosmogan_jax.compare.scales import scales
+from cosmogan_jax.compare.statistics import measure
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.sky import ray_tracing
-from cosmogan_jax.stages import summarising
 from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 
 _TOGETHER = 16
@@ -60,8 +61,8 @@ def main() -> None:
     for size, maps in ((64, 256), (256, 256), (512, 64)):
         geometry = MapGeometry(size, 3.5)
         kappa = (0.02 * rng.normal(size=(maps, size, size))).astype(np.float32)
-        alone = summarising.summariser(summarising.scales(kappa[:64], geometry, 12), geometry)
-        shared = jax.jit(alone.__wrapped__)
+        of_each = functools.partial(measure, scales=scales(kappa[:64], geometry, 12), geometry=geometry)
+        alone, shared = jit_on_one_thread(of_each), jax.jit(of_each)
         ways = {"shared": shared, "alone": functools.partial(_parted, SideBySide(alone))}
         cells = compare(ways, kappa, rounds, maps)
         print(f"| statistics of {maps} maps of {size}^2, a map | {cells} |", flush=True)

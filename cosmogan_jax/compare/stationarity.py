@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from cosmogan_jax.compare.clustered import Contrast, Groups, clustered_error
 from cosmogan_jax.geometry import MapGeometry, check_edges
 from cosmogan_jax.summaries import bin_sums
+from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.edges import check_kappa
 
 
@@ -113,9 +114,11 @@ def axis_power(
     scaled = weights / np.maximum(total, 1)[target] * (geometry.side_rad / geometry.num_pixels**2) ** 2
     norm = jnp.asarray(scaled, kappa.dtype)
 
-    f = jnp.fft.rfft2(kappa)
-    power = (f.real**2 + f.imag**2).reshape(kappa.shape[0], -1) * norm
-    return bin_sums.of_known_bins(power, target, 2 * num_bins).reshape(-1, 2, num_bins)
+    def of_map(map_):
+        f = jnp.fft.rfft2(map_).ravel()
+        return bin_sums.of_known_bins((f.real**2 + f.imag**2) * norm, target, 2 * num_bins)
+
+    return over_maps(of_map, kappa).reshape(-1, 2, num_bins)
 
 
 def row_against_column(power: Float[Array, "maps 2 bins"], groups: Groups) -> Contrast:

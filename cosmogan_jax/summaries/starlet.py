@@ -129,13 +129,14 @@ def _l1_norm(w: Float[Array, "height width"], edge: Float[Array, " edges"]) -> F
 
 def _peak_counts(w: Float[Array, "height width"], edge: Float[Array, " edges"]) -> Float[Array, " bins"]:
     height, width = w.shape
-    inner = w[1:-1, 1:-1]
-    is_peak = jnp.ones(inner.shape, bool)
+    # Infinitely high beyond the border, whose pixels are no peaks then; a barrier as in `derivatives.shifted`.
+    around = jax.lax.optimization_barrier(jnp.pad(w, 1, constant_values=jnp.inf))
+    is_peak = jnp.ones(w.shape, bool)
     for row in (0, 1, 2):
         for column in (0, 1, 2):
             if (row, column) != (1, 1):
-                is_peak &= inner > w[row : row + height - 2, column : column + width - 2]
-    index = bin_index(inner, edge).ravel()
+                is_peak &= w > around[row : row + height, column : column + width]
+    index = bin_index(w, edge).ravel()
     counts = bin_sums.of_pixels(is_peak.reshape(1, -1).astype(w.dtype), index, edge.shape[0] + 1)[0, 1:-1]
     return counts / jnp.diff(edge)
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.storage import checkpoints as checkpoint_files
 from cosmogan_jax.storage import map_store
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.lens_planes import read_lens_planes
@@ -66,6 +67,37 @@ def test_a_checkpoint_is_a_copy_however_late_its_writer_reads(tmp_path, monkeypa
     for name, value in expected.items():
         np.testing.assert_array_equal(written[name], value)
     np.testing.assert_array_equal(written["key"], words)
+    checkpoints.close()
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_arrays_in_another_order_are_not_those_that_were_written(tmp_path, monkeypatch, earlier):
+    """The arrays of one checkpoint beside the sums of another; earlier versions kept a file for each sum."""
+    if earlier:
+        monkeypatch.setattr(
+            checkpoint_files,
+            "_parts",
+            lambda state, beside: {
+                "state": ocp.args.StandardSave(state),
+                "marks": ocp.args.StandardSave(checkpoint_files._sums_one_by_one(state)),
+                "beside": ocp.args.JsonSave(beside),
+            },
+        )
+    checkpoints = Checkpoints(tmp_path / "checkpoints", writes=True)
+    one = {
+        "weights": jnp.asarray([1.0, 2.0, 3.0]),
+        "key": jax.random.key(3),
+        "flag": jnp.asarray([True, False]),
+    }
+    checkpoints.save(1, one)
+    checkpoints.save(2, {**one, "weights": jnp.asarray([2.0, 1.0, 3.0])})
+    assert checkpoints.steps() == [1, 2]
+    assert (tmp_path / "checkpoints/1" / ("marks" if earlier else "sums")).is_dir()
+    np.testing.assert_array_equal(checkpoints.restore(1, one)["weights"], [1, 2, 3])
+    (tmp_path / "checkpoints/1/state").rename(tmp_path / "aside")
+    (tmp_path / "checkpoints/2/state").rename(tmp_path / "checkpoints/1/state")
+    with pytest.raises(ValueError, match="1 cannot be read: its arrays are not those that were written"):
+        checkpoints.restore(1, one)
     checkpoints.close()
 
 

@@ -1,7 +1,7 @@
 """Checkpoints of a training run, by Orbax: numbered by step, written atomically, never unpickled.
 
 <directory>/<step>/state    the arrays
-<directory>/<step>/marks    a checksum of every array, made where it lay in memory: the files have none
+<directory>/<step>/sums     a checksum of every array, made where it lay in memory: the files have none
 <directory>/<step>/beside   JSON
 <directory>-unreadable/     checkpoints that were damaged, set aside
 """
@@ -48,13 +48,8 @@ class Checkpoints:
         """
         # On a CPU the writer would otherwise read the very memory that the next step overwrites.
         copied = jax.tree.map(jnp.copy, _key_data(state))
-        parts = {
-            "state": ocp.args.StandardSave(copied),
-            "marks": ocp.args.StandardSave(_marks(copied)),
-            "beside": ocp.args.JsonSave(beside or {}),
-        }
         with self._writing():
-            self._manager.save(step, args=ocp.args.Composite(**parts))
+            self._manager.save(step, args=ocp.args.Composite(**_parts(copied, beside or {})))
 
     def restore(self, step: int, like: Any) -> Any:
         """The state of a step, in the structure of `like`.
@@ -72,10 +67,12 @@ class Checkpoints:
     def _restore(self, step: int, like: Any) -> Any:
         like_data = _key_data(like)
         data = self._read(step, "state", like_data)
-        if (self.directory / str(step) / "marks").exists():  # the first checkpoints had none
-            expected, found = self._read(step, "marks", _marks_like(like_data)), _marks(data)
-            if any(bool(a != b) for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found))):
-                raise self._unreadable(step, "its arrays are not those that were written")
+        # The first checkpoints had none; later ones a file for each sum, which took as long as the arrays.
+        for part, sums in (("sums", _sums), ("marks", _sums_one_by_one)):
+            if (self.directory / str(step) / part).exists():
+                expected, found = self._read(step, part, _like(sums, like_data)), sums(data)
+                if any((a != b).any() for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found))):
+                    raise self._unreadable(step, "its arrays are not those that were written")
         return jax.tree.map(lambda leaf, ref: keys.rewrapped(leaf, ref) if _is_key(ref) else leaf, data, like)
 
     def beside(self, step: int) -> dict[str, Any]:
@@ -168,6 +165,14 @@ class _Damaged(ValueError):
     """A checkpoint that is there and cannot be read."""
 
 
+def _parts(state: Any, beside: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "state": ocp.args.StandardSave(state),
+        "sums": ocp.args.StandardSave(_sums(state)),
+        "beside": ocp.args.JsonSave(beside),
+    }
+
+
 def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
@@ -177,27 +182,31 @@ def _key_data(state: Any) -> Any:
 
 
 @jax.jit
-def _marks(state: Any) -> dict[str, UInt32[Array, ""]]:
-    """Of every leaf, by its number: sum of word n times (2n + 1), modulo 2^32.
+def _sums(state: Any) -> dict[str, UInt32[Array, " leaves"]]:
+    """Of every leaf in turn: sum of word n times (2n + 1), modulo 2^32.
 
     An odd factor loses no bit: any change of one word changes the sum. Made on the device: nothing waits.
     """
-    return {str(number): _mark(leaf) for number, leaf in enumerate(jax.tree.leaves(state))}
+    return {"sums": jnp.stack([_sum(leaf) for leaf in jax.tree.leaves(state)])}
 
 
-def _mark(leaf: Array) -> UInt32[Array, ""]:
+@jax.jit
+def _sums_one_by_one(state: Any) -> dict[str, UInt32[Array, ""]]:
+    """The same as earlier checkpoints have them, by the leaf's number."""
+    return {str(number): _sum(leaf) for number, leaf in enumerate(jax.tree.leaves(state))}
+
+
+def _sum(leaf: Array) -> UInt32[Array, ""]:
     bits = {1: jnp.uint8, 2: jnp.uint16}.get(leaf.dtype.itemsize, jnp.uint32)  # 8 bytes: two words
     words = leaf if leaf.dtype == bool else jax.lax.bitcast_convert_type(leaf, bits)
     words = words.reshape(-1).astype(jnp.uint32)
     return jnp.sum(words * (2 * jnp.arange(words.size, dtype=jnp.uint32) + 1), dtype=jnp.uint32)
 
 
-def _marks_like(state: Any) -> Any:
+def _like(sums: Callable[[Any], Any], state: Any) -> Any:
     """Where the state's own leaves lie: the devices that wrote a checkpoint may be others."""
-    marks = jax.eval_shape(_marks, state)
-    return {
-        str(number): jax.ShapeDtypeStruct(
-            (), marks[str(number)].dtype, sharding=getattr(leaf, "sharding", None)
-        )
-        for number, leaf in enumerate(jax.tree.leaves(state))
-    }
+    sharding = getattr(jax.tree.leaves(state)[0], "sharding", None)
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        jax.eval_shape(sums, state),
+    )

@@ -23,7 +23,7 @@ RUN = (
     "--normalisation=linear", "--normalisation_scale=0.12", "--num_filters=16", "--batch_size=16",
     "--num_steps=200", "--checkpoint_every_steps=200", "--sample_every_steps=0", "--log_every_steps=100",
     "--score_every_steps=0", "--checkpoint=last", "--num_generated=2048", "--num_permutations=499",
-    "--stages=simulate,prepare,train,generate,evaluate",
+    "--classifier_steps=0", "--stages=simulate,prepare,train,generate,evaluate",
 )  # fmt: skip
 
 

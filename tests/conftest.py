@@ -53,6 +53,16 @@ def quick():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def pictures_without_layout():
+    """Half of a picture's time is its layout, which no test looks at."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def memory_of_a_module():
     """Compiled programs leave the memory with the module that called them (8 GiB at the end otherwise)."""

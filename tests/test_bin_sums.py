@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmogan_jax.compare.stationarity import axis_power
@@ -25,6 +25,7 @@ from cosmogan_jax.summaries import (
 REORDERED_SUM = 1e-5
 
 
+@settings(max_examples=20)  # each compiles programs of its own
 @given(st.integers(1, 300), st.integers(1, 12), st.integers(0, 2**31 - 1))
 def test_rows_are_the_sums_of_known_bins(size, num_bins, seed):
     rng = np.random.default_rng(seed)

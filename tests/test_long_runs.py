@@ -43,7 +43,7 @@ def assert_same(one, two):
 
 
 def test_stopped_after_every_step_equals_undisturbed(run_main, tiny, tmp_path):
-    steps = 5  # over the border of an epoch of 3
+    steps = 4  # over the border of an epoch of 3
     code, _, error = run_main(f"--workdir={tmp_path}/whole", *tiny, f"--num_steps={steps}")
     assert code == 0, error
     for step in range(1, steps):

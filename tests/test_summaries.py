@@ -134,6 +134,19 @@ def test_float32_stays_near(name):
         close(values, GOLDEN[f"{name}/{key}"], FLOAT32[statistic])
 
 
+def test_triangles_whose_leg_is_the_last_edge_are_left_out():
+    """As LensTools' bispectrum does, unlike its power spectrum; modes (5, 0) and (3, 4) lie on the edge."""
+    kappa = jnp.asarray(np.random.default_rng(0).normal(size=(2, 16, 16)), jnp.float32)
+
+    def up_to(last):
+        return np.asarray(bispectrum(kappa, 360.0 * np.array([0.5, 3.5, last]), 1.0))
+
+    np.testing.assert_array_equal(up_to(5.0), up_to(5.0 - 1e-6))
+    with_them = up_to(5.0 + 1e-6)
+    np.testing.assert_array_equal(with_them[:, 0], up_to(5.0)[:, 0])
+    assert (np.abs(with_them[:, 1] / up_to(5.0)[:, 1] - 1) > 0.01).all()
+
+
 def test_paper_edges_are_lenstools_edges():
     np.testing.assert_array_equal(PAPER_L_EDGES, edges("l_lin"))
     np.testing.assert_array_equal(PAPER_THRESHOLDS, edges("t_paper"))

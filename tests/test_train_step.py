@@ -221,7 +221,8 @@ def power_term(judge, real, fake, key):
     return jnp.mean((jnp.log1p(power_of[0]) - jnp.log1p(power_of[1])) ** 2)
 
 
-@pytest.mark.parametrize("order", ["joint", pytest.param("sequential", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["joint", "sequential"])
 def test_a_term_of_both_networks_is_one_function(order):
     def judged(judge, real, fake, key):
         mixed = real + jax.random.uniform(key, real.shape, real.dtype) * (fake - real)

@@ -116,7 +116,7 @@ BUGS = (
     _bug("empty_bands_kept", "geometry",
          "edges[1:][counts > 0]",
          "edges[1:]",
-         "fisher", "generator_score", "evaluate"),
+         "bands_of_ell", "fisher"),
     _bug("power_per_pixel_count", "summaries/spectrum",
          "(geometry.side_rad / geometry.num_pixels**2) ** 2",
          "(geometry.side_rad / geometry.num_pixels) ** 2",

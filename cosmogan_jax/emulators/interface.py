@@ -15,10 +15,11 @@ axis of source bins. theta holds what a map is conditioned on, (batch, 0) where 
 branches.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import numpy as np
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.batch import Batch as Batch
@@ -30,6 +31,7 @@ Variables = Any  # a pytree of arrays: all that a trained model is shipped with
 Latent = Any  # a pytree of arrays: all that is random in a map
 State = Any  # a pytree of arrays and PRNG keys, with an attribute `step`
 Metrics = dict[str, Float[Array, ""]]
+TrainingMaps = Callable[[], Iterator[Float[np.ndarray, "maps size size bins"]]]
 Weights = str  # "last": as the last step left them; "ema": their moving average
 
 
@@ -106,6 +108,9 @@ class Engine(NamedTuple):
       curves: panels of metrics, as the report draws them.
       warnings: rules about lines of metrics (`early_warnings.py`).
       features: None where the kind has no such space; `no_features` then says why.
+      begin: (state of step 0, training maps) -> that state, with what the kind measures of the maps before its
+        first step; None where it measures nothing. Calling the second gives the maps in network units, in
+        parts, from the first on; it may be called again.
     """
 
     init: Callable[[Array], State]
@@ -115,6 +120,7 @@ class Engine(NamedTuple):
     warnings: tuple[Rule, ...]
     features: Features | None = None
     no_features: str = "this kind of emulator has no space of features"
+    begin: Callable[[State, TrainingMaps], State] | None = None
 
 
 class Kind(NamedTuple):

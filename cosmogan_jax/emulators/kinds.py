@@ -5,9 +5,10 @@ from typing import Any
 
 from cosmogan_jax.emulators.dcgan.engine import DCGAN
 from cosmogan_jax.emulators.interface import Engine, Kind, Model
+from cosmogan_jax.emulators.lognormal_gan.engine import LOGNORMAL_GAN
 from cosmogan_jax.settings import Train
 
-KINDS: dict[str, Kind] = {"dcgan": DCGAN}
+KINDS: dict[str, Kind] = {"dcgan": DCGAN, "lognormal_gan": LOGNORMAL_GAN}
 
 
 def kind(name: str) -> Kind:

@@ -77,11 +77,15 @@ def read() -> RunSettings:
     for name in _GIVEN_MAPS:
         if values[name].present and not values[name].value:
             raise ValueError(f"{name}= names nothing; leave the flag away, or name files, folders or globs")
+    own = check_kind(values.emulator)
+    for name, value in getattr(own, "DEFAULTS", {}).items():
+        if not values[name].present:
+            values[name].value = value
     by_stage = {}
     for stage, module in _MODULES.items():
         more = {}
         if stage == "train":
-            more["of_kind"] = _settings(check_kind(values.emulator), {})
+            more["of_kind"] = _settings(own, {})
         by_stage[stage] = _settings(module.SETTINGS, more)
     processes: dict[str, Any] = {
         field.name: values[field.name].value for field in dataclasses.fields(Processes)

@@ -4,9 +4,10 @@ from typing import Any
 
 from cosmogan_jax.settings.dcgan import Dcgan
 from cosmogan_jax.settings.declaration import from_record
+from cosmogan_jax.settings.lognormal_gan import LognormalGan
 from cosmogan_jax.settings.train import Train
 
-OF_KIND: dict[str, type] = {"dcgan": Dcgan}
+OF_KIND: dict[str, type] = {"dcgan": Dcgan, "lognormal_gan": LognormalGan}
 
 
 def check_kind(name: str) -> type:

@@ -14,7 +14,9 @@ class Train:
     crop_size: int
     of_kind: Any
     emulator: str = setting(
-        "dcgan", "Kind of emulator that is trained: dcgan, the paper's adversarial networks."
+        "dcgan",
+        "Kind of emulator that is trained: dcgan, the paper's adversarial networks; lognormal_gan, a small "
+        "network on a lognormal field, with flags and defaults of its own (settings/lognormal_gan.py).",
     )
     batch_size: int = setting(64, "Maps in a batch.")
     learning_rate: float = setting(2e-4, "Adam's learning rate.")

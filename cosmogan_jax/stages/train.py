@@ -18,6 +18,7 @@ from cosmogan_jax.emulators.kinds import build, kind
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import Trained
 from cosmogan_jax.settings import Train
+from cosmogan_jax.stages.beginning import first_state
 from cosmogan_jax.stages.consensus import stop_together
 from cosmogan_jax.stages.devices import Devices, choose_devices
 from cosmogan_jax.stages.dispatch import Dispatcher, Step
@@ -95,7 +96,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     scheme = key_scheme(workdir)
     made = Trained(settings, model, engine, scheme)
     emulator = made.emulator(str(workdir), None, normalisation, table.geometry)
-    state = devices.replicate(engine.init(keys.key(settings.seed, "weights", scheme)))
+    key = keys.key(settings.seed, "weights", scheme)
+    state = devices.replicate(engine.init(key))
     feed = open_feed(table, settings, devices, scheme)
     turns = keys.key(settings.seed, "turns", scheme) if settings.augment == "symmetries" else None
     on_crops = _on_crops(engine, feed, normalisation, turns, devices)
@@ -113,6 +115,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     if (last := checkpoints.last_good(state, kept)) is not None:
         first, state, pending = last
         say(f"train: goes on from step {first}")
+    elif engine.begin is not None:
+        state = devices.replicate(first_state(engine, key, table, normalisation))
     curves = [curve for panel in engine.curves for curve in panel.curves]
     if speaks:
         write_panels(out / "curves.json", engine.curves, _not_drawn(model))

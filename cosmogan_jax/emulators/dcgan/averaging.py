@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -10,25 +9,16 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.emulators.dcgan.networks import BATCH_NORM_DECAY, Networks, Variables
 from cosmogan_jax.emulators.dcgan.state import NetState
+from cosmogan_jax.emulators.moving_average import moved
 
 _BATCH, _BATCHES = 64, 16  # 1024 maps: means of features to 1 % of their sigma in the smallest layer
 
 
 def averaged(ema: NetState, gen: NetState, step: Int[Array, ""], decay: float) -> NetState:
-    """The average after step `step` (from 1), from the one before and the weights that the step left.
-
-        a_n = sum_k d^(n-k) w_k / sum_k d^(n-k) = a_(n-1) + (1 - d) / (1 - d^n) (w_n - a_(n-1)),  k = 1 ... n
-
-    with d the decay: Adam's correction for the short past (Kingma & Ba 2015, Sect. 3), so that the initial
-    weights never count. Parameters and running batch statistics alike.
-    """
-    # 1 - d^n without cancellation where d is near 1; log(d) in the host's double precision.
-    weight = (1.0 - decay) / -jnp.expm1(step * math.log(decay))
-
-    def mix(old, new):
-        return jax.tree.map(lambda a, w: a + weight.astype(a.dtype) * (w - a), old, new)
-
-    return NetState(mix(ema.params, gen.params), mix(ema.batch_stats, gen.batch_stats), ())
+    """The average (`moving_average.moved`) of parameters and running batch statistics alike."""
+    return NetState(
+        moved(ema.params, gen.params, step, decay), moved(ema.batch_stats, gen.batch_stats, step, decay), ()
+    )
 
 
 def with_own_statistics(networks: Networks, gen: NetState, key: Array) -> NetState:

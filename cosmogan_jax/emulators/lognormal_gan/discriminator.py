@@ -1,0 +1,128 @@
+"""The discriminator: pooled features of strided convolutions, standardised, and a spectral branch.
+
+Pooling makes it blind to where in a map something lies, as the sky is; what a pooled feature has in common from
+map to map, which is most of it, is taken off by running means over real maps. Without that D stands at chance.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from cosmogan_jax.layers.convolutions import strided_convolution
+from cosmogan_jax.layers.initialisation import Variables, fresh_variables
+
+LEAKY_RELU_SLOPE = 0.2
+_HIDDEN, _HIDDEN_OF_BANDS = 64, 32
+_STEADY = 1e-5
+_LARGEST_BAND = 5.0
+_SQUARES = 0.7  # of a squared band of variance 1, so that it weighs as the band itself does
+_START_OF_LOGIT = 0.09  # of He's variance
+
+
+class Standard(NamedTuple):
+    """Running mean and variance of every pooled feature over real maps."""
+
+    mean: Float[Array, " features"]
+    variance: Float[Array, " features"]
+
+
+def _he(gain: float) -> nn.initializers.Initializer:
+    return nn.initializers.variance_scaling(2.0 * gain, "fan_in", "normal", dtype=jnp.float32)
+
+
+def _leaky(x: Array) -> Array:
+    return nn.leaky_relu(x, LEAKY_RELU_SLOPE)
+
+
+class _Pooled(nn.Module):
+    num_layers: int
+    num_filters: int
+
+    @nn.compact
+    def __call__(self, x):
+        x, found = x[..., None], []
+        for layer in range(1, self.num_layers + 1):
+            shape = (5, 5, x.shape[-1], self.num_filters * 2 ** (layer - 1))
+            kernel = self.param(f"kernel{layer}", _he(1.0), shape)
+            bias = self.param(f"bias{layer}", nn.initializers.zeros, shape[-1:], jnp.float32)
+            x = _leaky(strided_convolution(x, kernel) + bias)
+            found.append(x.mean((1, 2)))
+            found.append(jnp.sqrt((x**2).mean((1, 2)) + 1e-4))
+            if layer < self.num_layers:  # of the last, a few pixels are left, whose largest is no tail
+                found.append(x.max((1, 2)))
+        return jnp.concatenate(found, -1)
+
+
+class _Head(nn.Module):
+    hidden: int
+
+    @nn.compact
+    def __call__(self, x):
+        x = _leaky(nn.Dense(self.hidden, kernel_init=_he(1.0), name="dense")(x))
+        return nn.Dense(1, kernel_init=_he(_START_OF_LOGIT), name="logit")(x)[..., 0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Discriminator:
+    """Pure functions; parameters are {"pooled", "pixels", "bands"}."""
+
+    size: int
+    num_layers: int
+    num_filters: int
+    num_bands: int
+
+    def __post_init__(self):
+        if self.size % 2**self.num_layers:
+            raise ValueError(
+                f"size={self.size} of the discriminator's maps must be divisible by {2**self.num_layers}"
+            )
+
+    @property
+    def num_features(self) -> int:
+        """Pooled features of a map."""
+        filters = [self.num_filters * 2**layer for layer in range(self.num_layers)]
+        return 3 * sum(filters) - filters[-1]
+
+    def init(self, key: Array) -> Variables:
+        """Fresh parameters in float32."""
+        keys = jax.random.split(key, 3)
+        of = {
+            "pooled": (self._pooled, (1, self.size, self.size)),
+            "pixels": (_Head(_HIDDEN), (1, self.num_features)),
+            "bands": (_Head(_HIDDEN_OF_BANDS), (1, 2 * self.num_bands)),
+        }
+        return {
+            name: fresh_variables(module, (shape,), (), k)["params"]
+            for k, (name, (module, shape)) in zip(keys, of.items())
+        }
+
+    @property
+    def _pooled(self) -> nn.Module:
+        return _Pooled(self.num_layers, self.num_filters)
+
+    def pooled(self, params: Variables, x: Float[Array, "batch size size"]) -> Float[Array, "batch features"]:
+        """Mean, root mean square and maximum of every layer's features over the map."""
+        return _applied(self._pooled, params["pooled"], x)
+
+    def of_pixels(
+        self, params: Variables, x: Float[Array, "batch size size"], standard: Standard
+    ) -> Float[Array, " batch"]:
+        """The logit that a map's pixels give."""
+        features = (self.pooled(params, x) - standard.mean) / jnp.sqrt(standard.variance + _STEADY)
+        return _applied(_Head(_HIDDEN), params["pixels"], features)
+
+    def of_bands(self, params: Variables, whitened: Float[Array, "batch bands"]) -> Float[Array, " batch"]:
+        """The logit that the whitened log power of a map's bands gives, of them and of their squares."""
+        squares = _SQUARES * (jnp.clip(whitened, -_LARGEST_BAND, _LARGEST_BAND) ** 2 - 1)
+        both = jnp.concatenate([whitened, squares], -1)
+        return _applied(_Head(_HIDDEN_OF_BANDS), params["bands"], both)
+
+
+def _applied(module: nn.Module, params: Variables, x: Array) -> Array:
+    found = module.apply({"params": params}, x)
+    assert isinstance(found, Array)
+    return found

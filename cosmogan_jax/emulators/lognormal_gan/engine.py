@@ -1,0 +1,162 @@
+"""How a lognormal GAN is trained, as `interface.Engine`."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from cosmogan_jax.emulators import bands, matching
+from cosmogan_jax.emulators.interface import (
+    Batch,
+    Engine,
+    Features,
+    Kind,
+    Metrics,
+    TrainingMaps,
+    Variables,
+    Weights,
+)
+from cosmogan_jax.emulators.lognormal_gan.base import measured, unmeasured
+from cosmogan_jax.emulators.lognormal_gan.curves import CURVES, WARNINGS
+from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
+from cosmogan_jax.emulators.lognormal_gan.fields import inputs
+from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of, units
+from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState, NetState
+from cosmogan_jax.emulators.lognormal_gan.train_step import Parts, train_step
+from cosmogan_jax.settings import Train
+
+_RATE_AT_THE_END = 0.02
+_MEASURED_TOGETHER = 128  # maps whose statistics are computed by one call
+
+
+def make_model(settings: Train) -> LognormalGan:
+    """The model of the settings.
+
+    Raises:
+      ValueError: sizes that no network can have, more fresh maps than a batch, a name that cannot be matched.
+    """
+    own = settings.of_kind
+    matching.check_names(own.match)
+    if own.fresh_maps > settings.batch_size:
+        raise ValueError(f"fresh_maps={own.fresh_maps} must be at most batch_size={settings.batch_size}")
+    if not own.disc_learning_rate > 0:
+        raise ValueError(f"disc_learning_rate={own.disc_learning_rate} must be positive")
+    if own.decay_to_step <= own.decay_from_step:
+        raise ValueError(
+            f"decay_to_step={own.decay_to_step} must be more than decay_from_step={own.decay_from_step}"
+        )
+    if settings.crop_size % 2**own.disc_layers:
+        raise ValueError(
+            f"crop_size={settings.crop_size} must be divisible by 2**disc_layers={2**own.disc_layers}"
+        )
+    return LognormalGan(own.gen_layers, own.gen_channels)
+
+
+def learning_rate(peak: float, settings: Train) -> optax.Schedule:
+    """From 0 up to the peak over the warm-up, and from decay_from_step to decay_to_step down to 2 % of it."""
+    own = settings.of_kind
+
+    def at(step):
+        rise = jnp.minimum(1.0, (step + 1.0) / max(own.warm_up_steps, 1))
+        x = jnp.clip((step - own.decay_from_step) / (own.decay_to_step - own.decay_from_step), 0.0, 1.0)
+        fall = _RATE_AT_THE_END + (1 - _RATE_AT_THE_END) * 0.5 * (1 + jnp.cos(jnp.pi * x))
+        return peak * rise * fall
+
+    return at
+
+
+def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
+    """The engine of the settings; each network has an Adam and a learning rate of its own."""
+    own, size = settings.of_kind, settings.crop_size
+    statistics = matching.matched(own.match) if own.match and own.match_weight > 0 else None
+    disc = Discriminator(size, own.disc_layers, own.disc_filters, bands.num_bands(size))
+
+    def adam(peak: float) -> optax.GradientTransformation:
+        return optax.adam(learning_rate(peak, settings), b1=settings.adam_beta1, b2=own.adam_beta2)
+
+    parts = Parts(
+        model,
+        disc,
+        settings,
+        adam(settings.learning_rate),
+        adam(own.disc_learning_rate),
+        statistics,
+        batch_sharding,
+    )
+
+    def init(key: Array) -> LognormalGanState:
+        gen_key, disc_key, run_key = jax.random.split(key, 3)
+        gen, of_disc = model.generator.init(gen_key), disc.init(disc_key)
+        scale, features = bands.unmeasured(size), disc.num_features
+        numbers = 0
+        if statistics is not None:
+            some = jax.ShapeDtypeStruct((1, size, size), jnp.float32)
+            numbers = jax.eval_shape(lambda x: statistics(x, scale), some).shape[1]
+        return LognormalGanState(
+            step=jnp.zeros((), jnp.int32),
+            key=run_key,
+            base=unmeasured(),
+            bands=scale,
+            targets=matching.Targets(jnp.zeros(numbers), jnp.ones(numbers)),
+            gen=NetState(gen, parts.gen_optimizer.init(gen)),
+            disc=NetState(of_disc, parts.disc_optimizer.init(of_disc)),
+            standard=Standard(jnp.zeros(features), jnp.ones(features)),
+            running=jnp.zeros(numbers),
+            replayed=jnp.zeros((own.replayed_steps * own.fresh_maps, size, size)),
+            # A copy: a state that is donated must not hold the same memory twice.
+            ema=jax.tree.map(jnp.copy, gen) if settings.ema_decay > 0 else None,
+        )
+
+    def begin(state: LognormalGanState, maps: TrainingMaps) -> LognormalGanState:
+        """Measure base, bands and targets, and make the first maps to be replayed."""
+        base = measured(part[..., 0] for part in maps())
+        log_power = _over(maps, lambda x: bands.log_band_power(units(x, base)))
+        scale = bands.scale_of(log_power)
+        targets = state.targets
+        if statistics is not None:
+            targets = matching.targets_of(_over(maps, lambda x: statistics(units(x, base), scale)))
+
+        @jax.jit
+        def first(params, index):
+            key = jax.random.fold_in(state.key, 2**31 - 1)  # no step's
+            latents = jax.vmap(lambda n: model.latent(jax.random.fold_in(key, n), size))(index)
+            return model.generator.apply(params, inputs(base, latents))
+
+        numbers = jnp.arange(len(state.replayed)).reshape(own.replayed_steps, own.fresh_maps)
+        replayed = jnp.concatenate([first(state.gen.params, index) for index in numbers])
+        return dataclasses.replace(
+            state, base=base, bands=scale, targets=targets, running=jnp.copy(targets.mean), replayed=replayed
+        )
+
+    def step(state: LognormalGanState, batch: Batch) -> tuple[LognormalGanState, Metrics]:
+        with jax.default_matmul_precision("float32"):
+            return train_step(parts, state, batch.kappa[..., 0])
+
+    def variables(state: LognormalGanState, weights: Weights) -> Variables:
+        if weights == "ema" and state.ema is None:
+            raise ValueError(f"weights={weights}, but the training kept no average (ema_decay)")
+        return {"base": state.base, "params": state.ema if weights == "ema" else state.gen.params}
+
+    def pooled(state: LognormalGanState, x: Float[Array, "batch size size 1"]) -> Array:
+        found = disc.pooled(state.disc.params, units(x[..., 0], state.base))
+        return (found - state.standard.mean) / jnp.sqrt(state.standard.variance + 1e-5)
+
+    features = Features("discriminator", "rms difference per pooled feature", pooled)
+    return Engine(init, step, variables, CURVES, WARNINGS, features, begin=begin)
+
+
+def _over(maps: TrainingMaps, function) -> Float[np.ndarray, "maps numbers"]:
+    """function of all maps, a number of them at a time, the last filled up: one program."""
+    compiled, found = jax.jit(function), []
+    for part in maps():
+        for start in range(0, len(part), _MEASURED_TOGETHER):
+            x = part[start : start + _MEASURED_TOGETHER, ..., 0]
+            index = np.minimum(np.arange(_MEASURED_TOGETHER), len(x) - 1)
+            found.append(np.asarray(compiled(jnp.asarray(x[index])))[: len(x)])
+    return np.concatenate(found)
+
+
+LOGNORMAL_GAN = Kind(make_model, make_engine, model_of)

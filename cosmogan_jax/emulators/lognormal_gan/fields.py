@@ -1,0 +1,128 @@
+"""From white noise to what the generator sees: the lognormal base, and noise of modulated amplitude.
+
+All fields are drawn on canvases larger than what is cut from them, so that no opposite borders of a map are
+neighbours of each other: the base's is twice as large, so that no two of its pixels are nearer around the
+canvas than across the map, and the smoothed fields' larger by six times the longest smoothing, where their
+correlation has fallen to exp(-9).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from cosmogan_jax.emulators.lognormal_gan.base import LARGEST_WAVE, NUM_WAVES, Base, fast_size, wave_numbers
+
+# Smoothing in pixels, of the fields that tell the network of a pixel's surroundings, and of those that modulate
+# noise.
+SURROUNDINGS = (1.5, 3.0, 6.0, 12.0)
+MODULATIONS = (3.0, 7.0, 14.0)
+NUM_INPUTS = 2 + len(SURROUNDINGS) + 2 * len(MODULATIONS)
+# The noise holds waves shorter than this many pixels only; its amplitude varies by this much.
+_HIGH_PASS, _MODULATION = 3.0, 0.5
+_MARGIN = int(6 * max(MODULATIONS)) + 2
+# Of one input beside the others: the noise is small.
+_NOISE_GAIN = 2.0
+
+
+class Latent(NamedTuple):
+    """White noise of variance 1: all that is random in a map, or with an axis more in a batch of maps.
+
+    Attributes:
+      field: of the base.
+      noise: of the high-passed noise, a canvas for each modulation.
+      amplitude: of the smooth fields that modulate it.
+    """
+
+    field: Float[Array, "*batch height width"]
+    noise: Float[Array, "*batch kinds tall wide"]
+    amplitude: Float[Array, "*batch kinds tall wide"]
+
+
+class Inputs(NamedTuple):
+    """Of every pixel that the generator sees, in units of the maps' sigma.
+
+    Attributes:
+      base: the lognormal field.
+      noise: modulated noise of the maps' own small-scale spectrum, by modulation.
+      features: what the network's first convolution is given.
+    """
+
+    base: Float[Array, "batch height width"]
+    noise: Float[Array, "batch height width kinds"]
+    features: Float[Array, "batch height width inputs"]
+
+
+def draw(key: Array, height: int, width: int) -> Latent:
+    """The latent of one map of which the generator sees height x width pixels."""
+    keys = jax.random.split(key, 3)
+    canvas = fast_size(2 * height), fast_size(2 * width)
+    tall = len(MODULATIONS), height + _MARGIN, width + _MARGIN
+    shapes = canvas, tall, tall
+    return Latent(*(jax.random.normal(k, shape, jnp.float32) for k, shape in zip(keys, shapes)))
+
+
+def seen(latent: Latent) -> tuple[int, int]:
+    """Height and width that the generator sees."""
+    return latent.noise.shape[-2] - _MARGIN, latent.noise.shape[-1] - _MARGIN
+
+
+def inputs(base: Base, latent: Latent) -> Inputs:
+    """The generator's inputs; pure, differentiable in both arguments."""
+    height, width = seen(latent)
+    canvas = _Canvas(latent.field.shape[-2:])
+    colour = canvas.at_waves(base.log_amplitude)
+    white = jnp.fft.rfft2(latent.field)
+
+    def cut(transform, canvas):
+        return jnp.fft.irfft2(transform, canvas.shape)[..., :height, :width]
+
+    smoothed = [colour * canvas.gaussian(scale) for scale in (0.0, *SURROUNDINGS)]
+    g, *around = (cut(white * canvas.unit(window), canvas) for window in smoothed)
+    y = base.shift * (jnp.exp(base.spread * g - base.spread**2 / 2) - 1)
+
+    canvas = _Canvas(latent.noise.shape[-2:])
+    high = canvas.at_waves(base.amplitude) * (1 - canvas.gaussian(_HIGH_PASS))
+    fine = cut(jnp.fft.rfft2(latent.noise) * high, canvas)
+    windows = jnp.stack([canvas.unit(canvas.gaussian(scale)) for scale in MODULATIONS])
+    amplitude = cut(jnp.fft.rfft2(latent.amplitude) * windows, canvas)
+    # <exp(2 beta g)> = exp(2 beta^2): as much noise as without modulation.
+    noise = fine * jnp.exp(_MODULATION * amplitude - _MODULATION**2)
+    noise, amplitude = (jnp.moveaxis(v, -3, -1) for v in (noise, amplitude))
+    features = jnp.concatenate(
+        [jnp.stack([g, jnp.arcsinh(y), *around], -1), _NOISE_GAIN * noise, amplitude], -1
+    )
+    return Inputs(y, noise, features)
+
+
+class _Canvas:
+    """Windows on the half plane of a periodic canvas."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape[0], shape[1]
+        half = shape[1] // 2 + 1
+        self._k = wave_numbers(self.shape)[:, :half].astype(np.float32)
+        weight = np.full(half, 2.0)
+        weight[0] = 1.0
+        if shape[1] % 2 == 0:
+            weight[-1] = 1.0
+        self._weight = (weight / (shape[0] * shape[1])).astype(np.float32)
+
+    def at_waves(self, table: Float[Array, " waves"]) -> Float[Array, "height half"]:
+        """A table of wave numbers, between which it is interpolated linearly."""
+        place = self._k / np.float32(LARGEST_WAVE) * (NUM_WAVES - 1)
+        low = np.minimum(place.astype(np.int32), NUM_WAVES - 2)
+        share = place - low
+        return table[low] * (1 - share) + table[low + 1] * share
+
+    def gaussian(self, scale: float) -> Float[np.ndarray, "height half"]:
+        """exp(-(k scale)^2 / 2)."""
+        return np.exp(-0.5 * (self._k * np.float32(scale)) ** 2)
+
+    def unit(self, window: ArrayLike) -> Float[Array, "height half"]:
+        """The window that gives white noise of variance 1 a variance of 1."""
+        window = jnp.asarray(window)
+        return window / jnp.sqrt((window**2 * self._weight).sum())

@@ -1,0 +1,74 @@
+"""The generator: valid 3x3 convolutions that turn base and noise into a map, the same at every pixel.
+
+    kappa = y (1 + a) + b + sum_k c_k m_k
+
+with y the lognormal base, m_k the modulated noise, and a, b, c_k what the network makes of a pixel's
+surroundings. At the start a = b = 0. No padding and no normalisation: a map's law is stationary by
+construction.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from cosmogan_jax.emulators.lognormal_gan.fields import MODULATIONS, NUM_INPUTS, Inputs
+from cosmogan_jax.layers.initialisation import Variables, fresh_variables
+
+_START_OF_NOISE = 0.35  # c_k
+_RESIDUAL_GAIN = 0.25  # of He's variance: every layer adds to what is there
+
+
+def _start_of_outputs(_key, shape, dtype):
+    return jnp.zeros(shape, dtype).at[2:].set(_START_OF_NOISE)
+
+
+class _Generator(nn.Module):
+    num_layers: int
+    num_channels: int
+
+    @nn.compact
+    def __call__(self, features):
+        he = nn.initializers.variance_scaling
+
+        def convolution(x, gain, name):
+            start = he(2.0 * gain, "fan_in", "normal", dtype=jnp.float32)
+            return nn.Conv(self.num_channels, (3, 3), padding="VALID", kernel_init=start, name=name)(x)
+
+        h = convolution(features, 1.0, "conv1")
+        for layer in range(2, self.num_layers + 1):
+            h = h[:, 1:-1, 1:-1] + convolution(nn.silu(h), _RESIDUAL_GAIN, f"conv{layer}")
+        return nn.Dense(
+            2 + len(MODULATIONS),
+            kernel_init=nn.initializers.zeros,
+            bias_init=_start_of_outputs,
+            name="outputs",
+        )(nn.silu(h))
+
+
+@dataclasses.dataclass(frozen=True)
+class Generator:
+    """Pure functions of the network; it sees num_layers pixels further than its maps on every side."""
+
+    num_layers: int
+    num_channels: int
+
+    @property
+    def _module(self) -> nn.Module:
+        return _Generator(self.num_layers, self.num_channels)
+
+    def init(self, key: Array) -> Variables:
+        """Fresh parameters in float32."""
+        side = 2 * self.num_layers + 1
+        return fresh_variables(self._module, ((1, side, side, NUM_INPUTS),), (), key)["params"]
+
+    def apply(self, params: Variables, given: Inputs) -> Float[Array, "batch height width"]:
+        """Maps in units of the maps' sigma, about a mean of 0."""
+        with jax.default_matmul_precision("float32"):
+            out = self._module.apply({"params": params}, given.features)
+        assert isinstance(out, Array)
+        edge = slice(self.num_layers, -self.num_layers)
+        y, noise = given.base[:, edge, edge], given.noise[:, edge, edge]
+        return y * (1 + out[..., 0]) + out[..., 1] + (noise * out[..., 2:]).sum(-1)

@@ -1,0 +1,87 @@
+"""The lognormal GAN's generator as a model: maps of any size from white noise."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from cosmogan_jax.emulators.lognormal_gan.base import Base, unmeasured
+from cosmogan_jax.emulators.lognormal_gan.fields import Latent, draw, inputs
+from cosmogan_jax.emulators.lognormal_gan.generator import Generator
+from cosmogan_jax.layers.initialisation import Variables
+
+KIND = "lognormal_gan"
+_MOST_LAYERS, _MOST_CHANNELS = 64, 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class LognormalGan:
+    """A network on a lognormal base field, as `interface.Model`; variables: {"base": Base, "params"}.
+
+    Attributes:
+      num_layers, num_channels: of the generator's convolutions.
+    """
+
+    num_layers: int
+    num_channels: int
+    limit: ClassVar[float | None] = None
+    upsamplings: ClassVar[int] = 0
+    full_precision: ClassVar[tuple[str, ...]] = ("base",)
+
+    def __post_init__(self):
+        for name, most in (("num_layers", _MOST_LAYERS), ("num_channels", _MOST_CHANNELS)):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= most:
+                raise ValueError(f"{name}={value!r} of a lognormal_gan must be a whole number from 1 to {most}")
+
+    @property
+    def generator(self) -> Generator:
+        """The network."""
+        return Generator(self.num_layers, self.num_channels)
+
+    def init(self, key: Array) -> Variables:
+        """A fresh network, on a base of white noise: nothing is measured yet."""
+        return {"base": unmeasured(), "params": self.generator.init(key)}
+
+    def latent(self, key: Array, size: int) -> Latent:
+        """White noise on the canvases of one map.
+
+        Raises:
+          ValueError: a size that is not positive.
+        """
+        if size < 1:
+            raise ValueError(f"size={size} must be positive")
+        return draw(key, size + 2 * self.num_layers, size + 2 * self.num_layers)
+
+    def sample(
+        self, variables: Variables, latent: Latent, theta: Float[Array, "batch parameters"]
+    ) -> Float[Array, "batch size size 1"]:
+        """Maps in network units; theta is not looked at."""
+        base = Base(*variables["base"])
+        x = self.generator.apply(variables["params"], inputs(base, latent))
+        return (base.mean + base.sigma * x)[..., None]
+
+    def describe(self) -> dict[str, Any]:
+        """Its sizes."""
+        return {"kind": KIND, **dataclasses.asdict(self)}
+
+
+def model_of(said: Mapping[str, Any], forward_mode: bool) -> LognormalGan:
+    """The model that a card describes; forward-mode differentiation goes through it as it is.
+
+    Raises:
+      ValueError: fields that are unknown or missing, or sizes that no network has.
+    """
+    fields = {name: value for name, value in said.items() if name != "kind"}
+    if fields.keys() != {"num_layers", "num_channels"}:
+        raise ValueError(
+            f"architecture: {', '.join(sorted(fields)) or 'nothing'} must be num_layers and num_channels"
+        )
+    return LognormalGan(**fields)
+
+
+def units(x: Float[Array, "batch size size"], base: Base) -> Float[Array, "batch size size"]:
+    """Maps in network units, in units of the training maps' sigma about their mean."""
+    return (x - base.mean) / jnp.maximum(base.sigma, 1e-30)

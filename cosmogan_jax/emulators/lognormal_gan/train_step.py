@@ -1,0 +1,143 @@
+"""One pure training step of a lognormal GAN.
+
+Both networks are updated once, from gradients at the old parameters. D sees a batch of real maps and as many
+generated ones, of which `fresh_maps` are this step's and the others of the last steps: G cannot cycle through
+what D has forgotten. D minimises softplus(-D(real)) + softplus(D(fake)), with R1 on the pixels and on the
+bands; G minimises softplus(-D(fake)) (Goodfellow et al. 2014), and follows what is matched (`matching.py`).
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from cosmogan_jax.emulators.bands import log_band_power
+from cosmogan_jax.emulators.interface import Metrics
+from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
+from cosmogan_jax.emulators.lognormal_gan.fields import inputs
+from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, units
+from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState, NetState
+from cosmogan_jax.emulators.matching import Statistic, capped, deviations, pull
+from cosmogan_jax.emulators.moving_average import moved
+from cosmogan_jax.settings import Train
+
+_STANDARD_RATE = 0.03  # of the running mean and variance of D's pooled features
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """All that a step is made of but its state."""
+
+    model: LognormalGan
+    disc: Discriminator
+    settings: Train
+    gen_optimizer: optax.GradientTransformation
+    disc_optimizer: optax.GradientTransformation
+    statistics: Statistic | None
+    batch_sharding: jax.sharding.Sharding | None
+
+
+def train_step(
+    parts: Parts, state: LognormalGanState, real: Float[Array, "batch size size"]
+) -> tuple[LognormalGanState, Metrics]:
+    """The state after a step on real maps in network units, and its metrics."""
+    own, disc = parts.settings.of_kind, parts.disc
+    key = jax.random.fold_in(state.key, state.step)
+    latent_key, choice_key = jax.random.split(key)
+    real = units(real, state.base)
+
+    numbers = jnp.arange(own.fresh_maps)
+    latents = jax.vmap(lambda n: parts.model.latent(jax.random.fold_in(latent_key, n), real.shape[-1]))(numbers)
+    if parts.batch_sharding is not None:  # nothing else ties the generated maps' axis to the devices
+        real, latents = jax.lax.with_sharding_constraint((real, latents), parts.batch_sharding)
+    given = inputs(state.base, latents)
+    fake, to_generator = jax.vjp(lambda params: parts.model.generator.apply(params, given), state.gen.params)
+    slot = (state.step % own.replayed_steps) * own.fresh_maps
+    replayed = jax.lax.dynamic_update_slice(state.replayed, fake, (slot, 0, 0))
+    # Never turned, as real maps may be: D is to see where rows and columns of generated maps differ.
+    seen = _with_earlier(fake, replayed, len(real), choice_key)
+
+    standard = _moved(state.standard, disc.pooled(state.disc.params, real), state.step)
+    real_bands, seen_bands = (state.bands.whitened(log_band_power(x)) for x in (real, seen))
+
+    def disc_loss(params):
+        on_real = disc.of_pixels(params, real, standard) + disc.of_bands(params, real_bands)
+        on_seen = disc.of_pixels(params, seen, standard) + disc.of_bands(params, seen_bands)
+        loss = jax.nn.softplus(-on_real).mean() + jax.nn.softplus(on_seen).mean()
+        penalty = own.pixel_penalty * _r1(lambda x: disc.of_pixels(params, x, standard), real)
+        penalty += own.band_penalty * _r1(lambda b: disc.of_bands(params, b), real_bands)
+        return loss + penalty, (loss, penalty, on_real, on_seen)
+
+    disc_grads, (of_disc, penalty, on_real, on_seen) = jax.grad(disc_loss, has_aux=True)(state.disc.params)
+
+    def gen_loss(maps):
+        bands = state.bands.whitened(log_band_power(maps))
+        logits = disc.of_pixels(state.disc.params, maps, standard) + disc.of_bands(state.disc.params, bands)
+        return jax.nn.softplus(-logits).mean()
+
+    of_gen, slope = jax.value_and_grad(gen_loss)(fake)
+    running, matching = state.running, {}
+    if parts.statistics is not None:
+        rate = jnp.maximum(own.match_rate, 1 / (state.step + 1.0))
+        running, towards = pull(parts.statistics, state.targets, running, fake, state.bands, rate)
+        towards = own.match_weight * towards
+        off = deviations(running, state.targets)
+        matching = {
+            "match_rms": jnp.sqrt((off**2).mean()),
+            "match_worst": jnp.abs(off).max(),
+            "match_share": optax.tree.norm(towards) / (optax.tree.norm(slope) + 1e-12),
+        }
+        slope = slope + capped(towards, slope, own.match_cap)
+    gen_grads = to_generator(slope)[0]
+
+    gen = _updated(parts.gen_optimizer, state.gen, gen_grads)
+    step, decay = state.step + 1, parts.settings.ema_decay
+    after = dataclasses.replace(
+        state,
+        step=step,
+        gen=gen,
+        disc=_updated(parts.disc_optimizer, state.disc, disc_grads),
+        standard=standard,
+        running=running,
+        replayed=replayed,
+        ema=moved(state.ema, gen.params, step, decay) if decay > 0 else None,
+    )
+    return after, {
+        "disc_loss": of_disc,
+        "gen_loss": of_gen,
+        "disc_accuracy_real": jnp.mean(on_real > 0),
+        "disc_accuracy_fake": jnp.mean(on_seen < 0),
+        "disc_grad_norm": optax.tree.norm(disc_grads),
+        "gen_grad_norm": optax.tree.norm(gen_grads),
+        "r1": penalty,
+        **matching,
+    }
+
+
+def _with_earlier(fake: Array, replayed: Array, count: int, key: Array) -> Array:
+    """This step's maps, and as many of the last steps' as make up a batch of `count`."""
+    earlier = count - len(fake)
+    if not earlier:
+        return fake
+    chosen = jax.random.randint(key, (earlier,), 0, len(replayed))
+    return jnp.concatenate([fake, replayed[chosen]])
+
+
+def _moved(standard: Standard, features: Float[Array, "batch features"], step: Array) -> Standard:
+    rate = jnp.maximum(_STANDARD_RATE, 1 / (step + 1.0))
+    mean = standard.mean + rate * (features.mean(0) - standard.mean)
+    spread = ((features - mean) ** 2).mean(0)
+    return Standard(mean, standard.variance + rate * (spread - standard.variance))
+
+
+def _r1(judge, x: Float[Array, "batch ..."]) -> Float[Array, ""]:
+    """E |dD/dx|^2 / 2 over real maps (Mescheder, Geiger & Nowozin 2018, Eq. 9 without its gamma)."""
+    slopes = jax.grad(lambda given: judge(given).sum())(x)
+    return 0.5 * (slopes**2).sum() / len(x)
+
+
+def _updated(optimizer: optax.GradientTransformation, net: NetState, grads) -> NetState:
+    updates, opt_state = optimizer.update(grads, net.opt_state, net.params)
+    return NetState(optax.apply_updates(net.params, updates), opt_state)

@@ -1,0 +1,78 @@
+"""Settings of the lognormal GAN: a translation-equivariant network on a lognormal base field."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+from cosmogan_jax.settings.declaration import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class LognormalGan:
+    """What its networks are made of, and how they are trained."""
+
+    # What flags of every kind are where the command line does not say them: this kind's recipe.
+    DEFAULTS: ClassVar[dict[str, Any]] = {
+        "batch_size": 24,
+        "learning_rate": 6e-4,
+        "augment": "symmetries",
+        "ema_decay": 0.995,
+        "weights": "ema",
+        "num_steps": 2000,
+        "normalisation": "linear",
+        "normalisation_scale": 0.02,
+    }
+
+    gen_layers: int = setting(
+        5, "Of lognormal_gan: its generator's 3x3 convolutions; it sees as many pixels around each.", least=1
+    )
+    gen_channels: int = setting(12, "Of lognormal_gan: features of its generator's convolutions.", least=1)
+    disc_layers: int = setting(4, "Of lognormal_gan: its discriminator's 5x5 stride-2 convolutions.", least=1)
+    disc_filters: int = setting(
+        12, "Of lognormal_gan: features of its discriminator's first layer; doubled at every layer.", least=1
+    )
+    fresh_maps: int = setting(
+        8,
+        "Of lognormal_gan: maps generated in a step; the rest of the discriminator's batch of fakes is drawn "
+        "from those of earlier steps.",
+        least=1,
+    )
+    replayed_steps: int = setting(
+        24, "Of lognormal_gan: steps whose generated maps are kept for the discriminator.", least=1
+    )
+    disc_learning_rate: float = setting(
+        1e-3, "Of lognormal_gan: Adam's learning rate of its discriminator; --learning_rate is the generator's."
+    )
+    adam_beta2: float = setting(
+        0.99, "Of lognormal_gan: Adam's beta2.", valid=lambda beta: 0 <= beta < 1, words="must lie in [0, 1)"
+    )
+    warm_up_steps: int = setting(
+        50, "Of lognormal_gan: steps over which the learning rates rise from 0.", least=0
+    )
+    decay_from_step: int = setting(300, "Of lognormal_gan: step from which the learning rates fall.", least=0)
+    decay_to_step: int = setting(
+        2000,
+        "Of lognormal_gan: step at which the learning rates have fallen to 2 %, by a cosine; there they stay.",
+        least=1,
+    )
+    pixel_penalty: float = setting(
+        0.1, "Of lognormal_gan: weight of R1 on pixels, gamma E |dD/dx|^2 / 2 over real maps.", least=0.0
+    )
+    band_penalty: float = setting(0.01, "Of lognormal_gan: weight of R1 on whitened band powers.", least=0.0)
+    match: tuple[str, ...] = setting(
+        ("power", "mean", "pdf", "covariance"),
+        "Of lognormal_gan: statistics whose means over generated maps are drawn to the training maps', of "
+        "power, mean, pdf, covariance, minkowski, peaks; empty: none.",
+    )
+    match_weight: float = setting(0.3, "Of lognormal_gan: weight of what is matched.", least=0.0)
+    match_cap: float = setting(
+        0.5,
+        "Of lognormal_gan: the largest norm of that gradient with respect to maps, as a share of the "
+        "adversarial one's.",
+        least=0.0,
+    )
+    match_rate: float = setting(
+        0.02,
+        "Of lognormal_gan: rate of the running means of generated maps' statistics.",
+        valid=lambda rate: 0 < rate <= 1,
+        words="must lie in (0, 1]",
+    )

@@ -1,0 +1,128 @@
+"""Summary statistics as losses: their values, their gradient, and what keeps it in bounds."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cosmogan_jax.compare.statistics import STATISTICS as JUDGED
+from cosmogan_jax.emulators import bands, matching
+from cosmogan_jax.summaries import minkowski_functionals, peak_counts
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+@pytest.fixture(scope="module")
+def maps():
+    """Smooth skewed maps of variance about 1."""
+    rng = np.random.default_rng(1)
+    k = np.hypot(np.fft.fftfreq(24)[:, None], np.fft.fftfreq(24)) * 2 * np.pi
+    g = np.fft.ifft2(np.fft.fft2(rng.normal(size=(40, 24, 24))) * np.exp(-(k**2)) * 3.5).real
+    return jnp.asarray((np.exp(0.4 * g) - np.exp(0.08)) / 0.46, jnp.float32)
+
+
+@pytest.fixture(scope="module")
+def scale(maps):
+    return bands.scale_of(np.asarray(bands.log_band_power(maps)))
+
+
+def test_band_powers_are_sums_over_the_modes(maps):
+    x = np.asarray(maps, np.float64)
+    power = np.abs(np.fft.fft2(x)) ** 2 / 24**2
+    wave = np.hypot(*np.meshgrid(np.fft.fftfreq(24, 1 / 24), np.fft.fftfreq(24, 1 / 24)))
+    found = np.exp(np.asarray(bands.log_band_power(maps), np.float64))
+    assert found.shape == (40, bands.num_bands(24))
+    np.testing.assert_allclose(found[:, 0], power[:, wave == 1].mean(1), rtol=1e-4)
+    # What is added to each, so that the log of nothing is finite, is not lost beside the weakest.
+    np.testing.assert_allclose(found[:, -1], power[:, wave > 12].mean(1) + 1e-8, rtol=1e-4)
+
+
+def test_bands_are_whitened(maps, scale):
+    log_power = bands.log_band_power(maps)
+    white = np.asarray(scale.whitened(log_power), np.float64)
+    covariance = np.cov(white.T)
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-3)
+    assert np.diag(covariance).max() == pytest.approx(1, rel=1e-3)
+    alone = np.asarray(scale.standardised(log_power), np.float64)
+    np.testing.assert_allclose(alone.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(alone.std(0), 1, rtol=1e-3)
+
+
+def test_what_is_matched_are_the_statistics_it_says(maps, scale):
+    x = np.asarray(maps, np.float64)
+    power = np.asarray(matching.STATISTICS["power"](maps, scale))
+    np.testing.assert_allclose(np.log(power), np.asarray(bands.log_band_power(maps) - scale.centre), atol=1e-5)
+    np.testing.assert_allclose(
+        matching.STATISTICS["mean"](maps, scale), np.stack([x.mean((1, 2)), x.mean((1, 2)) ** 2], 1), atol=1e-5
+    )
+    covariance = np.asarray(matching.STATISTICS["covariance"](maps, scale)).mean(0)
+    alone = np.clip(np.asarray(scale.standardised(bands.log_band_power(maps)), np.float64), -4, 4)
+    first, second = np.triu_indices(alone.shape[1])
+    np.testing.assert_allclose(covariance, (alone.T @ alone / len(alone))[first, second], atol=1e-4)
+    # Smooth heights tend to shares of pixels: a step of width 0.25 is off by less than what lies near to it.
+    above = np.asarray(matching.STATISTICS["pdf"](maps, scale)).mean(0)[: len(matching._HEIGHTS)]
+    for share, height in zip(above, matching._HEIGHTS):
+        assert (x > height + 0.6).mean() - 0.02 < share < (x > height - 0.6).mean() + 0.02
+    found = matching.STATISTICS["minkowski"](maps, scale).mean(0)
+    hard = minkowski_functionals(maps, np.asarray(matching._THRESHOLDS), normalised=False)
+    half = len(matching._THRESHOLDS) - 1
+    assert np.corrcoef(found[:half], hard.V1.mean(0))[0, 1] > 0.98
+    assert np.corrcoef(found[half:], hard.V2.mean(0))[0, 1] > 0.95
+    # Peaks above a height: as many as are counted, to what a soft comparison with the neighbours changes.
+    peaks = np.asarray(matching.STATISTICS["peaks"](maps, scale)).mean(0) * 22**2
+    edges = np.array([1.0, 50.0])
+    counted = float((peak_counts(maps, edges) * 49).mean()) * (22 / 24) ** 2
+    assert peaks[matching._PEAKS.index(1.0)] == pytest.approx(counted, rel=0.35)
+
+
+@pytest.mark.parametrize("name", sorted(matching.STATISTICS))
+def test_gradients_are_finite_and_those_of_the_loss(maps, scale, name):
+    """`pull` against jax.grad of the loss in its docstring, at a rate of 1: no average, no clip in reach."""
+    statistics, x = matching.matched([name]), maps[:6]
+    values = jax.jit(statistics)(maps, scale)
+    targets = matching.targets_of(np.asarray(values))
+    start = jnp.zeros(values.shape[1])
+    running, found = jax.jit(lambda x: matching.pull(statistics, targets, start, x, scale, jnp.float32(1.0)))(x)
+    np.testing.assert_allclose(running, values[:6].mean(0), rtol=1e-4, atol=1e-5)
+    off = np.asarray(matching.deviations(running, targets))
+    inside = np.abs(off) < 0.5
+
+    def loss(x):
+        deviation = (statistics(x, scale).mean(0) - targets.mean) / targets.deviation
+        # Beyond the clip the loss goes on straight, with the slope that it has there.
+        straight = 0.5 * jnp.abs(deviation) - 0.125
+        return jnp.where(jnp.asarray(inside), deviation**2 / 2, straight).sum()
+
+    expected = jax.jit(jax.grad(loss))(x)
+    assert np.isfinite(np.asarray(expected)).all()
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-5 * float(jnp.abs(expected).max()))
+
+
+def test_running_means_move_at_their_rate(maps, scale):
+    statistics = matching.matched(["mean"])
+    targets = matching.targets_of(np.asarray(statistics(maps, scale)))
+    start = jnp.asarray([1.0, 2.0])
+    running, _ = matching.pull(statistics, targets, start, maps[:4], scale, jnp.float32(0.25))
+    expected = start + 0.25 * (statistics(maps[:4], scale).mean(0) - start)
+    np.testing.assert_allclose(running, expected, rtol=1e-6)
+
+
+def test_a_capped_gradient_keeps_its_direction():
+    one, other = jnp.asarray([3.0, 4.0]), jnp.asarray([0.0, 2.0])
+    np.testing.assert_allclose(matching.capped(one, other, 0.5), [0.6, 0.8], rtol=1e-6)
+    np.testing.assert_allclose(matching.capped(one, other, 10.0), one)
+    np.testing.assert_allclose(matching.capped(0 * one, other, 0.5), 0)
+
+
+def test_what_does_not_vary_is_not_matched():
+    targets = matching.targets_of(np.stack([np.full(5, 3.0), np.arange(5.0)], 1))
+    assert np.isinf(targets.deviation[0])
+    assert targets.deviation[1] == pytest.approx(np.sqrt(2))
+    assert float(matching.deviations(jnp.asarray([9.0, 2.0]), targets)[0]) == 0
+
+
+def test_what_is_trained_on_is_named_as_the_verdict_names_it():
+    judged = set(JUDGED)
+    assert matching.SEEN_BY.keys() == matching.STATISTICS.keys()
+    for names in matching.SEEN_BY.values():
+        assert set(names) <= judged, set(names) - judged

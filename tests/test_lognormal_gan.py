@@ -263,7 +263,7 @@ def test_a_step_depends_on_state_and_batch_alone(trained):
 def test_what_a_step_changes_and_what_not(trained):
     engine, step, state, batches = trained
     after, metrics = step(state, batches[0])
-    for fixed in ("base", "bands", "targets"):
+    for fixed in ("base", "scale", "targets"):
         for one, other in zip(jax.tree.leaves(getattr(state, fixed)), jax.tree.leaves(getattr(after, fixed))):
             np.testing.assert_array_equal(one, other)
     # The first of three slots holds this step's maps, the others what was there.
@@ -324,7 +324,7 @@ def test_the_penalty_is_the_slope_over_real_maps(trained):
             return float(total) / len(x)
 
         of_pixels = squared(jax.jit(lambda v: disc.of_pixels(params, v, at)), x)
-        whitened = jnp.asarray(state.bands.whitened(bands.log_band_power(real)), jnp.float64)
+        whitened = jnp.asarray(state.scale.whitened(bands.log_band_power(real)), jnp.float64)
         of_bands = squared(jax.jit(lambda v: disc.of_bands(params, v)), whitened)
     expected = 0.5 * (OWN.pixel_penalty * of_pixels + OWN.band_penalty * of_bands)
     # Leaky ReLUs have corners that a difference may cross; float32 in the step.

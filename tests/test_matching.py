@@ -23,18 +23,36 @@ def maps():
 
 @pytest.fixture(scope="module")
 def scale(maps):
-    return bands.scale_of(np.asarray(bands.log_band_power(maps)))
+    fine = (np.asarray(bands.wavelets(maps)) ** 2).mean((2, 3))
+    return bands.scale_of(np.asarray(bands.log_band_power(maps)), fine)
 
 
-def test_band_powers_are_sums_over_the_modes(maps):
+def test_bands_are_means_over_modes_by_direction_and_into_the_corners(maps):
     x = np.asarray(maps, np.float64)
     power = np.abs(np.fft.fft2(x)) ** 2 / 24**2
     wave = np.hypot(*np.meshgrid(np.fft.fftfreq(24, 1 / 24), np.fft.fftfreq(24, 1 / 24)))
     found = np.exp(np.asarray(bands.log_band_power(maps), np.float64))
     assert found.shape == (40, bands.num_bands(24))
     np.testing.assert_allclose(found[:, 0], power[:, wave == 1].mean(1), rtol=1e-4)
-    # What is added to each, so that the log of nothing is finite, is not lost beside the weakest.
-    np.testing.assert_allclose(found[:, -1], power[:, wave > 12].mean(1) + 1e-8, rtol=1e-4)
+    # The last band is the outermost ring of the corners, to float32's rounding of 1e-7 of all power; 1e-8 is
+    # added so that logs are finite.
+    ring = np.linspace(12, 1.001 * np.sqrt(2) * 12, 5)[-2]
+    np.testing.assert_allclose(found[:, -1], power[:, wave > ring].mean(1) + 1e-8, rtol=2e-3)
+    # Every mode is in one band, and none in two: their numbers times their means are all the power.
+    shares = bands._share_of_modes(24)
+    assert ((shares > 0).sum(1) <= 1).all()
+    assert ((shares > 0).sum(1) == 0).sum() == 1  # the mean
+    # Waves along rows, and nothing else, show in the bands of that direction only.
+    stripes = jnp.asarray(
+        np.cos(2 * np.pi * 8 * np.arange(24) / 24)[None, None, :] * np.ones((1, 24, 1)), jnp.float32
+    )
+    loud = np.flatnonzero(np.exp(np.asarray(bands.log_band_power(stripes)))[0] > 1e-6)
+    turned = np.flatnonzero(np.exp(np.asarray(bands.log_band_power(jnp.swapaxes(stripes, 1, 2))))[0] > 1e-6)
+    assert len(loud) == len(turned) == 1
+    assert loud[0] != turned[0]
+    modes = shares[:, loud[0]].reshape(24, 13) > 0
+    inside = (np.abs(np.fft.fftfreq(24)[:, None]) < np.tan(np.pi / 8) * np.fft.rfftfreq(24)) | ~modes
+    assert inside.all()
 
 
 def test_bands_are_whitened(maps, scale):

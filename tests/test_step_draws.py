@@ -28,6 +28,17 @@ def state(quick):
     return jax.jit(functools.partial(init_state, NETWORKS, adam(2e-4, 0.5)))(jax.random.key(0))
 
 
+def test_each_network_and_the_steps_begin_with_a_key_of_their_own(state):
+    gen_key, disc_key, run_key = jax.random.split(jax.random.key(0), 3)
+    for net, key in (("gen", gen_key), ("disc", disc_key)):
+        expected, _ = jax.jit(getattr(NETWORKS, net).init)(key)
+        for one, other in zip(
+            jax.tree.leaves(getattr(state, net).params), jax.tree.leaves(expected), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(jax.random.key_data(state.key), jax.random.key_data(run_key))
+
+
 def test_every_step_has_its_own_z_and_flips_as_often_as_asked(state):
     @functools.partial(jax.jit, static_argnums=1)
     def flips(steps, probability):

@@ -1,30 +1,42 @@
-"""Logarithms of band powers as a network or a loss sees them: fast, differentiable, and on a common scale."""
+"""Logarithms of band powers as a network or a loss sees them: fast, differentiable, and on a common scale.
+
+Means over rings of |k| say nothing of the direction, and one band from Nyquist to the corners nothing of the
+corners: a generator that is judged by them alone puts power along rows that lacks along columns, and ten times
+too much into the corners. So the rings of short waves are divided by direction, and the corners are rings too.
+"""
 
 import functools
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
+from cosmogan_jax.summaries.starlet import starlet_transform
 
-NUM_BANDS = 20
+NUM_BANDS = 20  # to Nyquist, evenly in log |k|; fewer where one would hold no mode
+_CORNERS = 4
+_DIVIDED_FROM = 0.25  # of Nyquist
+_FEWEST_MODES = 4  # of the half plane in a band that is divided off
+NUM_WAVELETS = 3
 _FAINT = 1e-8  # far below a band of any map in units of its variance; keeps the log of an empty one finite
 _SMALLEST_VARIANCE = 1e-3  # of the largest: axes that hardly vary are not blown up
 
 
-class BandScale(NamedTuple):
-    """What the bands of training maps are like.
+class MapScale(NamedTuple):
+    """What the bands of training maps are like, and their starlet scales.
 
     Attributes:
       centre, deviation: mean and standard deviation of each band's log power over the maps.
       whitening: takes what is off the centre to uncorrelated numbers of variance 1 (`_SMALLEST_VARIANCE`).
+      wavelet_sigma: standard deviation of each of the NUM_WAVELETS finest starlet scales.
     """
 
     centre: Float[Array, " bands"]
     deviation: Float[Array, " bands"]
     whitening: Float[Array, "bands bands"]
+    wavelet_sigma: Float[Array, " scales"]
 
     def standardised(self, log_power: Float[Array, "batch bands"]) -> Float[Array, "batch bands"]:
         """Each band by itself at mean 0 and variance 1."""
@@ -37,17 +49,36 @@ class BandScale(NamedTuple):
 
 @functools.cache
 def _share_of_modes(size: int) -> Float[np.ndarray, "modes bands"]:
-    """Weights that average the half plane's modes into each band; NUM_BANDS to Nyquist, one of the corners."""
+    """Weights that average the modes of the half plane into each band."""
     geometry = MapGeometry(size, 1.0)
     edges = log_l_edges(geometry, NUM_BANDS)
-    edges = np.append(edges, 1.01 * np.sqrt(2) * edges[-1])
-    bins, weight = geometry.half_plane_bins(edges).ravel(), geometry.half_plane_weights().ravel()
-    shares = np.where(bins[:, None] == np.arange(len(edges) - 1), weight[:, None], 0.0)
-    return (shares / shares.sum(0)).astype(np.float32)
+    corners = np.linspace(edges[-1], 1.001 * np.sqrt(2) * edges[-1], _CORNERS + 1)[1:]
+    edges = np.concatenate([edges, corners])
+    ring, weight = geometry.half_plane_bins(edges), geometry.half_plane_weights()
+    shares = []
+    for number, low in enumerate(edges[:-1]):
+        of_ring = ring == number
+        parts = [of_ring & sector for sector in _sectors(size)]
+        divided = low >= _DIVIDED_FROM * geometry.nyquist_ell
+        kept = [part for part in parts if part.sum() >= _FEWEST_MODES]
+        if not divided or sum(part.sum() for part in kept) < of_ring.sum():
+            kept = [of_ring]
+        shares += [np.where(part, weight, 0.0).ravel() for part in kept if part.any()]
+    table = np.stack(shares, -1)
+    return (table / table.sum(0)).astype(np.float32)
+
+
+def _sectors(size: int) -> list[Bool[np.ndarray, "height half"]]:
+    """Modes nearer to the axis of columns, to that of rows, to one diagonal, to the other."""
+    ky, kx = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)
+    near_axis = np.tan(np.pi / 8)
+    along_x, along_y = np.abs(ky) < near_axis * kx, kx < near_axis * np.abs(ky)
+    rest = ~along_x & ~along_y
+    return [along_x, along_y, rest & (ky * kx >= 0), rest & (ky * kx < 0)]
 
 
 def num_bands(size: int) -> int:
-    """How many bands maps of this size have: fewer where a band would hold no mode."""
+    """How many bands maps of this size have."""
     return _share_of_modes(size).shape[1]
 
 
@@ -59,16 +90,24 @@ def log_band_power(x: Float[Array, "batch size size"]) -> Float[Array, "batch ba
     return jnp.log(power @ _share_of_modes(size) + _FAINT)
 
 
-def unmeasured(size: int) -> BandScale:
+def wavelets(x: Float[Array, "batch size size"]) -> Float[Array, "batch scales size size"]:
+    """The finest starlet scales, of 1, 2 and 4 pixels."""
+    return starlet_transform(x, NUM_WAVELETS + 1)[:, :-1]
+
+
+def unmeasured(size: int) -> MapScale:
     """The shapes that `scale_of` gives."""
     bands = num_bands(size)
-    return BandScale(jnp.zeros(bands), jnp.ones(bands), jnp.eye(bands))
+    return MapScale(jnp.zeros(bands), jnp.ones(bands), jnp.eye(bands), jnp.ones(NUM_WAVELETS))
 
 
-def scale_of(log_power: Float[np.ndarray, "maps bands"]) -> BandScale:
-    """The scale of these maps' bands."""
+def scale_of(
+    log_power: Float[np.ndarray, "maps bands"], wavelet_variance: Float[np.ndarray, "maps scales"]
+) -> MapScale:
+    """The scale of maps of these bands and of these mean squares of their starlet scales."""
     log_power = np.asarray(log_power, np.float64)
     variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(log_power.T)))
     whitening = axes / np.sqrt(np.maximum(variance, _SMALLEST_VARIANCE * variance[-1]))
-    numbers = log_power.mean(0), log_power.std(0), whitening
-    return BandScale(*(jnp.asarray(v, jnp.float32) for v in numbers))
+    sigma = np.sqrt(np.asarray(wavelet_variance, np.float64).mean(0))
+    numbers = log_power.mean(0), log_power.std(0), whitening, sigma
+    return MapScale(*(jnp.asarray(v, jnp.float32) for v in numbers))

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.bands import BandScale, log_band_power
+from cosmogan_jax.emulators.bands import NUM_WAVELETS, MapScale, log_band_power, wavelets
 from cosmogan_jax.summaries.derivatives import shifted
 from cosmogan_jax.summaries.minkowski import minkowski_functionals
 
@@ -31,12 +31,13 @@ _HEIGHTS = (-1.2, -0.9, -0.6, -0.4, -0.2, 0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.5
 _WIDTH = 0.25  # of what is smooth in a histogram's place
 _POOLED = (1, 2, 4)  # pixels that are averaged before heights are read
 _THRESHOLDS = (-1.75, -1.25, -0.75, -0.25, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.5, 4.5, 6.0)
+_COEFFICIENTS = (-5.0, -3.5, -2.5, -1.7, -1.0, -0.5, 0.0, 0.5, 1.0, 1.7, 2.5, 3.5, 5.0, 7.0)
 _PEAKS = (-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
 _PEAK_WIDTH = 0.1
 # exp(-1.702 x) is the logistic's nearest to a normal distribution's.
 _LOGISTIC = 1.702
 
-Statistic = Callable[[Float[Array, "batch size size"], BandScale], Float[Array, "batch numbers"]]
+Statistic = Callable[[Float[Array, "batch size size"], MapScale], Float[Array, "batch numbers"]]
 
 
 class Targets(NamedTuple):
@@ -66,6 +67,13 @@ def _covariance(x, scale):
 def _pdf(x, scale):
     """Shares of pixels above heights, smooth, of maps averaged over blocks of pixels."""
     return jnp.concatenate([_above(_block_means(x, pixels), _HEIGHTS, _WIDTH) for pixels in _POOLED], -1)
+
+
+def _wavelets(x, scale):
+    """Shares of coefficients above heights, smooth, of the finest starlet scales in units of their sigma."""
+    found = wavelets(x) / scale.wavelet_sigma[:, None, None]
+    shares = [_above(found[:, j], _COEFFICIENTS, _WIDTH) for j in range(NUM_WAVELETS)]
+    return jnp.concatenate(shares, -1)
 
 
 def _minkowski(x, scale):
@@ -99,6 +107,7 @@ STATISTICS: dict[str, Statistic] = {
     "mean": _mean,
     "pdf": _pdf,
     "covariance": _covariance,
+    "wavelets": _wavelets,
     "minkowski": _minkowski,
     "peaks": _peaks,
 }
@@ -108,6 +117,7 @@ SEEN_BY: dict[str, tuple[str, ...]] = {
     "mean": ("crop_mean",),
     "pdf": ("pdf", "V0", "V0_of_kappa"),
     "covariance": ("power_bands",),
+    "wavelets": ("starlet_l1",),
     "minkowski": ("V1", "V2", "V1_of_kappa", "V2_of_kappa"),
     "peaks": ("peaks",),
 }
@@ -147,7 +157,7 @@ def pull(
     targets: Targets,
     running: Float[Array, " numbers"],
     x: Float[Array, "batch size size"],
-    scale: BandScale,
+    scale: MapScale,
     rate: Float[Array, ""],
 ) -> tuple[Float[Array, " numbers"], Float[Array, "batch size size"]]:
     """The running means after this batch, moved at `rate`, and the gradient of the loss above for weight 1."""

@@ -59,9 +59,9 @@ class LognormalGan:
     )
     band_penalty: float = setting(0.01, "Of lognormal_gan: weight of R1 on whitened band powers.", least=0.0)
     match: tuple[str, ...] = setting(
-        ("power", "mean", "pdf", "covariance"),
+        ("power", "mean", "pdf", "covariance", "wavelets"),
         "Of lognormal_gan: statistics whose means over generated maps are drawn to the training maps', of "
-        "power, mean, pdf, covariance, minkowski, peaks; empty: none.",
+        "power, mean, pdf, covariance, wavelets, minkowski, peaks; empty: none.",
     )
     match_weight: float = setting(0.3, "Of lognormal_gan: weight of what is matched.", least=0.0)
     match_cap: float = setting(

@@ -242,7 +242,7 @@ BUGS = (
     _bug("slope_of_the_leak", "emulators/dcgan/networks",
          "LEAKY_RELU_SLOPE = 0.2",
          "LEAKY_RELU_SLOPE = 0.02",
-         "train_step", "networks"),
+         "fidelity"),
     _bug("wasserstein_sign", "emulators/dcgan/losses",
          "jnp.mean(fake_logits) - jnp.mean(real_logits)",
          "jnp.mean(real_logits) - jnp.mean(fake_logits)",

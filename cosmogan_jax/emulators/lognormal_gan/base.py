@@ -7,6 +7,8 @@ With g a Gaussian field of variance 1 and correlation function xi_g,
 (Coles & Jones 1991; Hilbert, Hartlap & Schneider 2011, Eq. 16 to 18), in units of the maps' standard deviation,
 so that xi_y(0) = 1 gives shift^2 = 1 / (exp(s^2) - 1), and the skewness (exp(s^2) + 2) sqrt(exp(s^2) - 1) gives
 s. So the spectrum of g is the Fourier transform of ln(1 + xi_y / shift^2) on the lattice, where it is positive.
+Where it is not, at the shortest waves, of which simulated maps hold much less than an exponential makes, it is
+0, and a window behind the exponential takes away what is too much: the base has the maps' power at all waves.
 
 The maps have borders: xi_y at long lags comes from pairs of pixels, without a wrap; the power at short waves
 from maps under a Hann window, beyond Nyquist into the corners of the plane too, where pairs give their noise
@@ -37,6 +39,7 @@ class Base(NamedTuple):
       shift, spread: of the lognormal field, in units of sigma: `shift` and s above.
       log_amplitude: square root of the power of g at NUM_WAVES wave numbers, in arbitrary units.
       amplitude: square root of the maps' power there; white noise of variance sigma^2 has 1.
+      window: what y is multiplied by there, so that its power is the maps'.
     """
 
     mean: Float[Array, ""]
@@ -45,12 +48,14 @@ class Base(NamedTuple):
     spread: Float[Array, ""]
     log_amplitude: Float[Array, " waves"]
     amplitude: Float[Array, " waves"]
+    window: Float[Array, " waves"]
 
 
 def unmeasured() -> Base:
     """White noise of variance 1: the shapes that `measured` gives, and something that can be drawn."""
     one = jnp.ones(NUM_WAVES, jnp.float32)
-    return Base(jnp.float32(0), jnp.float32(1), jnp.float32(4), jnp.float32(0.25), one, jnp.copy(one))
+    mean, sigma, shift, spread = (jnp.float32(value) for value in (0, 1, 4, 0.25))
+    return Base(mean, sigma, shift, spread, one, jnp.copy(one), jnp.copy(one))
 
 
 def measured(maps: Iterable[Float[np.ndarray, "maps size size"]]) -> Base:
@@ -77,8 +82,11 @@ def measured(maps: Iterable[Float[np.ndarray, "maps size size"]]) -> Base:
     power /= power.mean()
     xi = np.fft.ifft2(power).real
     # A correlation below -shift^2 is none that a lognormal field has; real maps' stay far above.
-    log_power = np.fft.fft2(np.log1p(np.maximum(xi / shift**2, -0.9))).real
-    table = [_by_wave(k, np.sqrt(np.maximum(p, 0))) for p in (log_power, power)]
+    log_power = np.maximum(np.fft.fft2(np.log1p(np.maximum(xi / shift**2, -0.9))).real, 0)
+    of_g = np.fft.ifft2(log_power / log_power.mean()).real
+    made = np.fft.fft2(shift**2 * np.expm1(spread**2 * of_g)).real
+    window = np.sqrt(power / np.maximum(made, 1e-12 * made.max()))
+    table = [_by_wave(k, values) for values in (np.sqrt(log_power), np.sqrt(power), np.minimum(window, 2.0))]
     numbers = (mean, np.sqrt(variance), shift, spread)
     return Base(*(jnp.float32(v) for v in numbers), *(jnp.asarray(t, jnp.float32) for t in table))
 

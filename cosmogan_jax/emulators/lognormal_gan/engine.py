@@ -99,7 +99,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
             step=jnp.zeros((), jnp.int32),
             key=run_key,
             base=unmeasured(),
-            bands=scale,
+            scale=scale,
             targets=matching.Targets(jnp.zeros(numbers), jnp.ones(numbers)),
             gen=NetState(gen, parts.gen_optimizer.init(gen)),
             disc=NetState(of_disc, parts.disc_optimizer.init(of_disc)),
@@ -114,7 +114,8 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         """Measure base, bands and targets, and make the first maps to be replayed."""
         base = measured(part[..., 0] for part in maps())
         log_power = _over(maps, lambda x: bands.log_band_power(units(x, base)))
-        scale = bands.scale_of(log_power)
+        fine = _over(maps, lambda x: (bands.wavelets(units(x, base)) ** 2).mean((-2, -1)))
+        scale = bands.scale_of(log_power, fine)
         targets = state.targets
         if statistics is not None:
             targets = matching.targets_of(_over(maps, lambda x: statistics(units(x, base), scale)))
@@ -128,7 +129,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         numbers = jnp.arange(len(state.replayed)).reshape(own.replayed_steps, own.fresh_maps)
         replayed = jnp.concatenate([first(state.gen.params, index) for index in numbers])
         return dataclasses.replace(
-            state, base=base, bands=scale, targets=targets, running=jnp.copy(targets.mean), replayed=replayed
+            state, base=base, scale=scale, targets=targets, running=jnp.copy(targets.mean), replayed=replayed
         )
 
     def step(state: LognormalGanState, batch: Batch) -> tuple[LognormalGanState, Metrics]:

@@ -80,9 +80,11 @@ def inputs(base: Base, latent: Latent) -> Inputs:
     def cut(transform, canvas):
         return jnp.fft.irfft2(transform, canvas.shape)[..., :height, :width]
 
-    smoothed = [colour * canvas.gaussian(scale) for scale in (0.0, *SURROUNDINGS)]
-    g, *around = (cut(white * canvas.unit(window), canvas) for window in smoothed)
-    y = base.shift * (jnp.exp(base.spread * g - base.spread**2 / 2) - 1)
+    around = [cut(white * canvas.unit(colour * canvas.gaussian(scale)), canvas) for scale in SURROUNDINGS]
+    whole = jnp.fft.irfft2(white * canvas.unit(colour), canvas.shape)
+    exponential = base.shift * (jnp.exp(base.spread * whole - base.spread**2 / 2) - 1)
+    y = cut(jnp.fft.rfft2(exponential) * canvas.at_waves(base.window), canvas)
+    g = whole[..., :height, :width]
 
     canvas = _Canvas(latent.noise.shape[-2:])
     high = canvas.at_waves(base.amplitude) * (1 - canvas.gaussian(_HIGH_PASS))

@@ -4,7 +4,7 @@ import flax.struct
 import optax
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.emulators.bands import BandScale
+from cosmogan_jax.emulators.bands import MapScale
 from cosmogan_jax.emulators.lognormal_gan.base import Base
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Standard
 from cosmogan_jax.emulators.matching import Targets
@@ -23,7 +23,7 @@ class NetState:
 class LognormalGanState:
     """All that a step reads and writes. Randomness of step n is fold_in(key, n): resuming needs no history.
 
-    base, bands and targets are measured on the training maps before the first step and then stay. running holds
+    base, scale and targets are measured on the training maps before the first step and then stay. running holds
     the generated maps' running means of what is matched, standard those of D's pooled features over real maps,
     replayed the last generated maps, ema the moving average of gen's parameters (None where none is kept).
     """
@@ -31,7 +31,7 @@ class LognormalGanState:
     step: Int[Array, ""]
     key: Array
     base: Base
-    bands: BandScale
+    scale: MapScale
     targets: Targets
     gen: NetState
     disc: NetState

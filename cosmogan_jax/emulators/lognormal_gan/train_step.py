@@ -60,7 +60,7 @@ def train_step(
     seen = _with_earlier(fake, replayed, len(real), choice_key)
 
     standard = _moved(state.standard, disc.pooled(state.disc.params, real), state.step)
-    real_bands, seen_bands = (state.bands.whitened(log_band_power(x)) for x in (real, seen))
+    real_bands, seen_bands = (state.scale.whitened(log_band_power(x)) for x in (real, seen))
 
     def disc_loss(params):
         on_real = disc.of_pixels(params, real, standard) + disc.of_bands(params, real_bands)
@@ -73,7 +73,7 @@ def train_step(
     disc_grads, (of_disc, penalty, on_real, on_seen) = jax.grad(disc_loss, has_aux=True)(state.disc.params)
 
     def gen_loss(maps):
-        bands = state.bands.whitened(log_band_power(maps))
+        bands = state.scale.whitened(log_band_power(maps))
         logits = disc.of_pixels(state.disc.params, maps, standard) + disc.of_bands(state.disc.params, bands)
         return jax.nn.softplus(-logits).mean()
 
@@ -81,7 +81,7 @@ def train_step(
     running, matching = state.running, {}
     if parts.statistics is not None:
         rate = jnp.maximum(own.match_rate, 1 / (state.step + 1.0))
-        running, towards = pull(parts.statistics, state.targets, running, fake, state.bands, rate)
+        running, towards = pull(parts.statistics, state.targets, running, fake, state.scale, rate)
         towards = own.match_weight * towards
         off = deviations(running, state.targets)
         matching = {

@@ -7,10 +7,6 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-# Maps written out side by side in the loop's body; their operations are independent. Four are no faster on two
-# cores, and take nearly twice as long to compile (experiments/benchmarks/README.md).
-_AT_ONCE = 2
-
 
 def over_maps(
     statistic: Callable[..., Any],
@@ -33,18 +29,9 @@ def over_maps(
     flat = kappa.reshape(-1, *kappa.shape[-2:])
 
     def in_turn(maps):
-        def side_by_side(group):
-            results = [statistic(map_) for map_ in group]
-            return jax.tree.map(lambda *leaves: jnp.stack(leaves), *results)
-
-        whole = len(maps) - len(maps) % _AT_ONCE
-        parts = []
-        if whole:
-            looped = jax.lax.map(side_by_side, maps[:whole].reshape(-1, _AT_ONCE, *maps.shape[1:]))
-            parts.append(jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), looped))
-        if whole < len(maps):
-            parts.append(side_by_side(maps[whole:]))
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+        # Two or four maps side by side in the loop's body compile 1.3 and 1.7 times as long and are no faster
+        # (experiments/benchmarks/README.md).
+        return jax.lax.map(statistic, maps)
 
     at_once = jax.vmap(statistic)
     if not len(flat):

@@ -586,7 +586,7 @@ BUGS = (
     _bug("lists_stay_lists", "settings/declaration",
          "tuple(value) if isinstance(value, list) else value",
          "value",
-         "old_runs", "parameters"),
+         "recorded_settings"),
     _bug("no_least_for_floats", "flags/declared",
          "declared.help, lower_bound=declared.least)",
          "declared.help)",

@@ -1,0 +1,26 @@
+"""Settings as a run recorded them, in JSON: lists come back as the tuples they were, new settings as defaults."""
+
+import pytest
+
+from cosmogan_jax.settings import Train, results_only
+from cosmogan_jax.settings.kinds import train_from_record
+from cosmogan_jax.settings.lognormal_gan import LognormalGan
+
+
+def test_what_was_recorded_comes_back():
+    own = LognormalGan(match=("power", "pdf"), gen_channels=7)
+    settings = Train(3, 64, own, emulator="lognormal_gan", condition_on=("omega_m", "sigma8"))
+    recorded = results_only(settings)
+    assert recorded["condition_on"] == ["omega_m", "sigma8"]
+    again = train_from_record(recorded)
+    assert again == settings
+    hash(again)  # static to jit
+
+
+def test_what_was_not_recorded_is_its_default():
+    again = train_from_record({"seed": 1, "crop_size": 64})
+    assert (again.emulator, again.of_kind.latent_size, again.condition_on) == ("dcgan", 64, ())
+    with pytest.raises(ValueError, match="crop_size is not recorded"):
+        train_from_record({"seed": 1})
+    with pytest.raises(ValueError, match="emulator='flow' is none of the kinds"):
+        train_from_record({"seed": 1, "crop_size": 64, "emulator": "flow"})

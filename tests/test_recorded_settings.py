@@ -1,4 +1,4 @@
-"""Settings as a run recorded them, in JSON: lists come back as the tuples they were, new settings as defaults."""
+"""Settings as a run recorded them, in JSON: lists come back as the tuples they were, others as defaults."""
 
 import pytest
 

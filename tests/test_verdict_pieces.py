@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.compare import verdict
+from cosmogan_jax.compare.excess import Limits
 from cosmogan_jax.compare.quantities import MapSet, Quantity
 from cosmogan_jax.compare.scales import scales
 from cosmogan_jax.compare.statistics import STATISTICS
@@ -165,3 +166,17 @@ def test_no_two_sets_have_the_same_shape_noise(parse):
     # 20 x 256 pixels, some ten of which hang together.
     assert np.abs(np.corrcoef(seen) - np.eye(3)).max() < 0.2
     np.testing.assert_array_equal(seen[0], np.asarray(see(blank, index, "generated")).ravel())
+
+
+def test_a_band_is_convicted_by_the_limit_of_the_whole_family_alone():
+    """In units of margin^2: sure, lower and upper limit of a band, what equal sets give, the yardstick."""
+    rows = {
+        "fail": (1.1, 1.5, 2.0, 0.5, 0.0),
+        "undecided": (0.9, 1.5, 2.0, 0.5, 0.0),  # by its own 95 % limit it would fail
+        "not resolvable": (0.9, 1.5, 2.0, 1.5, 0.0),
+        "pass": (-0.2, 0.1, 0.9, 0.5, 0.0),
+        "yardstick off": (-0.2, 0.1, 0.9, 0.5, 1.1),
+    }
+    sure, lower, upper, null, of_real = np.array(list(rows.values())).T * 0.05**2
+    limits = Limits((lower + upper) / 2, lower, upper, sure, null[:, None])
+    assert verdict._outcomes(limits, of_real, 0.05) == tuple(rows)

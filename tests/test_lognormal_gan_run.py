@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from cosmogan_jax.emulators.matching import SEEN_BY
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.pretrained import load
 from cosmogan_jax.storage.map_store import open_map_store
@@ -85,6 +86,21 @@ def test_its_maps_are_the_packed_emulators_and_of_any_size(run):
     assert float(larger.std()) == pytest.approx(kappa.std(), rel=0.5)
     card = read_card(run / "pack/small")
     assert card["architecture"] == {"kind": "lognormal_gan", "num_layers": 2, "num_channels": 4}
+
+
+def test_what_was_matched_is_marked_as_trained_on(run):
+    results = json.loads((run / "evaluate/results.json").read_text())
+    marked = {name for name, of in results["statistics"].items() if of["trained_on"]}
+    matched = ("power", "mean", "pdf", "covariance", "wavelets")
+    assert marked == {seen for name in matched for seen in SEEN_BY[name]}
+    assert {"power_bands", "pdf", "V0", "starlet_l1"} <= marked
+    assert not {"V1", "peaks", "bispectrum", "scattering"} & marked
+    overall = results["overall"]
+    said = [*overall["agrees"], *overall["fails"], *(one["name"] for one in overall["open"])]
+    for name, of in results["statistics"].items():
+        for words in said:
+            if words.startswith(f"{of['title']}: "):
+                assert words.endswith(" (trained on)") == (name in marked)
 
 
 def test_maps_that_it_cannot_begin_with(folder, tmp_path, run_main):

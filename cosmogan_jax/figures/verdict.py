@@ -72,7 +72,7 @@ def _words(results: dict[str, Any]) -> list[str]:
             f"would be expected to reach in their place, with {judged[0]['num_parents']} "
             "units in the smallest set; the ratio is about 1 for a perfect emulator. "
             f"Real against real ({judged[0]['baseline']}) may excuse the margin at most: the excess is what is "
-            "left, and decides. * the generator was chosen by this statistic."
+            "left, and decides. * the generator was chosen by this statistic. † it was trained to match it."
         )
     return said
 
@@ -104,7 +104,7 @@ def _effect_row(of: dict[str, Any], row: dict[str, Any]) -> tuple[str, ...]:
 
     limits = [of[which][worst] for which in ("value", "lower", "upper")]
     return (
-        row["title"] + (" *" if of["used_by_selection"] else ""),
+        row["title"] + " *" * of["used_by_selection"] + " †" * bool(row.get("trained_on")),
         of["name"],
         of["within_band"],
         effect("effect"),

@@ -30,6 +30,7 @@ from cosmogan_jax.stages.classification import FEWEST_PARENTS, ClassificationSet
 from cosmogan_jax.stages.classification import MapSet as ClassifiedSet
 from cosmogan_jax.stages.map_sets import MapSet, MapSets, few_boxes, open_map_sets
 from cosmogan_jax.stages.observing import View, views
+from cosmogan_jax.stages.trained_on import trained_on
 from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.storage.whole_files import write_arrays
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS
@@ -51,11 +52,12 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     spread = _spread(sets.validation)
     units = {one.name: one.units(settings.independent_unit) for one in sets.present()}
     labels = {name: of for name, (of, _) in units.items()}
-    margins = parse(settings.margins)
+    margins, matched = parse(settings.margins), trained_on(settings, workdir)
     results: dict[str, Any] = {
         "schema": judgement.SCHEMA,
         "statistics": {
-            row.name: {"title": row.title, "mean_unit": row.mean_unit} for row in STATISTICS.values()
+            row.name: {"title": row.title, "mean_unit": row.mean_unit, "trained_on": row.name in matched}
+            for row in STATISTICS.values()
         },
         "sets": {one.name: _said(one, *units[one.name]) for one in sets.present()},
         "baseline": (

@@ -2,7 +2,7 @@
 
   outcome, said         pass, incomplete or fail, and the line that the terminal and the report begin with
   margins               the flag and its numbers (`settings/margins.py`)
-  agrees, fails         names of what passed and failed
+  agrees, fails         names of what passed and failed; "(trained on)" is said of what a loss matched
   open                  what could not be told: name, why, whether a pass needs it, and what would settle it
 
 Judged are the maps as they are; what an observer sees of them (`views`) is told beside it.
@@ -22,7 +22,7 @@ def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
     """The entry, from all others."""
     numbers = parse(margins)
     view = results["views"]["as it is"]
-    findings = [*_effects(view["verdicts"])]
+    findings = [*_effects(view["verdicts"], results["statistics"])]
     findings.append(Finding("no more duplicates than among real maps", results["duplicates"]["outcome"]))
     findings += _positions(results["position"])
     findings.append(_classifier(results["classifier"]))
@@ -40,7 +40,7 @@ def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
     }
 
 
-def _effects(verdicts: dict[str, Any]) -> list[Finding]:
+def _effects(verdicts: dict[str, Any], statistics: dict[str, Any]) -> list[Finding]:
     judged = {(of["quantity"], of["name"]): of for of in verdicts["judged"]}
     findings = []
     for row in STATISTICS.values():
@@ -54,7 +54,8 @@ def _effects(verdicts: dict[str, Any]) -> list[Finding]:
                 outcome, needs = verdicts["refused"] or "does not vary enough to be judged", None
             else:
                 continue
-            findings.append(Finding(f"{row.title}: {effect}", outcome, row.required, needs))
+            matched = " (trained on)" if statistics[row.name].get("trained_on") else ""
+            findings.append(Finding(f"{row.title}: {effect}{matched}", outcome, row.required, needs))
     return findings
 
 

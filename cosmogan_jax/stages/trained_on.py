@@ -1,0 +1,27 @@
+"""Which statistics the generated maps' generator was trained to match: agreement in them is no finding."""
+
+from pathlib import Path
+from typing import Any
+
+from cosmogan_jax.emulators.emulator import find
+from cosmogan_jax.emulators.matching import SEEN_BY
+from cosmogan_jax.settings import Evaluate
+from cosmogan_jax.storage.run_directory import finished_record
+from cosmogan_jax.storage.weights import read_card
+
+
+def trained_on(settings: Evaluate, workdir: Path) -> set[str]:
+    """Names in `compare/statistics.py`; none of maps that are given as files, of which nothing is known.
+
+    Raises:
+      ValueError: the run has no generated maps, or they are of a package that is gone.
+    """
+    if settings.generated:
+        return set()
+    name = finished_record(workdir, "generate")["flags"].get("pretrained")
+    said: dict[str, Any] = (
+        read_card(find(name))["training"]["flags"] if name else finished_record(workdir, "train")["flags"]
+    )
+    if not said.get("match_weight", 0):
+        return set()
+    return {seen for matched in said.get("match", ()) for seen in SEEN_BY.get(matched, ())}

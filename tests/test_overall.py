@@ -165,7 +165,8 @@ def judged():
                                          read=lambda a, b, maps=maps: maps[a:b])
                    for maps in (sets[name], real["validation"])]  # fmt: skip
         results = {
-            "views": {"as it is": view}, "position": fixed_in_place(summaries, SETS["default"]),
+            "statistics": dict.fromkeys(STATISTICS, {}), "views": {"as it is": view},
+            "position": fixed_in_place(summaries, SETS["default"]),
             "classifier": None, "duplicates": duplicates.judge(*as_sets, units["validation"]),
         }  # fmt: skip
         return outcome.judge(results, "default")

@@ -165,7 +165,7 @@ def judged():
                                          read=lambda a, b, maps=maps: maps[a:b])
                    for maps in (sets[name], real["validation"])]  # fmt: skip
         results = {
-            "statistics": dict.fromkeys(STATISTICS, {}), "views": {"as it is": view},
+            "statistics": {name: {} for name in STATISTICS}, "views": {"as it is": view},
             "position": fixed_in_place(summaries, SETS["default"]),
             "classifier": None, "duplicates": duplicates.judge(*as_sets, units["validation"]),
         }  # fmt: skip

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PAGES = Path(__file__).resolve().parents[1] / "experiments/api"
 
 
+@pytest.mark.slow
 def test_pages_are_built_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", tmp_path / "doctrees", PAGES]
     done = subprocess.run([*command, tmp_path / "pages"], capture_output=True, text=True)

@@ -99,6 +99,7 @@ def test_an_average_gets_statistics_of_its_own():
         np.testing.assert_allclose(found.batch_stats[layer]["var"], values["var"], rtol=0.25)
 
 
+@pytest.mark.slow
 def test_maps_are_generated_from_either_weights(run_main, tiny_run, tmp_path):
     tiny = (
         *tiny_run, "--crops_per_map=2", "--num_steps=3", "--learning_rate=0.01", "--select_maps=4",

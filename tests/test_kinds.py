@@ -142,8 +142,8 @@ def test_a_training_that_grows_goes_on_to_the_same_bits(run, folder, run_main):
 
 def test_kinds_that_are_not_there_and_flags_that_do_not_go_together(toy, run_main, parse, tmp_path):
     for flag, words in (
-        ("--emulator=resnet", "emulator='resnet' is none of the kinds there are: dcgan, toy"),
-        ("--emulator=", "emulator='' is none of the kinds there are: dcgan, toy"),
+        ("--emulator=resnet", "emulator='resnet' is none of the kinds there are: dcgan, lognormal_gan, toy"),
+        ("--emulator=", "emulator='' is none of the kinds there are: dcgan, lognormal_gan, toy"),
     ):
         with pytest.raises(ValueError, match=re.escape(words)):
             parse(f"--workdir={tmp_path}", flag)

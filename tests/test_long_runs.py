@@ -57,6 +57,7 @@ def test_stopped_after_every_step_equals_undisturbed(run_main, tiny, tmp_path):
     assert_same(trained(tmp_path / "whole"), trained(tmp_path / "cut"))
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_goes_on(run_main, tiny, tmp_path):
     flags = [f"--workdir={tmp_path}/cut", *tiny, "--num_steps=4000", "--checkpoint_every_steps=4000"]
     process = subprocess.Popen(

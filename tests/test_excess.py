@@ -199,3 +199,16 @@ def test_bad_input():
         excess_distance(x, y, [np.array([], int)])
     with pytest.raises(ValueError, match="1 parent is too few to be halved"):
         halves(np.zeros(5), seed=0)
+
+
+def test_limits_of_few_parents_are_students():
+    """One effect far from 0, where limits are linear in the quantile and in the bootstrap's lost freedom."""
+    noise = np.random.default_rng(3).normal(size=(400, 1))
+    generated = Difference(np.array([1.0]), 1 + 0.004 * noise)
+    baseline = Difference(np.zeros(1), 0.004 * noise[::-1])
+    many, few = (excess_distance(generated, baseline, num_parents=parents) for parents in (None, 5))
+    # t of 4 degrees of freedom at 95 % is 2.132, a normal quantile 1.645; sqrt(5/4) for the variance of five.
+    expected = 2.132 / 1.645 * np.sqrt(5 / 4)
+    for limit in ("upper", "lower"):
+        width = [float(np.abs(getattr(found, limit) - found.value)[0]) for found in (many, few)]
+        assert width[1] / width[0] == pytest.approx(expected, rel=0.05)

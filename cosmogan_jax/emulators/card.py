@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from cosmogan_jax.compare.sky_limits import HEAD, SkyLimits, rows, words
 from cosmogan_jax.emulators.interface import Model
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
@@ -17,7 +18,7 @@ CAUTION = (
 
 
 def as_markdown(card: dict[str, Any], model: Model) -> str:
-    """card.md: data, cosmology, angle, measured fidelity, range, limits, caution."""
+    """card.md: data, cosmology, angle, sky, measured fidelity, range, limits, caution."""
     geometry = MapGeometry(**card["geometry"])
     data, training, weights = card["data"], card["training"], card["weights"]
     cosmology = ", ".join(f"{k} {v:g}" for k, v in (card["cosmology"] or {}).items()) or "not said by the data"
@@ -37,7 +38,7 @@ Convergence maps of {geometry.num_pixels}x{geometry.num_pixels} pixels, {geometr
 {data["description"]}
 Cosmology: {cosmology}. Crops: {", ".join(f"{n} {split}" for split, n in data["crops"].items())}.
 
-## Training
+{_sky(card)}## Training
 Step {training["step"]} of {training["steps"]}{average} (batch {training["flags"]["batch_size"]}, \
 {training["steps"] / training["steps_per_epoch"]:.3g} epochs, {training["seconds"] / 60:.0f} minutes), \
 {_kind(card["architecture"])}, normalisation {card["normalisation"]["kind"]} \
@@ -51,6 +52,16 @@ band of their power by more than a factor {change["largest_power_factor"]:.6g}.
 ## Limits
 {_limits(card, model)}
 """
+
+
+def _sky(card: dict[str, Any]) -> str:
+    """Up to where the training maps are a sky; nothing on cards that do not say."""
+    if not card.get("sky"):
+        return ""
+    found = SkyLimits.from_json(card["sky"], f"sky of the card of {card['name']}")
+    head = [f"| {' | '.join(HEAD)} |", "|" + "---|" * len(HEAD)]
+    table = [f"| {' | '.join(row)} |" for row in rows(found)]
+    return "\n".join(["## The sky of its training maps", *words(found), "", *head, *table, "", ""])
 
 
 def _fidelity(fidelity: dict[str, Any]) -> str:

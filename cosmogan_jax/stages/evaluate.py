@@ -7,6 +7,7 @@ results.json          the outcome (`stages/overall.py`); tests, effects, verdict
 generated.npz, ...    statistics of every map, a file a set
 positions.npz         mean and scatter at every pixel
 shown.npz             maps to look at
+sky.json              up to where the run's training maps are a sky (`compare/sky_limits.py`)
 """
 
 import functools
@@ -25,13 +26,23 @@ from cosmogan_jax.compare.statistics import STATISTICS, display_pixels
 from cosmogan_jax.compare.validity import AGREEMENT_FACTOR, agreeing_range
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
-from cosmogan_jax.stages import duplicates, inference, judgement, overall, summarising, uniformity
+from cosmogan_jax.stages import (
+    duplicates,
+    inference,
+    judgement,
+    overall,
+    sky_limits,
+    summarising,
+    uniformity,
+)
 from cosmogan_jax.stages.classification import FEWEST_PARENTS, ClassificationSettings, classify_sets
 from cosmogan_jax.stages.classification import MapSet as ClassifiedSet
 from cosmogan_jax.stages.map_sets import MapSet, MapSets, few_boxes, open_map_sets
 from cosmogan_jax.stages.observing import View, views
 from cosmogan_jax.stages.trained_on import trained_on
+from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.json_files import read_json, write_json
+from cosmogan_jax.storage.run_directory import stage_directory
 from cosmogan_jax.storage.whole_files import write_arrays
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS
 
@@ -86,6 +97,9 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         results["views"][label or "as it is"] = judge.judge(each, heights=not label)
         if not label:
             _write_tables(sets, each, units, scale, out)
+            if not settings.reference:
+                table = open_crop_table(stage_directory(workdir, "prepare"))
+                write_json(out / "sky.json", sky_limits.measure(table, scale.l_edges).to_json())
             results["stationarity"] = uniformity.judge(found, labels)
             results["position"] = uniformity.fixed_in_place(found["generated"], margins)
             results["duplicates"] = duplicates.judge(sets.generated, sets.validation, labels["validation"])

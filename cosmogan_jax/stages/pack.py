@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from cosmogan_jax.compare.sky_limits import SkyLimits
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.emulators.card import as_markdown
 from cosmogan_jax.geometry import log_l_edges
@@ -73,6 +74,7 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "data": _data(settings, table),
         "training": _training(workdir, origin),
         "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
+        "sky": _sky(workdir / "evaluate" / "sky.json"),
     }
     stored = dataclasses.replace(emulator, variables=read_weights(folder, card, emulator.variables))
     card["weights"]["as_stored"] = _change(stored, emulator, settings.pack_dtype)
@@ -139,6 +141,11 @@ def _fidelity(tables: dict[str, Any]) -> dict[str, Any]:
             if key in STATISTICS and STATISTICS[key].mean_unit == "scatter"
         },
     }
+
+
+def _sky(path: Path) -> dict[str, Any] | None:
+    """Up to where the training maps are a sky; None where evaluate is of before it measured that."""
+    return SkyLimits.from_json(read_json(path), str(path)).to_json() if path.is_file() else None
 
 
 def _ratio(one: list[float | None], two: list[float | None]) -> list[float | None]:

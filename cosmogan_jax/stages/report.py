@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.compare import sky_limits
 from cosmogan_jax.emulators.curves import Panel, read_panels
 from cosmogan_jax.emulators.dcgan.curves import CURVES
 from cosmogan_jax.settings import Report
@@ -114,6 +115,7 @@ def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: di
     yield Section("Beside the paper", tables=(beside_paper.beside_the_paper(results, tables),))
     yield Section("What was compared", tuple(findings.independence(results)), tables=(findings.sets(results),))
 
+    yield _sky(workdir, evaluate)
     values = {name: read_npz(evaluate / f"{name}.npz") for name in results["sets"]}
     shown, positions = read_npz(evaluate / "shown.npz"), read_npz(evaluate / "positions.npz")
     side = tables["side_deg"]
@@ -189,6 +191,29 @@ def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: di
     )
     yield Section("Cost", text, tables=beside_paper.cost(stages, lines))
     yield Section("Settings and versions", tables=findings.settings(stages))
+
+
+def _sky(workdir: Path, evaluate: Path) -> Any:
+    from cosmogan_jax.figures.page import Section, Table
+    from cosmogan_jax.figures.sky_limits import draw_sky_limits
+
+    title = "Up to where the training maps are a sky"
+    if not (evaluate / "sky.json").is_file():
+        given = finished_record(workdir, "evaluate")["flags"].get("reference")
+        why = (
+            "maps that came as files were judged against files (--reference)"
+            if given
+            else f"stage evaluate ran before it measured this; remove {evaluate} to have it run again"
+        )
+        return Section(title, (f"Not measured: {why}.",))
+    with _of_this_version(evaluate, "evaluate"):
+        content = read_object(evaluate / "sky.json", {"l_edges": list, "power": list})
+        found = sky_limits.SkyLimits.from_json(content, f"{evaluate}/sky.json")
+    drawn = draw_sky_limits(
+        found.l_edges, found.to_halofit(), found.less_noise(), found.noise_share(), found.error_floor()
+    )
+    table = Table(sky_limits.HEAD, sky_limits.rows(found))
+    return Section(title, tuple(sky_limits.words(found)), drawn, (table,))
 
 
 def _shown_stages(workdir: Path) -> tuple[str, ...]:

@@ -96,6 +96,8 @@ def test_card_says_what_the_run_measured_and_nothing_of_the_machine(packed, run_
     assert card["weights"]["as_stored"]["rms_change_in_sigma"] == 0
     words = (packed / "card.md").read_text()
     assert card["weights"]["sha256"] in words
+    assert card["sky"] == json.loads((run_directory / "run/evaluate/sky.json").read_text())
+    assert "## The sky of its training maps\nUp to which ell they are a sky is not known" in words
     assert "no information" in words
     assert "0.5 degrees" in words
     for text in (words, json.dumps(card)):

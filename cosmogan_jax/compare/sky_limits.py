@@ -40,7 +40,7 @@ class SkyLimits:
       sharpened: whether small scales were raised to halofit's power.
 
     Raises:
-      ValueError: values that do not fit the bands, a sky that is unknown, or neither theory nor why there is none.
+      ValueError: values that do not fit the bands, an unknown sky, or neither theory nor why there is none.
     """
 
     sky: Literal["nbody", "lognormal", "planes", "given"]
@@ -160,9 +160,9 @@ def rows(found: SkyLimits) -> list[tuple[str, ...]]:
 
 
 def words(found: SkyLimits) -> list[str]:
-    """What a user of the maps, or of an emulator of them, must know of their sky: one paragraph each.
+    """What a user of the maps, or of an emulator of them, must know of their sky, a paragraph each.
 
-    What they are made of and what is not in them; up to where they are valid; how well they know their own mean.
+    What they are made of and what is not in them; up to where they are valid; how well their mean is known.
     """
     return [" ".join(said) for said in (_made(found), _valid(found), _floor(found)) if said]
 
@@ -172,9 +172,9 @@ def _made(found: SkyLimits) -> list[str]:
     if found.sky == "nbody":
         boxes = "one own N-body box" if found.units == 1 else f"{found.units} own N-body boxes"
         said += [
-            f"The training maps are of {boxes} of {found.box_size:g} Mpc/h with {found.particles_side}³ particles, "
-            f"{_WORDS[str(found.ray_tracing)]}.",
-            f"They hold no waves longer than a box (ell {found.box_ell:.0f} at the distance that lenses most), and "
+            f"The training maps are of {boxes} of {found.box_size:g} Mpc/h with {found.particles_side}³ "
+            f"particles, {_WORDS[str(found.ray_tracing)]}.",
+            f"They hold no waves longer than a box (ell {found.box_ell:.0f} at the distance that lenses most), "
             f"along the line of sight none longer than a slab of {found.slab_size:g} Mpc/h: no super-sample "
             "covariance.",
             _pixels(found.rays_per_pixel),
@@ -213,15 +213,15 @@ def _valid(found: SkyLimits) -> list[str]:
         ]
     noise = ", with particle noise and without it," if found.particle_noise else ""
     said = [
-        f"Valid {' and '.join(_to(found, share) for share in SHARES)}.",
+        f"Valid {', '.join(_to(found, share) for share in SHARES)}.",
         f"That is: from the lowest band on, their mean power{noise} is within that share of what halofit's sky "
         "has through the same pixels and crops, the standard error of the band allowed for. Halofit itself is "
         "right to 5 % at k below 1 h/Mpc and 10 % up to 10 h/Mpc (Takahashi et al. 2012).",
     ]
     if found.particle_noise:
         said.append(
-            "Particle noise is Poisson's, an upper bound: particles start on a lattice, and where they have not "
-            "crossed, early on and in voids, they scatter less."
+            "Particle noise is Poisson's, an upper bound: particles start on a lattice, and scatter less where "
+            "they have not crossed, early on and in voids."
         )
     if found.sharpened:
         said.append(
@@ -233,12 +233,11 @@ def _valid(found: SkyLimits) -> list[str]:
 def _to(found: SkyLimits, share: float) -> str:
     end = found.valid_to(share)
     if end is None:
-        return f"nowhere at {share:.0%}, not from ell {found.l_edges[0]:.0f} on".replace("%", " %")
-    within = [
-        e for e, high in zip(found.error_floor() or [], found.l_edges[1:]) if e is not None and high <= end
-    ]
-    hidden = f" (where errors of up to {_per_cent(max(within))} may hide more)" if max(within) > share else ""
-    return f"to ell {end:.0f} at {share:.0%}".replace("%", " %") + hidden
+        return f"at {100 * share:.0f} % in no band, not even the lowest"
+    floor = zip(found.error_floor() or [], found.l_edges[1:])
+    error = max(error for error, high in floor if error is not None and high <= end)
+    hidden = f" (where errors of up to {_per_cent(error)} may hide more)" if error > share else ""
+    return f"at {100 * share:.0f} % to ell {end:.0f}{hidden}"
 
 
 def _floor(found: SkyLimits) -> list[str]:
@@ -248,7 +247,7 @@ def _floor(found: SkyLimits) -> list[str]:
     plural = "boxes" if found.unit == "box" else "maps"
     said = [
         f"{found.units} {plural}, counted as independent, leave an error of {_per_cent(min(floor))} to "
-        f"{_per_cent(max(floor))} on the mean power of a band (scatter of {plural} / √{found.units}): no emulator "
+        f"{_per_cent(max(floor))} on a band's mean power (scatter of {plural} / √{found.units}): no emulator "
         "of them is nearer to the truth than that, however many maps it makes."
     ]
     if found.sky == "given" and found.unit == "map":

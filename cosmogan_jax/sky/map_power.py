@@ -53,6 +53,21 @@ def folded_power(
     return total
 
 
+def seen_power(
+    spectrum: Spectrum, geometry: MapGeometry, wider: int, rays_per_pixel: int, reach: int
+) -> Float[np.ndarray, "rows half"]:
+    """Expected periodogram of a map that is cut out of a sky so many times wider than it, through its pixels.
+
+    `cut_out_power` of the wave itself and `folded_power` of those that look like it, up to reach sampling
+    frequencies away: what is folded is smooth, so that mixing of neighbouring waves changes nothing.
+    """
+    wide = MapGeometry(wider * geometry.num_pixels, wider * geometry.side_deg)
+    folds = range(-reach, reach + 1)
+    others = [fold for fold in itertools.product(folds, folds) if fold != (0, 0)]
+    itself = cut_out_power(folded_power(spectrum, wide, rays_per_pixel, [(0, 0)]), geometry)
+    return itself + folded_power(spectrum, geometry, rays_per_pixel, others)
+
+
 def cut_out_power(
     power: Float[np.ndarray, "wide half_wide"], geometry: MapGeometry
 ) -> Float[np.ndarray, "rows half"]:
@@ -83,7 +98,7 @@ def cut_out_power(
 def band_means(
     power: Float[np.ndarray, "rows half"], geometry: MapGeometry, l_edges: Float[np.ndarray, " edges"]
 ) -> Float[np.ndarray, " bands"]:
-    """Means over the modes of bands, as `summaries.power_spectrum` takes them with "full_plane"; NaN where none."""
+    """Means over a band's modes, as `summaries.power_spectrum` takes them with "full_plane"; NaN where none."""
     bins, weights = geometry.half_plane_bins(l_edges), geometry.half_plane_weights()
     used, count = bins >= 0, len(l_edges) - 1
     total, modes = (np.bincount(bins[used], of[used], count) for of in (weights * power, weights))
@@ -99,9 +114,9 @@ def expected_bands(
 ) -> Float[np.ndarray, " bands"]:
     """Mean power in bands, in steradian, of maps cut out of a sky of spectrum C_l, through their pixels.
 
-    Pixels are means of rays. Waves shorter than two rays, which would be seen as longer ones, are left out of
-    the sky: their power is not a sky's at these scales. With one ray this is a map whose modes up to the corners
-    of its Fourier plane have the power C_l, as lognormal maps are made.
+    Pixels are means of rays. Waves shorter than two rays, which rays show as longer ones, are left out of the
+    sky, since planes seldom hold any. With one ray this is a map whose modes up to the corners of its Fourier
+    plane have the power C_l, as lognormal maps are made.
 
     Args:
       c_ell: power in steradian as a function of ell.
@@ -121,12 +136,8 @@ def expected_bands(
         told = (up >= -half) & (up < half) & (across > -half) & (across <= half)
         return np.where(told, of_ell(np.hypot(rows, columns)), 0.0)
 
-    itself, reach = (0, 0), range(-(rays_per_pixel // 2), rays_per_pixel // 2 + 1)
-    others = [fold for fold in itertools.product(reach, reach) if fold != itself]
-    # What is folded is smooth, so that mixing of neighbouring waves changes nothing.
-    power = cut_out_power(folded_power(spectrum, wide, rays_per_pixel, [itself]), geometry)
-    power += folded_power(spectrum, geometry, rays_per_pixel, others)
-    return band_means(power, geometry, l_edges)
+    reach = rays_per_pixel // 2
+    return band_means(seen_power(spectrum, geometry, wider, rays_per_pixel, reach), geometry, l_edges)
 
 
 def pixel_window_bands(

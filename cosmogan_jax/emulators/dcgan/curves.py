@@ -3,22 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cosmogan_jax.emulators.curves import Curve, Panel
+from cosmogan_jax.emulators.curves import DISCRIMINATOR_RIGHT, LOSSES, LOSSES_IN_NAT, Curve, Panel
 from cosmogan_jax.emulators.early_warnings import CHECKERBOARD, DUPLICATES, NO_VARIANCE, SATURATED_TANH, Rule
 
-_LOSSES = (Curve("disc_loss", "J(D)", averaged=True, on_bar="D"), Curve("gen_loss", "J(G)", True, "G"))
-_RIGHT = "Discriminator right"
 CURVES = (
-    Panel("Losses", "loss [nat]", "linear", _LOSSES),
-    Panel(
-        _RIGHT,
-        "share of maps",
-        "linear",
-        (
-            Curve("disc_accuracy_real", "on real maps", averaged=True),
-            Curve("disc_accuracy_fake", "on generated maps", averaged=True),
-        ),
-    ),
+    LOSSES_IN_NAT,
+    DISCRIMINATOR_RIGHT,
     Panel(
         "Gradient norms",
         "norm of the gradient",
@@ -63,7 +53,7 @@ def shown(loss: str) -> tuple[tuple[Panel, ...], tuple[Rule, ...]]:
     """
     if loss == "non_saturating":
         return CURVES, WARNINGS
-    panels = (Panel("Losses", f"loss, {loss.replace('_', ' ')}", "linear", _LOSSES), *CURVES[1:])
+    panels = (Panel("Losses", f"loss, {loss.replace('_', ' ')}", "linear", LOSSES), *CURVES[1:])
     if loss != "wasserstein":
         return panels, WARNINGS
-    return tuple(panel for panel in panels if panel.title != _RIGHT), WARNINGS[1:]
+    return tuple(panel for panel in panels if panel is not DISCRIMINATOR_RIGHT), WARNINGS[1:]

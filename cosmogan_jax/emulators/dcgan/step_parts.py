@@ -76,12 +76,6 @@ def judge_of(networks: Networks, params: Variables, batch_stats: Variables) -> J
     return lambda maps: networks.disc.apply(params, batch_stats, maps, train=True)[0]
 
 
-def updated(optimizer: optax.GradientTransformation, net: NetState, grads, batch_stats) -> NetState:
-    """A network after its optimizer's step, with these running averages."""
-    updates, opt_state = optimizer.update(grads, net.opt_state, net.params)
-    return NetState(optax.apply_updates(net.params, updates), batch_stats, opt_state)
-
-
 def with_average(state: GanState, gen: NetState, disc: NetState, ema_decay: float) -> GanState:
     """The state after a step that left these networks, its moving average moved.
 

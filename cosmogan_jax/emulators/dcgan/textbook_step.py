@@ -22,9 +22,9 @@ from cosmogan_jax.emulators.dcgan.step_parts import (
     in_precision,
     judge_of,
     metrics_of,
-    updated,
     with_average,
 )
+from cosmogan_jax.emulators.optimizing import updated
 
 
 def make_textbook_step(
@@ -84,11 +84,11 @@ def make_textbook_step(
 
         disc_grads, disc_found = jax.grad(disc_objective, has_aux=True)(state.disc.params)
         disc_loss, disc_terms, real_logits, fake_logits, disc_stats = disc_found
-        disc = updated(optimizer, state.disc, disc_grads, disc_stats)
+        disc = updated(optimizer, state.disc, disc_grads, batch_stats=disc_stats)
         meets = state.disc.params if update_order == "joint" else disc.params
         gen_grads, gen_found = jax.grad(gen_objective, has_aux=True)(state.gen.params, meets, disc_stats)
         gen_loss, gen_terms, gen_stats, moved_stats = gen_found
-        gen = updated(optimizer, state.gen, gen_grads, gen_stats)
+        gen = updated(optimizer, state.gen, gen_grads, batch_stats=gen_stats)
         if update_order == "sequential":
             disc = dataclasses.replace(disc, batch_stats=moved_stats)
 

@@ -22,9 +22,9 @@ from cosmogan_jax.emulators.dcgan.step_parts import (
     in_precision,
     judge_of,
     metrics_of,
-    updated,
     with_average,
 )
+from cosmogan_jax.emulators.optimizing import updated
 
 
 def make_train_step(
@@ -117,7 +117,7 @@ def make_train_step(
 
             term_grads, terms = jax.grad(disc_terms, has_aux=True)(state.disc.params)
             disc_grads = jax.tree.map(jnp.add, disc_grads, term_grads)
-        disc = updated(optimizer, state.disc, disc_grads, disc_stats)
+        disc = updated(optimizer, state.disc, disc_grads, batch_stats=disc_stats)
 
         if update_order == "joint":
             judge_params = state.disc.params
@@ -142,7 +142,7 @@ def make_train_step(
             term_cotangent, more = jax.grad(gen_terms, has_aux=True)(fake)
             map_cotangent, terms = map_cotangent + term_cotangent, terms | more
         gen_grads = gen_pullback(map_cotangent)[0]
-        gen = updated(optimizer, state.gen, gen_grads, gen_stats)
+        gen = updated(optimizer, state.gen, gen_grads, batch_stats=gen_stats)
 
         metrics = metrics_of(disc_loss, gen_loss, real_logits, fake_logits, disc_grads, gen_grads, terms)
         return with_average(state, gen, disc, ema_decay), metrics

@@ -3,25 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cosmogan_jax.emulators.curves import Curve, Panel
+from cosmogan_jax.emulators.curves import DISCRIMINATOR_RIGHT, LOSSES_IN_NAT, Curve, Panel
 from cosmogan_jax.emulators.early_warnings import DUPLICATES, NO_VARIANCE, Rule
 
 CURVES = (
-    Panel(
-        "Losses",
-        "loss [nat]",
-        "linear",
-        (Curve("disc_loss", "J(D)", averaged=True, on_bar="D"), Curve("gen_loss", "J(G)", True, "G")),
-    ),
-    Panel(
-        "Discriminator right",
-        "share of maps",
-        "linear",
-        (
-            Curve("disc_accuracy_real", "on real maps", averaged=True),
-            Curve("disc_accuracy_fake", "on generated maps", averaged=True),
-        ),
-    ),
+    LOSSES_IN_NAT,
+    DISCRIMINATOR_RIGHT,
     Panel(
         "Matched statistics",
         "standard deviations of one map",

@@ -49,6 +49,23 @@ DISCRIMINATOR_RIGHT = Panel(
     ),
 )
 
+MATCHED = Panel(
+    "Matched statistics",
+    "standard deviations of one map",
+    "log",
+    (
+        Curve("match_rms", "rms of their means' deviations", averaged=True),
+        Curve("match_worst", "largest", averaged=True),
+    ),
+)
+
+
+def gradient_norms(matched: bool) -> Panel:
+    """Norms of both networks' gradients, and where something is matched that gradient's share of maps'."""
+    share = (Curve("match_share", "matching / adversarial, before the cap"),) if matched else ()
+    curves = (Curve("disc_grad_norm", "discriminator"), Curve("gen_grad_norm", "generator"), *share)
+    return Panel("Gradient norms", "norm of the gradient", "log", curves)
+
 
 def write_panels(path: Path, panels: Sequence[Panel], left_out: dict[str, str]) -> None:
     """Keep the panels of a kind beside its metrics; left_out says of other panels why they are not drawn."""

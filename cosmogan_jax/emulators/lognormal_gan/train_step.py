@@ -19,7 +19,7 @@ from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, St
 from cosmogan_jax.emulators.lognormal_gan.fields import inputs
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, units
 from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState
-from cosmogan_jax.emulators.matching import Statistic, capped, deviations, pull
+from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.emulators.moving_average import moved
 from cosmogan_jax.emulators.optimizing import updated
 from cosmogan_jax.emulators.slopes import r1
@@ -37,7 +37,7 @@ class Parts:
     settings: Train
     gen_optimizer: optax.GradientTransformation
     disc_optimizer: optax.GradientTransformation
-    statistics: Statistic | None
+    matcher: Matcher | None
     batch_sharding: jax.sharding.Sharding | None
 
 
@@ -80,18 +80,12 @@ def train_step(
         return jax.nn.softplus(-logits).mean()
 
     of_gen, slope = jax.value_and_grad(gen_loss)(fake)
-    running, matching = state.running, {}
-    if parts.statistics is not None:
-        rate = jnp.maximum(own.match_rate, 1 / (state.step + 1.0))
-        running, towards = pull(parts.statistics, state.targets, running, fake, state.scale, rate)
-        towards = own.match_weight * towards
-        off = deviations(running, state.targets)
-        matching = {
-            "match_rms": jnp.sqrt((off**2).mean()),
-            "match_worst": jnp.abs(off).max(),
-            "match_share": optax.tree.norm(towards) / (optax.tree.norm(slope) + 1e-12),
-        }
-        slope = slope + capped(towards, slope, own.match_cap)
+    running = state.running
+    matching: Metrics = {}
+    if parts.matcher is not None:
+        slope, running, matching = parts.matcher.added(
+            slope, fake, state.targets, running, state.scale, state.step
+        )
     gen_grads = to_generator(slope)[0]
 
     gen = updated(parts.gen_optimizer, state.gen, gen_grads)

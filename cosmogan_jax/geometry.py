@@ -98,21 +98,25 @@ class MapGeometry:
         return np.where(bins < edges.size - 1, bins, -1).astype(np.int32)
 
     def half_plane_weights(self) -> NDArray[np.float64]:
-        """How many modes of the full plane each stored mode stands for, shape (N, N//2 + 1).
-
-        Two, but one in the columns j = 0 and (even N) j = N/2, which hold both conjugates of each pair.
-        """
-        _, column = half_plane_indices(self.num_pixels)
-        holds_both = (column == 0) | (2 * column == self.num_pixels)
-        return np.broadcast_to(
-            np.where(holds_both, 1.0, 2.0), (self.num_pixels, self.num_pixels // 2 + 1)
-        ).copy()
+        """`half_plane_weights` of this map, shape (N, N//2 + 1)."""
+        return half_plane_weights((self.num_pixels, self.num_pixels))
 
 
 def half_plane_indices(num_pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Absolute wave numbers, in fundamentals, of the rows (N,) and columns (N//2 + 1,) of `rfft2`."""
     index = np.arange(num_pixels)
     return np.minimum(index, num_pixels - index), np.arange(num_pixels // 2 + 1)
+
+
+def half_plane_weights(shape: tuple[int, int]) -> NDArray[np.float64]:
+    """How many modes of the full plane each mode that `rfft2` stores of height x width pixels stands for.
+
+    Two, but one in the columns j = 0 and (even width) j = width/2, which hold both conjugates of each pair.
+    """
+    height, width = shape
+    column = np.arange(width // 2 + 1)
+    holds_both = (column == 0) | (2 * column == width)
+    return np.broadcast_to(np.where(holds_both, 1.0, 2.0), (height, len(column))).copy()
 
 
 def check_side_deg(side_deg: float) -> float:

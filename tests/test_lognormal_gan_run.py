@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from cosmogan_jax.emulators.matching import SEEN_BY
+from cosmogan_jax.emulators.matched_statistics import SEEN_BY
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.pretrained import load
 from cosmogan_jax.storage.map_store import open_map_store
@@ -64,6 +64,8 @@ def test_flags_that_are_not_given_are_this_kinds_own(run, parse):
 
 def test_it_is_stopped_and_goes_on_to_the_same_bits(run, folder, run_main):
     flags = [flag for flag in RUN if not flag.startswith("--stages")]
+    # Pictures of samples are drawn beside; what the training begins with does not know of them.
+    flags = [*flags, "--sample_every_steps=9"]
     for _ in range(2):  # begins on what was measured before the first step, and not on a second measurement
         code, _, error = run_main(f"--workdir={folder}/cut", *flags, "--stages=simulate,prepare,train",
                                   "--max_minutes=0")  # fmt: skip

@@ -9,8 +9,9 @@ from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.losses import LOSSES
 from cosmogan_jax.emulators.dcgan.networks import build_networks
 from cosmogan_jax.emulators.dcgan.objective import make_objective, sum_of_terms
-from cosmogan_jax.emulators.dcgan.penalties import gradient_penalty, r1
+from cosmogan_jax.emulators.dcgan.penalties import gradient_penalty
 from cosmogan_jax.emulators.dcgan.step_parts import judge_of
+from cosmogan_jax.emulators.slopes import r1
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -1,13 +1,20 @@
 """Summary statistics as losses: their values, their gradient, and what keeps it in bounds."""
 
+import dataclasses
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cosmogan_jax.compare.scales import triangle_edges
 from cosmogan_jax.compare.statistics import STATISTICS as JUDGED
-from cosmogan_jax.emulators import bands, matching
-from cosmogan_jax.summaries import minkowski_functionals, peak_counts
+from cosmogan_jax.emulators import bands, matched_statistics, matching
+from cosmogan_jax.emulators.matched_statistics import SEEN_BY, STATISTICS
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.settings.matching import Matching as Settings
+from cosmogan_jax.summaries import bispectrum, minimum_counts, minkowski_functionals, peak_counts
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -68,39 +75,42 @@ def test_bands_are_whitened(maps, scale):
 
 def test_what_is_matched_are_the_statistics_it_says(maps, scale):
     x = np.asarray(maps, np.float64)
-    power = np.asarray(matching.STATISTICS["power"](maps, scale))
+    power = np.asarray(STATISTICS["power"](maps, scale))
     np.testing.assert_allclose(np.log(power), np.asarray(bands.log_band_power(maps) - scale.centre), atol=1e-5)
     np.testing.assert_allclose(
-        matching.STATISTICS["mean"](maps, scale), np.stack([x.mean((1, 2)), x.mean((1, 2)) ** 2], 1), atol=1e-5
+        STATISTICS["mean"](maps, scale),
+        np.stack([x.mean((1, 2)), x.mean((1, 2)) ** 2], 1),
+        atol=1e-5,
     )
-    covariance = np.asarray(matching.STATISTICS["covariance"](maps, scale)).mean(0)
+    covariance = np.asarray(STATISTICS["covariance"](maps, scale)).mean(0)
     alone = np.clip(np.asarray(scale.standardised(bands.log_band_power(maps)), np.float64), -4, 4)
     first, second = np.triu_indices(alone.shape[1])
     np.testing.assert_allclose(covariance, (alone.T @ alone / len(alone))[first, second], atol=1e-4)
     # Smooth heights tend to shares of pixels: a step of width 0.25 is off by less than what lies near to it.
-    above = np.asarray(matching.STATISTICS["pdf"](maps, scale)).mean(0)[: len(matching._HEIGHTS)]
-    for share, height in zip(above, matching._HEIGHTS):
+    above = np.asarray(STATISTICS["pdf"](maps, scale)).mean(0)[: len(matched_statistics._HEIGHTS)]
+    for share, height in zip(above, matched_statistics._HEIGHTS):
         assert (x > height + 0.6).mean() - 0.02 < share < (x > height - 0.6).mean() + 0.02
-    found = matching.STATISTICS["minkowski"](maps, scale).mean(0)
-    hard = minkowski_functionals(maps, np.asarray(matching._THRESHOLDS), normalised=False)
-    half = len(matching._THRESHOLDS) - 1
+    found = STATISTICS["minkowski"](maps, scale).mean(0)
+    hard = minkowski_functionals(maps, np.asarray(matched_statistics._THRESHOLDS), normalised=False)
+    half = len(matched_statistics._THRESHOLDS) - 1
     assert np.corrcoef(found[:half], hard.V1.mean(0))[0, 1] > 0.98
     assert np.corrcoef(found[half:], hard.V2.mean(0))[0, 1] > 0.95
     # Peaks above a height: as many as are counted, to what a soft comparison with the neighbours changes.
-    peaks = np.asarray(matching.STATISTICS["peaks"](maps, scale)).mean(0) * 22**2
+    peaks = np.asarray(STATISTICS["peaks"](maps, scale)).mean(0) * 22**2
     edges = np.array([1.0, 50.0])
     counted = float((peak_counts(maps, edges) * 49).mean()) * (22 / 24) ** 2
-    assert peaks[matching._PEAKS.index(1.0)] == pytest.approx(counted, rel=0.35)
+    assert peaks[matched_statistics._PEAKS.index(1.0)] == pytest.approx(counted, rel=0.35)
 
 
-@pytest.mark.parametrize("name", sorted(matching.STATISTICS))
+@pytest.mark.parametrize("name", sorted(STATISTICS))
 def test_gradients_are_finite_and_those_of_the_loss(maps, scale, name):
     """`pull` against jax.grad of the loss in its docstring, at a rate of 1: no average, no clip in reach."""
-    statistics, x = matching.matched([name]), maps[:6]
+    statistics, x = matched_statistics.matched([name]), maps[:6]
     values = jax.jit(statistics)(maps, scale)
     targets = matching.targets_of(np.asarray(values))
     start = jnp.zeros(values.shape[1])
-    running, found = jax.jit(lambda x: matching.pull(statistics, targets, start, x, scale, jnp.float32(1.0)))(x)
+    of = jax.jit(lambda x: matching.pull(statistics, targets, start, x, scale, jnp.float32(1.0)))
+    running, found = of(x)
     np.testing.assert_allclose(running, values[:6].mean(0), rtol=1e-4, atol=1e-5)
     off = np.asarray(matching.deviations(running, targets))
     inside = np.abs(off) < 0.5
@@ -114,10 +124,19 @@ def test_gradients_are_finite_and_those_of_the_loss(maps, scale, name):
     expected = jax.jit(jax.grad(loss))(x)
     assert np.isfinite(np.asarray(expected)).all()
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-5 * float(jnp.abs(expected).max()))
+    # Down the gradient pixels come nearer to the targets, and a map without contrast has a gradient too.
+    x, losses = 0.7 * maps[6:12], []
+    for _ in range(12):
+        running, slope = of(x)
+        off = np.abs(np.asarray(matching.deviations(running, targets), np.float64))
+        losses.append(np.where(off < 0.5, off**2 / 2, 0.5 * off - 0.125).sum())
+        x = x - 0.02 * jnp.sqrt((x**2).sum()) * slope / jnp.sqrt((slope**2).sum())
+    assert min(losses[-3:]) < 0.9 * losses[0], losses
+    assert np.isfinite(np.asarray(of(jnp.zeros_like(x))[1])).all()
 
 
 def test_running_means_move_at_their_rate(maps, scale):
-    statistics = matching.matched(["mean"])
+    statistics = matched_statistics.matched(["mean"])
     targets = matching.targets_of(np.asarray(statistics(maps, scale)))
     start = jnp.asarray([1.0, 2.0])
     running, _ = matching.pull(statistics, targets, start, maps[:4], scale, jnp.float32(0.25))
@@ -140,7 +159,36 @@ def test_what_does_not_vary_is_not_matched():
 
 
 def test_what_is_trained_on_is_named_as_the_verdict_names_it():
-    judged = set(JUDGED)
-    assert matching.SEEN_BY.keys() == matching.STATISTICS.keys()
-    for names in matching.SEEN_BY.values():
-        assert set(names) <= judged, set(names) - judged
+    """All of the one table can be matched, and nothing else is said to be."""
+    assert SEEN_BY.keys() == STATISTICS.keys()
+    assert {name for names in SEEN_BY.values() for name in names} == set(JUDGED)
+    offered = {field.name: field for field in dataclasses.fields(Settings)}["match"].metadata["declared"].help
+    for name in STATISTICS:
+        assert re.search(rf"\b{name}\b", offered), f"--help does not name {name}"
+
+
+def test_what_no_training_map_comes_near_is_not_matched():
+    values = np.stack([1e-9 * np.arange(5.0), np.arange(5.0)], 1)
+    np.testing.assert_array_equal(np.isinf(matching.targets_of(values, least=1e-6).deviation), [True, False])
+    assert np.isfinite(matching.targets_of(values).deviation).all()
+
+
+def test_more_statistics_are_what_they_say(maps, scale):
+    """Against those of `summaries/` that a verdict is of, on the same maps."""
+    x = np.asarray(maps, np.float64)
+    minima = np.asarray(STATISTICS["minima"](maps, scale)).mean(0) * 22**2
+    counted = float((minimum_counts(maps, np.array([-50.0, -0.5])) * 49.5).mean()) * (22 / 24) ** 2
+    assert minima[matched_statistics._MINIMA.index(0.5)] == pytest.approx(counted, rel=0.35)
+    l1 = np.asarray(STATISTICS["starlet_l1"](maps, scale))
+    w = np.asarray(bands.wavelets(maps), np.float64)
+    sigma = np.sqrt((w**2).mean((0, 2, 3)))
+    np.testing.assert_allclose(l1[:, :3], np.abs(w).mean((2, 3)) / sigma, rtol=1e-3)
+    np.testing.assert_allclose(l1[:, 3], np.abs(x - w.sum(1)).mean((1, 2)), rtol=1e-3)
+    # The bispectrum's bins in units of what the spectrum gives: the same however the maps are scaled.
+    b = np.asarray(STATISTICS["bispectrum"](maps, scale))
+    geometry = MapGeometry(24, 3.0)
+    judged = np.asarray(bispectrum(maps, triangle_edges(geometry), 3.0), np.float64)
+    np.testing.assert_allclose(b / judged, np.broadcast_to((b / judged)[:1], b.shape), rtol=2e-2)
+    assert 1e-2 < np.abs(b).mean(0).min() <= np.abs(b).mean(0).max() < 30
+    tripled = bands.scale_of(np.asarray(bands.log_band_power(3 * maps)), 9 * (np.asarray(w) ** 2).mean((2, 3)))
+    np.testing.assert_allclose(STATISTICS["bispectrum"](3 * maps, tripled), b, rtol=2e-2, atol=1e-3)

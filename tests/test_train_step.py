@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from cosmogan_jax.emulators import matching
 from cosmogan_jax.emulators.dcgan.losses import (
     LOSSES,
     binary_cross_entropy,
@@ -19,6 +20,7 @@ from cosmogan_jax.emulators.dcgan.objective import Objective
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.textbook_step import make_textbook_step
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
+from cosmogan_jax.settings.matching import Matching
 
 # The optimised step is held against another implementation in test_fidelity.py.
 pytestmark = pytest.mark.usefixtures("quick")
@@ -149,9 +151,10 @@ def in_float64(tree):
 
 def both_steps(networks, optimizer, steps, **kwargs):
     """(state, metrics) of the fused step and of the textbook's, after each of some steps in float64."""
-    state = jax.jit(lambda key: in_float64(init_state(networks, optimizer, key, with_ema=True)))(
-        jax.random.key(0)
-    )
+    matcher = kwargs.get("matcher")
+    state = jax.jit(
+        lambda key: in_float64(init_state(networks, optimizer, key, with_ema=True, matcher=matcher))
+    )(jax.random.key(0))
     reals = 0.3 * jax.random.normal(jax.random.key(5), (steps, 6, 16, 16), jnp.float64)
     found = []
     for make in (make_train_step, make_textbook_step):
@@ -216,6 +219,23 @@ def test_the_fused_step_is_the_textbook_step(loss, norm, r1_penalty, flipped, or
             "gen_grad_norm", *terms,
         }  # fmt: skip
         assert all(metrics[name] > 0 for name in terms)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ["joint", "sequential"])
+def test_what_is_matched_is_added_in_both_steps_alike(order):
+    """Targets far from the maps, so that the clip and the cap are in use, with a term of G's beside."""
+    matcher = matching.matcher(Matching(match=("power", "pdf"), match_weight=2.0))
+    with jax.enable_x64(True):
+        objective = Objective(LOSSES["hinge"], {}, {"power": power_term})
+        fused, textbook = both_steps(
+            NETWORKS, STEADY_ADAM, 2, label_flip_probability=0.0, loss=objective, update_order=order,
+            matcher=matcher,
+        )  # fmt: skip
+        for one, other in zip(fused, textbook):
+            assert_equal_steps(one, other)
+        assert {"match_rms", "match_worst", "match_share", "power"} <= set(fused[-1][1])
+        assert np.abs(np.asarray(fused[-1][0].matched.running)).max() > 0
 
 
 def power_term(judge, real, fake, key):

@@ -87,8 +87,8 @@ def scales(kappa: Float[np.ndarray, "maps size size"], geometry: MapGeometry, nu
         _joined(minimum_counts, kappa, of_sigma[1]),
         starlet * _L1_EDGES,
         starlet * _STARLET_PEAKS,
-        _scattering_scales(geometry.num_pixels),
-        _triangle_edges(geometry),
+        num_scattering_scales(geometry.num_pixels),
+        triangle_edges(geometry),
         kappa.mean() + sigma * np.asarray(PAPER_THRESHOLDS),
     )
 
@@ -115,11 +115,11 @@ def _starlet_sigma(kappa: np.ndarray) -> Float[np.ndarray, " scales"]:
     return np.maximum(sigma, np.finfo(np.float32).tiny)
 
 
-def _scattering_scales(num_pixels: int) -> int:
+def num_scattering_scales(num_pixels: int) -> int:
     """As many from SCATTERING_FROM on as the map has room for: waves of half of its side at most."""
     return max(1, min(_SCATTERING_SCALES, int(np.log2(num_pixels / 2 / 2.67)) - SCATTERING_FROM + 1))
 
 
-def _triangle_edges(geometry: MapGeometry) -> Float[np.ndarray, " edges"]:
+def triangle_edges(geometry: MapGeometry) -> Float[np.ndarray, " edges"]:
     """Log bands for equilateral triangles; their legs stay within the square of modes up to 2/sqrt(3) N/2."""
     return np.geomspace(0.999 * geometry.fundamental_ell, geometry.nyquist_ell * 0.999, _BISPECTRUM_BINS + 1)

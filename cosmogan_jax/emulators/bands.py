@@ -90,6 +90,12 @@ def log_band_power(x: Float[Array, "batch size size"]) -> Float[Array, "batch ba
     return jnp.log(power @ _share_of_modes(size) + _FAINT)
 
 
+def power_of_modes(scale: MapScale, size: int) -> Float[Array, "height half"]:
+    """The typical power of every mode of the half plane, that of its band; 0 of the mean, which is in none."""
+    within = (_share_of_modes(size) > 0).astype(np.float32)
+    return (jnp.asarray(within) @ jnp.exp(scale.centre)).reshape(size, size // 2 + 1)
+
+
 def wavelets(x: Float[Array, "batch size size"]) -> Float[Array, "batch scales size size"]:
     """The finest starlet scales, of 1, 2 and 4 pixels."""
     return starlet_transform(x, NUM_WAVELETS + 1)[:, :-1]

@@ -36,6 +36,37 @@ class Panel(NamedTuple):
         return self.title, self.unit, self.scale, {curve.name: curve.label for curve in self.curves}
 
 
+# What kinds that play a discriminator against a generator draw alike.
+LOSSES = (Curve("disc_loss", "J(D)", averaged=True, on_bar="D"), Curve("gen_loss", "J(G)", True, "G"))
+LOSSES_IN_NAT = Panel("Losses", "loss [nat]", "linear", LOSSES)
+DISCRIMINATOR_RIGHT = Panel(
+    "Discriminator right",
+    "share of maps",
+    "linear",
+    (
+        Curve("disc_accuracy_real", "on real maps", averaged=True),
+        Curve("disc_accuracy_fake", "on generated maps", averaged=True),
+    ),
+)
+
+MATCHED = Panel(
+    "Matched statistics",
+    "standard deviations of one map",
+    "log",
+    (
+        Curve("match_rms", "rms of their means' deviations", averaged=True),
+        Curve("match_worst", "largest", averaged=True),
+    ),
+)
+
+
+def gradient_norms(matched: bool) -> Panel:
+    """Norms of both networks' gradients, and where something is matched that gradient's share of maps'."""
+    share = (Curve("match_share", "matching / adversarial, before the cap"),) if matched else ()
+    curves = (Curve("disc_grad_norm", "discriminator"), Curve("gen_grad_norm", "generator"), *share)
+    return Panel("Gradient norms", "norm of the gradient", "log", curves)
+
+
 def write_panels(path: Path, panels: Sequence[Panel], left_out: dict[str, str]) -> None:
     """Keep the panels of a kind beside its metrics; left_out says of other panels why they are not drawn."""
     told = [{**p._asdict(), "curves": [c._asdict() for c in p.curves]} for p in panels]

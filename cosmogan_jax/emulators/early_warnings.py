@@ -25,6 +25,9 @@ COLLAPSED_DISTANCE = 0.2
 CHECKERBOARD_RATIO, CHECKERBOARD_EXCESS = 5.0, 0.15
 # Share of pixels where tanh passes hardly any gradient, beyond the development maps' share: never seen above 0.
 SATURATED = 0.01
+# Of the matched means' deviations, averaged over a logging interval: within 0.06 after 300 steps of the first
+# trainings of experiments/019-lognormal-gan.
+NOT_MATCHED = 0.5
 
 
 class Episode(NamedTuple):
@@ -113,7 +116,16 @@ def _saturated(line: Mapping[str, Any]) -> str | None:
     )
 
 
+def _unmatched(line: Mapping[str, Any]) -> str | None:
+    rms = line.get("mean_match_rms")
+    if rms is None:
+        return None
+    off = rms > NOT_MATCHED
+    return f"matched statistics do not converge: {rms:.2g} standard deviations off (rms)" if off else ""
+
+
 NO_VARIANCE = Rule("no variance", _no_variance)
 DUPLICATES = Rule("duplicates", _duplicates)
 CHECKERBOARD = Rule("checkerboard", _checkerboard)
 SATURATED_TANH = Rule("saturated", _saturated)
+UNMATCHED = Rule("matched statistics", _unmatched)

@@ -1,7 +1,8 @@
 """Summary statistics as losses: a generator is drawn towards the training maps' means of what is matched.
 
-With f_j(x) the statistics of a map, t_j and d_j their mean and standard deviation over training maps, and mu_j
-a running mean over generated ones, G's gradient with respect to a map x of a batch of B is that of
+With f_j(x) the statistics of a map (`matched_statistics.py`), t_j and d_j their mean and standard deviation
+over training maps, and mu_j a running mean over generated ones, G's gradient with respect to a map x of a batch
+of B is that of
 
     weight / B  sum_j  clip((mu_j - t_j) / d_j, -1/2, 1/2) f_j(x) / d_j
 
@@ -10,34 +11,23 @@ batch being too small to tell a mean. The clip, and a norm capped at a share of 
 (`capped`), keep it from taking over the game, which alone knows of what no statistic tells.
 
 Maps are in units of the training maps' standard deviation. What is matched here is what a verdict must not call
-agreement found: `SEEN_BY` names the statistics of `compare/statistics.py` that each loss trains on.
+agreement found: `matched_statistics.SEEN_BY` names the statistics of the one table that each loss trains on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.bands import NUM_WAVELETS, MapScale, log_band_power, wavelets
-from cosmogan_jax.summaries.derivatives import shifted
-from cosmogan_jax.summaries.minkowski import minkowski_functionals
+from cosmogan_jax.emulators.bands import MapScale
+from cosmogan_jax.emulators.matched_statistics import Statistic, check_names, matched
+from cosmogan_jax.settings.matching import Matching as Settings
 
 _LARGEST_DEVIATION = 0.5
-_LARGEST_BAND = 4.0  # standard deviations: one map's outlier is not a covariance
-_HEIGHTS = (-1.2, -0.9, -0.6, -0.4, -0.2, 0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.5, 6.5, 9.0)
-_WIDTH = 0.25  # of what is smooth in a histogram's place
-_POOLED = (1, 2, 4)  # pixels that are averaged before heights are read
-_THRESHOLDS = (-1.75, -1.25, -0.75, -0.25, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.5, 4.5, 6.0)
-_COEFFICIENTS = (-5.0, -3.5, -2.5, -1.7, -1.0, -0.5, 0.0, 0.5, 1.0, 1.7, 2.5, 3.5, 5.0, 7.0)
-_PEAKS = (-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
-_PEAK_WIDTH = 0.1
-# exp(-1.702 x) is the logistic's nearest to a normal distribution's.
-_LOGISTIC = 1.702
-
-Statistic = Callable[[Float[Array, "batch size size"], MapScale], Float[Array, "batch numbers"]]
 
 
 class Targets(NamedTuple):
@@ -47,105 +37,78 @@ class Targets(NamedTuple):
     deviation: Float[Array, " numbers"]
 
 
-def _power(x, scale):
-    """Linear power, the mean of which is the spectrum; in units of the bands' typical power."""
-    return jnp.exp(log_band_power(x) - scale.centre)
+class Matcher(NamedTuple):
+    """What is matched, and how strongly; hashable.
+
+    Attributes:
+      statistics: of maps in units of the training maps' standard deviation.
+      weight, cap, rate: as in `settings/matching.py`.
+    """
+
+    statistics: Statistic
+    weight: float
+    cap: float
+    rate: float
+
+    def num_numbers(self, size: int, scale: MapScale) -> int:
+        """How many numbers a map of this size gives."""
+        some = jax.ShapeDtypeStruct((1, size, size), jnp.float32)
+        return jax.eval_shape(lambda x: self.statistics(x, scale), some).shape[1]
+
+    def added(
+        self,
+        slope: Float[Array, "batch size size"],
+        x: Float[Array, "batch size size"],
+        targets: Targets,
+        running: Float[Array, " numbers"],
+        scale: MapScale,
+        step: Array,
+        units: Callable[[Array], Array] | None = None,
+    ) -> tuple[Float[Array, "batch size size"], Float[Array, " numbers"], dict[str, Float[Array, ""]]]:
+        """The adversarial gradient with respect to maps, that of the loss above added; running means; metrics.
+
+        In the first steps the running means are those of all maps so far. units takes the maps to units of the
+        training maps' standard deviation where they are in others.
+        """
+
+        def statistics(maps: Array, scale: MapScale) -> Array:
+            return self.statistics(maps if units is None else units(maps), scale)
+
+        rate = jnp.maximum(self.rate, 1 / (step + 1.0))
+        running, towards = pull(statistics, targets, running, x, scale, rate)
+        towards = self.weight * towards
+        off = deviations(running, targets)
+        metrics = {
+            "match_rms": jnp.sqrt((off**2).mean()),
+            "match_worst": jnp.abs(off).max(),
+            "match_share": optax.tree.norm(towards) / (optax.tree.norm(slope) + 1e-12),
+        }
+        return slope + capped(towards, slope, self.cap), running, metrics
 
 
-def _mean(x, scale):
-    mean = x.mean((1, 2))
-    return jnp.stack([mean, mean**2], -1)
+def matcher(settings: Settings) -> Matcher | None:
+    """The matcher of a kind's settings; None where nothing is matched.
+
+    Raises:
+      ValueError: a name that cannot be matched, or twice the same.
+    """
+    check_names(settings.match)
+    if not settings.match or not settings.match_weight > 0:
+        return None
+    return Matcher(
+        matched(tuple(settings.match)), settings.match_weight, settings.match_cap, settings.match_rate
+    )
 
 
-def _covariance(x, scale):
-    """Products of standardised log bands: their means are the covariance, its diagonal included."""
-    band = jnp.clip(scale.standardised(log_band_power(x)), -_LARGEST_BAND, _LARGEST_BAND)
-    first, second = np.triu_indices(band.shape[-1])
-    return band[:, first] * band[:, second]
+def targets_of(values: Float[np.ndarray, "maps numbers"], least: float = 0.0) -> Targets:
+    """Targets from the statistics of training maps; what does not vary is not matched (deviation infinite).
 
-
-def _pdf(x, scale):
-    """Shares of pixels above heights, smooth, of maps averaged over blocks of pixels."""
-    return jnp.concatenate([_above(_block_means(x, pixels), _HEIGHTS, _WIDTH) for pixels in _POOLED], -1)
-
-
-def _wavelets(x, scale):
-    """Shares of coefficients above heights, smooth, of the finest starlet scales in units of their sigma."""
-    found = wavelets(x) / scale.wavelet_sigma[:, None, None]
-    shares = [_above(found[:, j], _COEFFICIENTS, _WIDTH) for j in range(NUM_WAVELETS)]
-    return jnp.concatenate(shares, -1)
-
-
-def _minkowski(x, scale):
-    found = minkowski_functionals(x, np.asarray(_THRESHOLDS), normalised=False, smooth_width=_WIDTH)
-    return jnp.concatenate([found.V1, found.V2], -1)
-
-
-def _peaks(x, scale):
-    """Peaks above heights, smooth: pixels by how far they lie above their highest neighbour; no borders."""
-    at = shifted(x, 1)
-    around = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
-    highest = jnp.stack([at(*place) for place in around]).max(0)
-    inside = (slice(None), slice(1, -1), slice(1, -1))
-    peak = jax.nn.sigmoid(_LOGISTIC * (x - highest)[inside] / _PEAK_WIDTH)
-    return _above(x[inside], _PEAKS, _WIDTH, peak)
-
-
-def _above(x, heights, width, weight=1.0):
-    shares = [(jax.nn.sigmoid(_LOGISTIC * (x - height) / width) * weight).mean((1, 2)) for height in heights]
-    return jnp.stack(shares, -1)
-
-
-def _block_means(x, pixels):
-    size = x.shape[-1] - x.shape[-1] % pixels
-    blocks = x[:, :size, :size].reshape(len(x), size // pixels, pixels, size // pixels, pixels)
-    return blocks.mean((2, 4))
-
-
-STATISTICS: dict[str, Statistic] = {
-    "power": _power,
-    "mean": _mean,
-    "pdf": _pdf,
-    "covariance": _covariance,
-    "wavelets": _wavelets,
-    "minkowski": _minkowski,
-    "peaks": _peaks,
-}
-# V0 is the pixels' cumulative density, so who matches the one matches the other.
-SEEN_BY: dict[str, tuple[str, ...]] = {
-    "power": ("power_spectrum", "power_bands"),
-    "mean": ("crop_mean",),
-    "pdf": ("pdf", "V0", "V0_of_kappa"),
-    "covariance": ("power_bands",),
-    "wavelets": ("starlet_l1",),
-    "minkowski": ("V1", "V2", "V1_of_kappa", "V2_of_kappa"),
-    "peaks": ("peaks",),
-}
-
-
-def check_names(names: Sequence[str]) -> None:
-    """ValueError for a name that is none of STATISTICS, or stands there twice."""
-    for name in names:
-        if name not in STATISTICS:
-            raise ValueError(f"match={name!r} is none of the statistics there are: {', '.join(STATISTICS)}")
-    if len(set(names)) < len(names):
-        raise ValueError(f"match={','.join(names)} names a statistic twice")
-
-
-def matched(names: Sequence[str]) -> Statistic:
-    """All statistics of these names in one row a map."""
-
-    def statistics(x, scale):
-        return jnp.concatenate([STATISTICS[name](x, scale) for name in names], -1)
-
-    return statistics
-
-
-def targets_of(values: Float[np.ndarray, "maps numbers"]) -> Targets:
-    """Targets from the statistics of training maps; what does not vary is not matched (deviation infinite)."""
+    Nor is what varies by less than `least`: a height that no training map comes near, whose gradient would be
+    all that a generator sees whose maps do.
+    """
     values = np.asarray(values, np.float64)
     deviation = values.std(0)
-    constant = deviation <= 1e-6 * np.maximum(np.abs(values.mean(0)), 1e-12)
+    constant = deviation <= np.maximum(1e-6 * np.maximum(np.abs(values.mean(0)), 1e-12), least)
     return Targets(
         jnp.asarray(values.mean(0), jnp.float32),
         jnp.asarray(np.where(constant, np.inf, deviation), jnp.float32),

@@ -124,11 +124,17 @@ def debug() -> bool:
 
 
 def as_text() -> str:
-    """The project's own flags (not absl's) as the text of a flag file; those left unset are left out."""
+    """The project's own flags (not absl's) as the text of a flag file; those left unset are left out.
+
+    An empty list is left out too, but where it takes the place of a kind of emulator's own default.
+    """
+    emptied = getattr(check_kind(flags.FLAGS.emulator), "DEFAULTS", {})
     lines = [
         flag.serialize()
         for flag in _own()
-        if flag.value is not None and flag.value != [] and flag.name not in run.PASSING
+        if flag.value is not None
+        and flag.name not in run.PASSING
+        and (flag.value != [] or flag.name in emptied)
     ]
     return "\n".join(sorted(filter(None, lines))) + "\n"
 

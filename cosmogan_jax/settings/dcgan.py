@@ -4,10 +4,11 @@ import dataclasses
 from typing import Literal
 
 from cosmogan_jax.settings.declaration import setting
+from cosmogan_jax.settings.matching import Matching
 
 
 @dataclasses.dataclass(frozen=True)
-class Dcgan:
+class Dcgan(Matching):
     """What the networks are made of, and the game between them."""
 
     num_layers: int = setting(4, "Convolutions in each network; at least 4.")

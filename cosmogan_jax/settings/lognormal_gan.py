@@ -4,10 +4,13 @@ import dataclasses
 from typing import Any, ClassVar
 
 from cosmogan_jax.settings.declaration import setting
+from cosmogan_jax.settings.matching import Matching
+
+_MATCHED = ("power", "mean", "pdf", "covariance", "wavelets")
 
 
 @dataclasses.dataclass(frozen=True)
-class LognormalGan:
+class LognormalGan(Matching):
     """What its networks are made of, and how they are trained."""
 
     # What flags of every kind are where the command line does not say them: this kind's recipe.
@@ -20,6 +23,7 @@ class LognormalGan:
         "num_steps": 2000,
         "normalisation": "linear",
         "normalisation_scale": 0.02,
+        "match": _MATCHED,
     }
 
     gen_layers: int = setting(
@@ -58,21 +62,4 @@ class LognormalGan:
         0.1, "Of lognormal_gan: weight of R1 on pixels, gamma E |dD/dx|^2 / 2 over real maps.", least=0.0
     )
     band_penalty: float = setting(0.01, "Of lognormal_gan: weight of R1 on whitened band powers.", least=0.0)
-    match: tuple[str, ...] = setting(
-        ("power", "mean", "pdf", "covariance", "wavelets"),
-        "Of lognormal_gan: statistics whose means over generated maps are drawn to the training maps', of "
-        "power, mean, pdf, covariance, wavelets, minkowski, peaks; empty: none.",
-    )
-    match_weight: float = setting(0.3, "Of lognormal_gan: weight of what is matched.", least=0.0)
-    match_cap: float = setting(
-        0.5,
-        "Of lognormal_gan: the largest norm of that gradient with respect to maps, as a share of the "
-        "adversarial one's.",
-        least=0.0,
-    )
-    match_rate: float = setting(
-        0.02,
-        "Of lognormal_gan: rate of the running means of generated maps' statistics.",
-        valid=lambda rate: 0 < rate <= 1,
-        words="must lie in (0, 1]",
-    )
+    match: tuple[str, ...] = setting(_MATCHED, "See `Matching`.")

@@ -18,7 +18,7 @@ from cosmogan_jax.emulators.kinds import build, kind
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import Trained
 from cosmogan_jax.settings import Train
-from cosmogan_jax.stages.beginning import first_state
+from cosmogan_jax.stages.beginning import TrainingCrops
 from cosmogan_jax.stages.consensus import stop_together
 from cosmogan_jax.stages.devices import Devices, choose_devices
 from cosmogan_jax.stages.dispatch import Dispatcher, Step
@@ -96,16 +96,15 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     scheme = key_scheme(workdir)
     made = Trained(settings, model, engine, scheme)
     emulator = made.emulator(str(workdir), None, normalisation, table.geometry)
-    key = keys.key(settings.seed, "weights", scheme)
-    state = devices.replicate(engine.init(key))
+    state = devices.replicate(engine.init(keys.key(settings.seed, "weights", scheme)))
     feed = open_feed(table, settings, devices, scheme)
     turns = keys.key(settings.seed, "turns", scheme) if settings.augment == "symmetries" else None
     on_crops = _on_crops(engine, feed, normalisation, turns, devices)
     dispatch = Dispatcher(on_crops, settings.steps_per_dispatch, schedule)
     observers: dict[str, Observer] = {}
     if settings.sample_every_steps > 0 and speaks:
-        key = keys.key(settings.seed, "samples", scheme)
-        write = sheet_writer(emulator, table, key, out / "samples")
+        of_samples = keys.key(settings.seed, "samples", scheme)
+        write = sheet_writer(emulator, table, of_samples, out / "samples")
         observers["sample"] = lambda step, state: write(step, engine.variables(devices.on_one(state), "last"))
 
     checkpoints = Checkpoints(out / "checkpoints", writes=True)
@@ -116,7 +115,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         first, state, pending = last
         say(f"train: goes on from step {first}")
     elif engine.begin is not None:
-        state = devices.replicate(first_state(engine, key, table, normalisation))
+        # Of the fresh state no second copy is held while the steps donate theirs.
+        state = devices.replicate(engine.begin(devices.on_one(state), TrainingCrops(table, normalisation)))
     curves = [curve for panel in engine.curves for curve in panel.curves]
     if speaks:
         write_panels(out / "curves.json", engine.curves, _not_drawn(model))

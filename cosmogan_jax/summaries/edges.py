@@ -55,5 +55,10 @@ def sigma(k: Array, weight: Array | None = None) -> Array:
         total = weight.sum()
         mean = (weight * k).sum() / total
         variance = (weight * (k - mean) ** 2).sum() / total
-    constant = variance == 0
-    return jnp.where(constant, 0, jnp.sqrt(jnp.where(constant, 1, variance)))
+    return root(variance)
+
+
+def root(value: Array) -> Array:
+    """Square root, with a zero gradient at 0."""
+    zero = value == 0
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, value)))

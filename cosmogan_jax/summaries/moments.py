@@ -5,7 +5,7 @@ from jaxtyping import Array, Bool, Float
 
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.derivatives import all_derivatives_valid, derivatives
-from cosmogan_jax.summaries.edges import check_kappa, check_mask, sigma
+from cosmogan_jax.summaries.edges import check_kappa, check_mask, root, sigma
 
 
 def moments(
@@ -38,4 +38,4 @@ def _moments(k: Array, mask: Array | None = None) -> Array:
         return x.mean() if weight is None else (weight * x).sum() / weight.sum()
 
     products = (k**3, k**2 * h, g2 * h, k**4, k**3 * h, k * g2 * h, g2**2)
-    return jnp.stack([sigma(k, weight), jnp.sqrt(mean(g2)), *map(mean, products)])
+    return jnp.stack([sigma(k, weight), root(mean(g2)), *map(mean, products)])

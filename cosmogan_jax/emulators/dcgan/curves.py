@@ -3,28 +3,28 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cosmogan_jax.emulators.curves import Curve, Panel
-from cosmogan_jax.emulators.early_warnings import CHECKERBOARD, DUPLICATES, NO_VARIANCE, SATURATED_TANH, Rule
+from cosmogan_jax.emulators.curves import (
+    DISCRIMINATOR_RIGHT,
+    LOSSES,
+    LOSSES_IN_NAT,
+    MATCHED,
+    Curve,
+    Panel,
+    gradient_norms,
+)
+from cosmogan_jax.emulators.early_warnings import (
+    CHECKERBOARD,
+    DUPLICATES,
+    NO_VARIANCE,
+    SATURATED_TANH,
+    UNMATCHED,
+    Rule,
+)
 
-_LOSSES = (Curve("disc_loss", "J(D)", averaged=True, on_bar="D"), Curve("gen_loss", "J(G)", True, "G"))
-_RIGHT = "Discriminator right"
 CURVES = (
-    Panel("Losses", "loss [nat]", "linear", _LOSSES),
-    Panel(
-        _RIGHT,
-        "share of maps",
-        "linear",
-        (
-            Curve("disc_accuracy_real", "on real maps", averaged=True),
-            Curve("disc_accuracy_fake", "on generated maps", averaged=True),
-        ),
-    ),
-    Panel(
-        "Gradient norms",
-        "norm of the gradient",
-        "log",
-        (Curve("disc_grad_norm", "discriminator"), Curve("gen_grad_norm", "generator")),
-    ),
+    LOSSES_IN_NAT,
+    DISCRIMINATOR_RIGHT,
+    gradient_norms(matched=False),
     Panel(
         "Penalties",
         "as added to J(D)",
@@ -56,14 +56,20 @@ WARNINGS = (
 )
 
 
-def shown(loss: str) -> tuple[tuple[Panel, ...], tuple[Rule, ...]]:
-    """Panels and rules of a training by a loss: only the paper's is measured in nat.
+def shown(loss: str, *, matched: bool = False) -> tuple[tuple[Panel, ...], tuple[Rule, ...]]:
+    """Panels and rules of a training by a loss, which matches statistics or none; only the paper's is in nat.
 
     The sign of a logit says nothing of Wasserstein's D: nothing counts as right there.
     """
+    panels: tuple[Panel, ...] = CURVES
+    rules: tuple[Rule, ...] = WARNINGS
+    if matched:
+        losses, right, _, penalties = CURVES
+        panels = (losses, right, MATCHED, gradient_norms(matched=True), penalties)
+        rules = (*WARNINGS, UNMATCHED)
     if loss == "non_saturating":
-        return CURVES, WARNINGS
-    panels = (Panel("Losses", f"loss, {loss.replace('_', ' ')}", "linear", _LOSSES), *CURVES[1:])
+        return panels, rules
+    panels = (Panel("Losses", f"loss, {loss.replace('_', ' ')}", "linear", LOSSES), *panels[1:])
     if loss != "wasserstein":
-        return panels, WARNINGS
-    return tuple(panel for panel in panels if panel.title != _RIGHT), WARNINGS[1:]
+        return panels, rules
+    return tuple(panel for panel in panels if panel is not DISCRIMINATOR_RIGHT), rules[1:]

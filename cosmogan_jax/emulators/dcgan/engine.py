@@ -1,22 +1,31 @@
 """How a DCGAN is trained, as `interface.Engine`."""
 
+import dataclasses
+
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cosmogan_jax import keys
+from cosmogan_jax.emulators import matching
 from cosmogan_jax.emulators.dcgan.averaging import with_own_statistics
 from cosmogan_jax.emulators.dcgan.curves import shown
 from cosmogan_jax.emulators.dcgan.model import Dcgan, make_model, model_of
 from cosmogan_jax.emulators.dcgan.networks import Variables
-from cosmogan_jax.emulators.dcgan.state import GanState, NetState, adam, init_state
+from cosmogan_jax.emulators.dcgan.state import GanState, MatchingState, NetState, adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
-from cosmogan_jax.emulators.interface import Batch, Engine, Features, Kind, Metrics, Weights
+from cosmogan_jax.emulators.interface import Batch, Engine, Features, Kind, Metrics, TrainingMaps, Weights
+from cosmogan_jax.emulators.measuring import mean_and_sigma, scale_of, targets_of
 from cosmogan_jax.settings import Train
+
+# Of numbers of order one. A generator that begins at noise has pixels where no training map has any.
+_LEAST_DEVIATION = 1e-6
 
 
 def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
     """The engine of the settings; both networks have an Adam of their own."""
     networks, optimizer = model.networks, adam(settings.learning_rate, settings.adam_beta1)
+    matcher = matching.matcher(settings.of_kind)
     train_step = make_train_step(
         networks,
         optimizer,
@@ -26,11 +35,24 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
         gradient_penalty=settings.of_kind.gradient_penalty,
         update_order=settings.of_kind.update_order,
         ema_decay=settings.ema_decay,
+        matcher=matcher,
         batch_sharding=batch_sharding,
     )
 
     def init(key: Array) -> GanState:
-        return init_state(networks, optimizer, key, with_ema=settings.ema_decay > 0)
+        return init_state(networks, optimizer, key, with_ema=settings.ema_decay > 0, matcher=matcher)
+
+    def begin(state: GanState, maps: TrainingMaps) -> GanState:
+        """Measure what is matched: the maps' scale, and targets."""
+        assert matcher is not None
+        assert isinstance(state, MatchingState)
+        assert state.matched is not None
+        mean, sigma = mean_and_sigma(maps)
+        of = state.matched._replace(mean=jnp.float32(mean), sigma=jnp.float32(sigma))
+        scale = scale_of(maps, of.units)
+        targets = targets_of(maps, of.units, matcher.statistics, scale, _LEAST_DEVIATION)
+        of = of._replace(scale=scale, targets=targets, running=jnp.copy(targets.mean))
+        return dataclasses.replace(state, matched=of)
 
     def step(state: GanState, batch: Batch) -> tuple[GanState, Metrics]:
         return train_step(state, batch.kappa[..., 0])
@@ -48,7 +70,14 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
         return networks.disc.last_convolution(state.disc.params, state.disc.batch_stats, x[..., 0])
 
     features = Features("discriminator", "rms difference per feature", last_convolution)
-    return Engine(init, step, variables, *shown(settings.of_kind.loss), features)
+    return Engine(
+        init,
+        step,
+        variables,
+        *shown(settings.of_kind.loss, matched=matcher is not None),
+        features,
+        begin=None if matcher is None else begin,
+    )
 
 
 def as_variables(gen: NetState) -> Variables:

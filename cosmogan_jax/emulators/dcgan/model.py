@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from cosmogan_jax.emulators import matching
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.networks import Networks, Variables, build_networks
 from cosmogan_jax.emulators.dcgan.step_parts import checked_objective
@@ -84,8 +85,8 @@ def make_model(settings: Train) -> Dcgan:
     """The model of the settings.
 
     Raises:
-      ValueError: sizes that no network can have, a batch too small for batch norm, a loss or a probability that
-        is none, or that do not go together.
+      ValueError: sizes that no network can have, a batch too small for batch norm, a loss, a statistic or a
+        probability that is none, or that do not go together.
     """
     own = settings.of_kind
     if settings.batch_size < 2:
@@ -108,6 +109,7 @@ def make_model(settings: Train) -> Dcgan:
             own.disc_norm,
         )
     )
+    matching.check_names(own.match)
     checked_objective(
         model.networks,
         loss=own.loss,

@@ -14,15 +14,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Judge = Callable[[Float[Array, "batch size size"]], Float[Array, " batch"]]
+from cosmogan_jax.emulators.slopes import Judge, r1, squared_slopes
+
 Term = Callable[
     [Judge, Float[Array, "batch size size"], Float[Array, "batch size size"], Array], Float[Array, ""]
 ]
-
-
-def r1(judge: Judge, real: Float[Array, "batch size size"]) -> Float[Array, ""]:
-    """Return E |dD/dx|^2 / 2 over real maps (Mescheder, Geiger & Nowozin 2018, Eq. 9 without its gamma)."""
-    return 0.5 * jnp.mean(_squared_slopes(judge, real))
 
 
 def gradient_penalty(
@@ -33,22 +29,17 @@ def gradient_penalty(
     Gulrajani et al. 2017, Eq. 3 without its lambda, and their algorithm 1.
     """
     share = jax.random.uniform(key, (real.shape[0], 1, 1), real.dtype)
-    squared = _squared_slopes(judge, share * real + (1 - share) * fake)
+    squared = squared_slopes(judge, share * real + (1 - share) * fake)
     # The square root's own slope at 0 is infinite, and 0 times that no number: there it is taken as 0.
     slope = jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)
     return jnp.mean((slope - 1) ** 2)
 
 
 def weighted_r1(weight: float) -> Term:
-    """Make the term weight * `r1`; the weight is gamma."""
+    """Make the term weight * `slopes.r1`; the weight is gamma."""
     return lambda judge, real, fake, key: weight * r1(judge, real)
 
 
 def weighted_gradient_penalty(weight: float) -> Term:
     """Make the term weight * `gradient_penalty`; the weight is lambda."""
     return lambda judge, real, fake, key: weight * gradient_penalty(judge, real, fake, key)
-
-
-def _squared_slopes(judge: Judge, maps: Float[Array, "batch size size"]) -> Float[Array, " batch"]:
-    slopes = jax.grad(lambda x: judge(x).sum())(maps)
-    return jnp.sum(slopes**2, axis=(1, 2))

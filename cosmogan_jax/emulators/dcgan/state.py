@@ -1,12 +1,17 @@
 """The explicit state of a training run, and how it begins."""
 
+import dataclasses
+from typing import NamedTuple
+
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
+from cosmogan_jax.emulators.bands import MapScale, unmeasured
 from cosmogan_jax.emulators.dcgan.networks import Networks, Variables
+from cosmogan_jax.emulators.matching import Matcher, Targets
 
 
 @flax.struct.dataclass
@@ -16,6 +21,23 @@ class NetState:
     params: Variables
     batch_stats: Variables
     opt_state: optax.OptState
+
+
+class Matched(NamedTuple):
+    """What is matched: measured on the training maps before the first step, all but the running means.
+
+    mean and sigma are of the training maps' pixels in network units; the rest is in units of that sigma.
+    """
+
+    mean: Float[Array, ""]
+    sigma: Float[Array, ""]
+    scale: MapScale
+    targets: Targets
+    running: Float[Array, " numbers"]
+
+    def units(self, x: Float[Array, "batch size size"]) -> Float[Array, "batch size size"]:
+        """Maps in network units, in units of the training maps' sigma about their mean."""
+        return (x - self.mean) / self.sigma
 
 
 @flax.struct.dataclass
@@ -33,6 +55,13 @@ class GanState:
     ema: NetState | None = None
 
 
+@flax.struct.dataclass
+class MatchingState(GanState):
+    """The state of a run that matches statistics; a class of its own, for a checkpoint names every field."""
+
+    matched: Matched | None = None
+
+
 def adam(learning_rate: float, beta1: float, beta2: float = 0.999) -> optax.GradientTransformation:
     """Adam as the paper used it: learning rate 2e-4, beta1 0.5; beta2 0.999 and epsilon 1e-8 are defaults.
 
@@ -43,9 +72,14 @@ def adam(learning_rate: float, beta1: float, beta2: float = 0.999) -> optax.Grad
 
 
 def init_state(
-    networks: Networks, optimizer: optax.GradientTransformation, key: Array, *, with_ema: bool = False
+    networks: Networks,
+    optimizer: optax.GradientTransformation,
+    key: Array,
+    *,
+    with_ema: bool = False,
+    matcher: Matcher | None = None,
 ) -> GanState:
-    """State of step 0. The same optimizer serves both networks, with a state of its own for each."""
+    """State of step 0, nothing measured yet. One optimizer serves both networks, with a state of each."""
     gen_key, disc_key, run_key = jax.random.split(key, 3)
 
     def start(network, net_key):
@@ -53,7 +87,7 @@ def init_state(
         return NetState(params, batch_stats, optimizer.init(params))
 
     gen = start(networks.gen, gen_key)
-    return GanState(
+    state = GanState(
         step=jnp.zeros((), jnp.int32),
         key=run_key,
         gen=gen,
@@ -61,3 +95,14 @@ def init_state(
         # A copy: a state that is donated must not hold the same memory twice.
         ema=jax.tree.map(jnp.copy, gen.replace(opt_state=())) if with_ema else None,
     )
+    if matcher is None:
+        return state
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return MatchingState(**fields, matched=_unmeasured(matcher, networks.arch.map_size))
+
+
+def _unmeasured(matcher: Matcher, size: int) -> Matched:
+    scale = unmeasured(size)
+    numbers = matcher.num_numbers(size, scale)
+    targets = Targets(jnp.zeros(numbers), jnp.ones(numbers))
+    return Matched(jnp.zeros(()), jnp.ones(()), scale, targets, jnp.zeros(numbers))

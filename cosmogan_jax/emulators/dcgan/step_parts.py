@@ -1,5 +1,6 @@
 """What a step is made of beside its gradients, the same for both ways of writing it."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -12,7 +13,8 @@ from cosmogan_jax.emulators.dcgan.averaging import averaged
 from cosmogan_jax.emulators.dcgan.networks import Networks, Variables
 from cosmogan_jax.emulators.dcgan.objective import Objective, make_objective
 from cosmogan_jax.emulators.dcgan.penalties import Judge
-from cosmogan_jax.emulators.dcgan.state import GanState, NetState
+from cosmogan_jax.emulators.dcgan.state import GanState, MatchingState, NetState
+from cosmogan_jax.emulators.matching import Matcher
 
 UpdateOrder = Literal["joint", "sequential"]
 Metrics = dict[str, Float[Array, ""]]
@@ -71,15 +73,31 @@ def checked_objective(
     return objective
 
 
+def with_matched(
+    matcher: Matcher | None, state: GanState, fake: Array, map_cotangent: Array
+) -> tuple[Array, GanState, Metrics]:
+    """J(G)'s gradient with respect to the fake maps, with that of what is matched; the state after; metrics.
+
+    In float32 products: what is matched are means of thousands of modes, whatever the networks round to.
+
+    Raises:
+      ValueError: something is matched, and the state holds no targets.
+    """
+    if matcher is None:
+        return map_cotangent, state, {}
+    if not isinstance(state, MatchingState) or state.matched is None:
+        raise ValueError("something is to be matched, but the state holds no targets")
+    of = state.matched
+    with jax.default_matmul_precision("float32"):
+        map_cotangent, running, metrics = matcher.added(
+            map_cotangent, fake, of.targets, of.running, of.scale, state.step, of.units
+        )
+    return map_cotangent, dataclasses.replace(state, matched=of._replace(running=running)), metrics
+
+
 def judge_of(networks: Networks, params: Variables, batch_stats: Variables) -> Judge:
     """D in training mode as a function of maps alone, for the objective's terms."""
     return lambda maps: networks.disc.apply(params, batch_stats, maps, train=True)[0]
-
-
-def updated(optimizer: optax.GradientTransformation, net: NetState, grads, batch_stats) -> NetState:
-    """A network after its optimizer's step, with these running averages."""
-    updates, opt_state = optimizer.update(grads, net.opt_state, net.params)
-    return NetState(optax.apply_updates(net.params, updates), batch_stats, opt_state)
 
 
 def with_average(state: GanState, gen: NetState, disc: NetState, ema_decay: float) -> GanState:
@@ -94,7 +112,7 @@ def with_average(state: GanState, gen: NetState, disc: NetState, ema_decay: floa
     ema = state.ema
     if ema is not None and ema_decay > 0:
         ema = averaged(ema, gen, step, ema_decay)
-    return GanState(step=step, key=state.key, gen=gen, disc=disc, ema=ema)
+    return dataclasses.replace(state, step=step, gen=gen, disc=disc, ema=ema)
 
 
 def in_precision(networks: Networks, step: Step) -> Step:

@@ -22,9 +22,11 @@ from cosmogan_jax.emulators.dcgan.step_parts import (
     in_precision,
     judge_of,
     metrics_of,
-    updated,
     with_average,
+    with_matched,
 )
+from cosmogan_jax.emulators.matching import Matcher
+from cosmogan_jax.emulators.optimizing import updated
 
 
 def make_textbook_step(
@@ -37,6 +39,7 @@ def make_textbook_step(
     gradient_penalty: float = 10.0,
     update_order: UpdateOrder = "joint",
     ema_decay: float = 0.0,
+    matcher: Matcher | None = None,
 ) -> Step:
     """Build the step of `make_train_step` from the gradients of both objectives.
 
@@ -73,26 +76,42 @@ def make_textbook_step(
             penalty, terms = sum_of_terms(objective.disc_terms, as_judge, real, fake, disc_key)
             return adversarial + penalty, (adversarial, terms, real_logits, fake_logits, stats)
 
-        def gen_objective(params, disc_params, disc_stats):
-            """J(G), to be differentiated with respect to G's parameters."""
-            fake, stats = generate(params)
+        def of_fakes(fake, disc_params, disc_stats):
+            """J(G) of its maps."""
             fake_logits, moved_stats = judge(disc_params, disc_stats, fake)
             adversarial = objective.generator(fake_logits)
             as_judge = judge_of(networks, disc_params, disc_stats)
             penalty, terms = sum_of_terms(objective.gen_terms, as_judge, real, fake, gen_key)
-            return adversarial + penalty, (adversarial, terms, stats, moved_stats)
+            return adversarial + penalty, (adversarial, terms, moved_stats)
+
+        def gen_objective(params, disc_params, disc_stats, towards):
+            """J(G), to be differentiated with respect to G's parameters; towards: the slope of the matching."""
+            fake, stats = generate(params)
+            value, (adversarial, terms, moved_stats) = of_fakes(fake, disc_params, disc_stats)
+            if towards is not None:
+                value += (towards * fake).sum()
+            return value, (adversarial, terms, stats, moved_stats)
 
         disc_grads, disc_found = jax.grad(disc_objective, has_aux=True)(state.disc.params)
         disc_loss, disc_terms, real_logits, fake_logits, disc_stats = disc_found
-        disc = updated(optimizer, state.disc, disc_grads, disc_stats)
+        disc = updated(optimizer, state.disc, disc_grads, batch_stats=disc_stats)
         meets = state.disc.params if update_order == "joint" else disc.params
-        gen_grads, gen_found = jax.grad(gen_objective, has_aux=True)(state.gen.params, meets, disc_stats)
+        towards = None
+        of_matching: Metrics = {}
+        if matcher is not None:
+            fake, _ = generate(state.gen.params)
+            slope, _ = jax.grad(of_fakes, has_aux=True)(fake, meets, disc_stats)
+            both, state, of_matching = with_matched(matcher, state, fake, slope)
+            towards = both - slope
+        gen_grads, gen_found = jax.grad(gen_objective, has_aux=True)(
+            state.gen.params, meets, disc_stats, towards
+        )
         gen_loss, gen_terms, gen_stats, moved_stats = gen_found
-        gen = updated(optimizer, state.gen, gen_grads, gen_stats)
+        gen = updated(optimizer, state.gen, gen_grads, batch_stats=gen_stats)
         if update_order == "sequential":
             disc = dataclasses.replace(disc, batch_stats=moved_stats)
 
-        terms = disc_terms | gen_terms
+        terms = disc_terms | gen_terms | of_matching
         metrics = metrics_of(disc_loss, gen_loss, real_logits, fake_logits, disc_grads, gen_grads, terms)
         return with_average(state, gen, disc, ema_decay), metrics
 

@@ -22,9 +22,11 @@ from cosmogan_jax.emulators.dcgan.step_parts import (
     in_precision,
     judge_of,
     metrics_of,
-    updated,
     with_average,
+    with_matched,
 )
+from cosmogan_jax.emulators.matching import Matcher
+from cosmogan_jax.emulators.optimizing import updated
 
 
 def make_train_step(
@@ -37,6 +39,7 @@ def make_train_step(
     gradient_penalty: float = 10.0,
     update_order: UpdateOrder = "joint",
     ema_decay: float = 0.0,
+    matcher: Matcher | None = None,
     batch_sharding: jax.sharding.Sharding | None = None,
 ) -> Step:
     """Build `train_step(state, real) -> (state, metrics)`; pure, to be jitted with the state donated.
@@ -61,6 +64,8 @@ def make_train_step(
     sequential order once more, in the fresh pass), not with the passes of the objective's terms; G's move once
     a step, in the pass that makes the fakes. Sampling uses G's running averages; D's serve evaluation only.
 
+    matcher adds its gradient with respect to the fake maps to that of J(G) (`emulators/matching.py`), and its
+    metrics; the state must hold targets. Terms of G count as adversarial: the cap is a share of both.
     ema_decay > 0 moves state.ema after G's update, see `averaging.py`; nothing else reads it.
     batch_sharding divides the batch axis of z and of `real` among devices. All sums over the batch, those of
     batch norm too, are over the whole batch, and z is what it is on one device.
@@ -117,7 +122,7 @@ def make_train_step(
 
             term_grads, terms = jax.grad(disc_terms, has_aux=True)(state.disc.params)
             disc_grads = jax.tree.map(jnp.add, disc_grads, term_grads)
-        disc = updated(optimizer, state.disc, disc_grads, disc_stats)
+        disc = updated(optimizer, state.disc, disc_grads, batch_stats=disc_stats)
 
         if update_order == "joint":
             judge_params = state.disc.params
@@ -141,8 +146,10 @@ def make_train_step(
 
             term_cotangent, more = jax.grad(gen_terms, has_aux=True)(fake)
             map_cotangent, terms = map_cotangent + term_cotangent, terms | more
+        map_cotangent, state, of_matching = with_matched(matcher, state, fake, map_cotangent)
+        terms = terms | of_matching
         gen_grads = gen_pullback(map_cotangent)[0]
-        gen = updated(optimizer, state.gen, gen_grads, gen_stats)
+        gen = updated(optimizer, state.gen, gen_grads, batch_stats=gen_stats)
 
         metrics = metrics_of(disc_loss, gen_loss, real_logits, fake_logits, disc_grads, gen_grads, terms)
         return with_average(state, gen, disc, ema_decay), metrics

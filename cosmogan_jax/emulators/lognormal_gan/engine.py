@@ -4,7 +4,6 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -20,16 +19,16 @@ from cosmogan_jax.emulators.interface import (
     Weights,
 )
 from cosmogan_jax.emulators.lognormal_gan.base import measured, unmeasured
-from cosmogan_jax.emulators.lognormal_gan.curves import CURVES, WARNINGS
+from cosmogan_jax.emulators.lognormal_gan.curves import shown
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
 from cosmogan_jax.emulators.lognormal_gan.fields import inputs
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of, units
 from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState, NetState
 from cosmogan_jax.emulators.lognormal_gan.train_step import Parts, train_step
+from cosmogan_jax.emulators.measuring import scale_of, targets_of
 from cosmogan_jax.settings import Train
 
 _RATE_AT_THE_END = 0.02
-_MEASURED_TOGETHER = 128  # maps whose statistics are computed by one call
 
 
 def make_model(settings: Train) -> LognormalGan:
@@ -39,7 +38,7 @@ def make_model(settings: Train) -> LognormalGan:
       ValueError: sizes that no network can have, more fresh maps than a batch, a name that cannot be matched.
     """
     own = settings.of_kind
-    matching.check_names(own.match)
+    matching.matcher(own)
     if own.fresh_maps > settings.batch_size:
         raise ValueError(f"fresh_maps={own.fresh_maps} must be at most batch_size={settings.batch_size}")
     if not own.disc_learning_rate > 0:
@@ -71,7 +70,7 @@ def learning_rate(peak: float, settings: Train) -> optax.Schedule:
 def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
     """The engine of the settings; each network has an Adam and a learning rate of its own."""
     own, size = settings.of_kind, settings.crop_size
-    statistics = matching.matched(own.match) if own.match and own.match_weight > 0 else None
+    matcher = matching.matcher(own)
     disc = Discriminator(size, own.disc_layers, own.disc_filters, bands.num_bands(size))
 
     def adam(peak: float) -> optax.GradientTransformation:
@@ -83,7 +82,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         settings,
         adam(settings.learning_rate),
         adam(own.disc_learning_rate),
-        statistics,
+        matcher,
         batch_sharding,
     )
 
@@ -91,10 +90,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         gen_key, disc_key, run_key = jax.random.split(key, 3)
         gen, of_disc = model.generator.init(gen_key), disc.init(disc_key)
         scale, features = bands.unmeasured(size), disc.num_features
-        numbers = 0
-        if statistics is not None:
-            some = jax.ShapeDtypeStruct((1, size, size), jnp.float32)
-            numbers = jax.eval_shape(lambda x: statistics(x, scale), some).shape[1]
+        numbers = 0 if matcher is None else matcher.num_numbers(size, scale)
         return LognormalGanState(
             step=jnp.zeros((), jnp.int32),
             key=run_key,
@@ -113,12 +109,10 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
     def begin(state: LognormalGanState, maps: TrainingMaps) -> LognormalGanState:
         """Measure base, bands and targets, and make the first maps to be replayed."""
         base = measured(part[..., 0] for part in maps())
-        log_power = _over(maps, lambda x: bands.log_band_power(units(x, base)))
-        fine = _over(maps, lambda x: (bands.wavelets(units(x, base)) ** 2).mean((-2, -1)))
-        scale = bands.scale_of(log_power, fine)
+        scale = scale_of(maps, lambda x: units(x, base))
         targets = state.targets
-        if statistics is not None:
-            targets = matching.targets_of(_over(maps, lambda x: statistics(units(x, base), scale)))
+        if matcher is not None:
+            targets = targets_of(maps, lambda x: units(x, base), matcher.statistics, scale)
 
         @jax.jit
         def first(params, index):
@@ -146,18 +140,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         return (found - state.standard.mean) / jnp.sqrt(state.standard.variance + 1e-5)
 
     features = Features("discriminator", "rms difference per pooled feature", pooled)
-    return Engine(init, step, variables, CURVES, WARNINGS, features, begin=begin)
-
-
-def _over(maps: TrainingMaps, function) -> Float[np.ndarray, "maps numbers"]:
-    """function of all maps, a number of them at a time, the last filled up: one program."""
-    compiled, found = jax.jit(function), []
-    for part in maps():
-        for start in range(0, len(part), _MEASURED_TOGETHER):
-            x = part[start : start + _MEASURED_TOGETHER, ..., 0]
-            index = np.minimum(np.arange(_MEASURED_TOGETHER), len(x) - 1)
-            found.append(np.asarray(compiled(jnp.asarray(x[index])))[: len(x)])
-    return np.concatenate(found)
+    return Engine(init, step, variables, *shown(matched=matcher is not None), features, begin=begin)
 
 
 LOGNORMAL_GAN = Kind(make_model, make_engine, model_of)

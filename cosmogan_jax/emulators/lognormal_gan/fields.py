@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.lognormal_gan.base import LARGEST_WAVE, NUM_WAVES, Base, fast_size, wave_numbers
+from cosmogan_jax.geometry import half_plane_weights
 
 # Smoothing in pixels, of the fields that tell the network of a pixel's surroundings, and of those that modulate
 # noise.
@@ -107,11 +108,8 @@ class _Canvas:
         self.shape = shape[0], shape[1]
         half = shape[1] // 2 + 1
         self._k = wave_numbers(self.shape)[:, :half].astype(np.float32)
-        weight = np.full(half, 2.0)
-        weight[0] = 1.0
-        if shape[1] % 2 == 0:
-            weight[-1] = 1.0
-        self._weight = (weight / (shape[0] * shape[1])).astype(np.float32)
+        # Of one row, which all share: programs, and their bits, are those of the first trainings.
+        self._weight = (half_plane_weights(self.shape)[0] / (shape[0] * shape[1])).astype(np.float32)
 
     def at_waves(self, table: Float[Array, " waves"]) -> Float[Array, "height half"]:
         """A table of wave numbers, between which it is interpolated linearly."""

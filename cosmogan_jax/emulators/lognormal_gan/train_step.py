@@ -18,9 +18,11 @@ from cosmogan_jax.emulators.interface import Metrics
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
 from cosmogan_jax.emulators.lognormal_gan.fields import inputs
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, units
-from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState, NetState
-from cosmogan_jax.emulators.matching import Statistic, capped, deviations, pull
+from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState
+from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.emulators.moving_average import moved
+from cosmogan_jax.emulators.optimizing import updated
+from cosmogan_jax.emulators.slopes import r1
 from cosmogan_jax.settings import Train
 
 _STANDARD_RATE = 0.03  # of the running mean and variance of D's pooled features
@@ -35,7 +37,7 @@ class Parts:
     settings: Train
     gen_optimizer: optax.GradientTransformation
     disc_optimizer: optax.GradientTransformation
-    statistics: Statistic | None
+    matcher: Matcher | None
     batch_sharding: jax.sharding.Sharding | None
 
 
@@ -66,8 +68,8 @@ def train_step(
         on_real = disc.of_pixels(params, real, standard) + disc.of_bands(params, real_bands)
         on_seen = disc.of_pixels(params, seen, standard) + disc.of_bands(params, seen_bands)
         loss = jax.nn.softplus(-on_real).mean() + jax.nn.softplus(on_seen).mean()
-        penalty = own.pixel_penalty * _r1(lambda x: disc.of_pixels(params, x, standard), real)
-        penalty += own.band_penalty * _r1(lambda b: disc.of_bands(params, b), real_bands)
+        penalty = own.pixel_penalty * r1(lambda x: disc.of_pixels(params, x, standard), real)
+        penalty += own.band_penalty * r1(lambda b: disc.of_bands(params, b), real_bands)
         return loss + penalty, (loss, penalty, on_real, on_seen)
 
     disc_grads, (of_disc, penalty, on_real, on_seen) = jax.grad(disc_loss, has_aux=True)(state.disc.params)
@@ -78,27 +80,21 @@ def train_step(
         return jax.nn.softplus(-logits).mean()
 
     of_gen, slope = jax.value_and_grad(gen_loss)(fake)
-    running, matching = state.running, {}
-    if parts.statistics is not None:
-        rate = jnp.maximum(own.match_rate, 1 / (state.step + 1.0))
-        running, towards = pull(parts.statistics, state.targets, running, fake, state.scale, rate)
-        towards = own.match_weight * towards
-        off = deviations(running, state.targets)
-        matching = {
-            "match_rms": jnp.sqrt((off**2).mean()),
-            "match_worst": jnp.abs(off).max(),
-            "match_share": optax.tree.norm(towards) / (optax.tree.norm(slope) + 1e-12),
-        }
-        slope = slope + capped(towards, slope, own.match_cap)
+    running = state.running
+    matching: Metrics = {}
+    if parts.matcher is not None:
+        slope, running, matching = parts.matcher.added(
+            slope, fake, state.targets, running, state.scale, state.step
+        )
     gen_grads = to_generator(slope)[0]
 
-    gen = _updated(parts.gen_optimizer, state.gen, gen_grads)
+    gen = updated(parts.gen_optimizer, state.gen, gen_grads)
     step, decay = state.step + 1, parts.settings.ema_decay
     after = dataclasses.replace(
         state,
         step=step,
         gen=gen,
-        disc=_updated(parts.disc_optimizer, state.disc, disc_grads),
+        disc=updated(parts.disc_optimizer, state.disc, disc_grads),
         standard=standard,
         running=running,
         replayed=replayed,
@@ -130,14 +126,3 @@ def _moved(standard: Standard, features: Float[Array, "batch features"], step: A
     mean = standard.mean + rate * (features.mean(0) - standard.mean)
     spread = ((features - mean) ** 2).mean(0)
     return Standard(mean, standard.variance + rate * (spread - standard.variance))
-
-
-def _r1(judge, x: Float[Array, "batch ..."]) -> Float[Array, ""]:
-    """E |dD/dx|^2 / 2 over real maps (Mescheder, Geiger & Nowozin 2018, Eq. 9 without its gamma)."""
-    slopes = jax.grad(lambda given: judge(given).sum())(x)
-    return 0.5 * (slopes**2).sum() / len(x)
-
-
-def _updated(optimizer: optax.GradientTransformation, net: NetState, grads) -> NetState:
-    updates, opt_state = optimizer.update(grads, net.opt_state, net.params)
-    return NetState(optax.apply_updates(net.params, updates), opt_state)

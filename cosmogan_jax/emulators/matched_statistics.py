@@ -1,0 +1,208 @@
+"""The statistics that a loss can match (`matching.py`): smooth in the pixels, a row of numbers for each map.
+
+Maps are in units of the training maps' standard deviation, about their mean. Every statistic of the one table,
+`compare/statistics.py`, has one here that trains on it; counts, whose gradient is zero, are smooth here: what
+lies above a height h counts sigmoid((x - h) / width), and a pixel is an extremum by how far it lies beyond its
+neighbours. Their numbers are all of order one, and where the table's bins follow from real maps' they need
+not be the same.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from cosmogan_jax.compare.scales import SCATTERING_FROM, num_scattering_scales, triangle_edges
+from cosmogan_jax.emulators.bands import (
+    NUM_WAVELETS,
+    MapScale,
+    log_band_power,
+    power_of_modes,
+    wavelets,
+)
+from cosmogan_jax.geometry import MapGeometry, half_plane_weights
+from cosmogan_jax.summaries.bispectrum import bispectrum
+from cosmogan_jax.summaries.derivatives import shifted
+from cosmogan_jax.summaries.minkowski import minkowski_functionals
+from cosmogan_jax.summaries.moments import moments
+from cosmogan_jax.summaries.scattering import scattering_coefficients
+from cosmogan_jax.summaries.starlet import starlet_transform
+
+_LARGEST_BAND = 4.0  # standard deviations: one map's outlier is not a covariance
+_HEIGHTS = (-1.2, -0.9, -0.6, -0.4, -0.2, 0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.5, 6.5, 9.0)
+_WIDTH = 0.25  # of what is smooth in a histogram's place
+_POOLED = (1, 2, 4)  # pixels that are averaged before heights are read
+_THRESHOLDS = (-1.75, -1.25, -0.75, -0.25, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.5, 4.5, 6.0)
+_COEFFICIENTS = (-5.0, -3.5, -2.5, -1.7, -1.0, -0.5, 0.0, 0.5, 1.0, 1.7, 2.5, 3.5, 5.0, 7.0)
+_PEAKS = (-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+_PEAK_WIDTH = 0.1
+# exp(-1.702 x) is the logistic's nearest to a normal distribution's.
+_LOGISTIC = 1.702
+_MINIMA = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # depths below the mean
+_L1 = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+_WAVELET_PEAKS = (0.0, 0.5, 1.0, 2.0, 3.0)
+_ANGLES = 4
+
+Statistic = Callable[[Float[Array, "batch size size"], MapScale], Float[Array, "batch numbers"]]
+
+
+def _power(x, scale):
+    """Linear power, the mean of which is the spectrum; in units of the bands' typical power."""
+    return jnp.exp(log_band_power(x) - scale.centre)
+
+
+def _mean(x, scale):
+    mean = x.mean((1, 2))
+    return jnp.stack([mean, mean**2], -1)
+
+
+def _covariance(x, scale):
+    """Products of standardised log bands: their means are the covariance, its diagonal included."""
+    band = jnp.clip(scale.standardised(log_band_power(x)), -_LARGEST_BAND, _LARGEST_BAND)
+    first, second = np.triu_indices(band.shape[-1])
+    return band[:, first] * band[:, second]
+
+
+def _pdf(x, scale):
+    """Shares of pixels above heights, smooth, of maps averaged over blocks of pixels."""
+    return jnp.concatenate([_above(_block_means(x, pixels), _HEIGHTS, _WIDTH) for pixels in _POOLED], -1)
+
+
+def _wavelets(x, scale):
+    """Shares of coefficients above heights, smooth, of the finest starlet scales in units of their sigma."""
+    found = wavelets(x) / scale.wavelet_sigma[:, None, None]
+    shares = [_above(found[:, j], _COEFFICIENTS, _WIDTH) for j in range(NUM_WAVELETS)]
+    return jnp.concatenate(shares, -1)
+
+
+def _minkowski(x, scale):
+    found = minkowski_functionals(x, np.asarray(_THRESHOLDS), normalised=False, smooth_width=_WIDTH)
+    return jnp.concatenate([found.V1, found.V2], -1)
+
+
+def _peaks(x, scale):
+    """Peaks above heights, smooth: pixels by how far they lie above their highest neighbour; no borders."""
+    return _above_neighbours(x, _PEAKS)
+
+
+def _above_neighbours(x, heights):
+    at = shifted(x, 1)
+    around = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
+    highest = jnp.stack([at(*place) for place in around]).max(0)
+    inside = (slice(None), slice(1, -1), slice(1, -1))
+    peak = jax.nn.sigmoid(_LOGISTIC * (x - highest)[inside] / _PEAK_WIDTH)
+    return _above(x[inside], heights, _WIDTH, peak)
+
+
+def _minima(x, scale):
+    """Minima below depths, smooth, as `_peaks`."""
+    return _above_neighbours(-x, _MINIMA)
+
+
+def _starlet_l1(x, scale):
+    """Mean |w| of starlet coefficients, all and those above heights, smooth; of what the scales leave too."""
+    found = starlet_transform(x, NUM_WAVELETS + 1)
+    found = found / jnp.append(scale.wavelet_sigma, 1.0)[:, None, None]
+    sums = [jnp.abs(found).mean((2, 3))]
+    sums += [_above(w, _L1, _WIDTH, jnp.abs(w)) for w in jnp.moveaxis(found, 1, 0)]
+    return jnp.concatenate(sums, -1)
+
+
+def _starlet_peaks(x, scale):
+    """Peaks of the finest starlet scales, and of what they leave, above heights in units of their sigma."""
+    found = starlet_transform(x, NUM_WAVELETS + 1)
+    found = found / jnp.append(scale.wavelet_sigma, 1.0)[:, None, None]
+    return jnp.concatenate([_above_neighbours(w, _WAVELET_PEAKS) for w in jnp.moveaxis(found, 1, 0)], -1)
+
+
+def _scattering(x, scale):
+    return scattering_coefficients(x, num_scattering_scales(x.shape[-1]), _ANGLES, first_scale=SCATTERING_FROM)
+
+
+def _bispectrum(x, scale):
+    """Equilateral, in units of the bands' typical power to 3/2."""
+    size = x.shape[-1]
+    geometry = MapGeometry(size, 1.0)
+    # theta^4 / N^6 <f f f> in pixels instead of radian is <f f f> / N^2: N P^(3/2) for power P = |f|^2 / N^2.
+    found = bispectrum(x, triangle_edges(geometry), geometry.side_deg) * (size / geometry.side_rad) ** 4
+    typical = power_of_modes(scale, size).reshape(-1) @ _share_of_bins(size)
+    return found / (size * jnp.where(typical > 0, typical, 1.0) ** 1.5)
+
+
+@functools.cache
+def _share_of_bins(size: int) -> Float[np.ndarray, "modes bins"]:
+    """Weights that average the modes of the half plane into each bin of the bispectrum's first legs."""
+    geometry = MapGeometry(size, 1.0)
+    edges = triangle_edges(geometry)
+    bins, weight = geometry.half_plane_bins(edges).ravel(), half_plane_weights((size, size)).ravel()
+    table = np.stack([np.where(bins == n, weight, 0.0) for n in range(len(edges) - 1)], -1)
+    return (table / np.maximum(table.sum(0), 1.0)).astype(np.float32)
+
+
+def _moments(x, scale):
+    return moments(x)
+
+
+def _above(x, heights, width, weight=1.0):
+    shares = [(jax.nn.sigmoid(_LOGISTIC * (x - height) / width) * weight).mean((1, 2)) for height in heights]
+    return jnp.stack(shares, -1)
+
+
+def _block_means(x, pixels):
+    size = x.shape[-1] - x.shape[-1] % pixels
+    blocks = x[:, :size, :size].reshape(len(x), size // pixels, pixels, size // pixels, pixels)
+    return blocks.mean((2, 4))
+
+
+STATISTICS: dict[str, Statistic] = {
+    "power": _power,
+    "mean": _mean,
+    "pdf": _pdf,
+    "covariance": _covariance,
+    "wavelets": _wavelets,
+    "minkowski": _minkowski,
+    "peaks": _peaks,
+    "minima": _minima,
+    "starlet_l1": _starlet_l1,
+    "starlet_peaks": _starlet_peaks,
+    "scattering": _scattering,
+    "bispectrum": _bispectrum,
+    "moments": _moments,
+}
+# V0 is the pixels' cumulative density, so who matches the one matches the other.
+SEEN_BY: dict[str, tuple[str, ...]] = {
+    "power": ("power_spectrum", "power_bands"),
+    "mean": ("crop_mean",),
+    "pdf": ("pdf", "V0", "V0_of_kappa"),
+    "covariance": ("power_bands",),
+    "wavelets": ("starlet_l1",),
+    "minkowski": ("V1", "V2", "V1_of_kappa", "V2_of_kappa"),
+    "peaks": ("peaks",),
+    "minima": ("minima",),
+    "starlet_l1": ("starlet_l1",),
+    "starlet_peaks": ("starlet_peaks",),
+    "scattering": ("scattering",),
+    "bispectrum": ("bispectrum",),
+    "moments": ("moments",),
+}
+
+
+def check_names(names: Sequence[str]) -> None:
+    """ValueError for a name that is none of STATISTICS, or stands there twice."""
+    for name in names:
+        if name not in STATISTICS:
+            raise ValueError(f"match={name!r} is none of the statistics there are: {', '.join(STATISTICS)}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"match={','.join(names)} names a statistic twice")
+
+
+def matched(names: Sequence[str]) -> Statistic:
+    """All statistics of these names in one row a map."""
+
+    def statistics(x, scale):
+        return jnp.concatenate([STATISTICS[name](x, scale) for name in names], -1)
+
+    return statistics

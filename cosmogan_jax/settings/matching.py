@@ -1,0 +1,30 @@
+"""Settings of what a kind's training matches beside its game; the losses stand in `emulators/matching.py`."""
+
+import dataclasses
+
+from cosmogan_jax.settings.declaration import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Matching:
+    """Summary statistics as losses; a kind that offers them inherits these."""
+
+    match: tuple[str, ...] = setting(
+        (),
+        "Statistics whose means over generated maps are drawn to the training maps', of power, mean, pdf, "
+        "covariance, wavelets, minkowski, peaks, minima, starlet_l1, starlet_peaks, scattering, bispectrum, "
+        "moments; of maps as the networks see them (after --normalisation). Empty: none, as in the paper; "
+        "lognormal_gan: power,mean,pdf,covariance,wavelets. The verdict marks them as trained on.",
+    )
+    match_weight: float = setting(0.3, "Weight of what is matched; 0: none.", least=0.0)
+    match_cap: float = setting(
+        0.5,
+        "The largest norm of that gradient with respect to maps, as a share of the adversarial one's.",
+        least=0.0,
+    )
+    match_rate: float = setting(
+        0.02,
+        "Rate of the running means of generated maps' statistics.",
+        valid=lambda rate: 0 < rate <= 1,
+        words="must lie in (0, 1]",
+    )

@@ -112,7 +112,13 @@ class Discriminator:
         self, params: Variables, x: Float[Array, "batch size size"], standard: Standard
     ) -> Float[Array, " batch"]:
         """The logit that a map's pixels give."""
-        features = (self.pooled(params, x) - standard.mean) / jnp.sqrt(standard.variance + _STEADY)
+        return self.of_features(params, self.pooled(params, x), standard)
+
+    def of_features(
+        self, params: Variables, features: Float[Array, "batch features"], standard: Standard
+    ) -> Float[Array, " batch"]:
+        """The logit that pooled features give."""
+        features = (features - standard.mean) / jnp.sqrt(standard.variance + _STEADY)
         return _applied(_Head(_HIDDEN), params["pixels"], features)
 
     def of_bands(self, params: Variables, whitened: Float[Array, "batch bands"]) -> Float[Array, " batch"]:

@@ -2,8 +2,8 @@
 
 All fields are drawn on canvases larger than what is cut from them, so that no opposite borders of a map are
 neighbours of each other: the base's is twice as large, so that no two of its pixels are nearer around the
-canvas than across the map, and the smoothed fields' larger by six times the longest smoothing, where their
-correlation has fallen to exp(-9).
+canvas than across the map, the noise's larger by several of its longest waves, and a smooth field's by six
+times its smoothing, where its correlation has fallen to exp(-9).
 """
 
 from typing import NamedTuple
@@ -24,7 +24,9 @@ MODULATIONS = (3.0, 7.0, 14.0)
 NUM_INPUTS = 2 + len(SURROUNDINGS) + 2 * len(MODULATIONS)
 # The noise holds waves shorter than this many pixels only; its amplitude varies by this much.
 _HIGH_PASS, _MODULATION = 3.0, 0.5
-_MARGIN = int(6 * max(MODULATIONS)) + 2
+# Pixels that a canvas is larger than what is seen: of the noise, 7 of the smoothing whose complement it is; of
+# a smooth field, so many of its smoothing.
+_MARGIN, _SMOOTHINGS = 22, 6
 # Of one input beside the others: the noise is small.
 _NOISE_GAIN = 2.0
 
@@ -35,12 +37,12 @@ class Latent(NamedTuple):
     Attributes:
       field: of the base.
       noise: of the high-passed noise, a canvas for each modulation.
-      amplitude: of the smooth fields that modulate it.
+      amplitude: of the smooth field that modulates each.
     """
 
     field: Float[Array, "*batch height width"]
     noise: Float[Array, "*batch kinds tall wide"]
-    amplitude: Float[Array, "*batch kinds tall wide"]
+    amplitude: tuple[Float[Array, "*batch taller wider"], ...]
 
 
 class Inputs(NamedTuple):
@@ -59,11 +61,15 @@ class Inputs(NamedTuple):
 
 def draw(key: Array, height: int, width: int) -> Latent:
     """The latent of one map of which the generator sees height x width pixels."""
-    keys = jax.random.split(key, 3)
-    canvas = fast_size(2 * height), fast_size(2 * width)
-    tall = len(MODULATIONS), height + _MARGIN, width + _MARGIN
-    shapes = canvas, tall, tall
-    return Latent(*(jax.random.normal(k, shape, jnp.float32) for k, shape in zip(keys, shapes)))
+    noise = len(MODULATIONS), height + _MARGIN, width + _MARGIN
+    margins = [int(_SMOOTHINGS * scale) for scale in MODULATIONS]
+    amplitude = [(fast_size(height + margin), fast_size(width + margin)) for margin in margins]
+    shapes = [(fast_size(2 * height), fast_size(2 * width)), noise, *amplitude]
+    # One draw, as every one costs a second of compilation.
+    ends = np.cumsum([np.prod(shape) for shape in shapes])
+    white = jnp.split(jax.random.normal(key, (int(ends[-1]),), jnp.float32), ends[:-1])
+    field, noise, *amplitude = (part.reshape(shape) for part, shape in zip(white, shapes))
+    return Latent(field, noise, tuple(amplitude))
 
 
 def seen(latent: Latent) -> tuple[int, int]:
@@ -90,8 +96,11 @@ def inputs(base: Base, latent: Latent) -> Inputs:
     canvas = _Canvas(latent.noise.shape[-2:])
     high = canvas.at_waves(base.amplitude) * (1 - canvas.gaussian(_HIGH_PASS))
     fine = cut(jnp.fft.rfft2(latent.noise) * high, canvas)
-    windows = jnp.stack([canvas.unit(canvas.gaussian(scale)) for scale in MODULATIONS])
-    amplitude = cut(jnp.fft.rfft2(latent.amplitude) * windows, canvas)
+    smooth = []
+    for of_field, scale in zip(latent.amplitude, MODULATIONS):
+        canvas = _Canvas(of_field.shape[-2:])
+        smooth.append(cut(jnp.fft.rfft2(of_field) * canvas.unit(canvas.gaussian(scale)), canvas))
+    amplitude = jnp.stack(smooth, -3)
     # <exp(2 beta g)> = exp(2 beta^2): as much noise as without modulation.
     noise = fine * jnp.exp(_MODULATION * amplitude - _MODULATION**2)
     noise, amplitude = (jnp.moveaxis(v, -3, -1) for v in (noise, amplitude))

@@ -61,18 +61,21 @@ def train_step(
     # Never turned, as real maps may be: D is to see where rows and columns of generated maps differ.
     seen = _with_earlier(fake, replayed, len(real), choice_key)
 
-    standard = _moved(state.standard, disc.pooled(state.disc.params, real), state.step)
-    real_bands, seen_bands = (state.scale.whitened(log_band_power(x)) for x in (real, seen))
+    both = jnp.concatenate([real, seen])
+    bands = state.scale.whitened(log_band_power(both))
 
     def disc_loss(params):
-        on_real = disc.of_pixels(params, real, standard) + disc.of_bands(params, real_bands)
-        on_seen = disc.of_pixels(params, seen, standard) + disc.of_bands(params, seen_bands)
+        features = disc.pooled(params, both)
+        standard = _moved(state.standard, jax.lax.stop_gradient(features[: len(real)]), state.step)
+        logits = disc.of_features(params, features, standard) + disc.of_bands(params, bands)
+        on_real, on_seen = logits[: len(real)], logits[len(real) :]
         loss = jax.nn.softplus(-on_real).mean() + jax.nn.softplus(on_seen).mean()
         penalty = own.pixel_penalty * r1(lambda x: disc.of_pixels(params, x, standard), real)
-        penalty += own.band_penalty * r1(lambda b: disc.of_bands(params, b), real_bands)
-        return loss + penalty, (loss, penalty, on_real, on_seen)
+        penalty += own.band_penalty * r1(lambda b: disc.of_bands(params, b), bands[: len(real)])
+        return loss + penalty, (loss, penalty, on_real, on_seen, standard)
 
-    disc_grads, (of_disc, penalty, on_real, on_seen) = jax.grad(disc_loss, has_aux=True)(state.disc.params)
+    disc_grads, of_maps = jax.grad(disc_loss, has_aux=True)(state.disc.params)
+    of_disc, penalty, on_real, on_seen, standard = of_maps
 
     def gen_loss(maps):
         bands = state.scale.whitened(log_band_power(maps))

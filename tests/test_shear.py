@@ -1,4 +1,4 @@
-"""Kaiser and Squires' transform against plane waves and a Gaussian lens; canvases against a large sky; pure B."""
+"""Kaiser & Squires against plane waves and a Gaussian lens; canvases against a large sky; pure B modes."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ def test_a_plane_wave_is_sheared_by_its_direction(wave, shape):
 
 
 def test_the_shear_of_a_gaussian_lens():
-    """gamma_t = mean kappa within r - kappa(r), in closed form; neither Fourier nor a sign of this module in it."""
+    """gamma_t = mean kappa within r - kappa(r), in closed form, without a Fourier transform."""
     side, width = 512, 6.0
     rows, columns = np.mgrid[:side, :side] - side // 2
     r2 = (rows**2 + columns**2) / (2 * width**2)

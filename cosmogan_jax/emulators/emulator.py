@@ -124,8 +124,8 @@ class Emulator:
 
         The shear of a point depends on mass far from it (`summaries.shear.shear_of_canvas` says what a canvas
         leaves out). The law of kappa is that of `sample`; the maps of a seed are different ones, as a map's
-        latent depends on its size. Without noise: shape noise has sigma_e / sqrt(n_gal A_pixel) in gamma1 and in
-        gamma2 of a pixel, as in kappa (`summaries.observer`).
+        latent depends on its size. Without noise: that of the galaxies' shapes is sigma_e / sqrt(n_gal A_pixel)
+        in gamma1 and in gamma2 of a pixel, as in kappa (`summaries.observer`).
 
         Raises:
           ValueError: a canvas of fewer than 2 sides, or one that the model does not make; as `sample`.

@@ -1,6 +1,6 @@
 """Probability of an emulator's latents given an observed map: what maps of the sky are reconstructed with.
 
-For a map d observed on the pixels of a mask, with Gaussian noise of variance sigma^2 that is independent between
+For a map d observed on the pixels of a mask, with Gaussian noise of variance sigma^2, independent between
 pixels, and the latents z of an emulator, whose numbers are all standard normal,
 
     ln p(z | d) = - sum_mask (d - kappa(z))^2 / (2 sigma^2) - sum z^2 / 2 + constant.

@@ -75,12 +75,12 @@ def shear_of_canvas(kappa: Float[Array, "*batch tall wide"], height: int, width:
     A canvas is not periodic: the transform alone would take each border for the neighbour of the opposite one.
     So its mean is taken off and zeros are put behind it, as many pixels again: mass outside of the canvas is
     missing, instead of being that of the other side. What is cut is the shear of a real mass map, pure E, and
-    that map is kappa less a constant. Missing are the waves that shear the middle from further away. On cuts of
-    a large sky whose waves are at most some 1.6 sides of the middle long, the rms error of the shear is 3.0 % of
-    its rms from a canvas of 2 sides, 1.4 % from 3, 0.9 % from 4. The periodic transform's is 4.2, 1.8 and 1.2 %;
-    with a cosine taper over the outer half of the margin, zeros behind it, it is 3.7, 1.6 and 0.8 %: what is
-    tapered away shears the middle too. With power at all waves the errors are 15, 10 and 8 %, of which all but
-    6, 3 and 2 % is a constant (experiments/020-map-reconstruction/canvases.py).
+    that map is kappa less a constant. Missing are the waves that shear the middle from further away. On cuts
+    of a large sky whose waves are at most some 1.6 sides of the middle long, the rms error of the shear over its
+    rms is 3.0 % for canvases of 2 sides, 1.4 % for 3, 0.9 % for 4; with the periodic transform 4.2, 1.8, 1.2 %;
+    with a cosine taper over the outer half of the margin, zeros behind it, 3.7, 1.6, 0.8 %: what is tapered away
+    shears the middle too. With power at all waves the errors are 15, 10 and 8 %, of which all but 6, 3 and 2 %
+    is a constant (`experiments/020-map-reconstruction/canvases.py`).
 
     Raises:
       ValueError: as `kappa_to_shear`; a canvas that is not at least twice as high and wide as its middle.
@@ -109,7 +109,7 @@ def pure_modes(
 
         E + i B = -|l|^-2 sum_x (gamma1 + i gamma2) (d1 - i d2)^2 [W exp(-i l x)]
 
-    W = sin^4 along both sides. The half plane of `rfft2`, in the transform's own units: modes of W E as far as W
+    W = sin^4 along both sides. The half plane of `rfft2`, in the transform's units: modes of W E as far as W
     is flat on a wavelength, and 0 at l = 0. For l close to Nyquist the sum is no integral any more.
 
     Raises:

@@ -76,11 +76,11 @@ def shear_of_canvas(kappa: Float[Array, "*batch tall wide"], height: int, width:
     So its mean is taken off and zeros are put behind it, as many pixels again: mass outside of the canvas is
     missing, instead of being that of the other side. What is cut is the shear of a real mass map, pure E, and
     that map is kappa less a constant. Missing are the waves that shear the middle from further away. On cuts
-    of a large sky whose waves are at most some 1.6 sides of the middle long, the rms error of the shear over its
-    rms is 3.0 % for canvases of 2 sides, 1.4 % for 3, 0.9 % for 4; with the periodic transform 4.2, 1.8, 1.2 %;
-    with a cosine taper over the outer half of the margin, zeros behind it, 3.7, 1.6, 0.8 %: what is tapered away
-    shears the middle too. With power at all waves the errors are 15, 10 and 8 %, of which all but 6, 3 and 2 %
-    is a constant (`experiments/020-map-reconstruction/canvases.py`).
+    of a large sky whose waves are at most some 1.6 sides of the middle long, the rms error of the shear over
+    its rms is 3.0 % for canvases of 2 sides, 1.4 % for 3, 0.9 % for 4; with the periodic transform 4.2, 1.8 and
+    1.2 %; with a cosine taper over the outer half of the margin, zeros behind it, 3.7, 1.6 and 0.8 %: what is
+    tapered away shears the middle too. With power at all waves the errors are 15, 10 and 8 %, of which all but
+    6, 3 and 2 % is a constant (`experiments/020-map-reconstruction/canvases.py`).
 
     Raises:
       ValueError: as `kappa_to_shear`; a canvas that is not at least twice as high and wide as its middle.

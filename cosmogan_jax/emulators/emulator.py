@@ -13,9 +13,11 @@ from cosmogan_jax import keys
 from cosmogan_jax.emulators.interface import Latent, Model, Variables
 from cosmogan_jax.emulators.kinds import model_of
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.shear import canvas_pixels, cut_with_shear
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
 from cosmogan_jax.settings.key_schemes import recorded_scheme
 from cosmogan_jax.storage.weights import CARD, read_card, read_weights
+from cosmogan_jax.summaries.shear import Shear
 
 _FOLDER = Path(__file__).parents[1] / "pretrained"
 
@@ -108,6 +110,32 @@ class Emulator:
             raise ValueError(f"num_maps={num_maps} must be positive and first={first} not negative")
         key = self.key(seed) if isinstance(seed, int) else seed
         return _without_one_bin(self.draw(key, first + jnp.arange(num_maps), theta))
+
+    def sample_shear(
+        self,
+        seed: int | Array,
+        num_maps: int,
+        first: int = 0,
+        theta: Float[Array, "maps parameters"] | None = None,
+        *,
+        canvas: int = 2,
+    ) -> Shear:
+        """Maps and their shear, (kappa, gamma1, gamma2), cut from a canvas of `canvas` sides, where it is made.
+
+        The shear of a point depends on mass far from it (`summaries.shear.shear_of_canvas` says what a canvas
+        leaves out). The law of kappa is that of `sample`; the maps of a seed are different ones, as a map's
+        latent depends on its size. Without noise: that of the galaxies' shapes is sigma_e / sqrt(n_gal A_pixel)
+        in gamma1 and in gamma2 of a pixel, as in kappa (`summaries.observer`).
+
+        Raises:
+          ValueError: a canvas of fewer than 2 sides, or one that the model does not make; as `sample`.
+        """
+        if num_maps < 1 or first < 0:
+            raise ValueError(f"num_maps={num_maps} must be positive and first={first} not negative")
+        size = self.geometry.num_pixels
+        key = self.key(seed) if isinstance(seed, int) else seed
+        kappa = self.of_size(canvas_pixels(size, canvas)).draw(key, first + jnp.arange(num_maps), theta)
+        return Shear(*map(_without_one_bin, cut_with_shear(kappa, size)))
 
     def of_size(self, num_pixels: int) -> "Emulator":
         """The emulator of maps of another size, of the same pixels.

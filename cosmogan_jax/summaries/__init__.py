@@ -7,6 +7,13 @@ from cosmogan_jax.summaries.moments import moments
 from cosmogan_jax.summaries.peaks import minimum_counts, peak_counts
 from cosmogan_jax.summaries.pixels import pixel_histogram
 from cosmogan_jax.summaries.scattering import scattering_coefficients, scattering_labels
+from cosmogan_jax.summaries.shear import (
+    Shear,
+    kappa_to_shear,
+    pure_modes,
+    shear_of_canvas,
+    shear_to_kappa,
+)
 from cosmogan_jax.summaries.spectrum import power_spectrum
 from cosmogan_jax.summaries.starlet import (
     StarletStatistics,
@@ -21,8 +28,10 @@ __all__ = [
     "PAPER_L_EDGES",
     "PAPER_THRESHOLDS",
     "MinkowskiFunctionals",
+    "Shear",
     "StarletStatistics",
     "bispectrum",
+    "kappa_to_shear",
     "minimum_counts",
     "minkowski_functionals",
     "moments",
@@ -31,8 +40,11 @@ __all__ = [
     "peak_counts",
     "pixel_histogram",
     "power_spectrum",
+    "pure_modes",
     "scattering_coefficients",
     "scattering_labels",
+    "shear_of_canvas",
+    "shear_to_kappa",
     "starlet_l1_norm",
     "starlet_peak_counts",
     "starlet_statistics",

@@ -39,6 +39,7 @@ _THRESHOLDS = (-1.75, -1.25, -0.75, -0.25, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3
 _COEFFICIENTS = (-5.0, -3.5, -2.5, -1.7, -1.0, -0.5, 0.0, 0.5, 1.0, 1.7, 2.5, 3.5, 5.0, 7.0)
 _PEAKS = (-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
 _PEAK_WIDTH = 0.1
+_MINIMUM_WIDTH = 0.03  # voids are flat: at 0.1 twice as many count as there are
 # exp(-1.702 x) is the logistic's nearest to a normal distribution's.
 _LOGISTIC = 1.702
 _MINIMA = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # depths below the mean
@@ -88,18 +89,18 @@ def _peaks(x, scale):
     return _above_neighbours(x, _PEAKS)
 
 
-def _above_neighbours(x, heights):
+def _above_neighbours(x, heights, width=_PEAK_WIDTH):
     at = shifted(x, 1)
     around = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
     highest = jnp.stack([at(*place) for place in around]).max(0)
     inside = (slice(None), slice(1, -1), slice(1, -1))
-    peak = jax.nn.sigmoid(_LOGISTIC * (x - highest)[inside] / _PEAK_WIDTH)
+    peak = jax.nn.sigmoid(_LOGISTIC * (x - highest)[inside] / width)
     return _above(x[inside], heights, _WIDTH, peak)
 
 
 def _minima(x, scale):
     """Minima below depths, smooth, as `_peaks`."""
-    return _above_neighbours(-x, _MINIMA)
+    return _above_neighbours(-x, _MINIMA, _MINIMUM_WIDTH)
 
 
 def _starlet_l1(x, scale):

@@ -12,9 +12,10 @@ from cosmogan_jax.emulators import bands
 from cosmogan_jax.emulators.interface import Batch
 from cosmogan_jax.emulators.lognormal_gan import base, fields
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
-from cosmogan_jax.emulators.lognormal_gan.engine import learning_rate, make_engine, make_model
+from cosmogan_jax.emulators.lognormal_gan.engine import make_engine, make_model
 from cosmogan_jax.emulators.lognormal_gan.generator import Generator
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of
+from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate
 from cosmogan_jax.emulators.moving_average import moved
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.lognormal_gan import LognormalGan as OwnSettings
@@ -336,6 +337,8 @@ def test_rates_rise_hold_and_fall_to_two_per_cent():
     np.testing.assert_allclose([rate(n) for n in range(4)], [0.5, 1, 1, 1], rtol=1e-6)
     assert float(rate(6)) == pytest.approx(0.02 + 0.98 / 2, rel=1e-6)
     np.testing.assert_allclose([rate(9), rate(1000)], 0.02, rtol=1e-5)
+    matching = [float(matching_rate(jnp.asarray(n), SETTINGS)) / OWN.match_rate for n in (0, 6, 9, 99)]
+    np.testing.assert_allclose(matching, [1, 0.6, 0.2, 0.2], rtol=1e-5)
     optimizer = optax.adam(rate)
     state = optimizer.init(jnp.zeros(()))
     update, _ = optimizer.update(jnp.ones(()), state)

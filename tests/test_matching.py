@@ -31,7 +31,7 @@ def maps():
 @pytest.fixture(scope="module")
 def scale(maps):
     fine = (np.asarray(bands.wavelets(maps)) ** 2).mean((2, 3))
-    return bands.scale_of(np.asarray(bands.log_band_power(maps)), fine)
+    return bands.scale_of(np.asarray(bands.log_band_power(maps)), np.asarray(bands.log_ring_power(maps)), fine)
 
 
 def test_bands_are_means_over_modes_by_direction_and_into_the_corners(maps):
@@ -68,7 +68,7 @@ def test_bands_are_whitened(maps, scale):
     covariance = np.cov(white.T)
     np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-3)
     assert np.diag(covariance).max() == pytest.approx(1, rel=1e-3)
-    alone = np.asarray(scale.standardised(log_power), np.float64)
+    alone = np.asarray(scale.standardised(bands.log_ring_power(maps)), np.float64)
     np.testing.assert_allclose(alone.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(alone.std(0), 1, rtol=1e-3)
 
@@ -83,7 +83,7 @@ def test_what_is_matched_are_the_statistics_it_says(maps, scale):
         atol=1e-5,
     )
     covariance = np.asarray(STATISTICS["covariance"](maps, scale)).mean(0)
-    alone = np.clip(np.asarray(scale.standardised(bands.log_band_power(maps)), np.float64), -4, 4)
+    alone = np.clip(np.asarray(scale.standardised(bands.log_ring_power(maps)), np.float64), -4, 4)
     first, second = np.triu_indices(alone.shape[1])
     np.testing.assert_allclose(covariance, (alone.T @ alone / len(alone))[first, second], atol=1e-4)
     # Smooth heights tend to shares of pixels: a step of width 0.25 is off by less than what lies near to it.
@@ -104,22 +104,21 @@ def test_what_is_matched_are_the_statistics_it_says(maps, scale):
 
 @pytest.mark.parametrize("name", sorted(STATISTICS))
 def test_gradients_are_finite_and_those_of_the_loss(maps, scale, name):
-    """`pull` against jax.grad of the loss in its docstring, at a rate of 1: no average, no clip in reach."""
+    """`pull` against jax.grad of the loss in the module's docstring, at a rate of 1: no average."""
     statistics, x = matched_statistics.matched([name]), maps[:6]
     values = jax.jit(statistics)(maps, scale)
-    targets = matching.targets_of(np.asarray(values))
+    targets = matching.targets_of(np.asarray(values), [values.shape[1]])
     start = jnp.zeros(values.shape[1])
     of = jax.jit(lambda x: matching.pull(statistics, targets, start, x, scale, jnp.float32(1.0)))
     running, found = of(x)
     np.testing.assert_allclose(running, values[:6].mean(0), rtol=1e-4, atol=1e-5)
-    off = np.asarray(matching.deviations(running, targets))
-    inside = np.abs(off) < 0.5
+    noise = 1 / np.sqrt(6)
 
     def loss(x):
-        deviation = (statistics(x, scale).mean(0) - targets.mean) / targets.deviation
+        off = (statistics(x, scale).mean(0) - targets.mean) @ targets.axes
+        beyond = jnp.maximum(jnp.abs(off) - noise, 0)
         # Beyond the clip the loss goes on straight, with the slope that it has there.
-        straight = 0.5 * jnp.abs(deviation) - 0.125
-        return jnp.where(jnp.asarray(inside), deviation**2 / 2, straight).sum()
+        return jnp.where(beyond < 0.5, beyond**2 / 2, 0.5 * beyond - 0.125).sum()
 
     expected = jax.jit(jax.grad(loss))(x)
     assert np.isfinite(np.asarray(expected)).all()
@@ -142,14 +141,15 @@ def test_gradients_are_finite_and_those_of_the_loss(maps, scale, name):
 
 
 def loss_of(running, targets):
-    """Squares to the clip, straight beyond."""
+    """Nothing within six maps' error, squares to the clip, straight beyond."""
     off = np.abs(np.asarray(matching.deviations(running, targets), np.float64))
+    off = np.maximum(off - 1 / np.sqrt(6), 0)
     return np.where(off < 0.5, off**2 / 2, 0.5 * off - 0.125).sum()
 
 
 def test_running_means_move_at_their_rate(maps, scale):
     statistics = matched_statistics.matched(["mean"])
-    targets = matching.targets_of(np.asarray(statistics(maps, scale)))
+    targets = matching.targets_of(np.asarray(statistics(maps, scale)), [2])
     start = jnp.asarray([1.0, 2.0])
     running, _ = matching.pull(statistics, targets, start, maps[:4], scale, jnp.float32(0.25))
     expected = start + 0.25 * (statistics(maps[:4], scale).mean(0) - start)
@@ -164,10 +164,46 @@ def test_a_capped_gradient_keeps_its_direction():
 
 
 def test_what_does_not_vary_is_not_matched():
-    targets = matching.targets_of(np.stack([np.full(5, 3.0), np.arange(5.0)], 1))
-    assert np.isinf(targets.deviation[0])
-    assert targets.deviation[1] == pytest.approx(np.sqrt(2))
-    assert float(matching.deviations(jnp.asarray([9.0, 2.0]), targets)[0]) == 0
+    targets = matching.targets_of(np.stack([np.full(50, 3.0), np.arange(50.0)], 1), [1, 1])
+    axes = np.asarray(targets.axes)
+    assert not axes[0].any()
+    np.testing.assert_allclose(axes[1], [0, 1 / np.arange(50).std(), 0, 1 / np.arange(50).std()], rtol=1e-6)
+    off = np.asarray(matching.deviations(jnp.asarray([9.0, 24.5]), targets))
+    np.testing.assert_allclose(off, 0, atol=1e-6)
+
+
+def test_combinations_have_variance_one_and_do_not_vary_together():
+    """A small difference of two numbers that go together is as large as it is to a linear classifier."""
+    rng = np.random.default_rng(0)
+    common, own = rng.normal(size=(2, 4000))
+    alone = rng.normal(size=(4000, 2)) @ np.array([[3.0, 1.0], [0.0, 0.5]])
+    values = np.concatenate([np.stack([common, 2 * (common + 0.01 * own)], 1), alone], 1)
+    targets = matching.targets_of(values, [2, 2])
+    assert targets.axes.shape == (4, 8)
+    scores = np.asarray((values - values.mean(0)) @ np.asarray(targets.axes, np.float64))
+    np.testing.assert_allclose(scores.std(0), 1, rtol=1e-3)
+    np.testing.assert_allclose(np.corrcoef(scores[:, 4:6].T), np.eye(2), atol=1e-3)
+    np.testing.assert_allclose(np.corrcoef(scores[:, 6:].T), np.eye(2), atol=1e-3)
+    # The first two numbers a hundredth of their scatter apart, 0.01 of each: Mahalanobis' distance is 1.
+    shifted = targets.mean + jnp.asarray([0.0, 2 * 0.01, 0.0, 0.0])
+    off = np.asarray(matching.deviations(shifted, targets), np.float64)
+    assert np.abs(off[:4]).max() < 0.02
+    assert np.sqrt((off[4:] ** 2).sum()) == pytest.approx(1, rel=0.05)
+    # Of fewer maps than ten a number no such combination is known.
+    few = np.asarray(matching.targets_of(values[:15], [2, 2]).axes)
+    assert not few[:, 4:].any()
+    np.testing.assert_allclose(np.diag(few[:, :4]), 1 / values[:15].std(0), rtol=1e-5)
+
+
+def test_what_is_off_by_the_error_of_the_mean_does_not_pull(maps, scale):
+    statistics = matched_statistics.matched(["mean"])
+    targets = matching.Targets(jnp.zeros(2), jnp.asarray([[1.0], [0.0]]))
+    rate, x = 0.25, jnp.zeros((4, 24, 24))
+    noise = np.sqrt(rate / (2 - rate) / 4)
+    for start, expected in ((0.9 * noise, 0), (-0.9 * noise, 0), (noise + 0.1, 0.1), (-noise - 9, -0.5)):
+        running = jnp.asarray([start / (1 - rate), 0.0])
+        found = matching.pull(statistics, targets, running, x, scale, jnp.float32(rate))[1]
+        np.testing.assert_allclose(found, expected / 4 / 24**2, atol=1e-7)
 
 
 def test_what_is_trained_on_is_named_as_the_verdict_names_it():
@@ -180,9 +216,9 @@ def test_what_is_trained_on_is_named_as_the_verdict_names_it():
 
 
 def test_what_no_training_map_comes_near_is_not_matched():
-    values = np.stack([1e-9 * np.arange(5.0), np.arange(5.0)], 1)
-    np.testing.assert_array_equal(np.isinf(matching.targets_of(values, least=1e-6).deviation), [True, False])
-    assert np.isfinite(matching.targets_of(values).deviation).all()
+    values = np.stack([1e-9 * np.arange(50.0), np.arange(50.0)], 1)
+    assert not np.asarray(matching.targets_of(values, [1, 1], least=1e-6).axes)[0].any()
+    assert np.asarray(matching.targets_of(values, [1, 1]).axes).any(1).all()
 
 
 def test_more_statistics_are_what_they_say(maps, scale):
@@ -202,5 +238,6 @@ def test_more_statistics_are_what_they_say(maps, scale):
     judged = np.asarray(bispectrum(maps, triangle_edges(geometry), 3.0), np.float64)
     np.testing.assert_allclose(b / judged, np.broadcast_to((b / judged)[:1], b.shape), rtol=2e-2)
     assert 1e-2 < np.abs(b).mean(0).min() <= np.abs(b).mean(0).max() < 30
-    tripled = bands.scale_of(np.asarray(bands.log_band_power(3 * maps)), 9 * (np.asarray(w) ** 2).mean((2, 3)))
+    logs = (np.asarray(of(3 * maps)) for of in (bands.log_band_power, bands.log_ring_power))
+    tripled = bands.scale_of(*logs, 9 * (np.asarray(w) ** 2).mean((2, 3)))
     np.testing.assert_allclose(STATISTICS["bispectrum"](3 * maps, tripled), b, rtol=2e-2, atol=1e-3)

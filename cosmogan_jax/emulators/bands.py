@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.summaries.starlet import starlet_transform
 
+NUM_RINGS = 14  # to Nyquist, evenly in log |k|, and one of the corners: of them the covariance is matched
 NUM_BANDS = 20  # to Nyquist, evenly in log |k|; fewer where one would hold no mode
 _CORNERS = 4
 _DIVIDED_FROM = 0.25  # of Nyquist
@@ -28,19 +29,21 @@ class MapScale(NamedTuple):
     """What the bands of training maps are like, and their starlet scales.
 
     Attributes:
-      centre, deviation: mean and standard deviation of each band's log power over the maps.
+      centre: mean of each band's log power over the maps.
       whitening: takes what is off the centre to uncorrelated numbers of variance 1 (`_SMALLEST_VARIANCE`).
+      ring_centre, ring_deviation: mean and standard deviation of each ring's log power over the maps.
       wavelet_sigma: standard deviation of each of the NUM_WAVELETS finest starlet scales.
     """
 
     centre: Float[Array, " bands"]
-    deviation: Float[Array, " bands"]
     whitening: Float[Array, "bands bands"]
+    ring_centre: Float[Array, " rings"]
+    ring_deviation: Float[Array, " rings"]
     wavelet_sigma: Float[Array, " scales"]
 
-    def standardised(self, log_power: Float[Array, "batch bands"]) -> Float[Array, "batch bands"]:
-        """Each band by itself at mean 0 and variance 1."""
-        return (log_power - self.centre) / self.deviation
+    def standardised(self, log_ring_power: Float[Array, "batch rings"]) -> Float[Array, "batch rings"]:
+        """Each ring by itself at mean 0 and variance 1."""
+        return (log_ring_power - self.ring_centre) / self.ring_deviation
 
     def whitened(self, log_power: Float[Array, "batch bands"]) -> Float[Array, "batch bands"]:
         """Combinations of bands at mean 0, uncorrelated, of variance 1 at most."""
@@ -68,6 +71,17 @@ def _share_of_modes(size: int) -> Float[np.ndarray, "modes bands"]:
     return (table / table.sum(0)).astype(np.float32)
 
 
+@functools.cache
+def _share_of_rings(size: int) -> Float[np.ndarray, "modes rings"]:
+    geometry = MapGeometry(size, 1.0)
+    edges = log_l_edges(geometry, NUM_RINGS)
+    ring = geometry.half_plane_bins(np.append(edges, 1.001 * np.sqrt(2) * edges[-1]))
+    weight = geometry.half_plane_weights()
+    table = np.stack([np.where(ring == n, weight, 0.0).ravel() for n in range(len(edges))], -1)
+    table = table[:, table.any(0)]
+    return (table / table.sum(0)).astype(np.float32)
+
+
 def _sectors(size: int) -> list[Bool[np.ndarray, "height half"]]:
     """Modes nearer to the axis of columns, to that of rows, to one diagonal, to the other."""
     ky, kx = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)
@@ -84,10 +98,19 @@ def num_bands(size: int) -> int:
 
 def log_band_power(x: Float[Array, "batch size size"]) -> Float[Array, "batch bands"]:
     """ln of the mean |f|^2 / N^2 of each band: of white noise of variance 1 about 0."""
+    return _log_means(x, _share_of_modes(x.shape[-1]))
+
+
+def log_ring_power(x: Float[Array, "batch size size"]) -> Float[Array, "batch rings"]:
+    """The same of rings of all directions, which are wider, for a covariance of fewer numbers."""
+    return _log_means(x, _share_of_rings(x.shape[-1]))
+
+
+def _log_means(x, shares):
     size = x.shape[-1]
     f = jnp.fft.rfft2(x)
     power = (f.real**2 + f.imag**2).reshape(len(x), -1) / size**2
-    return jnp.log(power @ _share_of_modes(size) + _FAINT)
+    return jnp.log(power @ shares + _FAINT)
 
 
 def power_of_modes(scale: MapScale, size: int) -> Float[Array, "height half"]:
@@ -103,17 +126,20 @@ def wavelets(x: Float[Array, "batch size size"]) -> Float[Array, "batch scales s
 
 def unmeasured(size: int) -> MapScale:
     """The shapes that `scale_of` gives."""
-    bands = num_bands(size)
-    return MapScale(jnp.zeros(bands), jnp.ones(bands), jnp.eye(bands), jnp.ones(NUM_WAVELETS))
+    bands, rings = num_bands(size), _share_of_rings(size).shape[1]
+    of_rings = jnp.zeros(rings), jnp.ones(rings)
+    return MapScale(jnp.zeros(bands), jnp.eye(bands), *of_rings, jnp.ones(NUM_WAVELETS))
 
 
 def scale_of(
-    log_power: Float[np.ndarray, "maps bands"], wavelet_variance: Float[np.ndarray, "maps scales"]
+    log_power: Float[np.ndarray, "maps bands"],
+    log_ring_power: Float[np.ndarray, "maps rings"],
+    wavelet_variance: Float[np.ndarray, "maps scales"],
 ) -> MapScale:
-    """The scale of maps of these bands and of these mean squares of their starlet scales."""
-    log_power = np.asarray(log_power, np.float64)
+    """The scale of maps of these bands and rings, and of these mean squares of their starlet scales."""
+    log_power, rings = (np.asarray(v, np.float64) for v in (log_power, log_ring_power))
     variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(log_power.T)))
     whitening = axes / np.sqrt(np.maximum(variance, _SMALLEST_VARIANCE * variance[-1]))
     sigma = np.sqrt(np.asarray(wavelet_variance, np.float64).mean(0))
-    numbers = log_power.mean(0), log_power.std(0), whitening, sigma
+    numbers = log_power.mean(0), whitening, rings.mean(0), rings.std(0), sigma
     return MapScale(*(jnp.asarray(v, jnp.float32) for v in numbers))

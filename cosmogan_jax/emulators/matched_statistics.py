@@ -20,6 +20,7 @@ from cosmogan_jax.emulators.bands import (
     NUM_WAVELETS,
     MapScale,
     log_band_power,
+    log_ring_power,
     power_of_modes,
     wavelets,
 )
@@ -31,7 +32,7 @@ from cosmogan_jax.summaries.moments import moments
 from cosmogan_jax.summaries.scattering import scattering_coefficients
 from cosmogan_jax.summaries.starlet import starlet_transform
 
-_LARGEST_BAND = 4.0  # standard deviations: one map's outlier is not a covariance
+_LARGEST_RING = 4.0  # standard deviations: one map's outlier is not a covariance
 _HEIGHTS = (-1.2, -0.9, -0.6, -0.4, -0.2, 0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.5, 6.5, 9.0)
 _WIDTH = 0.25  # of what is smooth in a histogram's place
 _POOLED = (1, 2, 4)  # pixels that are averaged before heights are read
@@ -61,10 +62,10 @@ def _mean(x, scale):
 
 
 def _covariance(x, scale):
-    """Products of standardised log bands: their means are the covariance, its diagonal included."""
-    band = jnp.clip(scale.standardised(log_band_power(x)), -_LARGEST_BAND, _LARGEST_BAND)
-    first, second = np.triu_indices(band.shape[-1])
-    return band[:, first] * band[:, second]
+    """Products of standardised log power of rings: their means are the covariance, its diagonal included."""
+    ring = jnp.clip(scale.standardised(log_ring_power(x)), -_LARGEST_RING, _LARGEST_RING)
+    first, second = np.triu_indices(ring.shape[-1])
+    return ring[:, first] * ring[:, second]
 
 
 def _pdf(x, scale):

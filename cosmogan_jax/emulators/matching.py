@@ -1,20 +1,26 @@
 """Summary statistics as losses: a generator is drawn towards the training maps' means of what is matched.
 
-With f_j(x) the statistics of a map (`matched_statistics.py`), t_j and d_j their mean and standard deviation
-over training maps, and mu_j a running mean over generated ones, G's gradient with respect to a map x of a batch
-of B is that of
+With f(x) the statistics of a map (`matched_statistics.py`), t their mean over training maps, a_c a combination
+of them that has variance 1 over training maps (`Targets.axes`), and mu a running mean over generated maps, G's
+gradient with respect to a map x of a batch of B is that of
 
-    weight / B  sum_j  clip((mu_j - t_j) / d_j, -1/2, 1/2) f_j(x) / d_j
+    weight / B  sum_c  s(a_c . (mu - t)) a_c . f(x),     s(u) = sign(u) clip(|u| - n, 0, 1/2)
 
-which is the gradient of weight sum_j ((mu_j - t_j) / d_j)^2 / 2 but that mu_j is averaged over many steps, a
-batch being too small to tell a mean. The clip, and a norm capped at a share of the adversarial gradient's
-(`capped`), keep it from taking over the game, which alone knows of what no statistic tells.
+which without n and 1/2 is the gradient of weight sum_c (a_c . (mu - t))^2 / 2 but that mu is averaged over many
+steps, a batch being too small to tell a mean. n is the standard error that mu has of finitely many maps,
+sqrt(rate / (2 - rate) / B): of hundreds of combinations most are off by no more than that, and together they
+would drown those that are. The 1/2, and a norm capped at a share of the adversarial gradient's (`capped`), keep
+it from taking over the game, which alone knows of what no statistic tells.
+
+The combinations are every number by itself, and uncorrelated ones of each statistic. The shares of pixels above
+many heights go up and down together from map to map; where they do not, a classifier needs few maps to see a
+difference of a tenth of each one's scatter.
 
 Maps are in units of the training maps' standard deviation. What is matched here is what a verdict must not call
 agreement found: `matched_statistics.SEEN_BY` names the statistics of the one table that each loss trains on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -28,32 +34,50 @@ from cosmogan_jax.emulators.matched_statistics import Statistic, check_names, ma
 from cosmogan_jax.settings.matching import Matching as Settings
 
 _LARGEST_DEVIATION = 0.5
+_SMALLEST_VARIANCE = 1e-6  # of a combination that is matched, of its statistic's largest: float32's accuracy
+_MAPS_A_NUMBER = 10  # from which on a statistic's covariance over training maps says what does not vary
 
 
 class Targets(NamedTuple):
-    """Means and standard deviations over training maps, of all that is matched."""
+    """What training maps are like, in all that is matched.
+
+    Attributes:
+      mean: over the maps.
+      axes: each column a combination of the numbers whose standard deviation over the maps is 1.
+    """
 
     mean: Float[Array, " numbers"]
-    deviation: Float[Array, " numbers"]
+    axes: Float[Array, "numbers combinations"]
 
 
 class Matcher(NamedTuple):
     """What is matched, and how strongly; hashable.
 
     Attributes:
-      statistics: of maps in units of the training maps' standard deviation.
+      names: of statistics of maps in units of the training maps' standard deviation.
       weight, cap, rate: as in `settings/matching.py`.
     """
 
-    statistics: Statistic
+    names: tuple[str, ...]
     weight: float
     cap: float
     rate: float
 
-    def num_numbers(self, size: int, scale: MapScale) -> int:
-        """How many numbers a map of this size gives."""
+    @property
+    def statistics(self) -> Statistic:
+        """All of them in one row a map."""
+        return matched(self.names)
+
+    def numbers(self, size: int, scale: MapScale) -> tuple[int, ...]:
+        """How many numbers each statistic of a map of this size is."""
         some = jax.ShapeDtypeStruct((1, size, size), jnp.float32)
-        return jax.eval_shape(lambda x: self.statistics(x, scale), some).shape[1]
+        parts = [matched((name,)) for name in self.names]
+        return tuple(jax.eval_shape(lambda x, of=part: of(x, scale), some).shape[1] for part in parts)
+
+    def unmeasured(self, size: int, scale: MapScale) -> Targets:
+        """The shapes that `targets_of` gives."""
+        count = sum(self.numbers(size, scale))
+        return Targets(jnp.zeros(count), jnp.tile(jnp.eye(count), 2))
 
     def added(
         self,
@@ -63,18 +87,20 @@ class Matcher(NamedTuple):
         running: Float[Array, " numbers"],
         scale: MapScale,
         step: Array,
+        rate: Float[Array, ""] | float | None = None,
         units: Callable[[Array], Array] | None = None,
     ) -> tuple[Float[Array, "batch size size"], Float[Array, " numbers"], dict[str, Float[Array, ""]]]:
         """The adversarial gradient with respect to maps, that of the loss above added; running means; metrics.
 
-        In the first steps the running means are those of all maps so far. units takes the maps to units of the
+        In the first steps the running means are those of all maps so far; rate takes the place of the
+        setting. units takes the maps to units of the
         training maps' standard deviation where they are in others.
         """
 
         def statistics(maps: Array, scale: MapScale) -> Array:
             return self.statistics(maps if units is None else units(maps), scale)
 
-        rate = jnp.maximum(self.rate, 1 / (step + 1.0))
+        rate = jnp.maximum(self.rate if rate is None else rate, 1 / (step + 1.0))
         running, towards = pull(statistics, targets, running, x, scale, rate)
         towards = self.weight * towards
         off = deviations(running, targets)
@@ -95,24 +121,33 @@ def matcher(settings: Settings) -> Matcher | None:
     check_names(settings.match)
     if not settings.match or not settings.match_weight > 0:
         return None
-    return Matcher(
-        matched(tuple(settings.match)), settings.match_weight, settings.match_cap, settings.match_rate
-    )
+    return Matcher(tuple(settings.match), settings.match_weight, settings.match_cap, settings.match_rate)
 
 
-def targets_of(values: Float[np.ndarray, "maps numbers"], least: float = 0.0) -> Targets:
-    """Targets from the statistics of training maps; what does not vary is not matched (deviation infinite).
+def targets_of(
+    values: Float[np.ndarray, "maps numbers"], numbers: Sequence[int], least: float = 0.0
+) -> Targets:
+    """Targets from the statistics of training maps, of which so many numbers are one each.
 
-    Nor is what varies by less than `least`: a height that no training map comes near, whose gradient would be
-    all that a generator sees whose maps do.
+    Where there are fewer than ten maps a number of a statistic, each of its numbers stands for itself alone.
+    What does not vary is not matched. Nor is what varies by less than `least`: a height that no training map
+    comes near, whose gradient would be all that a generator sees whose maps do.
     """
     values = np.asarray(values, np.float64)
-    deviation = values.std(0)
-    constant = deviation <= np.maximum(1e-6 * np.maximum(np.abs(values.mean(0)), 1e-12), least)
-    return Targets(
-        jnp.asarray(values.mean(0), jnp.float32),
-        jnp.asarray(np.where(constant, np.inf, deviation), jnp.float32),
-    )
+    mean, deviation = values.mean(0), values.std(0)
+    varies = deviation > np.maximum(1e-6 * np.maximum(np.abs(mean), 1e-12), least)
+    per_deviation = np.where(varies, 1 / np.where(varies, deviation, 1.0), 0.0)
+    whitening = np.zeros((len(mean), len(mean)))
+    start = 0
+    for count in numbers:
+        of = slice(start, start + count)
+        unit = (values[:, of] - mean[of]) * per_deviation[of]
+        variance, axes = np.linalg.eigh(unit.T @ unit / len(unit))
+        kept = (variance > _SMALLEST_VARIANCE * variance[-1]) & (len(values) >= _MAPS_A_NUMBER * count)
+        whitening[of, of] = per_deviation[of, None] * axes * np.where(kept, np.abs(variance), np.inf) ** -0.5
+        start += count
+    axes = np.concatenate([np.diag(per_deviation), whitening], 1)
+    return Targets(jnp.asarray(mean, jnp.float32), jnp.asarray(axes, jnp.float32))
 
 
 def pull(
@@ -127,13 +162,14 @@ def pull(
     found, pullback = jax.vjp(lambda maps: statistics(maps, scale), x)
     running = running + rate * (found.mean(0) - running)
     off = deviations(running, targets)
-    slope = jnp.clip(off, -_LARGEST_DEVIATION, _LARGEST_DEVIATION) / targets.deviation
+    noise = jnp.sqrt(rate / (2 - rate) / len(x))
+    slope = targets.axes @ (jnp.sign(off) * jnp.clip(jnp.abs(off) - noise, 0, _LARGEST_DEVIATION))
     return running, pullback(jnp.broadcast_to(slope / len(x), found.shape))[0]
 
 
-def deviations(running: Float[Array, " numbers"], targets: Targets) -> Float[Array, " numbers"]:
+def deviations(running: Float[Array, " numbers"], targets: Targets) -> Float[Array, " combinations"]:
     """How far the generated maps' means are from the training maps', in the latter's standard deviations."""
-    return (running - targets.mean) / targets.deviation
+    return (running - targets.mean) @ targets.axes
 
 
 def capped(gradient: Array, beside: Array, share: float) -> Array:

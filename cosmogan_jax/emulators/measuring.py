@@ -9,7 +9,6 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators import bands, matching
 from cosmogan_jax.emulators.interface import TrainingMaps
-from cosmogan_jax.emulators.matched_statistics import Statistic
 
 _TOGETHER = 128  # maps whose statistics are computed by one call
 Units = Callable[[Float[Array, "batch size size"]], Float[Array, "batch size size"]]
@@ -38,15 +37,18 @@ def mean_and_sigma(maps: TrainingMaps) -> tuple[float, float]:
 def scale_of(maps: TrainingMaps, units: Units) -> bands.MapScale:
     """Bands and starlet scales of the maps, which `units` takes to units of their standard deviation."""
     log_power = over(maps, lambda x: bands.log_band_power(units(x)))
+    rings = over(maps, lambda x: bands.log_ring_power(units(x)))
     fine = over(maps, lambda x: (bands.wavelets(units(x)) ** 2).mean((-2, -1)))
-    return bands.scale_of(log_power, fine)
+    return bands.scale_of(log_power, rings, fine)
 
 
 def targets_of(
-    maps: TrainingMaps, units: Units, statistics: Statistic, scale: bands.MapScale, least: float = 0.0
+    maps: TrainingMaps, units: Units, matcher: matching.Matcher, scale: bands.MapScale, least: float = 0.0
 ) -> matching.Targets:
     """`matching.targets_of` of the maps' statistics."""
-    return matching.targets_of(over(maps, lambda x: statistics(units(x), scale)), least)
+    values = over(maps, lambda x: matcher.statistics(units(x), scale))
+    size = next(maps()).shape[1]
+    return matching.targets_of(values, matcher.numbers(size, scale), least)
 
 
 def over(

@@ -24,6 +24,7 @@ class LognormalGan(Matching):
         "normalisation": "linear",
         "normalisation_scale": 0.02,
         "match": _MATCHED,
+        "match_weight": 1.0,
     }
 
     gen_layers: int = setting(

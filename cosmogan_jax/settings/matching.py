@@ -16,7 +16,7 @@ class Matching:
         "moments; of maps as the networks see them (after --normalisation). Empty: none, as in the paper; "
         "lognormal_gan: power,mean,pdf,covariance,wavelets. The verdict marks them as trained on.",
     )
-    match_weight: float = setting(0.3, "Weight of what is matched; 0: none.", least=0.0)
+    match_weight: float = setting(0.3, "Weight of what is matched; 0: none; lognormal_gan: 1.", least=0.0)
     match_cap: float = setting(
         0.5,
         "The largest norm of that gradient with respect to maps, as a share of the adversarial one's.",

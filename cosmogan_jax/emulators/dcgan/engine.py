@@ -50,7 +50,7 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
         mean, sigma = mean_and_sigma(maps)
         of = state.matched._replace(mean=jnp.float32(mean), sigma=jnp.float32(sigma))
         scale = scale_of(maps, of.units)
-        targets = targets_of(maps, of.units, matcher.statistics, scale, _LEAST_DEVIATION)
+        targets = targets_of(maps, of.units, matcher, scale, _LEAST_DEVIATION)
         of = of._replace(scale=scale, targets=targets, running=jnp.copy(targets.mean))
         return dataclasses.replace(state, matched=of)
 

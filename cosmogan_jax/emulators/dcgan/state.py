@@ -103,6 +103,5 @@ def init_state(
 
 def _unmeasured(matcher: Matcher, size: int) -> Matched:
     scale = unmeasured(size)
-    numbers = matcher.num_numbers(size, scale)
-    targets = Targets(jnp.zeros(numbers), jnp.ones(numbers))
-    return Matched(jnp.zeros(()), jnp.ones(()), scale, targets, jnp.zeros(numbers))
+    targets = matcher.unmeasured(size, scale)
+    return Matched(jnp.zeros(()), jnp.ones(()), scale, targets, jnp.zeros_like(targets.mean))

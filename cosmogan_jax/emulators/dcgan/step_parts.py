@@ -90,7 +90,7 @@ def with_matched(
     of = state.matched
     with jax.default_matmul_precision("float32"):
         map_cotangent, running, metrics = matcher.added(
-            map_cotangent, fake, of.targets, of.running, of.scale, state.step, of.units
+            map_cotangent, fake, of.targets, of.running, of.scale, state.step, units=of.units
         )
     return map_cotangent, dataclasses.replace(state, matched=of._replace(running=running)), metrics
 

@@ -23,12 +23,11 @@ from cosmogan_jax.emulators.lognormal_gan.curves import shown
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
 from cosmogan_jax.emulators.lognormal_gan.fields import inputs
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of, units
+from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate
 from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState, NetState
 from cosmogan_jax.emulators.lognormal_gan.train_step import Parts, train_step
 from cosmogan_jax.emulators.measuring import scale_of, targets_of
 from cosmogan_jax.settings import Train
-
-_RATE_AT_THE_END = 0.02
 
 
 def make_model(settings: Train) -> LognormalGan:
@@ -54,19 +53,6 @@ def make_model(settings: Train) -> LognormalGan:
     return LognormalGan(own.gen_layers, own.gen_channels)
 
 
-def learning_rate(peak: float, settings: Train) -> optax.Schedule:
-    """From 0 up to the peak over the warm-up, and from decay_from_step to decay_to_step down to 2 % of it."""
-    own = settings.of_kind
-
-    def at(step):
-        rise = jnp.minimum(1.0, (step + 1.0) / max(own.warm_up_steps, 1))
-        x = jnp.clip((step - own.decay_from_step) / (own.decay_to_step - own.decay_from_step), 0.0, 1.0)
-        fall = _RATE_AT_THE_END + (1 - _RATE_AT_THE_END) * 0.5 * (1 + jnp.cos(jnp.pi * x))
-        return peak * rise * fall
-
-    return at
-
-
 def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
     """The engine of the settings; each network has an Adam and a learning rate of its own."""
     own, size = settings.of_kind, settings.crop_size
@@ -90,17 +76,19 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         gen_key, disc_key, run_key = jax.random.split(key, 3)
         gen, of_disc = model.generator.init(gen_key), disc.init(disc_key)
         scale, features = bands.unmeasured(size), disc.num_features
-        numbers = 0 if matcher is None else matcher.num_numbers(size, scale)
+        targets = matching.Targets(jnp.zeros(0), jnp.zeros((0, 0)))
+        if matcher is not None:
+            targets = matcher.unmeasured(size, scale)
         return LognormalGanState(
             step=jnp.zeros((), jnp.int32),
             key=run_key,
             base=unmeasured(),
             scale=scale,
-            targets=matching.Targets(jnp.zeros(numbers), jnp.ones(numbers)),
+            targets=targets,
             gen=NetState(gen, parts.gen_optimizer.init(gen)),
             disc=NetState(of_disc, parts.disc_optimizer.init(of_disc)),
             standard=Standard(jnp.zeros(features), jnp.ones(features)),
-            running=jnp.zeros(numbers),
+            running=jnp.zeros_like(targets.mean),
             replayed=jnp.zeros((own.replayed_steps * own.fresh_maps, size, size)),
             # A copy: a state that is donated must not hold the same memory twice.
             ema=jax.tree.map(jnp.copy, gen) if settings.ema_decay > 0 else None,
@@ -112,7 +100,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         scale = scale_of(maps, lambda x: units(x, base))
         targets = state.targets
         if matcher is not None:
-            targets = targets_of(maps, lambda x: units(x, base), matcher.statistics, scale)
+            targets = targets_of(maps, lambda x: units(x, base), matcher, scale)
 
         @jax.jit
         def first(params, index):

@@ -20,7 +20,7 @@ from cosmogan_jax.geometry import half_plane_weights
 # Smoothing in pixels, of the fields that tell the network of a pixel's surroundings, and of those that modulate
 # noise.
 SURROUNDINGS = (1.5, 3.0, 6.0, 12.0)
-MODULATIONS = (3.0, 7.0, 14.0)
+MODULATIONS = (3.0, 8.0, 24.0)
 NUM_INPUTS = 2 + len(SURROUNDINGS) + 2 * len(MODULATIONS)
 # The noise holds waves shorter than this many pixels only; its amplitude varies by this much.
 _HIGH_PASS, _MODULATION = 3.0, 0.5
@@ -68,8 +68,8 @@ def draw(key: Array, height: int, width: int) -> Latent:
     # One draw, as every one costs a second of compilation.
     ends = np.cumsum([np.prod(shape) for shape in shapes])
     white = jnp.split(jax.random.normal(key, (int(ends[-1]),), jnp.float32), ends[:-1])
-    field, noise, *amplitude = (part.reshape(shape) for part, shape in zip(white, shapes))
-    return Latent(field, noise, tuple(amplitude))
+    parts = [part.reshape(shape) for part, shape in zip(white, shapes)]
+    return Latent(parts[0], parts[1], tuple(parts[2:]))
 
 
 def seen(latent: Latent) -> tuple[int, int]:

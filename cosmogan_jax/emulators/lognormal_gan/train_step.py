@@ -18,6 +18,7 @@ from cosmogan_jax.emulators.interface import Metrics
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
 from cosmogan_jax.emulators.lognormal_gan.fields import inputs
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, units
+from cosmogan_jax.emulators.lognormal_gan.schedule import matching_rate
 from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState
 from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.emulators.moving_average import moved
@@ -87,7 +88,13 @@ def train_step(
     matching: Metrics = {}
     if parts.matcher is not None:
         slope, running, matching = parts.matcher.added(
-            slope, fake, state.targets, running, state.scale, state.step
+            slope,
+            fake,
+            state.targets,
+            running,
+            state.scale,
+            state.step,
+            matching_rate(state.step, parts.settings),
         )
     gen_grads = to_generator(slope)[0]
 

@@ -157,8 +157,8 @@ def _like(generated: MapSet, table: CropTable) -> CropTable:
         return table
     if ours.num_pixels > whole.num_pixels:
         raise ValueError(
-            f"generated maps have {ours.num_pixels} pixels, stage prepare's maps {whole.num_pixels}: none is large "
-            "enough; name larger real maps (--reference, --auxiliary), or generate smaller ones "
+            f"generated maps have {ours.num_pixels} pixels, stage prepare's maps {whole.num_pixels}: too few "
+            "to compare; name larger real maps (--reference, --auxiliary), or generate smaller ones "
             "(--generate_pixels, in another --workdir)"
         )
     print(

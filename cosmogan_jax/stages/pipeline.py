@@ -172,8 +172,8 @@ def _check_judged(chosen: list[str], settings: dict[str, Any]) -> None:
             continue
         if seen:
             raise ValueError(
-                f"{seen[0]}: stage {stage} compares convergence, not maps as they are observed; generate those in "
-                "a --workdir of their own, as by --stages=generate,export"
+                f"{seen[0]}: stage {stage} compares convergence, not maps as they are observed; generate those "
+                "in a --workdir of their own, as by --stages=generate,export"
             )
         if len(set(pixels)) > 1:
             said = ",".join(map(str, pixels))

@@ -18,8 +18,8 @@ from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries.observer import shape_noise_sigma, smooth, smooth_inside
 
-SIZE, SPREAD, SIGMA = 64, 0.4, 0.012
-GEOMETRY = MapGeometry(SIZE, 0.875)
+SIZE, SPREAD, SIGMA = 32, 0.3, 0.012
+GEOMETRY = MapGeometry(SIZE, 0.4375)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def emulator():
     tables = [jnp.asarray(v, jnp.float32) for v in (amplitude, amplitude, np.ones(NUM_WAVES))]
     model = LognormalGan(2, 4)
     params = jax.tree.map(
-        lambda leaf: leaf + 0.03 * jax.random.normal(jax.random.key(leaf.size), leaf.shape),
+        lambda leaf: leaf + 0.02 * jax.random.normal(jax.random.key(leaf.size), leaf.shape),
         model.generator.init(jax.random.key(0)),
     )
     variables = {"base": Base(*numbers, *tables), "params": params}
@@ -41,8 +41,8 @@ def emulator():
 
 @pytest.fixture(scope="module")
 def own(emulator):
-    """160 maps of its own size."""
-    return np.concatenate([emulator.sample(1, 32, first) for first in range(0, 160, 32)])
+    """320 maps of its own size."""
+    return np.concatenate([emulator.sample(1, 64, first) for first in range(0, 320, 64)])
 
 
 def numbers_of(kappa):
@@ -53,24 +53,24 @@ def numbers_of(kappa):
     return np.column_stack([x.mean((1, 2)), *shares, power])
 
 
-@pytest.mark.parametrize("size", [128, (80, 128)])
+@pytest.mark.parametrize("size", [64, (40, 64)])
 def test_cuts_of_larger_maps_are_of_the_law_of_small_ones(emulator, own, size):
-    large = np.concatenate([emulator.sample(2, 16, first, size=size) for first in range(0, 80, 16)])
+    large = np.concatenate([emulator.sample(2, 40, first, size=size) for first in range(0, 160, 40)])
     height, width = (size, size) if isinstance(size, int) else size
-    assert large.shape == (80, height, width)
+    assert large.shape == (160, height, width)
     expected = numbers_of(own)
     scatter = expected.std(0)
     # In the corner, where a canvas' wrap would be seen, in the middle and at the opposite corner.
-    for row, column in ((0, 0), (16, 32), (height - SIZE, width - SIZE)):
+    for row, column in ((0, 0), (4, 16), (height - SIZE, width - SIZE)):
         found = numbers_of(large[:, row : row + SIZE, column : column + SIZE])
         error = np.sqrt(scatter**2 / len(expected) + scatter**2 / len(found))
         off = (found.mean(0) - expected.mean(0)) / error
-        # 19 numbers at three places of two sizes: of Gaussians one in 60 such tests exceeds 3.9.
+        # Some 16 numbers at three places of two sizes: of Gaussians one in 100 such tests exceeds 3.9.
         assert np.abs(off).max() < 3.9, off
-        # As many maps tell the power of most bands to better than 6 %.
-        assert np.median(error[6:]) < 0.06
-        # And they differ as much from map to map: to 4 / sqrt(2 * 80), some more for what has tails.
-        np.testing.assert_allclose(found.std(0) / scatter, 1, atol=0.45)
+        # As many maps tell the power of most bands to better than 5 %, and how much it differs from map to map
+        # to 4 / sqrt(2 * 160), Gaussian as log powers are but for some tails.
+        assert np.median(error[6:]) < 0.05
+        np.testing.assert_allclose(found.std(0) / scatter, 1, atol=0.3)
 
 
 def test_a_map_follows_from_seed_number_and_size(emulator, own):
@@ -83,17 +83,17 @@ def test_a_map_follows_from_seed_number_and_size(emulator, own):
 
 
 def test_sizes_that_no_training_map_had_are_made_where_that_is_said(emulator):
-    assert emulator.sample(0, 1, size=(8, 128)).shape == (1, 8, 128)
-    with pytest.raises(ValueError, match=r"size=8x130 is more than twice the 64 pixels .*allow_untested_size"):
-        emulator.sample(0, 1, size=(8, 130))
-    assert emulator.sample(0, 1, size=(8, 130), allow_untested_size=True).shape == (1, 8, 130)
-    cropped = dataclasses.replace(emulator, training_pixels=100)
-    assert cropped.check_size((8, 200)) == (8, 200)
-    with pytest.raises(ValueError, match="size=201x201 is more than twice the 100 pixels"):
-        cropped.of_size(201)
-    larger = cropped.of_size(200)
+    assert emulator.sample(0, 1, size=(8, 64)).shape == (1, 8, 64)
+    with pytest.raises(ValueError, match=r"size=8x66 is more than twice the 32 pixels .*allow_untested_size"):
+        emulator.sample(0, 1, size=(8, 66))
+    assert emulator.sample(0, 1, size=(8, 66), allow_untested_size=True).shape == (1, 8, 66)
+    cropped = dataclasses.replace(emulator, training_pixels=50)
+    assert cropped.check_size((8, 100)) == (8, 100)
+    with pytest.raises(ValueError, match="size=101x101 is more than twice the 50 pixels"):
+        cropped.of_size(101)
+    larger = cropped.of_size(100)
     assert larger.geometry.pixel_arcmin == pytest.approx(GEOMETRY.pixel_arcmin)
-    assert larger.check_size(200) == (200, 200)  # its training maps are the same
+    assert larger.check_size(100) == (100, 100)  # its training maps are the same
 
 
 @pytest.mark.parametrize(
@@ -112,17 +112,18 @@ def test_what_is_no_size(emulator, size, said):
 
 
 def test_what_lies_around_a_map_leaves_it_as_it_is(emulator):
-    model, margin = emulator.model, 30
-    assert model.widest_margin(SIZE, 200) == (144 - 68) // 2
-    latents = emulator.latents(emulator.key(3), jnp.arange(2))
+    model, margin = emulator.model, 18
+    assert model.widest_margin(SIZE, 100) == (72 - 36) // 2
+    latents = emulator.latents(emulator.key(3), jnp.arange(16))
     sample = jax.jit(model.sample, static_argnums=3)
-    alone, around = (sample(emulator.variables, latents, jnp.zeros((2, 0)), m)[..., 0] for m in (0, margin))
-    assert around.shape == (2, SIZE + 2 * margin, SIZE + 2 * margin)
+    alone, around = (sample(emulator.variables, latents, jnp.zeros((16, 0)), m)[..., 0] for m in (0, margin))
+    assert around.shape == (16, SIZE + 2 * margin, SIZE + 2 * margin)
     inside = slice(margin, -margin)
     np.testing.assert_allclose(around[:, inside, inside], alone, atol=1e-5 * SIGMA)
-    # It goes on as smoothly beyond the border as within.
+    # It goes on beyond the border as within: the step across is no larger than the others.
     steps = np.diff(np.asarray(around), axis=1).std((0, 2))
-    assert steps.max() < 1.5 * steps.min()
+    for border in (margin - 1, -margin):
+        assert 0.7 < steps[border] / np.median(steps) < 1.4
 
 
 def test_noise_is_added_to_the_same_maps(emulator, own):
@@ -149,7 +150,7 @@ def test_noise_is_added_to_the_same_maps(emulator, own):
 
 def test_smoothing_sees_no_border(emulator):
     """SciPy's on the map with its surroundings; without them the border would be another."""
-    theta, margin, survey = 2.0, 30, GalaxyNoise(30, 0.26)
+    theta, margin, survey = 1.0, 18, GalaxyNoise(30, 0.26)
     latents = emulator.latents(emulator.key(1), jnp.arange(3))
     sample = jax.jit(emulator.model.sample, static_argnums=3)
     around = np.asarray(sample(emulator.variables, latents, jnp.zeros((3, 0)), margin), np.float64)[..., 0]
@@ -164,13 +165,13 @@ def test_smoothing_sees_no_border(emulator):
     # With noise, which is smoothed as the map is: in the middle of the same noise.
     both = np.asarray(emulator.sample(1, 3, noise=survey, smoothing_arcmin=theta)) - found
     noise = np.asarray(emulator.sample(1, 3, noise=survey)) - np.asarray(emulator.sample(1, 3))
-    middle = slice(16, -16)  # 6 theta_G from the border
+    middle = slice(8, -8)  # 6 theta_G from the border
     smoothed = np.asarray(smooth(jnp.asarray(noise), GEOMETRY, theta))[:, middle, middle]
     np.testing.assert_allclose(both[:, middle, middle], smoothed, atol=1e-4 * smoothed.std())
     # At the border there is as much of it as within.
     many = np.asarray(emulator.sample(5, 64, noise=survey, smoothing_arcmin=theta))
     many -= np.asarray(emulator.sample(5, 64, smoothing_arcmin=theta))
-    assert many[:, 0].std() == pytest.approx(many.std(), rel=0.1)  # some 64 x 64 / 9 independent pixels
+    assert many[:, 0].std() == pytest.approx(many.std(), rel=0.1)  # some 64 x 32 / 4 independent pixels
     assert many.std() == pytest.approx(0.26 / np.sqrt(4 * np.pi * theta**2 * 30), rel=0.05)
 
 
@@ -196,7 +197,7 @@ def test_maps_without_surroundings_are_smoothed_as_evaluate_does():
         (lambda e: GalaxyNoise(np.inf, 0.1), "galaxies_per_arcmin2=inf must be positive and finite"),
         (lambda e: e.sample(0, 1, noise=0.26), "noise=0.26 must be a GalaxyNoise"),
         (lambda e: e.sample(0, 1, smoothing_arcmin=-1.0), "smoothing_arcmin=-1.0 must be 0 or positive"),
-        (lambda e: e.sample(0, 1, smoothing_arcmin=9.0), "needs 57 pixels around maps of 64x64, of which 38"),
+        (lambda e: e.sample(0, 1, smoothing_arcmin=9.0), "needs 57 pixels around maps of 32x32, of which 18"),
         (
             lambda e: smooth_inside(jnp.zeros((9, 12)), GEOMETRY, 1.0, 5),
             "margin=5 must be 0 or positive",
@@ -224,4 +225,4 @@ def test_paths_between_latents_stay_white_noise_and_their_maps_of_the_law(emulat
     halfway = emulator.kappa(jax.tree.map(lambda leaf: leaf[:, 2], along))
     expected, found = numbers_of(own), numbers_of(halfway)
     error = expected.std(0) * np.sqrt(1 / len(own) + 1 / 48)
-    assert np.abs((found.mean(0) - expected.mean(0)) / error).max() < 3.5
+    assert np.abs((found.mean(0) - expected.mean(0)) / error).max() < 3.9

@@ -167,7 +167,8 @@ def test_smoothing_sees_no_border(emulator):
     noise = np.asarray(emulator.sample(1, 3, noise=survey)) - np.asarray(emulator.sample(1, 3))
     middle = slice(8, -8)  # 6 theta_G from the border
     smoothed = np.asarray(smooth(jnp.asarray(noise), GEOMETRY, theta))[:, middle, middle]
-    np.testing.assert_allclose(both[:, middle, middle], smoothed, atol=1e-4 * smoothed.std())
+    # The kernel ends at the Nyquist mode, at exp(-(pi theta_G)^2 / 2) = 6e-4 of 1, and rings as much.
+    np.testing.assert_allclose(both[:, middle, middle], smoothed, atol=1e-3 * smoothed.std())
     # At the border there is as much of it as within.
     many = np.asarray(emulator.sample(5, 64, noise=survey, smoothing_arcmin=theta))
     many -= np.asarray(emulator.sample(5, 64, smoothing_arcmin=theta))

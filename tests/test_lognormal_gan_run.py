@@ -130,6 +130,11 @@ def test_generated_in_another_size_and_as_they_are_observed(run, folder, run_mai
             code, error = 1, str(refused)
         assert code == 1
         assert words in error
+    code, _, error = run_main(
+        f"--workdir={folder}/none", f"--maps={run}/simulate/maps", "--generate_pixels=128"
+    )
+    assert code == 1  # before a training of the paper's kind
+    assert "generate_pixels=128: size=128x128: this generator makes maps of 256x256 pixels only" in error
     flags = [f"--workdir={folder}/129", packed, "--stages=generate", "--num_generated=2"]
     code, _, error = run_main(*flags, "--generate_pixels=129", "--allow_untested_size")
     assert code == 0, error

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cosmogan_jax import keys
+from cosmogan_jax.emulators.kinds import kind
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.pretrained import Emulator, GalaxyNoise, find
-from cosmogan_jax.settings import Generate
+from cosmogan_jax.settings import Generate, Train
 from cosmogan_jax.stages.emulators import pretrained, trained
 from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.storage.map_store import write_map_store
@@ -127,6 +129,18 @@ def check(settings: Generate) -> None:
                     f"{name}={getattr(settings, name)} is of a training; pretrained={settings.pretrained} "
                     "has one generator only"
                 )
+
+
+def check_size_of_kind(settings: Generate, train: Train) -> None:
+    """ValueError, before a training works for hours, for sizes that its kind of emulator does not make."""
+    if settings.generate_pixels:
+        model = kind(train.emulator).model(train)
+        height, width = settings.generate_pixels[0], settings.generate_pixels[-1]
+        try:
+            jax.eval_shape(lambda: model.latent(keys.key(0, "latents"), height, width))
+        except ValueError as error:
+            said = ",".join(map(str, settings.generate_pixels))
+            raise ValueError(f"generate_pixels={said}: {error}") from error
 
 
 def has_grown(settings: Generate, summary: dict[str, Any], workdir: Path) -> bool:

@@ -116,6 +116,8 @@ def _check(workdir: Path, chosen: list[str], settings: dict[str, Any], defaults:
     for stage in ("simulate", "prepare", "train", "select", "generate", "pack"):
         if stage in chosen:
             _module(stage).check(settings[stage])
+    if {"train", "generate"} <= set(chosen):
+        _module("generate").check_size_of_kind(settings["generate"], settings["train"])
     check_flags(workdir, chosen, settings, defaults)
     for stage in chosen:
         for earlier in needed(stage, settings):

@@ -1,8 +1,31 @@
 """CosmoGAN in JAX: an emulator of weak-lensing convergence maps (Mustafa et al. 2019).
 
-Importing this package imports neither JAX nor matplotlib; import the subpackage you need:
-`gan` (networks, train step, sampling), `summaries` (per-map statistics), `compare` (two ensembles),
-`sky` (convergence maps from theory and simulations), `storage` (map store, map formats, runs).
+    import cosmogan_jax
+
+    cosmogan_jax.names()                         # emulators that come trained with the package
+    kappa = cosmogan_jax.load("planes-z0.99-64").sample(seed=0, num_maps=4)
+
+Importing this package imports neither JAX nor matplotlib; `load` and `names` do, when they are asked for.
+Beside them import the subpackage you need: `emulators` (networks, training, sampling), `summaries` (per-map
+statistics), `compare` (two ensembles), `sky` (convergence maps from theory and simulations), `storage` (map
+store, map formats, runs).
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cosmogan_jax.pretrained import GalaxyNoise, load, names
+
 __version__ = "0.1.0"
+__all__ = ["GalaxyNoise", "load", "names"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(importlib.import_module("cosmogan_jax.pretrained"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

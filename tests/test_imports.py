@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import cosmogan_jax
+
 PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
 LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "storage"}
 BOTTOM = {"summaries", "geometry", "settings", "layers", "keys"}
@@ -12,7 +16,7 @@ MAY_IMPORT = {
     "main": {"flags", "stages"},
     "flags": {"flags", "stages", "settings"},
     "stages": LIBRARIES | {"stages", "pretrained"} | BOTTOM,
-    "pretrained": {"emulators"},
+    "pretrained": {"emulators", "summaries"},
     "emulators": {"emulators", "compare", "storage"} | BOTTOM,
     **{library: {library} | BOTTOM for library in ("compare", "sky", "figures", "storage")},
     "layers": {"layers"},
@@ -20,7 +24,7 @@ MAY_IMPORT = {
     "summaries": {"summaries", "geometry"},
     "geometry": set(),
     "keys": {"settings"},
-    "__init__": set(),
+    "__init__": {"pretrained"},  # when asked for
 }
 
 
@@ -71,6 +75,16 @@ def test_what_needs_no_jax_loads_none():
     for module in modules:
         code = f"import sys, cosmogan_jax.{module}; sys.exit('jax' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, module
+
+
+def test_the_top_of_the_package_brings_emulators_when_asked():
+    code = (
+        "import sys, cosmogan_jax as c; early = 'jax' in sys.modules; assert 'load' in dir(c); "
+        "from cosmogan_jax import load, pretrained; sys.exit(early or c.names is not pretrained.names)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    with pytest.raises(AttributeError, match="module 'cosmogan_jax' has no attribute 'lode'"):
+        cosmogan_jax.lode  # noqa: B018
 
 
 def test_shapes_are_of_classes():

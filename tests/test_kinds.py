@@ -116,7 +116,7 @@ def test_the_packed_toy_makes_the_same_maps_and_others_of_any_size(run, folder, 
     larger = emulator.of_size(50)
     assert larger.sample(0, 2).shape == (2, 50, 50)
     assert larger.geometry.pixel_arcmin == pytest.approx(emulator.geometry.pixel_arcmin)
-    with pytest.raises(ValueError, match="size=128: this generator makes maps of 64 pixels only"):
+    with pytest.raises(ValueError, match="size=128x128: this generator makes maps of 64x64 pixels only"):
         load("planes-z0.99-64").of_size(128)
 
 

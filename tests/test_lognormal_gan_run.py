@@ -1,14 +1,18 @@
 """The lognormal GAN by the command line: its own defaults, stopped and gone on with, packed and loaded."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
+from absl import flags as absl_flags
 
 from cosmogan_jax.emulators.matched_statistics import SEEN_BY
 from cosmogan_jax.emulators.trained import open_trained
-from cosmogan_jax.pretrained import load
+from cosmogan_jax.pretrained import GalaxyNoise, load
+from cosmogan_jax.stages.map_sets import open_map_sets
+from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.weights import read_card
 
@@ -88,6 +92,82 @@ def test_its_maps_are_the_packed_emulators_and_of_any_size(run):
     assert float(larger.std()) == pytest.approx(kappa.std(), rel=0.5)
     card = read_card(run / "pack/small")
     assert card["architecture"] == {"kind": "lognormal_gan", "num_layers": 2, "num_channels": 4}
+
+
+def test_generated_in_another_size_and_as_they_are_observed(run, folder, run_main, parse):
+    packed = f"--pretrained={run / 'pack/small'}"
+    flags = [
+        f"--workdir={folder}/wide",
+        packed,
+        "--stages=generate,export",
+        "--export=npy",
+        "--num_generated=5",
+    ]
+    flags += ["--generate_noise=30,0.26", "--generate_smoothing_arcmin=1.5", "--generate_batch=2"]
+    code, _, error = run_main(*flags, "--generate_pixels=24,40")
+    assert code == 0, error
+    emulator = load(run / "pack/small")
+    assert emulator.training_pixels == 64
+    seen = {"size": (24, 40), "noise": GalaxyNoise(30, 0.26), "smoothing_arcmin": 1.5}
+    expected = np.asarray(emulator.sample(0, 5, **seen))
+    store = open_map_store(folder / "wide/generate/maps")
+    np.testing.assert_allclose(store.read()[..., 0], expected, rtol=0, atol=1e-4 * expected.std())
+    np.testing.assert_allclose(np.load(folder / "wide/export/kappa.npy"), store.read()[..., 0])
+    manifest = store.manifest
+    assert manifest["side_deg"] == pytest.approx(24 / 64)
+    assert manifest["observed"] == {"galaxies_per_arcmin2": 30, "sigma_e": 0.26, "smoothing_arcmin": 1.5}
+    assert "validated" not in manifest["origin"]  # it is another size's
+    judge = ["--evaluate_l_bins=4", "--stages=generate,evaluate"]
+    for more, words in (
+        (["--generate_pixels=24"], "generate_pixels=24 differs from generate_pixels=24,40, with which stage"),
+        (["--generate_pixels=24,40", "--export=fits"], "holds maps of 24x40 pixels: here maps must be square"),
+        (["--generate_pixels=24,40", *judge], "generate_noise: stage evaluate compares convergence"),
+        (["--generate_pixels=129", f"--workdir={folder}/129"], "generate_pixels=129: size=129x129 is more than "
+         "twice the 64 pixels"),
+        (["--generate_noise=30", f"--workdir={folder}/129"], "must be galaxies_per_arcmin2,sigma_e"),
+    ):  # fmt: skip
+        try:
+            code, _, error = run_main(*flags, *more)
+        except absl_flags.IllegalFlagValueError as refused:
+            code, error = 1, str(refused)
+        assert code == 1
+        assert words in error
+    code, _, error = run_main(
+        f"--workdir={folder}/none", f"--maps={run}/simulate/maps", "--generate_pixels=128"
+    )
+    assert code == 1  # before a training of the paper's kind
+    assert "generate_pixels=128: size=128x128: this generator makes maps of 256x256 pixels only" in error
+    flags = [f"--workdir={folder}/129", packed, "--stages=generate", "--num_generated=2"]
+    code, _, error = run_main(*flags, "--generate_pixels=129", "--allow_untested_size")
+    assert code == 0, error
+
+
+def test_real_maps_are_cut_in_the_size_of_the_generated(run, folder, run_main, parse):
+    where = folder / "sizes"
+    shutil.copytree(run, where, ignore=shutil.ignore_patterns("generate", "evaluate", "pack"))
+    flags = [*RUN[:-2], f"--workdir={where}", "--stages=generate"]
+    code, _, error = run_main(*flags, "--generate_pixels=40", "--num_generated=20")
+    assert code == 0, error
+    sets = open_map_sets(parse(*flags).by_stage["evaluate"], where)
+    assert sets.generated.geometry == sets.validation.geometry
+    assert (sets.validation.geometry.num_pixels, sets.validation.geometry.side_deg) == (40, 40 / 64)
+    table = open_crop_table(where / "prepare")
+    rows = table.of_size(40).crops["validation"]
+    # Four maps of 8 crops each, from 0 to 48 before: those beyond 24 begin at 24, each place once.
+    before = np.minimum(table.crops["validation"], [999, 24, 24])
+    assert {*map(tuple, rows)} == {*map(tuple, before)}
+    assert len(rows) == len({*map(tuple, before)}) >= sets.validation.num_maps
+    maps = table.store.read()[..., 0]
+    index, row, column = table.of_size(40).choose("validation", 20)[3]
+    np.testing.assert_array_equal(
+        sets.validation.read(3, 4)[0], maps[index, row : row + 40, column : column + 40]
+    )
+    assert len(table.of_size(64).crops["validation"]) == 4
+    (where / "generate").rename(where / "other")
+    code, _, error = run_main(*flags, "--generate_pixels=70", "--num_generated=2")
+    assert code == 0, error
+    with pytest.raises(ValueError, match="generated maps have 70 pixels, stage prepare's maps 64: too few"):
+        open_map_sets(parse(*flags).by_stage["evaluate"], where)
 
 
 def test_what_was_matched_is_marked_as_trained_on(run):

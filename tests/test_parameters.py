@@ -107,7 +107,7 @@ def test_a_store_of_three_axes_reads_alike(tmp_path):
         manifest = json.loads((tmp_path / "s/manifest.json").read_text())
         changed = {**manifest, "version": version, "shape": shape}
         (tmp_path / "s/manifest.json").write_text(json.dumps(changed))
-        with pytest.raises(ValueError, match=re.escape(f"shape={shape} is not that of square maps")):
+        with pytest.raises(ValueError, match=re.escape(f"shape={shape} is not that of maps")):
             open_map_store(tmp_path / "s")
         (tmp_path / "s/manifest.json").write_text(json.dumps(manifest))
 

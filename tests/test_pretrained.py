@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.emulators import emulator as emulators
+from cosmogan_jax.emulators import packed as packed_emulators
 from cosmogan_jax.pretrained import find, load, names
 from cosmogan_jax.stages import pack
 from cosmogan_jax.storage.checksums import file_sha256, tree_sha256
@@ -286,7 +286,7 @@ def test_every_emulator_of_the_package_opens():
 
 
 def test_a_name_of_the_package_is_found_in_it(packed, monkeypatch, tmp_path):
-    monkeypatch.setattr(emulators, "_FOLDER", tmp_path)
+    monkeypatch.setattr(packed_emulators, "_FOLDER", tmp_path)
     shutil.copytree(packed, tmp_path / "tiny")
     assert names() == ["tiny"]
     assert load("tiny").card["weights"] == load(packed).card["weights"]

@@ -26,15 +26,22 @@ class Toy:
     slope: float
     limit: ClassVar[float | None] = None
     upsamplings: ClassVar[int] = 0
+    any_size: ClassVar[bool] = True
     full_precision: ClassVar[tuple[str, ...]] = ()
 
     def init(self, key):
         return {"affine": (jnp.zeros((), jnp.float32), jnp.float32(0.3))}
 
-    def latent(self, key, size):
-        return {"white": jax.random.normal(key, (size, size), jnp.float32)}
+    def latent(self, key, height, width=None):
+        if width not in (None, height):
+            raise ValueError(f"size={height}x{width}: a toy makes square maps only")
+        return {"white": jax.random.normal(key, (height, height), jnp.float32)}
 
-    def sample(self, variables, latent, theta):
+    def widest_margin(self, height, width):
+        return 0
+
+    def sample(self, variables, latent, theta, margin=0):
+        assert margin == 0
         size = latent["white"].shape[-1]
         k = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)) * size
         colour = np.where(k > 0, np.maximum(k, 1.0) ** -self.slope, 0.0)

@@ -92,19 +92,31 @@ def _fidelity(fidelity: dict[str, Any]) -> str:
 
 
 def _limits(card: dict[str, Any], model: Model) -> str:
-    validated, geometry = card["fidelity"]["validated"], MapGeometry(**card["geometry"])
+    validated = card["fidelity"]["validated"]
     independence = card["data"]["origin"].get("independence", "not known")
     lines = [
         f"Mean power within a factor {validated['factor']:g} of the validation maps': "
         f"{_range('ell', validated['ell'])}; pixel density: {_range('kappa', validated['kappa'])}. Outside, "
         "nothing is claimed.",
-        "One cosmology, one source redshift, one angle: not to be rescaled. "
-        f"{geometry.num_pixels} pixels on a side, no more.",
+        "One cosmology, one source redshift, one size of pixels: not to be rescaled. " + _sizes(card, model),
         *_largest(card, model),
         f"Independence of the maps it was trained on and measured with: {independence}.",
         CAUTION,
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _sizes(card: dict[str, Any], model: Model) -> str:
+    """Which sizes of maps it makes, and up to which there were training maps to learn from."""
+    crop = card["geometry"]["num_pixels"]
+    if not model.any_size:
+        return f"{crop} pixels on a side, no more."
+    side = card["data"].get("map_pixels", crop)
+    return (
+        f"Maps of any size, also such that are not square; measured at {crop} pixels on a side. The training "
+        f"maps had {side} before they were cropped, and maps of more than {2 * side} are refused unless told "
+        "otherwise (`allow_untested_size`)."
+    )
 
 
 def _kind(described: dict[str, Any]) -> str:

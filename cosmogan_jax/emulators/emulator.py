@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from pathlib import Path
+import operator
 from typing import Any
 
 import jax
@@ -11,15 +11,14 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax import keys
 from cosmogan_jax.emulators.interface import Latent, Model, Variables
-from cosmogan_jax.emulators.kinds import model_of
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.observed import Look, look_at, look_of
 from cosmogan_jax.emulators.shear import canvas_pixels, cut_with_shear
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
-from cosmogan_jax.settings.key_schemes import recorded_scheme
-from cosmogan_jax.storage.weights import CARD, read_card, read_weights
+from cosmogan_jax.summaries.observer import GalaxyNoise
 from cosmogan_jax.summaries.shear import Shear
 
-_FOLDER = Path(__file__).parents[1] / "pretrained"
+Size = int | tuple[int, int]  # pixels of a square map's side, or (height, width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +30,12 @@ class Emulator:
       model: `model.sample(variables, latent, theta)` makes maps in network units.
       variables: of the model, any pytree; float32. None where every call is given its own, as in a training.
       normalisation: its inverse takes network units to kappa.
-      geometry: pixels and side of every map.
+      geometry: pixels and side of every map that is not asked for in another size.
       card: the model card, as in card.json.
       parameters: names of what maps are conditioned on, the columns of theta.
       key_scheme: how a seed becomes a key, as when the emulator was trained (`keys.py`).
+      training_pixels: side of the maps that the training crops were cut from; None where it is not recorded,
+        and counts as the crops' own.
     """
 
     name: str
@@ -45,14 +46,18 @@ class Emulator:
     card: dict[str, Any]
     parameters: tuple[str, ...] = ()
     key_scheme: int = keys.SCHEME
+    training_pixels: int | None = None
 
     def key(self, seed: int) -> Array:
         """The root of the latents of a seed's maps."""
         return keys.key(seed, "latents", self.key_scheme)
 
-    def latents(self, key: Array, index: Int[Array, " maps"]) -> Latent:
-        """Latents of the maps of these numbers, stacked: that of map n comes from fold_in(key, n) alone."""
-        return _compiled_latents(self.model, self.geometry.num_pixels, key, index)
+    def latents(self, key: Array, index: Int[Array, " maps"], size: Size | None = None) -> Latent:
+        """Latents of the maps of these numbers, stacked: that of map n comes from fold_in(key, n) alone.
+
+        Maps of different sizes have latents, and are maps, that have nothing in common.
+        """
+        return _compiled_latents(self.model, self._shape(size), key, index)
 
     def draw(
         self,
@@ -60,19 +65,25 @@ class Emulator:
         index: Int[Array, " maps"],
         theta: Float[Array, "maps parameters"] | None = None,
         variables: Variables | None = None,
-    ) -> Float[Array, "maps size size bins"]:
+        *,
+        size: Size | None = None,
+        noise: GalaxyNoise | None = None,
+        smoothing_arcmin: float = 0.0,
+    ) -> Float[Array, "maps height width bins"]:
         """The maps of these numbers of a key, in kappa: map n is the same whatever else is drawn.
 
         The one place where a number and a seed become a map. Pure in theta and in the variables, which are the
-        emulator's own where none are given.
+        emulator's own where none are given. Any size that the model makes: what was tested `sample` asks.
 
         Raises:
-          ValueError: theta is missing, or has other columns than the emulator has parameters.
+          ValueError: theta is missing, or has other columns than the emulator has parameters; a size, noise or
+            smoothing as for `sample`.
         """
         theta = self._theta(theta, len(index))
         variables = self.variables if variables is None else variables
-        size = self.geometry.num_pixels
-        return _draw(self.model, self.normalisation, size, variables, key, index, theta)
+        shape = self._shape(size)
+        look = look_of(self.model, self.geometry, shape, noise, smoothing_arcmin)
+        return _draw(self.model, self.normalisation, shape, look, variables, key, index, theta)
 
     def kappa(
         self,
@@ -97,19 +108,38 @@ class Emulator:
         num_maps: int,
         first: int = 0,
         theta: Float[Array, "maps parameters"] | None = None,
-    ) -> Float[Array, "maps size size"]:
+        *,
+        size: Size | None = None,
+        allow_untested_size: bool = False,
+        noise: GalaxyNoise | None = None,
+        smoothing_arcmin: float = 0.0,
+    ) -> Float[Array, "maps height width"]:
         """Maps `first` to `first + num_maps` of a seed (or PRNG key); map n depends on the seed and n alone.
 
         The same maps as `--pretrained=<name> --generate_seed=<seed>` writes, up to rounding. All are held at
         once: ask for many in pieces, with `first`. A last axis of source bins stays where there are several.
 
+        Args:
+          size: pixels of a side, or (height, width), as wide as the emulator's own; None: as its geometry. The
+            law of the maps is the same; the maps of a seed in two sizes are different ones.
+          allow_untested_size: make maps of more than twice the training maps' side too, whose longest waves
+            were in no map that it learnt from.
+          noise: shape noise of galaxies, added to the very maps that are made without (`observed.py`: keys).
+          smoothing_arcmin: standard deviation of a Gaussian, applied last; `summaries.observer.smooth`. Without
+            borders where the kind of emulator knows what lies around a map, else periodic.
+
         Raises:
-          ValueError: num_maps is not positive, or first is negative; as `draw`.
+          ValueError: num_maps is not positive, or first is negative; a size that the model does not make, or
+            that is not tested; smoothing too wide for the maps; as `draw`.
         """
         if num_maps < 1 or first < 0:
             raise ValueError(f"num_maps={num_maps} must be positive and first={first} not negative")
+        if size is not None:
+            self.check_size(size, allow_untested_size=allow_untested_size)
         key = self.key(seed) if isinstance(seed, int) else seed
-        return _without_one_bin(self.draw(key, first + jnp.arange(num_maps), theta))
+        index = first + jnp.arange(num_maps)
+        kappa = self.draw(key, index, theta, size=size, noise=noise, smoothing_arcmin=smoothing_arcmin)
+        return _without_one_bin(kappa)
 
     def sample_shear(
         self,
@@ -134,18 +164,52 @@ class Emulator:
             raise ValueError(f"num_maps={num_maps} must be positive and first={first} not negative")
         size = self.geometry.num_pixels
         key = self.key(seed) if isinstance(seed, int) else seed
-        kappa = self.of_size(canvas_pixels(size, canvas)).draw(key, first + jnp.arange(num_maps), theta)
+        # What is cut out of it is no larger than a map.
+        whole = self.of_size(canvas_pixels(size, canvas), allow_untested_size=True)
+        kappa = whole.draw(key, first + jnp.arange(num_maps), theta)
         return Shear(*map(_without_one_bin, cut_with_shear(kappa, size)))
 
-    def of_size(self, num_pixels: int) -> "Emulator":
-        """The emulator of maps of another size, of the same pixels.
+    def of_size(self, num_pixels: int, *, allow_untested_size: bool = False) -> "Emulator":
+        """The emulator of square maps of another size, of the same pixels.
 
         Raises:
-          ValueError: a size of which the model makes no maps.
+          ValueError: as `check_size`.
         """
+        self.check_size(num_pixels, allow_untested_size=allow_untested_size)
         size = MapGeometry(num_pixels, self.geometry.pixel_arcmin * num_pixels / ARCMIN_PER_DEG)
-        jax.eval_shape(lambda key: self.model.latent(key, num_pixels), self.key(0))
-        return dataclasses.replace(self, geometry=size)
+        return dataclasses.replace(self, geometry=size, training_pixels=self._training_side)
+
+    def check_size(self, size: Size, *, allow_untested_size: bool = False) -> tuple[int, int]:
+        """Height and width, where maps of that size can be asked for.
+
+        Raises:
+          ValueError: a size of which the model makes no maps; or one of more than twice the training maps'
+            side, where that is not allowed.
+        """
+        height, width = self._shape(size)
+        jax.eval_shape(lambda key: self.model.latent(key, height, width), self.key(0))
+        side = self._training_side
+        if max(height, width) > 2 * side and not allow_untested_size:
+            raise ValueError(
+                f"size={height}x{width} is more than twice the {side} pixels of the training maps: no map was "
+                "there to learn such long waves from (allow_untested_size makes them nevertheless)"
+            )
+        return height, width
+
+    @property
+    def _training_side(self) -> int:
+        return self.geometry.num_pixels if self.training_pixels is None else self.training_pixels
+
+    def _shape(self, size: Size | None) -> tuple[int, int]:
+        """Height and width."""
+        if size is None:
+            return self.geometry.num_pixels, self.geometry.num_pixels
+        try:
+            pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+            height, width = map(operator.index, pair)
+        except (TypeError, ValueError):
+            raise ValueError(f"size={size!r} must be a whole number of pixels, or (height, width)") from None
+        return height, width
 
     def _theta(self, theta: Array | None, num_maps: int) -> Array:
         if theta is None:
@@ -161,29 +225,26 @@ class Emulator:
         return theta
 
 
-def _parameters(card: dict[str, Any], folder: Path) -> tuple[str, ...]:
-    """What the maps are conditioned on; cards of before say nothing of it."""
-    names = card.get("parameters", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{folder / CARD}: parameters={names!r} must be a list of names")
-    return tuple(names)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _draw(
     model: Model,
     normalisation: Normalisation,
-    size: int,
+    shape: tuple[int, int],
+    look: Look | None,
     variables: Variables,
     key: Array,
     index: Array,
     theta: Array,
 ) -> Array:
-    return normalisation.inverse(model.sample(variables, _latents(model, size, key, index), theta))
+    latents = _latents(model, shape, key, index)
+    if look is None:
+        return normalisation.inverse(model.sample(variables, latents, theta))
+    kappa = normalisation.inverse(model.sample(variables, latents, theta, look.margin))
+    return look_at(kappa, look, key, index)
 
 
-def _latents(model: Model, size: int, key: Array, index: Array) -> Latent:
-    return jax.vmap(lambda n: model.latent(jax.random.fold_in(key, n), size))(index)
+def _latents(model: Model, shape: tuple[int, int], key: Array, index: Array) -> Latent:
+    return jax.vmap(lambda n: model.latent(jax.random.fold_in(key, n), *shape))(index)
 
 
 _compiled_latents = functools.partial(jax.jit, static_argnums=(0, 1))(_latents)
@@ -198,61 +259,3 @@ def _kappa(
 
 def _without_one_bin(kappa: Float[Array, "maps size size bins"]) -> Array:
     return kappa[..., 0] if kappa.shape[-1] == 1 else kappa
-
-
-def names() -> list[str]:
-    """Emulators that come with the package."""
-    return sorted(path.parent.name for path in _FOLDER.glob(f"*/{CARD}"))
-
-
-def find(name: str) -> Path:
-    """The folder of an emulator: one that comes with the package, or any folder with a card.
-
-    Raises:
-      ValueError: there is none.
-    """
-    known = names()
-    if name in known:
-        return _FOLDER / name
-    if (Path(name) / CARD).is_file():
-        return Path(name)
-    raise ValueError(
-        f"pretrained={name!r} is neither a folder with a {CARD} nor one of the known emulators: "
-        f"{', '.join(known) or 'none come with this version'}"
-    )
-
-
-def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
-    """Open an emulator by its name, or by the folder that stage pack wrote.
-
-    Args:
-      name: one of `names()`, or a folder.
-      forward_mode: write the convolutions so that jax.jvp, jax.jacfwd and jax.hessian go through them too.
-        The same maps up to rounding; a CPU takes several times as long. Reverse mode always works.
-
-    Raises:
-      ValueError: no such emulator; weights that are not those of the card (SHA-256), do not fit its
-        architecture or are not finite; a card of another version.
-    """
-    folder = find(str(name))
-    card = read_card(folder)
-    model = model_of(card["architecture"], forward_mode=forward_mode)
-    geometry = MapGeometry(card["geometry"]["num_pixels"], card["geometry"]["side_deg"])
-    parameters, scheme = _parameters(card, folder), recorded_scheme(card, folder / CARD)
-    normalisation = Normalisation.of(card["normalisation"])
-    any_key = keys.key(0, "weights")
-    try:
-        jax.eval_shape(lambda key: model.latent(key, geometry.num_pixels), any_key)
-    except ValueError as error:
-        raise ValueError(f"{folder / CARD}: num_pixels={geometry.num_pixels}, {error}") from error
-    like = jax.eval_shape(model.init, any_key)
-    return Emulator(
-        str(name),
-        model,
-        jax.tree.map(jnp.asarray, read_weights(folder, card, like)),
-        normalisation,
-        geometry,
-        card,
-        parameters,
-        scheme,
-    )

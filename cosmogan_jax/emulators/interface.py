@@ -41,6 +41,7 @@ class Model(Protocol):
     Attributes:
       limit: the largest |x| that it can make in network units (1 for tanh); None where there is none.
       upsamplings: how many layers double the resolution; their pattern is looked for. 0: there is none to find.
+      any_size: whether it makes maps of other sizes than the training's, of the same pixels and the same law.
       full_precision: beginnings of the paths of variables that are packed as float32 whatever the others are.
     """
 
@@ -55,6 +56,11 @@ class Model(Protocol):
         ...
 
     @property
+    def any_size(self) -> bool:
+        """See the class."""
+        ...
+
+    @property
     def full_precision(self) -> tuple[str, ...]:
         """See the class."""
         ...
@@ -63,18 +69,25 @@ class Model(Protocol):
         """Fresh variables in float32."""
         ...
 
-    def latent(self, key: Array, size: int) -> Latent:
-        """What one map of size x size pixels is made from.
+    def latent(self, key: Array, height: int, width: int | None = None) -> Latent:
+        """What one map of height x width pixels is made from; square where no width is given.
 
         Raises:
           ValueError: a size of which it makes no maps.
         """
         ...
 
+    def widest_margin(self, height: int, width: int) -> int:
+        """How many pixels around a map of this size `sample` can make from its latent; 0: none."""
+        ...
+
     def sample(
-        self, variables: Variables, latent: Latent, theta: Float[Array, "batch parameters"]
-    ) -> Float[Array, "batch size size bins"]:
-        """Maps in network units; pure. The latents are those of single maps, stacked."""
+        self, variables: Variables, latent: Latent, theta: Float[Array, "batch parameters"], margin: int = 0
+    ) -> Float[Array, "batch height width bins"]:
+        """Maps in network units; pure. The latents are those of single maps, stacked.
+
+        margin: so many pixels more on every side. In the middle lies the very map of margin 0.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:

@@ -2,37 +2,11 @@
 
 from absl import flags
 
+from cosmogan_jax.flags.number_lists import Joined, Numbers
 from cosmogan_jax.settings import Evaluate as SETTINGS
 from cosmogan_jax.settings.margins import Margins, parse
 
 __all__ = ["SETTINGS", "define"]
-
-
-class _Numbers(flags.ArgumentParser):
-    """Positive numbers between commas."""
-
-    syntactic_help = "positive numbers, as 1,2"
-
-    def parse(self, argument):
-        """A tuple of the numbers."""
-        if isinstance(argument, (tuple, list)):
-            return tuple(argument)
-        numbers = tuple(float(part) for part in argument.split(",")) if argument else ()
-        if not all(0 < number < float("inf") for number in numbers):
-            raise ValueError("expected positive numbers, as 1,2")
-        return numbers
-
-    def flag_type(self):
-        """As absl names it."""
-        return "positive numbers"
-
-
-class _Joined(flags.ArgumentSerializer):
-    """Back to what `_Numbers` reads."""
-
-    def serialize(self, value):
-        """Numbers between commas."""
-        return ",".join(f"{number:g}" for number in value)
 
 
 def _checked_margins(text: str) -> bool:
@@ -100,11 +74,11 @@ def define() -> None:
     )
     flags.DEFINE_integer("num_resamples", 400, "Bootstrap resamples of every error.", lower_bound=50)
     flags.DEFINE(
-        _Numbers(),
+        Numbers(),
         "observer_smoothing_arcmin",
         (1.0, 2.0),
         "Everything is judged again with shape noise on both sides and this Gaussian smoothing; empty: not.",
-        serializer=_Joined(),
+        serializer=Joined(),
     )
     flags.DEFINE_float(
         "shape_noise_sigma_e", 0.26, "Scatter of galaxies' ellipticities, of one component.", lower_bound=0.0

@@ -10,6 +10,8 @@
 Every emulator is a folder here: `weights.npz`, `card.json` and `card.md`, the card in words.
 """
 
-from cosmogan_jax.emulators.emulator import Emulator, find, load, names
+from cosmogan_jax.emulators.emulator import Emulator
+from cosmogan_jax.emulators.packed import find, load, names
+from cosmogan_jax.summaries.observer import GalaxyNoise
 
-__all__ = ["Emulator", "find", "load", "names"]
+__all__ = ["Emulator", "GalaxyNoise", "find", "load", "names"]

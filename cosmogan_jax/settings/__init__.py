@@ -103,7 +103,11 @@ class Generate:
     weights: str
     num_generated: int
     generate_seed: int
+    generate_pixels: tuple[int, ...]
+    generate_noise: tuple[float, ...]
+    generate_smoothing_arcmin: float
     generate_batch: int = neutral()
+    allow_untested_size: bool = neutral()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Generators as emulators of convergence: from a checkpoint of the run, or trained already."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +41,7 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
         "trained_on": table.manifest["origin"],
     }
     emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, normalisation, table.geometry)
+    emulator = dataclasses.replace(emulator, training_pixels=table.store.geometry.num_pixels)
     return Source(emulator, table.manifest["source_redshift"], origin)
 
 

@@ -35,7 +35,7 @@ def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:
         if store.num_bins == 1:
             batches, shape = map(only_bin, batches), shape[:3]
         write_npy_maps(out / "kappa.npy", batches, shape)
-    return {"num_maps": store.num_maps, "side_deg": store.geometry.side_deg, "from": str(store.path)}
+    return {"num_maps": store.num_maps, "side_deg": store.manifest["side_deg"], "from": str(store.path)}
 
 
 def _validated(workdir: Path) -> dict[str, Any] | None:

@@ -8,8 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cosmogan_jax.pretrained import find
-from cosmogan_jax.settings import Generate
+from cosmogan_jax import keys
+from cosmogan_jax.emulators.kinds import kind
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.pretrained import Emulator, GalaxyNoise, find
+from cosmogan_jax.settings import Generate, Train
 from cosmogan_jax.stages.emulators import pretrained, trained
 from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.storage.map_store import write_map_store
@@ -29,42 +32,81 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
             f"{emulator.name} is conditioned on {', '.join(emulator.parameters)}: its maps are drawn by the "
             "library, Emulator.draw with theta, and not yet by this stage"
         )
-    key = emulator.key(settings.generate_seed)
+    height, width = _size(settings, emulator)
+    noise, smoothing = _noise(settings), settings.generate_smoothing_arcmin
+    key, batch = emulator.key(settings.generate_seed), _batch(settings, emulator, height * width)
 
     @jax.jit  # with the weights as constants, of which the compiler prepares what it can once for all batches
     def draw(index):
-        return emulator.draw(key, index)
+        return emulator.draw(key, index, size=(height, width), noise=noise, smoothing_arcmin=smoothing)
 
     seconds: list[float] = []
 
     def batches():
-        for start in progress(
-            range(0, settings.num_generated, settings.generate_batch), desc="generate", unit="batch"
-        ):
+        for start in progress(range(0, settings.num_generated, batch), desc="generate", unit="batch"):
             began = time.monotonic()
-            index = jnp.arange(start, start + settings.generate_batch)  # always whole: one compilation
+            index = jnp.arange(start, start + batch)  # always whole: one compilation
             kappa = np.asarray(draw(index))
             seconds.append(time.monotonic() - began)
             yield kappa[: settings.num_generated - start]
 
+    own, origin = emulator.geometry, dict(source.origin)
+    observed = _observed(settings)
+    if (height, width) != (own.num_pixels, own.num_pixels) or observed:
+        origin.pop("validated", None)  # of maps of another size, or seen otherwise
+    geometry = MapGeometry(height, own.side_deg * height / own.num_pixels)
     manifest = {
         "source_redshift": source.source_redshift,
         "seed": settings.generate_seed,
         "keys": emulator.key_scheme,
-        "origin": source.origin,
+        "origin": origin,
         "splits": ["generated"] * settings.num_generated,
         "parents": list(range(settings.num_generated)),
+        **({"observed": observed} if observed else {}),
     }
-    write_map_store(out / "maps", batches(), settings.num_generated, emulator.geometry, manifest)
+    write_map_store(out / "maps", batches(), settings.num_generated, geometry, manifest, num_columns=width)
     return {
         "step": source.origin["generator_step"],
         "num_maps": settings.num_generated,
-        "side_deg": emulator.geometry.side_deg,
+        "side_deg": geometry.side_deg,
         "unit": "dimensionless",
         "weights": emulator.card.get("weights", {}).get("sha256"),
         "device": jax.devices()[0].device_kind,
-        "seconds_of_1024_maps": _seconds_of_1024(seconds, settings.generate_batch),
+        "seconds_of_1024_maps": _seconds_of_1024(seconds, batch),
     }
+
+
+def _size(settings: Generate, emulator: Emulator) -> tuple[int, int]:
+    """Height and width in pixels.
+
+    Raises:
+      ValueError: a size that the emulator does not make, or that is not tested and not allowed.
+    """
+    if not settings.generate_pixels:
+        return emulator.geometry.num_pixels, emulator.geometry.num_pixels
+    height, width = settings.generate_pixels[0], settings.generate_pixels[-1]
+    try:
+        return emulator.check_size((height, width), allow_untested_size=settings.allow_untested_size)
+    except ValueError as error:
+        said = ",".join(map(str, settings.generate_pixels))
+        raise ValueError(f"generate_pixels={said}: {error}") from error
+
+
+def _noise(settings: Generate) -> GalaxyNoise | None:
+    return GalaxyNoise(*settings.generate_noise) if settings.generate_noise else None
+
+
+def _observed(settings: Generate) -> dict[str, float]:
+    """How the maps are seen, for the manifest; nothing where they are as they are made."""
+    found = dict(zip(("galaxies_per_arcmin2", "sigma_e"), settings.generate_noise))
+    if settings.generate_smoothing_arcmin:
+        found["smoothing_arcmin"] = settings.generate_smoothing_arcmin
+    return found
+
+
+def _batch(settings: Generate, emulator: Emulator, pixels: int) -> int:
+    """Maps at once, such that memory holds no more of larger maps than of the emulator's own."""
+    return max(1, settings.generate_batch * emulator.geometry.num_pixels**2 // pixels)
 
 
 def _seconds_of_1024(seconds: list[float], batch: int) -> float | None:
@@ -78,6 +120,7 @@ def check(settings: Generate) -> None:
     for name in ("num_generated", "generate_batch"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)} must be positive")
+    _noise(settings)
     if settings.pretrained:
         find(settings.pretrained)
         for name, only in (("checkpoint", "selected"), ("weights", "last")):
@@ -86,6 +129,18 @@ def check(settings: Generate) -> None:
                     f"{name}={getattr(settings, name)} is of a training; pretrained={settings.pretrained} "
                     "has one generator only"
                 )
+
+
+def check_size_of_kind(settings: Generate, train: Train) -> None:
+    """ValueError, before a training works for hours, for sizes that its kind of emulator does not make."""
+    if settings.generate_pixels:
+        model = kind(train.emulator).model(train)
+        height, width = settings.generate_pixels[0], settings.generate_pixels[-1]
+        try:
+            jax.eval_shape(lambda: model.latent(keys.key(0, "latents"), height, width))
+        except ValueError as error:
+            said = ",".join(map(str, settings.generate_pixels))
+            raise ValueError(f"generate_pixels={said}: {error}") from error
 
 
 def has_grown(settings: Generate, summary: dict[str, Any], workdir: Path) -> bool:

@@ -17,7 +17,7 @@ from cosmogan_jax.settings import Evaluate, GivenMaps
 from cosmogan_jax.stages.map_parameters import told_cosmology
 from cosmogan_jax.stages.map_sources import MapSources, agree
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.storage.map_store import MapStore, open_map_store
 from cosmogan_jax.storage.readers import ReadOptions, check_options, find_map_files, open_map_file
 from cosmogan_jax.storage.run_directory import stage_directory
 from cosmogan_jax.storage.source_bins import only_bin
@@ -90,7 +90,8 @@ def open_map_sets(settings: Evaluate, workdir: Path) -> MapSets:
     """The sets that the flags name, the run's own in place of those they do not.
 
     Validation and auxiliary crops of the run are as many as there are generated maps at most, as many of each
-    map as of any other.
+    map as of any other. Where generated maps have as wide pixels but another number of them, the crops are cut
+    anew in that size, if the maps are large enough.
 
     Raises:
       ValueError: files that cannot be read or lack an angle; sets of other sizes, angles or redshifts; too few
@@ -99,7 +100,9 @@ def open_map_sets(settings: Evaluate, workdir: Path) -> MapSets:
     generated = (
         from_files("generated", settings.generated, settings) if settings.generated else _from_run(workdir)
     )
-    table = None if settings.reference else open_crop_table(stage_directory(workdir, "prepare"))
+    table = None
+    if not settings.reference:
+        table = _like(generated, open_crop_table(stage_directory(workdir, "prepare")))
     validation = (
         from_files("reference", settings.reference, settings)
         if table is None
@@ -146,8 +149,39 @@ def few_boxes(sets: MapSets, units: dict[str, tuple[np.ndarray, str]]) -> str | 
     return None
 
 
+def _like(generated: MapSet, table: CropTable) -> CropTable:
+    """The crops of a table, in the size of the generated maps where that can be."""
+    ours, theirs, whole = generated.geometry, table.geometry, table.store.geometry
+    same_pixels = np.isclose(ours.pixel_arcmin, theirs.pixel_arcmin, rtol=1e-4)
+    if ours.num_pixels == theirs.num_pixels or not same_pixels:
+        return table
+    if ours.num_pixels > whole.num_pixels:
+        raise ValueError(
+            f"generated maps have {ours.num_pixels} pixels, stage prepare's maps {whole.num_pixels}: too few "
+            "to compare; name larger real maps (--reference, --auxiliary), or generate smaller ones "
+            "(--generate_pixels, in another --workdir)"
+        )
+    print(
+        f"evaluate: real maps are cut in {ours.num_pixels} pixels, as the generated ones; --crop_size is "
+        f"{theirs.num_pixels}",
+        flush=True,
+    )
+    return table.of_size(ours.num_pixels)
+
+
+def check_not_observed(store: MapStore, stage: str) -> None:
+    """ValueError for maps with shape noise or smoothing."""
+    if observed := store.manifest.get("observed"):
+        said = ", ".join(f"{name}={value:g}" for name, value in observed.items())
+        raise ValueError(
+            f"{store.path} holds maps as they are observed ({said}), and stage {stage} compares convergence: "
+            "generate without --generate_noise and --generate_smoothing_arcmin in another --workdir"
+        )
+
+
 def _from_run(workdir: Path) -> MapSet:
     store = open_map_store(stage_directory(workdir, "generate") / "maps")
+    check_not_observed(store, "evaluate")
     return MapSet(
         "generated",
         store.geometry,

@@ -19,7 +19,7 @@ from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages.emulators import pretrained, trained
-from cosmogan_jax.stages.map_sets import check_same_geometry, from_files
+from cosmogan_jax.stages.map_sets import check_not_observed, check_same_geometry, from_files
 from cosmogan_jax.stages.memory import free_memory
 from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.storage.crop_table import CropTable
@@ -122,6 +122,12 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         check_same_geometry("generated maps", maps.geometry, "training crops", geometry)
         return Generated(maps.read_finite, maps.num_maps, None, None, None, False)
     store = open_map_store(stage_directory(workdir, "generate") / "maps")
+    check_not_observed(store, "novelty")
+    if store.geometry.num_pixels != geometry.num_pixels:
+        raise ValueError(
+            f"generated maps have {store.geometry.num_pixels} pixels, training crops {geometry.num_pixels}: "
+            "stage novelty looks for copies of the crops; leave it out (--novelty_maps=0)"
+        )
     check_same_geometry("generated maps", store.geometry, "training crops", geometry)
     emulator, record = open_emulator(workdir), finished_record(workdir, "generate")
     return Generated(

@@ -111,10 +111,13 @@ def _check(workdir: Path, chosen: list[str], settings: dict[str, Any], defaults:
     if settings["generate"].pretrained:
         _check_pretrained(chosen, settings["generate"].pretrained)
     _check_sizes(chosen, settings)
+    _check_judged(chosen, settings)
     # What can never be meant comes before what is not what an earlier run had.
     for stage in ("simulate", "prepare", "train", "select", "generate", "pack"):
         if stage in chosen:
             _module(stage).check(settings[stage])
+    if {"train", "generate"} <= set(chosen):
+        _module("generate").check_size_of_kind(settings["generate"], settings["train"])
     check_flags(workdir, chosen, settings, defaults)
     for stage in chosen:
         for earlier in needed(stage, settings):
@@ -159,6 +162,27 @@ def _check_sizes(chosen: list[str], settings: dict[str, Any]) -> None:
     weights, decay = settings["generate"].weights, settings["train"].ema_decay
     if "train" in chosen and {"select", "generate"} & set(chosen) and weights == "ema" and not decay:
         raise ValueError(f"weights={weights}, but ema_decay={decay:g} keeps no average")
+
+
+def _check_judged(chosen: list[str], settings: dict[str, Any]) -> None:
+    """Whether the maps that are to be generated are such that the stages asked for can look at them."""
+    generate = settings["generate"]
+    pixels = generate.generate_pixels
+    seen = [name for name in ("generate_noise", "generate_smoothing_arcmin") if getattr(generate, name)]
+    for stage in ("evaluate", "novelty"):
+        if "generate" not in chosen or stage not in chosen or settings[stage].generated:
+            continue
+        if seen:
+            raise ValueError(
+                f"{seen[0]}: stage {stage} compares convergence, not maps as they are observed; generate those "
+                "in a --workdir of their own, as by --stages=generate,export"
+            )
+        if len(set(pixels)) > 1:
+            said = ",".join(map(str, pixels))
+            raise ValueError(
+                f"generate_pixels={said}: stage {stage} compares square maps; generate these in a --workdir of "
+                "their own, as by --stages=generate,export"
+            )
 
 
 def _is_finished(workdir: Path, stage: str, settings: dict[str, Any], module: Any) -> bool:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from cosmogan_jax.emulators.emulator import find
 from cosmogan_jax.emulators.matched_statistics import SEEN_BY
+from cosmogan_jax.emulators.packed import find
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.storage.run_directory import finished_record
 from cosmogan_jax.storage.weights import read_card

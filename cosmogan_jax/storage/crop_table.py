@@ -54,6 +54,23 @@ class CropTable(NamedTuple):
         turn = np.concatenate([np.arange(count) for count in counts])
         return crops[np.sort(np.argsort(turn, kind="stable")[:limit])]
 
+    def of_size(self, num_pixels: int) -> "CropTable":
+        """Crops of another size that begin where these do, or as near to there as the map's borders allow.
+
+        Each place once: of maps that are no larger than the crops there is one crop.
+
+        Raises:
+          ValueError: the maps are smaller.
+        """
+        geometry = self.store.geometry.crop(num_pixels)
+        last = np.array([self.store.num_maps, *[self.store.geometry.num_pixels - num_pixels] * 2])
+        crops = {
+            split: np.unique(np.minimum(rows, last), axis=0).astype(rows.dtype)
+            for split, rows in self.crops.items()
+        }
+        sizes = {"crop_size": num_pixels, "side_deg": geometry.side_deg}
+        return self._replace(crops=crops, manifest={**self.manifest, **sizes})
+
     @property
     def parameters(self) -> tuple[str, ...]:
         """Names of the parameters that are known of all maps."""

@@ -8,9 +8,11 @@
                         shard (so that the manifest's own checksum identifies the store); written last, so that
                         a store whose writing was cut off has none and is refused
 
-Of the manifest, "shape" is [maps, rows, columns, bins]; "parameters" is {name: [value of every map]} of what
-is known (omega_m, source_redshift and so on), null where a map's value is not; "source_redshift" is null where
-it is not known or not one. Stores of version 2 have neither the axis of bins nor parameters; they read alike.
+Of the manifest, "shape" is [maps, rows, columns, bins]; "side_deg" is the length of a column of pixels in
+degrees (generated maps need not be square); "observed" says which shape noise and smoothing maps were given,
+where they were; "parameters" is {name: [value of every map]} of what is known (omega_m, source_redshift and so
+on), null where a map's value is not; "source_redshift" is null where it is not known or not one. Stores of
+version 2 have neither the axis of bins nor parameters; they read alike.
 """
 
 import contextlib
@@ -58,8 +60,18 @@ class MapStore:
 
     @property
     def geometry(self) -> MapGeometry:
-        """Pixels and side of every map."""
-        return MapGeometry(self.manifest["shape"][1], self.manifest["side_deg"])
+        """Pixels and side of every map.
+
+        Raises:
+          ValueError: they are not square.
+        """
+        rows, columns = self.manifest["shape"][1:3]
+        if rows != columns:
+            raise ValueError(
+                f"{self.path} holds maps of {rows}x{columns} pixels: here maps must be square; others can be "
+                "exported as npy"
+            )
+        return MapGeometry(rows, self.manifest["side_deg"])
 
     @property
     def num_bins(self) -> int:
@@ -139,6 +151,7 @@ def write_map_store(
     start: int = 0,
     *,
     num_bins: int = 1,
+    num_columns: int | None = None,
     allow_invalid: bool = False,
 ) -> MapStore:
     """Write maps batch by batch; memory holds one shard (64 MiB) and one batch at a time.
@@ -147,6 +160,7 @@ def write_map_store(
       batches: maps with the axis of bins, or without where there is one.
       manifest: what else is known of the maps; "splits", "parents" and "boxes" have one entry a map, and so has
         each of "parameters".
+      num_columns: pixels of a row of maps that are not square; the geometry is then that of a column.
       start: the map the batches begin with. Above 0, what was written of this store before is gone on with;
         it must be maps_written(path).
       allow_invalid: NaN marks pixels that hold no convergence; they are stored and counted in the manifest.
@@ -165,20 +179,19 @@ def write_map_store(
         raise ValueError(f"start={start}: the store at {path} holds {maps_written(path)} maps")
     check_parameters(manifest.get("parameters", {}), num_maps, str(path))
     size = geometry.num_pixels
-    image = (size, size, num_bins)
+    image = (size, size if num_columns is None else num_columns, num_bins)
     shape, shard = (num_maps, *image), images_per_shard(num_maps, image, _SHARD_BYTES)
     if start:
         array = open_array(path / "kappa", shape, write=True)
     else:
         (path / "written.json").unlink(missing_ok=True)
         attributes = {"long_name": "convergence kappa", "units": "1", "side_deg": geometry.side_deg}
-        side = chunk_side(size)
         array = create_array(
             path / "kappa",
             shape,
             (shard, *image),
             ["map", "row", "column", "bin"],
-            chunk=(1, side, side, num_bins),
+            chunk=(1, chunk_side(image[0]), chunk_side(image[1]), num_bins),
             attributes=attributes,
         )
     written, pending, held, invalid = start, [], 0, 0
@@ -282,8 +295,8 @@ def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
     check_object(manifest, _FIELDS, path)
     shape = manifest["shape"]
     axes = ["maps", "rows", "columns"] + (["bins"] if manifest["version"] == VERSION else [])
-    if len(shape) != len(axes) or any(type(n) is not int or n < 1 for n in shape) or shape[1] != shape[2]:
-        raise ValueError(f"{path}: shape={shape} is not that of square maps, [{', '.join(axes)}]")
+    if len(shape) != len(axes) or any(type(n) is not int or n < 1 for n in shape):
+        raise ValueError(f"{path}: shape={shape} is not that of maps, [{', '.join(axes)}]")
     check_object(manifest["shards"], dict.fromkeys(manifest["shards"], int), f"{path}, shards")
     for name in ("splits", "parents", "boxes"):
         labels = manifest.get(name, [None] * shape[0])

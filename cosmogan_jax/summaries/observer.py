@@ -1,14 +1,42 @@
 """Maps as an observer sees them: with the shape noise of the source galaxies, and smoothed."""
 
+import dataclasses
 import functools
+import math
 
 import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
+from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry, half_plane_indices
 from cosmogan_jax.summaries.edges import check_kappa
+
+
+@dataclasses.dataclass(frozen=True)
+class GalaxyNoise:
+    """The shape noise of a survey's source galaxies, white in the convergence: `shape_noise_sigma`.
+
+    Attributes:
+      galaxies_per_arcmin2: galaxies with shapes on a square arcminute.
+      sigma_e: scatter of one component of their ellipticities.
+
+    Raises:
+      ValueError: galaxies_per_arcmin2 not positive, sigma_e negative, or one that is not finite.
+    """
+
+    galaxies_per_arcmin2: float = 30.0
+    sigma_e: float = 0.26
+
+    def __post_init__(self):
+        if not 0 < self.galaxies_per_arcmin2 < math.inf:
+            raise ValueError(f"galaxies_per_arcmin2={self.galaxies_per_arcmin2} must be positive and finite")
+        if not 0 <= self.sigma_e < math.inf:
+            raise ValueError(f"sigma_e={self.sigma_e} must be 0 or positive, and finite")
+
+    def sigma(self, geometry: MapGeometry) -> float:
+        """Standard deviation of the convergence noise in one of the geometry's pixels."""
+        return shape_noise_sigma(geometry, self.sigma_e, self.galaxies_per_arcmin2)
 
 
 def shape_noise_sigma(
@@ -84,14 +112,56 @@ def smooth(
         raise ValueError(f"theta_arcmin={theta_arcmin} must be 0 or positive")
     if theta_arcmin == 0:
         return kappa
-    window = jnp.asarray(_window(geometry, float(theta_arcmin)), kappa.dtype)
-    return jnp.fft.irfft2(jnp.fft.rfft2(kappa) * window, s=kappa.shape[-2:])
+    return _smoothed(kappa, geometry, theta_arcmin)
+
+
+def smooth_inside(
+    kappa: Float[Array, "*batch tall wide"], geometry: MapGeometry, theta_arcmin: float, margin: int
+) -> Float[Array, "*batch height width"]:
+    """The middle of `smooth`ed maps: `margin` pixels are cut away on every side.
+
+    Of maps that go on beyond what is wanted of them. From `margin_of` on, nothing of the opposite border is
+    left in the middle. Maps of any shape; the geometry says how wide their pixels are.
+
+    Raises:
+      ValueError: theta_arcmin negative or not finite, a margin that is negative or leaves nothing.
+    """
+    kappa = check_kappa(kappa)
+    if not 0 <= theta_arcmin < np.inf:
+        raise ValueError(f"theta_arcmin={theta_arcmin} must be 0 or positive")
+    tall, wide = kappa.shape[-2:]
+    if not 0 <= 2 * margin < min(tall, wide):
+        raise ValueError(f"margin={margin} must be 0 or positive and leave something of {tall}x{wide} pixels")
+    smoothed = _smoothed(kappa, geometry, theta_arcmin) if theta_arcmin else kappa
+    return smoothed[..., margin : tall - margin, margin : wide - margin]
+
+
+def margin_of(geometry: MapGeometry, theta_arcmin: float) -> int:
+    """Pixels beyond which a border is not felt: 5 theta_G, where 6e-7 of the kernel is left, and two more.
+
+    Two more, since the kernel that is a Gaussian in Fourier space up to the Nyquist mode rings about its own.
+    """
+    return math.ceil(5 * theta_arcmin / geometry.pixel_arcmin) + 2 if theta_arcmin else 0
+
+
+def _smoothed(kappa: Float[Array, "*batch height width"], geometry: MapGeometry, theta_arcmin: float) -> Array:
+    height, width = kappa.shape[-2:]
+    window = jnp.asarray(_window(geometry, height, width, float(theta_arcmin)), kappa.dtype)
+    return jnp.fft.irfft2(jnp.fft.rfft2(kappa) * window, s=(height, width))
 
 
 @functools.lru_cache(maxsize=16)
-def _window(geometry: MapGeometry, theta_arcmin: float) -> Float[np.ndarray, "size half"]:
+def _window(
+    geometry: MapGeometry, height: int, width: int, theta_arcmin: float
+) -> Float[np.ndarray, "height half"]:
+    """Of maps of the geometry's pixels; of its own size as many."""
     theta_rad = np.radians(theta_arcmin / ARCMIN_PER_DEG)
-    return np.exp(-0.5 * (geometry.half_plane_ell() * theta_rad) ** 2)
+    row, column = half_plane_indices(height)[0], half_plane_indices(width)[1]
+    ell_y, ell_x = (
+        index * (geometry.fundamental_ell * geometry.num_pixels / side)
+        for index, side in ((row, height), (column, width))
+    )
+    return np.exp(-0.5 * (np.sqrt(ell_y[:, None] ** 2 + ell_x[None, :] ** 2) * theta_rad) ** 2)
 
 
 def _checked(kappa: Array, geometry: MapGeometry) -> Array:

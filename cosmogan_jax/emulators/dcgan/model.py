@@ -26,6 +26,7 @@ class Dcgan:
 
     arch: Architecture
     limit: float = 1.0  # tanh
+    any_size: bool = False  # its dense layer makes maps of one size
     full_precision: tuple[str, ...] = ("batch_stats/",)  # running averages span many orders
 
     @property
@@ -43,23 +44,38 @@ class Dcgan:
         params, batch_stats = self.networks.gen.init(key)
         return {"params": params, "batch_stats": batch_stats}
 
-    def latent(self, key: Array, size: int) -> Float[Array, " latent"]:
+    def latent(self, key: Array, height: int, width: int | None = None) -> Float[Array, " latent"]:
         """z ~ N(0, 1).
 
         Raises:
           ValueError: a size that is not the networks'.
         """
-        if size != self.arch.map_size:
-            raise ValueError(f"size={size}: this generator makes maps of {self.arch.map_size} pixels only")
+        size, width = self.arch.map_size, height if width is None else width
+        if (height, width) != (size, size):
+            raise ValueError(
+                f"size={height}x{width}: this generator makes maps of {size}x{size} pixels only; emulators of "
+                "kind lognormal_gan make any"
+            )
         return jax.random.normal(key, (self.arch.latent_size,), jnp.float32)
+
+    def widest_margin(self, height: int, width: int) -> int:
+        """Nothing is known of what lies around a map."""
+        return 0
 
     def sample(
         self,
         variables: Variables,
         latent: Float[Array, "batch latent"],
         theta: Float[Array, "batch parameters"],
+        margin: int = 0,
     ) -> Float[Array, "batch size size 1"]:
-        """G(z), in (-1, 1); theta is not looked at."""
+        """G(z), in (-1, 1); theta is not looked at.
+
+        Raises:
+          ValueError: a margin that is not 0.
+        """
+        if margin:
+            raise ValueError(f"margin={margin} must be 0: this generator makes nothing around its maps")
         x, _ = self.networks.gen.apply(variables["params"], variables["batch_stats"], latent, train=False)
         return x[..., None]
 

@@ -77,21 +77,31 @@ def seen(latent: Latent) -> tuple[int, int]:
     return latent.noise.shape[-2] - _MARGIN, latent.noise.shape[-1] - _MARGIN
 
 
-def inputs(base: Base, latent: Latent) -> Inputs:
-    """The generator's inputs; pure, differentiable in both arguments."""
+def widest_margin(height: int, width: int) -> int:
+    """How many pixels more a canvas of the base holds on every side of the height x width that are seen."""
+    return min((fast_size(2 * side) - side) // 2 for side in (height, width))
+
+
+def inputs(base: Base, latent: Latent, margin: int = 0) -> Inputs:
+    """The generator's inputs; pure, differentiable in both arguments.
+
+    margin: so many pixels more on every side, of the same canvases: what lies around the very same map. All
+    fields are periodic on their canvases, so that there is as much of them as is asked for; those of the noise
+    repeat themselves from half the canvas' surplus on.
+    """
     height, width = seen(latent)
     canvas = _Canvas(latent.field.shape[-2:])
     colour = canvas.at_waves(base.log_amplitude)
     white = jnp.fft.rfft2(latent.field)
 
     def cut(transform, canvas):
-        return jnp.fft.irfft2(transform, canvas.shape)[..., :height, :width]
+        return _window(jnp.fft.irfft2(transform, canvas.shape), height, width, margin)
 
     around = [cut(white * canvas.unit(colour * canvas.gaussian(scale)), canvas) for scale in SURROUNDINGS]
     whole = jnp.fft.irfft2(white * canvas.unit(colour), canvas.shape)
     exponential = base.shift * (jnp.exp(base.spread * whole - base.spread**2 / 2) - 1)
     y = cut(jnp.fft.rfft2(exponential) * canvas.at_waves(base.window), canvas)
-    g = whole[..., :height, :width]
+    g = _window(whole, height, width, margin)
 
     canvas = _Canvas(latent.noise.shape[-2:])
     high = canvas.at_waves(base.amplitude) * (1 - canvas.gaussian(_HIGH_PASS))
@@ -108,6 +118,15 @@ def inputs(base: Base, latent: Latent) -> Inputs:
         [jnp.stack([g, jnp.arcsinh(y), *around], -1), _NOISE_GAIN * noise, amplitude], -1
     )
     return Inputs(y, noise, features)
+
+
+def _window(field: Float[Array, "*batch tall wide"], height: int, width: int, margin: int) -> Array:
+    """A canvas' first height x width pixels, with a margin on every side that begins at its far ends."""
+    if margin:
+        for axis, side in ((-2, height), (-1, width)):
+            field = jnp.take(field, np.arange(-margin, side + margin) % field.shape[axis], axis)
+        return field
+    return field[..., :height, :width]
 
 
 class _Canvas:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.lognormal_gan.base import Base, unmeasured
-from cosmogan_jax.emulators.lognormal_gan.fields import Latent, draw, inputs
+from cosmogan_jax.emulators.lognormal_gan.fields import Latent, draw, inputs, widest_margin
 from cosmogan_jax.emulators.lognormal_gan.generator import Generator
 from cosmogan_jax.layers.initialisation import Variables
 
@@ -28,6 +28,7 @@ class LognormalGan:
     num_channels: int
     limit: ClassVar[float | None] = None
     upsamplings: ClassVar[int] = 0
+    any_size: ClassVar[bool] = True
     full_precision: ClassVar[tuple[str, ...]] = ("base",)
 
     def __post_init__(self):
@@ -45,22 +46,31 @@ class LognormalGan:
         """A fresh network, on a base of white noise: nothing is measured yet."""
         return {"base": unmeasured(), "params": self.generator.init(key)}
 
-    def latent(self, key: Array, size: int) -> Latent:
+    def latent(self, key: Array, height: int, width: int | None = None) -> Latent:
         """White noise on the canvases of one map.
 
         Raises:
           ValueError: a size that is not positive.
         """
-        if size < 1:
-            raise ValueError(f"size={size} must be positive")
-        return draw(key, size + 2 * self.num_layers, size + 2 * self.num_layers)
+        width = height if width is None else width
+        if min(height, width) < 1:
+            raise ValueError(f"size={height}x{width} must be positive")
+        return draw(key, height + 2 * self.num_layers, width + 2 * self.num_layers)
+
+    def widest_margin(self, height: int, width: int) -> int:
+        """What the canvas of the base holds around a map."""
+        return widest_margin(height + 2 * self.num_layers, width + 2 * self.num_layers)
 
     def sample(
-        self, variables: Variables, latent: Latent, theta: Float[Array, "batch parameters"]
-    ) -> Float[Array, "batch size size 1"]:
+        self,
+        variables: Variables,
+        latent: Latent,
+        theta: Float[Array, "batch parameters"],
+        margin: int = 0,
+    ) -> Float[Array, "batch height width 1"]:
         """Maps in network units; theta is not looked at."""
         base = Base(*variables["base"])
-        x = self.generator.apply(variables["params"], inputs(base, latent))
+        x = self.generator.apply(variables["params"], inputs(base, latent, margin))
         return (base.mean + base.sigma * x)[..., None]
 
     def describe(self) -> dict[str, Any]:

@@ -72,12 +72,15 @@ _LAID_OUT = ("test_faults", "test_kills")
 
 @pytest.fixture(scope="module", autouse=True)
 def pictures_without_layout(request):
-    """Half of a picture's time is its layout, which no test looks at."""
+    """Half of a picture's time is its layout, half of the rest its pixels, at which no test looks."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    from cosmogan_jax.figures import files
 
     with pytest.MonkeyPatch.context() as patch:
         if request.module.__name__ not in _LAID_OUT:
             patch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
+            patch.setattr(files, "_DPI", 50)
         yield
 
 

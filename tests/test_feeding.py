@@ -106,7 +106,8 @@ def test_the_order_is_the_same_on_any_number_of_devices():
     )
     said = []
     for devices in (1, 3):
-        flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+        xla = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+        flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": xla}
         done = subprocess.run(
             [sys.executable, "-c", code],
             capture_output=True,

@@ -10,6 +10,7 @@ from cosmogan_jax.compare.histogram_heights import (
     NUM_BINS,
     _height_statistics,
     _ks_table,
+    _square_table,
     height_tests,
     power_under_shift,
 )
@@ -80,3 +81,10 @@ def test_modes_that_do_not_vary_and_seeds():
 def test_bad_input(one, kwargs, message):
     with pytest.raises(ValueError, match=message):
         height_tests(one, np.zeros((5, 3)), seed=0, **kwargs)
+
+
+def test_the_table_that_all_calls_share_is_what_one_makes_of_it_anew():
+    shared = _square_table(7)
+    np.testing.assert_array_equal(shared, _square_table.__wrapped__(7))
+    with pytest.raises(ValueError, match="read-only"):
+        shared[0] = 1

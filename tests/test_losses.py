@@ -16,8 +16,10 @@ from cosmogan_jax.emulators.slopes import r1
 pytestmark = pytest.mark.usefixtures("quick")
 
 ARCH = Architecture(16, 4, 2, 8, disc_norm="none")
-REAL = 0.3 * jax.random.normal(jax.random.key(0), (5, 4, 4), jnp.float32)
-FAKE = 0.2 * jax.random.normal(jax.random.key(1), (5, 4, 4), jnp.float32)
+REAL, FAKE = (
+    scale * np.random.default_rng(seed).normal(size=(5, 4, 4)).astype(np.float32)
+    for seed, scale in enumerate((0.3, 0.2))
+)
 KEY = jax.random.key(2)
 ROUNDING = 1e-5  # float32, sums of some dozens
 

@@ -45,7 +45,7 @@ def free_port():
 def start(*arguments, **environ):
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=ROOT, env={**CPU, **environ},
+        cwd=ROOT, env={**CPU, **environ, "XLA_FLAGS": f"{CPU['XLA_FLAGS']} {environ.get('XLA_FLAGS', '')}"},
     )  # fmt: skip
 
 

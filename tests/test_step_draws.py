@@ -20,7 +20,7 @@ from cosmogan_jax.settings.train import Train
 pytestmark = pytest.mark.usefixtures("quick")
 
 NETWORKS = build_networks(Architecture(16, 4, 2, 8))
-REAL = 0.3 * jax.random.normal(jax.random.key(5), (6, 16, 16))
+REAL = 0.3 * np.random.default_rng(5).normal(size=(6, 16, 16)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

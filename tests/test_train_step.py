@@ -26,7 +26,7 @@ from cosmogan_jax.settings.matching import Matching
 pytestmark = pytest.mark.usefixtures("quick")
 
 NETWORKS = build_networks(Architecture(16, 4, 2, 8))
-REAL = 0.3 * jax.random.normal(jax.random.key(5), (6, 16, 16))
+REAL = 0.3 * np.random.default_rng(5).normal(size=(6, 16, 16)).astype(np.float32)
 # float32 by another route; a step's change of the parameters is known to 1e-7 of the parameters only, and the
 # smallest gradients here are a few 1e-4 of them.
 GRADIENT = 1e-3

@@ -9,6 +9,7 @@ count, and maps are resampled as if they were independent. `power_under_shift` s
 should be judged by it; `two_sample.py` is the test with power.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -150,8 +151,11 @@ def _ks_table(num_bins: int) -> np.ndarray:
     return np.array([1.0] + [2 * way / math.comb(2 * n, n) for way in ways])
 
 
+@functools.cache
 def _square_table(num_bins: int) -> np.ndarray:
-    """A^2 of random divisions of 2 * num_bins distinct numbers, sorted."""
+    """A^2 of random divisions of 2 * num_bins distinct numbers, sorted; made once, and not to be written to."""
     rng = np.random.Generator(np.random.Philox(key=[0, num_bins]))
     ranks = rng.permuted(np.tile(np.arange(2.0 * num_bins), (_NUM_SHUFFLES, 1)), axis=1)
-    return np.sort(_height_statistics(ranks[:, :num_bins], ranks[:, num_bins:])[1])
+    table = np.sort(_height_statistics(ranks[:, :num_bins], ranks[:, num_bins:])[1])
+    table.flags.writeable = False  # it is every caller's
+    return table

@@ -15,7 +15,7 @@ from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, St
 from cosmogan_jax.emulators.lognormal_gan.engine import make_engine, make_model
 from cosmogan_jax.emulators.lognormal_gan.generator import Generator
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of
-from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate
+from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate, matching_rate
 from cosmogan_jax.emulators.moving_average import moved
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.lognormal_gan import LognormalGan as OwnSettings

@@ -111,11 +111,12 @@ def test_gradients_are_finite_and_those_of_the_loss(maps, scale, name):
     start = jnp.zeros(values.shape[1])
     of = jax.jit(lambda x: matching.pull(statistics, targets, start, x, scale, jnp.float32(1.0)))
     running, found = of(x)
-    np.testing.assert_allclose(running, values[:6].mean(0), rtol=1e-4, atol=1e-5)
+    own = scale.about(x)
+    np.testing.assert_allclose(running, statistics(x, own).mean(0), rtol=1e-4, atol=1e-5)
     noise = 1 / np.sqrt(6)
 
     def loss(x):
-        off = (statistics(x, scale).mean(0) - targets.mean) @ targets.axes
+        off = (statistics(x, scale.about(x)).mean(0) - targets.mean) @ targets.axes
         beyond = jnp.maximum(jnp.abs(off) - noise, 0)
         # Beyond the clip the loss goes on straight, with the slope that it has there.
         return jnp.where(beyond < 0.5, beyond**2 / 2, 0.5 * beyond - 0.125).sum()
@@ -124,7 +125,7 @@ def test_gradients_are_finite_and_those_of_the_loss(maps, scale, name):
     assert np.isfinite(np.asarray(expected)).all()
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-5 * float(jnp.abs(expected).max()))
     # Down the gradient pixels come nearer to the targets, by steps that are shortened where they are too long.
-    x, length, losses = 0.7 * maps[6:12], 0.02, []
+    x, length, losses = 0.7 * maps[6:12] + 0.7, 0.02, []
     running, slope = of(x)
     losses.append(loss_of(running, targets))
     for _ in range(12):
@@ -145,6 +146,19 @@ def loss_of(running, targets):
     off = np.abs(np.asarray(matching.deviations(running, targets), np.float64))
     off = np.maximum(off - 1 / np.sqrt(6), 0)
     return np.where(off < 0.5, off**2 / 2, 0.5 * off - 0.125).sum()
+
+
+def test_the_covariance_of_a_batch_is_about_its_own_means(maps, scale):
+    """And unbiased: batches of two give, on average, what all maps give."""
+    of = jax.jit(lambda x: STATISTICS["covariance"](x, scale.about(x)).mean(0))
+    pairs = np.array([[i, j] for i in range(len(maps)) for j in range(i)])
+    found = np.mean([np.asarray(of(maps[pair]), np.float64) for pair in pairs], 0)
+    rings = np.asarray(scale.standardised(bands.log_ring_power(maps)), np.float64)
+    first, second = np.triu_indices(rings.shape[1])
+    # Clipped at four standard deviations, which few of 40 maps reach.
+    np.testing.assert_allclose(found, np.cov(rings.T)[first, second], atol=0.03)
+    brighter = np.asarray(of(1.5 * maps), np.float64)
+    np.testing.assert_allclose(brighter, np.asarray(of(maps), np.float64), atol=1e-4)
 
 
 def test_running_means_move_at_their_rate(maps, scale):

@@ -92,10 +92,11 @@ def test_a_step_adds_the_capped_gradient_and_moves_the_running_means(begun, crop
         fake, back = jax.vjp(lambda p: networks.gen.apply(p, state.gen.batch_stats, z, train=True)[0], params)
         matcher, of = matching.matcher(OWN), state.matched
         in_units = (fake - MEAN) / SIGMA
-        found = matcher.statistics(in_units, of.scale).mean(0)
+        found = matcher.statistics(in_units, of.scale.about(in_units)).mean(0)
 
         def loss(x):
-            now = matcher.statistics((x - of.mean) / of.sigma, of.scale).mean(0)
+            x = (x - of.mean) / of.sigma
+            now = matcher.statistics(x, of.scale.about(x)).mean(0)
             off = (now - of.targets.mean) @ of.targets.axes
             off = jnp.maximum(jnp.abs(off) - 1 / np.sqrt(len(x)), 0)  # the first step's rate is 1
             return jnp.where(off < 0.5, off**2 / 2, 0.5 * off - 0.125).sum()

@@ -45,6 +45,12 @@ class MapScale(NamedTuple):
         """Each ring by itself at mean 0 and variance 1."""
         return (log_ring_power - self.ring_centre) / self.ring_deviation
 
+    def about(self, x: Float[Array, "batch size size"]) -> "MapScale":
+        """The same scale, with rings about these maps' own means; of their products no bias is left."""
+        logs = log_ring_power(x)
+        lost = np.sqrt(1 - 1 / max(len(x), 2))
+        return self._replace(ring_centre=logs.mean(0), ring_deviation=lost * self.ring_deviation)
+
     def whitened(self, log_power: Float[Array, "batch bands"]) -> Float[Array, "batch bands"]:
         """Combinations of bands at mean 0, uncorrelated, of variance 1 at most."""
         return (log_power - self.centre) @ self.whitening

@@ -92,16 +92,11 @@ class Matcher(NamedTuple):
     ) -> tuple[Float[Array, "batch size size"], Float[Array, " numbers"], dict[str, Float[Array, ""]]]:
         """The adversarial gradient with respect to maps, that of the loss above added; running means; metrics.
 
-        In the first steps the running means are those of all maps so far; rate takes the place of the
-        setting. units takes the maps to units of the
-        training maps' standard deviation where they are in others.
+        In the first steps the running means are those of all maps so far; rate takes the place of the setting.
+        units takes the maps to units of the training maps' standard deviation where they are in others.
         """
-
-        def statistics(maps: Array, scale: MapScale) -> Array:
-            return self.statistics(maps if units is None else units(maps), scale)
-
         rate = jnp.maximum(self.rate if rate is None else rate, 1 / (step + 1.0))
-        running, towards = pull(statistics, targets, running, x, scale, rate)
+        running, towards = pull(self.statistics, targets, running, x, scale, rate, units)
         towards = self.weight * towards
         off = deviations(running, targets)
         metrics = {
@@ -157,9 +152,19 @@ def pull(
     x: Float[Array, "batch size size"],
     scale: MapScale,
     rate: Float[Array, ""],
+    units: Callable[[Array], Array] | None = None,
 ) -> tuple[Float[Array, " numbers"], Float[Array, "batch size size"]]:
-    """The running means after this batch, moved at `rate`, and the gradient of the loss above for weight 1."""
-    found, pullback = jax.vjp(lambda maps: statistics(maps, scale), x)
+    """The running means after this batch, moved at `rate`, and the gradient of the loss above for weight 1.
+
+    units: as in `Matcher.added`. The covariance is that about the batch's own means: about the training maps' it
+    would be matched, too, by a generator whose maps hardly differ in a step, but swing from step to step.
+    """
+
+    def of(maps: Array) -> Array:
+        maps = maps if units is None else units(maps)
+        return statistics(maps, scale.about(maps))
+
+    found, pullback = jax.vjp(of, x)
     running = running + rate * (found.mean(0) - running)
     off = deviations(running, targets)
     noise = jnp.sqrt(rate / (2 - rate) / len(x))

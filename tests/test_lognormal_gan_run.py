@@ -120,7 +120,8 @@ def test_generated_in_another_size_and_as_they_are_observed(run, folder, run_mai
     judge = ["--evaluate_l_bins=4", "--stages=generate,evaluate"]
     for more, words in (
         (["--generate_pixels=24"], "generate_pixels=24 differs from generate_pixels=24,40, with which stage"),
-        (["--generate_pixels=24,40", "--export=fits"], "holds maps of 24x40 pixels: here maps must be square"),
+        (["--export=fits", "--stages=export", f"--export_from={folder}/wide/generate/maps",
+          f"--workdir={folder}/fits"], "holds maps of 24x40 pixels: here maps must be square"),
         (["--generate_pixels=24,40", *judge], "generate_noise: stage evaluate compares convergence"),
         (["--generate_pixels=129", f"--workdir={folder}/129"], "generate_pixels=129: size=129x129 is more than "
          "twice the 64 pixels"),

@@ -156,8 +156,8 @@ def pull(
 ) -> tuple[Float[Array, " numbers"], Float[Array, "batch size size"]]:
     """The running means after this batch, moved at `rate`, and the gradient of the loss above for weight 1.
 
-    units: as in `Matcher.added`. The covariance is that about the batch's own means: about the training maps' it
-    would be matched, too, by a generator whose maps hardly differ in a step, but swing from step to step.
+    units: as in `Matcher.added`. The covariance is that about the batch's own means: about the training maps'
+    it would be matched, too, by a generator whose maps hardly differ in a step, but swing from step to step.
     """
 
     def of(maps: Array) -> Array:

@@ -19,7 +19,7 @@ import numpy as np
 HERE = Path(__file__).parent
 SCORES = ("pixel_ks", "spectrum_chi2", "worst_power_factor", "variance_ratio", "nearest_ratio")
 FLAGS = (
-    f"--flagfile={HERE.parent / 'quickstart/run.flags'}", "--num_train_maps=100", "--num_validation_maps=8",
+    f"--flagfile={HERE.parent / 'quickstart/dcgan.flags'}", "--num_train_maps=100", "--num_validation_maps=8",
     "--num_steps=600", "--checkpoint_every_steps=600", "--sample_every_steps=0", "--score_every_steps=100",
     "--score_maps=640", "--stages=simulate,prepare,train",
 )  # fmt: skip

@@ -3,7 +3,7 @@
 python experiments/benchmarks/memory.py --case=quickstart --workdir=/tmp/memory
 python experiments/benchmarks/memory.py --case=paper --workdir=/tmp/memory_paper
 
-quickstart: experiments/quickstart/run.flags with few steps and permutations, on which the peak does not
+quickstart: experiments/quickstart/dcgan.flags with few steps and permutations, on which the peak does not
 depend. paper: maps of 2048^2 pixels averaged to 1024^2 while they are imported, crops of 256^2, 64 filters,
 batch 64; two steps, and as many maps as fill the chunks that the later stages work in. The maps are noise.
 """
@@ -24,7 +24,7 @@ _SHORT = ("--sample_every_steps=0", "--score_every_steps=0", "--num_permutations
           "--pack=memory", "--pack_data=a benchmark", "--select_from_step=0")  # fmt: skip
 _CASES = {
     "quickstart": (
-        f"--flagfile={_ROOT}/experiments/quickstart/run.flags", "--num_steps=40", "--checkpoint_every_steps=20",
+        f"--flagfile={_ROOT}/experiments/quickstart/dcgan.flags", "--num_steps=40", "--checkpoint_every_steps=20",
         *_SHORT,
     ),
     "paper": (

@@ -34,7 +34,8 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
         )
     height, width = _size(settings, emulator)
     noise, smoothing = _noise(settings), settings.generate_smoothing_arcmin
-    key, batch = emulator.key(settings.generate_seed), _batch(settings, emulator, height * width)
+    key = emulator.key(settings.generate_seed)
+    batch = _batch(settings, emulator, height * width)
 
     @jax.jit  # with the weights as constants, of which the compiler prepares what it can once for all batches
     def draw(index):

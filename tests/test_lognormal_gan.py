@@ -332,11 +332,11 @@ def test_the_penalty_is_the_slope_over_real_maps(trained):
     assert float(metrics["r1"]) == pytest.approx(expected, rel=2e-3)
 
 
-def test_rates_rise_hold_and_fall_to_two_per_cent():
+def test_rates_rise_hold_and_fall_to_half_a_per_cent():
     rate = learning_rate(1.0, SETTINGS)
     np.testing.assert_allclose([rate(n) for n in range(4)], [0.5, 1, 1, 1], rtol=1e-6)
-    assert float(rate(6)) == pytest.approx(0.02 + 0.98 / 2, rel=1e-6)
-    np.testing.assert_allclose([rate(9), rate(1000)], 0.02, rtol=1e-5)
+    assert float(rate(6)) == pytest.approx(0.005 + 0.995 / 2, rel=1e-6)
+    np.testing.assert_allclose([rate(9), rate(1000)], 0.005, rtol=1e-5)
     matching = [float(matching_rate(jnp.asarray(n), SETTINGS)) / OWN.match_rate for n in (0, 6, 9, 99)]
     np.testing.assert_allclose(matching, [1, 0.6, 0.2, 0.2], rtol=1e-5)
     optimizer = optax.adam(rate)

@@ -25,6 +25,7 @@ class LognormalGan(Matching):
         "normalisation_scale": 0.02,
         "match": _MATCHED,
         "match_weight": 1.0,
+        "match_rate": 0.05,
     }
 
     gen_layers: int = setting(
@@ -56,7 +57,7 @@ class LognormalGan(Matching):
     decay_from_step: int = setting(300, "Of lognormal_gan: step from which the learning rates fall.", least=0)
     decay_to_step: int = setting(
         2000,
-        "Of lognormal_gan: step at which the learning rates have fallen to 2 %, by a cosine; there they stay.",
+        "Of lognormal_gan: step at which the learning rates have fallen to 0.5 % by a cosine; they stay there.",
         least=1,
     )
     pixel_penalty: float = setting(

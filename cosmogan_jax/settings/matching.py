@@ -24,7 +24,7 @@ class Matching:
     )
     match_rate: float = setting(
         0.02,
-        "Rate of the running means of generated maps' statistics.",
+        "Rate of the running means of generated maps' statistics; lognormal_gan: 0.05, falling to a fifth.",
         valid=lambda rate: 0 < rate <= 1,
         words="must lie in (0, 1]",
     )

@@ -24,7 +24,8 @@ _SHORT = ("--sample_every_steps=0", "--score_every_steps=0", "--num_permutations
           "--pack=memory", "--pack_data=a benchmark", "--select_from_step=0")  # fmt: skip
 _CASES = {
     "quickstart": (
-        f"--flagfile={_ROOT}/experiments/quickstart/dcgan.flags", "--num_steps=40", "--checkpoint_every_steps=20",
+        f"--flagfile={_ROOT}/experiments/quickstart/dcgan.flags",
+        "--num_steps=40", "--checkpoint_every_steps=20",
         *_SHORT,
     ),
     "paper": (

@@ -6,12 +6,12 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.settings import Train
 
-_RATE_AT_THE_END = 0.02
+_RATE_AT_THE_END = 0.005
 _MATCHING_AT_THE_END = 0.2
 
 
 def learning_rate(peak: float, settings: Train) -> optax.Schedule:
-    """From 0 up to the peak over the warm-up, and from decay_from_step to decay_to_step down to 2 % of it."""
+    """From 0 up to the peak over the warm-up, and from decay_from_step to decay_to_step down to 0.5 % of it."""
     warm_up = max(settings.of_kind.warm_up_steps, 1)
 
     def at(step):

@@ -188,9 +188,11 @@ def test_evaluated_against_maps_of_the_users_own(packed, run_directory, run_main
     assert "Training" not in headings
     novelty = json.loads((run_directory / "own/novelty/novelty.json").read_text())
     assert set(novelty["birthday"]) == {"pixels", "spectrum"}  # it came without its discriminator
-    code, _, error = run_main(f"--workdir={run_directory}/other", *flags, "--crop_size=32", "--crops_per_map=1")
+    code, _, error = run_main(
+        f"--workdir={run_directory}/other", *flags, "--side_deg=2", "--crop_size=32", "--crops_per_map=1"
+    )
     assert code == 1
-    assert "generated maps have 16 pixels over 0.5 deg, validation maps 32 over 1" in error
+    assert "generated maps have 16 pixels over 0.5 deg, validation maps 32 over 2" in error
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_smoothing_sees_no_border(emulator):
     np.testing.assert_allclose(both[:, middle, middle], smoothed, atol=1e-3 * smoothed.std())
     # At the border there is as much of it as within.
     many = np.asarray(emulator.sample(5, 64, noise=survey, smoothing_arcmin=theta))
-    many -= np.asarray(emulator.sample(5, 64, smoothing_arcmin=theta))
+    many = many - np.asarray(emulator.sample(5, 64, smoothing_arcmin=theta))
     assert many[:, 0].std() == pytest.approx(many.std(), rel=0.1)  # some 64 x 32 / 4 independent pixels
     assert many.std() == pytest.approx(0.26 / np.sqrt(4 * np.pi * theta**2 * 30), rel=0.05)
 
@@ -214,7 +214,7 @@ def test_paths_between_latents_stay_white_noise_and_their_maps_of_the_law(emulat
     """sin and cos of each field: variance 1 all along, not as along a straight line (1/2 in the middle)."""
     starts, stops = (emulator.latents(emulator.key(seed), jnp.arange(48)) for seed in (11, 12))
     along = paths(starts, stops, 4)
-    for start, stop, leaf in zip(starts, stops, along, strict=True):
+    for start, stop, leaf in zip(*map(jax.tree.leaves, (starts, stops, along)), strict=True):
         assert leaf.shape == (48, 5, *start.shape[1:])
         np.testing.assert_allclose(leaf[:, 0], start, atol=1e-4)
         np.testing.assert_allclose(leaf[:, -1], stop, atol=1e-4)

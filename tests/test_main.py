@@ -73,7 +73,7 @@ def whole(tmp_path_factory):
 
 def test_loop_ends_in_a_report(whole):
     page = (whole / "report/report.html").read_text()
-    assert page.count("<img") == len(list((whole / "report/figures").glob("*.png"))) == 11
+    assert page.count("<img") == len(list((whole / "report/figures").glob("*.png"))) == 12
     assert not re.search(r"(src|href)=['\"]?http", page)
     tables = json.loads((whole / "evaluate/statistics.json").read_text())
     assert tables["num_generated"] == 10

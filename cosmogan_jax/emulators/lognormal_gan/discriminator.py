@@ -29,6 +29,10 @@ class Standard(NamedTuple):
     mean: Float[Array, " features"]
     variance: Float[Array, " features"]
 
+    def of(self, features: Float[Array, "batch features"]) -> Float[Array, "batch features"]:
+        """Features at mean 0 and variance 1 over real maps."""
+        return (features - self.mean) / jnp.sqrt(self.variance + _STEADY)
+
 
 def _he(gain: float) -> nn.initializers.Initializer:
     return nn.initializers.variance_scaling(2.0 * gain, "fan_in", "normal", dtype=jnp.float32)
@@ -118,8 +122,7 @@ class Discriminator:
         self, params: Variables, features: Float[Array, "batch features"], standard: Standard
     ) -> Float[Array, " batch"]:
         """The logit that pooled features give."""
-        features = (features - standard.mean) / jnp.sqrt(standard.variance + _STEADY)
-        return _applied(_Head(_HIDDEN), params["pixels"], features)
+        return _applied(_Head(_HIDDEN), params["pixels"], standard.of(features))
 
     def of_bands(self, params: Variables, whitened: Float[Array, "batch bands"]) -> Float[Array, " batch"]:
         """The logit that the whitened log power of a map's bands gives, of them and of their squares."""

@@ -124,8 +124,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         return {"base": state.base, "params": state.ema if weights == "ema" else state.gen.params}
 
     def pooled(state: LognormalGanState, x: Float[Array, "batch size size 1"]) -> Array:
-        found = disc.pooled(state.disc.params, units(x[..., 0], state.base))
-        return (found - state.standard.mean) / jnp.sqrt(state.standard.variance + 1e-5)
+        return state.standard.of(disc.pooled(state.disc.params, units(x[..., 0], state.base)))
 
     features = Features("discriminator", "rms difference per pooled feature", pooled)
     return Engine(init, step, variables, *shown(matched=matcher is not None), features, begin=begin)

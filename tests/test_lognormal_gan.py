@@ -13,7 +13,7 @@ from cosmogan_jax.emulators.interface import Batch
 from cosmogan_jax.emulators.lognormal_gan import base, fields
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
 from cosmogan_jax.emulators.lognormal_gan.engine import make_engine, make_model
-from cosmogan_jax.emulators.lognormal_gan.generator import Generator
+from cosmogan_jax.emulators.lognormal_gan.generator import Generator, reach
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of
 from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate, matching_rate
 from cosmogan_jax.emulators.moving_average import moved
@@ -23,6 +23,7 @@ from cosmogan_jax.settings.lognormal_gan import LognormalGan as OwnSettings
 pytestmark = pytest.mark.usefixtures("quick")
 
 SIZE, SPREAD, MEAN, SIGMA = 32, 0.4, 0.1, 0.02
+SCALES = fields.Scales()
 
 
 def power(k):
@@ -105,14 +106,10 @@ def test_base_maps_have_the_training_maps_power_and_skewness(sky, of_base):
 
 
 def test_fields_have_variance_one_and_do_not_see_the_canvas_wrap(of_base):
-    names = [
-        "g",
-        "arcsinh y",
-        *fields.SURROUNDINGS,
-        *("noise" for _ in fields.MODULATIONS),
-        *fields.MODULATIONS,
-    ]
-    for place in (0, *range(2, 2 + len(fields.SURROUNDINGS)), *range(-len(fields.MODULATIONS), 0)):
+    around, kinds = SCALES.surroundings, SCALES.noises
+    names = ["g", "arcsinh y", *around, *("noise" for _ in kinds), *kinds]
+    assert of_base.features.shape[-1] == SCALES.num_inputs == len(names)
+    for place in (0, *range(2, 2 + len(around)), *range(-len(kinds), 0)):
         field = of_base.features[..., place]
         independent = len(field) * max(1.0, (SIZE / 60) ** 2)
         assert field.std() == pytest.approx(1, abs=4 / np.sqrt(independent)), names[place]
@@ -132,6 +129,25 @@ def test_modulated_noise_keeps_the_variance_of_plain_noise(of_sky, of_base):
     np.testing.assert_allclose((of_base.noise**2).mean((0, 1, 2)), plain.mean(), rtol=0.1)
 
 
+def test_noise_of_finer_pixels_is_shared_out_among_octaves(of_sky):
+    """Together the two lengths hold what stretched noise alone would, but for the waves where both do."""
+    finer = fields.Scales(2)
+    assert finer.surroundings == (1.5, 3.0, 6.0, 12.0, 24.0, 48.0)
+    assert [kind.modulation for kind in finer.noises] == [3, 8, 24, 12, 32, 96]
+    keys = jax.random.split(jax.random.key(8), 150)
+    latents = jax.vmap(lambda key: fields.draw(key, 30, 30, finer))(keys)
+    assert fields.seen(latents, finer) == (30, 30)
+    given = jax.jit(lambda latents: fields.inputs(of_sky, latents, scales=finer))(latents)
+    canvas = base.wave_numbers((512, 512))
+    amplitude = np.interp(canvas, np.linspace(0, base.LARGEST_WAVE, base.NUM_WAVES), of_sky.amplitude)
+    short, long = (1 - np.exp(-0.5 * (scale * canvas) ** 2) for scale in (3, 12))
+    expected = [(amplitude * share) ** 2 for share in (short, long * (1 - short))]
+    found = np.asarray((given.noise**2).mean((0, 1, 2)))
+    # 150 maps of some (30 / 8)^2 patches: 5 % where the modulation is as wide as the map.
+    np.testing.assert_allclose(found[:2], expected[0].mean(), rtol=0.15)
+    np.testing.assert_allclose(found[3:5], expected[1].mean(), rtol=0.25)
+
+
 def test_maps_without_a_lognormal_field_are_refused(sky):
     for maps, words in (
         ([], "no training map"),
@@ -140,6 +156,24 @@ def test_maps_without_a_lognormal_field_are_refused(sky):
     ):
         with pytest.raises(ValueError, match=words):
             base.measured(maps)
+
+
+def test_the_generator_sees_further_where_pixels_are_finer():
+    """What a pixel of the map depends on reaches just as far as the network says, on every side."""
+    assert [reach(layer, 2) for layer in range(1, 7)] == [1, 1, 2, 4, 4, 4]
+    network = Generator(4, 3, 2)
+    assert network.edge == 8
+    params = network.init(jax.random.key(1))
+    params = jax.tree.map(lambda leaf: leaf + 0.3 * jax.random.normal(jax.random.key(2), leaf.shape), params)
+    scales = fields.Scales(2)
+    white = jax.random.normal(jax.random.key(3), (1, 19, 19, scales.num_inputs))
+    y, noise = jnp.zeros((1, 19, 19)), jnp.ones((1, 19, 19, 6))
+
+    def middle(features):
+        return network.apply(params, fields.Inputs(y, noise, features))[0, 1, 1]
+
+    seen = np.abs(np.asarray(jax.grad(middle)(white))[0]).max(-1) > 0
+    assert seen.any(0).nonzero()[0].tolist() == seen.any(1).nonzero()[0].tolist() == list(range(1, 18))
 
 
 def test_the_generator_knows_no_place(of_sky):
@@ -183,10 +217,11 @@ def test_models_are_described_and_made_again():
     # 12 inputs and 12 channels of 3x3 with biases, five times; 12 x 5 outputs with biases.
     assert count == 5 * (9 * 12 * 12 + 12) + 12 * 5 + 5
     for said, words in (
-        ({"num_layers": 5}, "must be num_layers and num_channels"),
-        ({"num_layers": 0, "num_channels": 3}, "num_layers=0"),
-        ({"num_layers": True, "num_channels": 3}, "num_layers=True"),
-        ({"num_layers": 2, "num_channels": 10**9}, "num_channels=1000000000"),
+        ({"num_layers": 5}, "must be num_layers, num_channels and octaves"),
+        ({"num_layers": 0, "num_channels": 3, "octaves": 0}, "num_layers=0"),
+        ({"num_layers": True, "num_channels": 3, "octaves": 0}, "num_layers=True"),
+        ({"num_layers": 2, "num_channels": 10**9, "octaves": 0}, "num_channels=1000000000"),
+        ({"num_layers": 2, "num_channels": 3, "octaves": -1}, "octaves=-1"),
     ):
         with pytest.raises(ValueError, match=words):
             model_of({"kind": "lognormal_gan", **said}, False)

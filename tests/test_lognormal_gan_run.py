@@ -91,7 +91,7 @@ def test_its_maps_are_the_packed_emulators_and_of_any_size(run):
     assert larger.shape == (3, 40, 40)
     assert float(larger.std()) == pytest.approx(kappa.std(), rel=0.5)
     card = read_card(run / "pack/small")
-    assert card["architecture"] == {"kind": "lognormal_gan", "num_layers": 2, "num_channels": 4}
+    assert card["architecture"] == {"kind": "lognormal_gan", "num_layers": 2, "num_channels": 4, "octaves": 0}
 
 
 def test_generated_in_another_size_and_as_they_are_observed(run, folder, run_main, parse):

@@ -32,6 +32,13 @@ class LognormalGan(Matching):
         5, "Of lognormal_gan: its generator's 3x3 convolutions; it sees as many pixels around each.", least=1
     )
     gen_channels: int = setting(12, "Of lognormal_gan: features of its generator's convolutions.", least=1)
+    gen_octaves: int = setting(
+        0,
+        "Of lognormal_gan: factors of two by which pixels are finer than 0.8 arcmin, which its lengths are made "
+        "for: 2 for 0.2 arcmin. From the third convolution on it sees so many times further, and noise of "
+        "longer waves comes to that of the shortest.",
+        least=0,
+    )
     disc_layers: int = setting(4, "Of lognormal_gan: its discriminator's 5x5 stride-2 convolutions.", least=1)
     disc_filters: int = setting(
         12, "Of lognormal_gan: features of its discriminator's first layer; doubled at every layer.", least=1

@@ -50,7 +50,7 @@ def make_model(settings: Train) -> LognormalGan:
         raise ValueError(
             f"crop_size={settings.crop_size} must be divisible by 2**disc_layers={2**own.disc_layers}"
         )
-    return LognormalGan(own.gen_layers, own.gen_channels)
+    return LognormalGan(own.gen_layers, own.gen_channels, own.gen_octaves)
 
 
 def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
@@ -106,7 +106,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         def first(params, index):
             key = jax.random.fold_in(state.key, 2**31 - 1)  # no step's
             latents = jax.vmap(lambda n: model.latent(jax.random.fold_in(key, n), size))(index)
-            return model.generator.apply(params, inputs(base, latents))
+            return model.generator.apply(params, inputs(base, latents, scales=model.scales))
 
         numbers = jnp.arange(len(state.replayed)).reshape(own.replayed_steps, own.fresh_maps)
         replayed = jnp.concatenate([first(state.gen.params, index) for index in numbers])

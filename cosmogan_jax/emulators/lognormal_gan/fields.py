@@ -19,9 +19,8 @@ from cosmogan_jax.geometry import half_plane_weights
 
 # Smoothing in pixels, of the fields that tell the network of a pixel's surroundings, and of those that modulate
 # noise.
-SURROUNDINGS = (1.5, 3.0, 6.0, 12.0)
-MODULATIONS = (3.0, 8.0, 24.0)
-NUM_INPUTS = 2 + len(SURROUNDINGS) + 2 * len(MODULATIONS)
+_SURROUNDINGS = (1.5, 3.0, 6.0, 12.0)
+_MODULATIONS = (3.0, 8.0, 24.0)
 # The noise holds waves shorter than this many pixels only; its amplitude varies by this much.
 _HIGH_PASS, _MODULATION = 3.0, 0.5
 # Pixels that a canvas is larger than what is seen: of the noise, 7 of the smoothing whose complement it is; of
@@ -31,12 +30,50 @@ _MARGIN, _SMOOTHINGS = 22, 6
 _NOISE_GAIN = 2.0
 
 
+class Noise(NamedTuple):
+    """One kind of noise: `stretch` times the shortest one's waves, its amplitude smoothed over so many pixels."""
+
+    stretch: int
+    modulation: float
+
+
+class Scales(NamedTuple):
+    """The lengths at which fields are made, in pixels.
+
+    Pixels that are 2^octaves times finer hold more: surroundings are smoothed as far as in arcminutes before,
+    and noise of 2^octaves times longer waves, modulated as much more slowly, comes to that of the shortest.
+    """
+
+    octaves: int = 0
+
+    @property
+    def surroundings(self) -> tuple[float, ...]:
+        """Smoothing of the fields that tell of a pixel's surroundings."""
+        return _SURROUNDINGS + tuple(_SURROUNDINGS[-1] * 2.0**n for n in range(1, self.octaves + 1))
+
+    @property
+    def noises(self) -> tuple[Noise, ...]:
+        """All kinds of noise."""
+        stretches = (1, 2**self.octaves) if self.octaves else (1,)
+        return tuple(Noise(s, s * scale) for s in stretches for scale in _MODULATIONS)
+
+    @property
+    def margin(self) -> int:
+        """Pixels that the noise's canvas is larger than what is seen."""
+        return _MARGIN * 2**self.octaves
+
+    @property
+    def num_inputs(self) -> int:
+        """Of the generator, for every pixel."""
+        return 2 + len(self.surroundings) + 2 * len(self.noises)
+
+
 class Latent(NamedTuple):
     """White noise of variance 1: all that is random in a map, or with an axis more in a batch of maps.
 
     Attributes:
       field: of the base.
-      noise: of the high-passed noise, a canvas for each modulation.
+      noise: of the high-passed noise, a canvas for each kind.
       amplitude: of the smooth field that modulates each.
     """
 
@@ -50,7 +87,7 @@ class Inputs(NamedTuple):
 
     Attributes:
       base: the lognormal field.
-      noise: modulated noise of the maps' own small-scale spectrum, by modulation.
+      noise: modulated noise of the maps' own small-scale spectrum, by kind.
       features: what the network's first convolution is given.
     """
 
@@ -59,10 +96,10 @@ class Inputs(NamedTuple):
     features: Float[Array, "batch height width inputs"]
 
 
-def draw(key: Array, height: int, width: int) -> Latent:
+def draw(key: Array, height: int, width: int, scales: Scales = Scales()) -> Latent:
     """The latent of one map of which the generator sees height x width pixels."""
-    noise = len(MODULATIONS), height + _MARGIN, width + _MARGIN
-    margins = [int(_SMOOTHINGS * scale) for scale in MODULATIONS]
+    noise = len(scales.noises), height + scales.margin, width + scales.margin
+    margins = [int(_SMOOTHINGS * kind.modulation) for kind in scales.noises]
     amplitude = [(fast_size(height + margin), fast_size(width + margin)) for margin in margins]
     shapes = [(fast_size(2 * height), fast_size(2 * width)), noise, *amplitude]
     # One draw, as every one costs a second of compilation.
@@ -72,9 +109,9 @@ def draw(key: Array, height: int, width: int) -> Latent:
     return Latent(parts[0], parts[1], tuple(parts[2:]))
 
 
-def seen(latent: Latent) -> tuple[int, int]:
+def seen(latent: Latent, scales: Scales = Scales()) -> tuple[int, int]:
     """Height and width that the generator sees."""
-    return latent.noise.shape[-2] - _MARGIN, latent.noise.shape[-1] - _MARGIN
+    return latent.noise.shape[-2] - scales.margin, latent.noise.shape[-1] - scales.margin
 
 
 def widest_margin(height: int, width: int) -> int:
@@ -82,14 +119,14 @@ def widest_margin(height: int, width: int) -> int:
     return min((fast_size(2 * side) - side) // 2 for side in (height, width))
 
 
-def inputs(base: Base, latent: Latent, margin: int = 0) -> Inputs:
+def inputs(base: Base, latent: Latent, margin: int = 0, scales: Scales = Scales()) -> Inputs:
     """The generator's inputs; pure, differentiable in both arguments.
 
     margin: so many pixels more on every side, of the same canvases: what lies around the very same map. All
     fields are periodic on their canvases, so that there is as much of them as is asked for; those of the noise
     repeat themselves from half the canvas' surplus on.
     """
-    height, width = seen(latent)
+    height, width = seen(latent, scales)
     canvas = _Canvas(latent.field.shape[-2:])
     colour = canvas.at_waves(base.log_amplitude)
     white = jnp.fft.rfft2(latent.field)
@@ -97,19 +134,19 @@ def inputs(base: Base, latent: Latent, margin: int = 0) -> Inputs:
     def cut(transform, canvas):
         return _window(jnp.fft.irfft2(transform, canvas.shape), height, width, margin)
 
-    around = [cut(white * canvas.unit(colour * canvas.gaussian(scale)), canvas) for scale in SURROUNDINGS]
+    around = [cut(white * canvas.unit(colour * canvas.gaussian(scale)), canvas) for scale in scales.surroundings]
     whole = jnp.fft.irfft2(white * canvas.unit(colour), canvas.shape)
     exponential = base.shift * (jnp.exp(base.spread * whole - base.spread**2 / 2) - 1)
     y = cut(jnp.fft.rfft2(exponential) * canvas.at_waves(base.window), canvas)
     g = _window(whole, height, width, margin)
 
     canvas = _Canvas(latent.noise.shape[-2:])
-    high = canvas.at_waves(base.amplitude) * (1 - canvas.gaussian(_HIGH_PASS))
-    fine = cut(jnp.fft.rfft2(latent.noise) * high, canvas)
+    shares = jnp.stack([_waves_of(kind, canvas) for kind in scales.noises])
+    fine = cut(jnp.fft.rfft2(latent.noise) * (canvas.at_waves(base.amplitude) * shares), canvas)
     smooth = []
-    for of_field, scale in zip(latent.amplitude, MODULATIONS):
+    for of_field, kind in zip(latent.amplitude, scales.noises):
         canvas = _Canvas(of_field.shape[-2:])
-        smooth.append(cut(jnp.fft.rfft2(of_field) * canvas.unit(canvas.gaussian(scale)), canvas))
+        smooth.append(cut(jnp.fft.rfft2(of_field) * canvas.unit(canvas.gaussian(kind.modulation)), canvas))
     amplitude = jnp.stack(smooth, -3)
     # <exp(2 beta g)> = exp(2 beta^2): as much noise as without modulation.
     noise = fine * jnp.exp(_MODULATION * amplitude - _MODULATION**2)
@@ -127,6 +164,12 @@ def _window(field: Float[Array, "*batch tall wide"], height: int, width: int, ma
             field = jnp.take(field, np.arange(-margin, side + margin) % field.shape[axis], axis)
         return field
     return field[..., :height, :width]
+
+
+def _waves_of(kind: Noise, canvas: "_Canvas") -> Float[np.ndarray, "height half"]:
+    """The share of every wave that a kind of noise holds: with what the shortest kind holds, all short waves."""
+    high = 1 - canvas.gaussian(_HIGH_PASS * kind.stretch)
+    return high if kind.stretch == 1 else high * canvas.gaussian(_HIGH_PASS)
 
 
 class _Canvas:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.lognormal_gan.fields import MODULATIONS, NUM_INPUTS, Inputs
+from cosmogan_jax.emulators.lognormal_gan.fields import Inputs, Scales
 from cosmogan_jax.layers.initialisation import Variables, fresh_variables
 
 _START_OF_NOISE = 0.35  # c_k
@@ -28,47 +28,64 @@ def _start_of_outputs(_key, shape, dtype):
 class _Generator(nn.Module):
     num_layers: int
     num_channels: int
+    octaves: int
 
     @nn.compact
     def __call__(self, features):
         he = nn.initializers.variance_scaling
 
-        def convolution(x, gain, name):
+        def convolution(x, gain, layer):
             start = he(2.0 * gain, "fan_in", "normal", dtype=jnp.float32)
-            return nn.Conv(self.num_channels, (3, 3), padding="VALID", kernel_init=start, name=name)(x)
+            apart = reach(layer, self.octaves)
+            return nn.Conv(
+                self.num_channels, (3, 3), padding="VALID", kernel_dilation=apart, kernel_init=start,
+                name=f"conv{layer}",
+            )(x)  # fmt: skip
 
-        h = convolution(features, 1.0, "conv1")
+        h = convolution(features, 1.0, 1)
         for layer in range(2, self.num_layers + 1):
-            h = h[:, 1:-1, 1:-1] + convolution(nn.silu(h), _RESIDUAL_GAIN, f"conv{layer}")
+            edge = slice(reach(layer, self.octaves), -reach(layer, self.octaves))
+            h = h[:, edge, edge] + convolution(nn.silu(h), _RESIDUAL_GAIN, layer)
         return nn.Dense(
-            2 + len(MODULATIONS),
+            2 + len(Scales(self.octaves).noises),
             kernel_init=nn.initializers.zeros,
             bias_init=_start_of_outputs,
             name="outputs",
         )(nn.silu(h))
 
 
+def reach(layer: int, octaves: int) -> int:
+    """Pixels between the taps of a layer's kernel: 1 in the first two layers, then doubled `octaves` times."""
+    return 2 ** min(max(layer - 2, 0), octaves)
+
+
 @dataclasses.dataclass(frozen=True)
 class Generator:
-    """Pure functions of the network; it sees num_layers pixels further than its maps on every side."""
+    """Pure functions of the network; it sees `edge` pixels further than its maps on every side."""
 
     num_layers: int
     num_channels: int
+    octaves: int = 0
+
+    @property
+    def edge(self) -> int:
+        """Of all layers together."""
+        return sum(reach(layer, self.octaves) for layer in range(1, self.num_layers + 1))
 
     @property
     def _module(self) -> nn.Module:
-        return _Generator(self.num_layers, self.num_channels)
+        return _Generator(self.num_layers, self.num_channels, self.octaves)
 
     def init(self, key: Array) -> Variables:
         """Fresh parameters in float32."""
-        side = 2 * self.num_layers + 1
-        return fresh_variables(self._module, ((1, side, side, NUM_INPUTS),), (), key)["params"]
+        shape = (1, 2 * self.edge + 1, 2 * self.edge + 1, Scales(self.octaves).num_inputs)
+        return fresh_variables(self._module, (shape,), (), key)["params"]
 
     def apply(self, params: Variables, given: Inputs) -> Float[Array, "batch height width"]:
         """Maps in units of the maps' sigma, about a mean of 0."""
         with jax.default_matmul_precision("float32"):
             out = self._module.apply({"params": params}, given.features)
         assert isinstance(out, Array)
-        edge = slice(self.num_layers, -self.num_layers)
+        edge = slice(self.edge, -self.edge)
         y, noise = given.base[:, edge, edge], given.noise[:, edge, edge]
         return y * (1 + out[..., 0]) + out[..., 1] + (noise * out[..., 2:]).sum(-1)

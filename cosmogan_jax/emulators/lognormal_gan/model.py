@@ -8,12 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.lognormal_gan.base import Base, unmeasured
-from cosmogan_jax.emulators.lognormal_gan.fields import Latent, draw, inputs, widest_margin
+from cosmogan_jax.emulators.lognormal_gan.fields import Latent, Scales, draw, inputs, widest_margin
 from cosmogan_jax.emulators.lognormal_gan.generator import Generator
 from cosmogan_jax.layers.initialisation import Variables
 
 KIND = "lognormal_gan"
-_MOST_LAYERS, _MOST_CHANNELS = 64, 1024
+_MOST = {"num_layers": (1, 64), "num_channels": (1, 1024), "octaves": (0, 4)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,25 +22,34 @@ class LognormalGan:
 
     Attributes:
       num_layers, num_channels: of the generator's convolutions.
+      octaves: by how many factors of two pixels are finer than those the lengths in `fields.py` are made for.
     """
 
     num_layers: int
     num_channels: int
+    octaves: int = 0
     limit: ClassVar[float | None] = None
     upsamplings: ClassVar[int] = 0
     any_size: ClassVar[bool] = True
     full_precision: ClassVar[tuple[str, ...]] = ("base",)
 
     def __post_init__(self):
-        for name, most in (("num_layers", _MOST_LAYERS), ("num_channels", _MOST_CHANNELS)):
+        for name, (least, most) in _MOST.items():
             value = getattr(self, name)
-            if type(value) is not int or not 1 <= value <= most:
-                raise ValueError(f"{name}={value!r} of a lognormal_gan must be a whole number from 1 to {most}")
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(
+                    f"{name}={value!r} of a lognormal_gan must be a whole number from {least} to {most}"
+                )
 
     @property
     def generator(self) -> Generator:
         """The network."""
-        return Generator(self.num_layers, self.num_channels)
+        return Generator(self.num_layers, self.num_channels, self.octaves)
+
+    @property
+    def scales(self) -> Scales:
+        """The lengths of its fields."""
+        return Scales(self.octaves)
 
     def init(self, key: Array) -> Variables:
         """A fresh network, on a base of white noise: nothing is measured yet."""
@@ -55,11 +64,13 @@ class LognormalGan:
         width = height if width is None else width
         if min(height, width) < 1:
             raise ValueError(f"size={height}x{width} must be positive")
-        return draw(key, height + 2 * self.num_layers, width + 2 * self.num_layers)
+        edge = self.generator.edge
+        return draw(key, height + 2 * edge, width + 2 * edge, self.scales)
 
     def widest_margin(self, height: int, width: int) -> int:
         """What the canvas of the base holds around a map."""
-        return widest_margin(height + 2 * self.num_layers, width + 2 * self.num_layers)
+        edge = self.generator.edge
+        return widest_margin(height + 2 * edge, width + 2 * edge)
 
     def sample(
         self,
@@ -70,7 +81,7 @@ class LognormalGan:
     ) -> Float[Array, "batch height width 1"]:
         """Maps in network units; theta is not looked at."""
         base = Base(*variables["base"])
-        x = self.generator.apply(variables["params"], inputs(base, latent, margin))
+        x = self.generator.apply(variables["params"], inputs(base, latent, margin, self.scales))
         return (base.mean + base.sigma * x)[..., None]
 
     def describe(self) -> dict[str, Any]:
@@ -85,9 +96,9 @@ def model_of(said: Mapping[str, Any], forward_mode: bool) -> LognormalGan:
       ValueError: fields that are unknown or missing, or sizes that no network has.
     """
     fields = {name: value for name, value in said.items() if name != "kind"}
-    if fields.keys() != {"num_layers", "num_channels"}:
+    if fields.keys() != _MOST.keys():
         raise ValueError(
-            f"architecture: {', '.join(sorted(fields)) or 'nothing'} must be num_layers and num_channels"
+            f"architecture: {', '.join(sorted(fields)) or 'nothing'} must be num_layers, num_channels and octaves"
         )
     return LognormalGan(**fields)
 

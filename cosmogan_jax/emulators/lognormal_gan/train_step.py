@@ -55,7 +55,7 @@ def train_step(
     latents = jax.vmap(lambda n: parts.model.latent(jax.random.fold_in(latent_key, n), real.shape[-1]))(numbers)
     if parts.batch_sharding is not None:  # nothing else ties the generated maps' axis to the devices
         real, latents = jax.lax.with_sharding_constraint((real, latents), parts.batch_sharding)
-    given = inputs(state.base, latents)
+    given = inputs(state.base, latents, scales=parts.model.scales)
     fake, to_generator = jax.vjp(lambda params: parts.model.generator.apply(params, given), state.gen.params)
     slot = (state.step % own.replayed_steps) * own.fresh_maps
     replayed = jax.lax.dynamic_update_slice(state.replayed, fake, (slot, 0, 0))

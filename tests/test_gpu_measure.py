@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from cosmogan_jax.storage.map_store import open_map_store
 
 ROOT = Path(__file__).resolve().parents[1]
 GPU = ROOT / "experiments/gpu"
@@ -154,8 +157,28 @@ def test_the_rehearsal_of_the_short_measurements(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_rehearsal_of_other_emulators(tmp_path):
+    """Trainings, verdicts, and maps that come back in 16 bits as they were, to half a step."""
+    tasks = run_for_real(tmp_path, "--part=build", "--seconds=1500")
+    assert all(task["whole"] for task in tasks.values())
+    told = {row["what"] for row in tasks["emulators"]["rows"]}
+    assert {"coarse-large judged", "fine-octaves judged", "coarse-wide trained", "fine-plain trained"} <= told
+    out, store = tmp_path / "out", tmp_path / "maps"
+    command = [sys.executable, str(GPU / "unpack_maps.py"), *map(str, out.glob("coarse-maps.*"))]
+    subprocess.run([*command, f"--to={store}"], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    came, made = open_map_store(store), open_map_store(tmp_path / "out.work/coarse/simulate/maps")
+    first = {box: made.manifest["boxes"].index(box) for box in came.manifest["boxes"]}
+    for number, box in enumerate(came.manifest["boxes"]):
+        if box not in came.manifest["boxes"][:number]:
+            exact = made.read(first[box], first[box] + 1)
+            np.testing.assert_allclose(came.read(number, number + 1), exact, atol=2.6e-5)
+    with tarfile.open(out / "runs.tar.xz") as archive:
+        assert "coarse-large/pack/coarse/card.json" in archive.getnames()
+
+
+@pytest.mark.slow
 def test_the_rehearsal_of_the_papers_run(tmp_path):
-    tasks = run_for_real(tmp_path, "--part=build", "--seconds=500")
+    tasks = run_for_real(tmp_path, "--part=paper", "--seconds=500")
     assert all(task["whole"] for task in tasks.values())
     out = tmp_path / "out"
     assert len(list(out.iterdir())) <= 8

@@ -23,7 +23,7 @@ from cosmogan_jax.settings.lognormal_gan import LognormalGan as OwnSettings
 pytestmark = pytest.mark.usefixtures("quick")
 
 SIZE, SPREAD, MEAN, SIGMA = 32, 0.4, 0.1, 0.02
-SCALES = fields.Scales()
+SCALES = fields.COARSE
 
 
 def power(k):
@@ -217,7 +217,7 @@ def test_models_are_described_and_made_again():
     # 12 inputs and 12 channels of 3x3 with biases, five times; 12 x 5 outputs with biases.
     assert count == 5 * (9 * 12 * 12 + 12) + 12 * 5 + 5
     for said, words in (
-        ({"num_layers": 5}, "must be num_layers, num_channels and octaves"),
+        ({"num_layers": 5}, "must be num_layers, num_channels, octaves"),
         ({"num_layers": 0, "num_channels": 3, "octaves": 0}, "num_layers=0"),
         ({"num_layers": True, "num_channels": 3, "octaves": 0}, "num_layers=True"),
         ({"num_layers": 2, "num_channels": 10**9, "octaves": 0}, "num_channels=1000000000"),

@@ -48,7 +48,7 @@ def open_trained(workdir: Path) -> tuple[Trained, State, Checkpoints]:
     settings = train_from_record(finished_record(workdir, "train")["flags"])
     model, engine = build(settings)
     scheme = key_scheme(workdir)
-    state = engine.init(keys.key(settings.seed, "weights", scheme))
+    state = engine.init(keys.key(settings.own_seed, "weights", scheme))
     return Trained(settings, model, engine, scheme), state, Checkpoints(directory / "checkpoints")
 
 

@@ -34,8 +34,8 @@ class LognormalGan(Matching):
     gen_channels: int = setting(12, "Of lognormal_gan: features of its generator's convolutions.", least=1)
     gen_octaves: int = setting(
         0,
-        "Of lognormal_gan: factors of two by which pixels are finer than 0.8 arcmin, which its lengths are made "
-        "for: 2 for 0.2 arcmin. From the third convolution on it sees so many times further, and noise of "
+        "Of lognormal_gan: factors of two by which pixels are finer than the 0.8 arcmin that its lengths are "
+        "made for: 2 for 0.2 arcmin. From the third convolution on it sees so many times further, and noise of "
         "longer waves comes to that of the shortest.",
         least=0,
     )

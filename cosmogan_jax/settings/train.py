@@ -18,6 +18,13 @@ class Train:
         "Kind of emulator that is trained: dcgan, the paper's adversarial networks; lognormal_gan, a small "
         "network on a lognormal field, with flags and defaults of its own (settings/lognormal_gan.py).",
     )
+    train_seed: int | None = setting(
+        None,
+        "Seed of weights, latents and order of the batches. Unset: --seed; another gives trainings that differ "
+        "by chance alone, on the same maps.",
+        valid=lambda seed: seed is None or 0 <= seed < 2**32,
+        words="must lie in [0, 2**32)",
+    )
     batch_size: int = setting(64, "Maps in a batch.")
     learning_rate: float = setting(2e-4, "Adam's learning rate.")
     adam_beta1: float = setting(0.5, "Adam's beta1.")
@@ -126,3 +133,8 @@ class Train:
     # Of stage select: which generator counts as the best.
     select_by: str = neutral("histograms")
     weights: str = neutral("last")
+
+    @property
+    def own_seed(self) -> int:
+        """Of all that is random in a training."""
+        return self.seed if self.train_seed is None else self.train_seed

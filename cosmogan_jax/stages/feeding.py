@@ -133,7 +133,7 @@ def _own_rows(
 ) -> Iterator[Int[np.ndarray, "rows 3"]]:
     """Of every batch the rows that this process brings."""
     share = devices.share(settings.batch_size)
-    for rows in batch_rows(crops, settings.seed, settings.batch_size, first, stop, scheme):
+    for rows in batch_rows(crops, settings.own_seed, settings.batch_size, first, stop, scheme):
         yield rows[share]
 
 

@@ -96,14 +96,14 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
     scheme = key_scheme(workdir)
     made = Trained(settings, model, engine, scheme)
     emulator = made.emulator(str(workdir), None, normalisation, table.geometry)
-    state = devices.replicate(engine.init(keys.key(settings.seed, "weights", scheme)))
+    state = devices.replicate(engine.init(keys.key(settings.own_seed, "weights", scheme)))
     feed = open_feed(table, settings, devices, scheme)
-    turns = keys.key(settings.seed, "turns", scheme) if settings.augment == "symmetries" else None
+    turns = keys.key(settings.own_seed, "turns", scheme) if settings.augment == "symmetries" else None
     on_crops = _on_crops(engine, feed, normalisation, turns, devices)
     dispatch = Dispatcher(on_crops, settings.steps_per_dispatch, schedule)
     observers: dict[str, Observer] = {}
     if settings.sample_every_steps > 0 and speaks:
-        of_samples = keys.key(settings.seed, "samples", scheme)
+        of_samples = keys.key(settings.own_seed, "samples", scheme)
         write = sheet_writer(emulator, table, of_samples, out / "samples")
         observers["sample"] = lambda step, state: write(step, engine.variables(devices.on_one(state), "last"))
 

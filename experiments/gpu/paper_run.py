@@ -82,20 +82,6 @@ def _crops(size: Size) -> list[str]:
     return [f"--crop_size={size.map_size}", f"--crops_per_map={each}"]
 
 
-def emulators(tell: Teller, args, size: Size) -> None:
-    """Kinds beyond the paper's, trained; there are none yet, and none is told of."""
-    from cosmogan_jax.emulators.kinds import KINDS
-
-    for name in sorted(KINDS.keys() - {"dcgan"}):
-        seconds = _main(
-            args.out / name, f"--emulator={name}", "--stages=simulate,prepare,train", *_crops(size),
-            f"--train_minutes={args.seconds / 120:.3f}",
-            *_sky(size, args.out / f"boxes_{_particles(args, size)}", _particles(args, size)),
-            *_counts(1, size.maps_of_a_box),
-        )  # fmt: skip
-        tell(f"{name} trained", seconds=round(seconds, 1))
-
-
 def _particles(args, size: Size) -> int:
     path = args.out / "particles"
     return int(path.read_text()) if path.is_file() else size.fallback_particles
@@ -169,7 +155,7 @@ def _keep(workdir: Path, keep: Path) -> None:
             (keep / f"paper-weights.npz.{n}").write_bytes(whole[n * half : (n + 1) * half])
 
 
-TASKS = {"box": box, "emulators": emulators, "paper": paper}
+TASKS = {"box": box, "paper": paper}
 
 if __name__ == "__main__":
     task, args, size = arguments(TASKS)

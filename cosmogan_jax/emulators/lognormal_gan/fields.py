@@ -31,7 +31,7 @@ _NOISE_GAIN = 2.0
 
 
 class Noise(NamedTuple):
-    """One kind of noise: `stretch` times the shortest one's waves, its amplitude smoothed over so many pixels."""
+    """One kind of noise: its waves are `stretch` times the shortest's, its amplitude is smoothed so far."""
 
     stretch: int
     modulation: float
@@ -68,6 +68,9 @@ class Scales(NamedTuple):
         return 2 + len(self.surroundings) + 2 * len(self.noises)
 
 
+COARSE = Scales()
+
+
 class Latent(NamedTuple):
     """White noise of variance 1: all that is random in a map, or with an axis more in a batch of maps.
 
@@ -96,7 +99,7 @@ class Inputs(NamedTuple):
     features: Float[Array, "batch height width inputs"]
 
 
-def draw(key: Array, height: int, width: int, scales: Scales = Scales()) -> Latent:
+def draw(key: Array, height: int, width: int, scales: Scales = COARSE) -> Latent:
     """The latent of one map of which the generator sees height x width pixels."""
     noise = len(scales.noises), height + scales.margin, width + scales.margin
     margins = [int(_SMOOTHINGS * kind.modulation) for kind in scales.noises]
@@ -109,7 +112,7 @@ def draw(key: Array, height: int, width: int, scales: Scales = Scales()) -> Late
     return Latent(parts[0], parts[1], tuple(parts[2:]))
 
 
-def seen(latent: Latent, scales: Scales = Scales()) -> tuple[int, int]:
+def seen(latent: Latent, scales: Scales = COARSE) -> tuple[int, int]:
     """Height and width that the generator sees."""
     return latent.noise.shape[-2] - scales.margin, latent.noise.shape[-1] - scales.margin
 
@@ -119,7 +122,7 @@ def widest_margin(height: int, width: int) -> int:
     return min((fast_size(2 * side) - side) // 2 for side in (height, width))
 
 
-def inputs(base: Base, latent: Latent, margin: int = 0, scales: Scales = Scales()) -> Inputs:
+def inputs(base: Base, latent: Latent, margin: int = 0, scales: Scales = COARSE) -> Inputs:
     """The generator's inputs; pure, differentiable in both arguments.
 
     margin: so many pixels more on every side, of the same canvases: what lies around the very same map. All
@@ -134,7 +137,8 @@ def inputs(base: Base, latent: Latent, margin: int = 0, scales: Scales = Scales(
     def cut(transform, canvas):
         return _window(jnp.fft.irfft2(transform, canvas.shape), height, width, margin)
 
-    around = [cut(white * canvas.unit(colour * canvas.gaussian(scale)), canvas) for scale in scales.surroundings]
+    smoothed = [canvas.unit(colour * canvas.gaussian(scale)) for scale in scales.surroundings]
+    around = [cut(white * window, canvas) for window in smoothed]
     whole = jnp.fft.irfft2(white * canvas.unit(colour), canvas.shape)
     exponential = base.shift * (jnp.exp(base.spread * whole - base.spread**2 / 2) - 1)
     y = cut(jnp.fft.rfft2(exponential) * canvas.at_waves(base.window), canvas)
@@ -167,7 +171,7 @@ def _window(field: Float[Array, "*batch tall wide"], height: int, width: int, ma
 
 
 def _waves_of(kind: Noise, canvas: "_Canvas") -> Float[np.ndarray, "height half"]:
-    """The share of every wave that a kind of noise holds: with what the shortest kind holds, all short waves."""
+    """The share of every wave that a kind of noise holds; long noise leaves the shortest waves to short."""
     high = 1 - canvas.gaussian(_HIGH_PASS * kind.stretch)
     return high if kind.stretch == 1 else high * canvas.gaussian(_HIGH_PASS)
 

@@ -97,9 +97,7 @@ def model_of(said: Mapping[str, Any], forward_mode: bool) -> LognormalGan:
     """
     fields = {name: value for name, value in said.items() if name != "kind"}
     if fields.keys() != _MOST.keys():
-        raise ValueError(
-            f"architecture: {', '.join(sorted(fields)) or 'nothing'} must be num_layers, num_channels and octaves"
-        )
+        raise ValueError(f"architecture: {', '.join(sorted(fields)) or 'nothing'} must be {', '.join(_MOST)}")
     return LognormalGan(**fields)
 
 

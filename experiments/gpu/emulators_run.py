@@ -105,7 +105,7 @@ class Work:
         self.tiny, self.ends = size.map_pixels < 1024, time.monotonic() + seconds
         # Planes are read and written once: memory is the best place for them where there is enough of it.
         memory = Path("/dev/shm")
-        roomy = memory.is_dir() and shutil.disk_usage(memory).free > 56 * 2**30
+        roomy = memory.is_dir() and shutil.disk_usage(memory).free > 36 * 2**30
         self.boxes = (memory if roomy else out) / f"boxes_{os.getpid()}"
 
     @property

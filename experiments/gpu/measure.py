@@ -7,9 +7,9 @@
 
 Tasks run in order of worth, each in a process of its own with a limit of its own, which ends it with what it
 had told by then. A task that the record in the repository (--results) holds whole for this code and size is
-left out. SIGTERM is passed on. What comes out: results.json; of the paper's run its report, results, metrics and
-the generator in halves of 16 bits; of other emulators an archive of the runs, and maps in 16 bits. At most eight
-files of at most 16 MiB. --size=tiny rehearses it on a CPU (tests/test_gpu_measure.py).
+left out. SIGTERM is passed on. What comes out: results.json; of the paper's run its report, results, metrics,
+and the generator in halves of 16 bits; of other emulators an archive of the runs, and maps in 16 bits. At most
+eight files of at most 16 MiB. --size=tiny rehearses it on a CPU (tests/test_gpu_measure.py).
 """
 
 import argparse

@@ -21,6 +21,9 @@ _CORNERS = 4
 _DIVIDED_FROM = 0.25  # of Nyquist
 _FEWEST_MODES = 4  # of the half plane in a band that is divided off
 NUM_WAVELETS = 3
+POOLED = (1, 2, 4)  # pixels that are averaged before heights are read
+# Of pixels that lie above each height; tails as finely as a map of 64^2 pixels has them.
+_SHARES_ABOVE = (0.999, 0.997, 0.99, 0.97, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.03, 0.01, 0.003, 0.001)
 _FAINT = 1e-8  # far below a band of any map in units of its variance; keeps the log of an empty one finite
 _SMALLEST_VARIANCE = 1e-3  # of the largest: axes that hardly vary are not blown up
 
@@ -33,6 +36,7 @@ class MapScale(NamedTuple):
       whitening: takes what is off the centre to uncorrelated numbers of variance 1 (`_SMALLEST_VARIANCE`).
       ring_centre, ring_deviation: mean and standard deviation of each ring's log power over the maps.
       wavelet_sigma: standard deviation of each of the NUM_WAVELETS finest starlet scales.
+      heights: that given shares of a map's pixels lie above, by how many pixels are averaged.
     """
 
     centre: Float[Array, " bands"]
@@ -40,6 +44,7 @@ class MapScale(NamedTuple):
     ring_centre: Float[Array, " rings"]
     ring_deviation: Float[Array, " rings"]
     wavelet_sigma: Float[Array, " scales"]
+    heights: Float[Array, "poolings heights"]
 
     def standardised(self, log_ring_power: Float[Array, "batch rings"]) -> Float[Array, "batch rings"]:
         """Each ring by itself at mean 0 and variance 1."""
@@ -130,22 +135,40 @@ def wavelets(x: Float[Array, "batch size size"]) -> Float[Array, "batch scales s
     return starlet_transform(x, NUM_WAVELETS + 1)[:, :-1]
 
 
+def block_means(x: Float[Array, "batch size size"], pixels: int) -> Float[Array, "batch few few"]:
+    """Maps of means over blocks of so many pixels a side; what is left over at the ends is not counted."""
+    if pixels == 1:
+        return x
+    size = x.shape[-1] - x.shape[-1] % pixels
+    blocks = x[:, :size, :size].reshape(len(x), size // pixels, pixels, size // pixels, pixels)
+    return blocks.mean((2, 4))
+
+
+def heights(x: Float[Array, "batch size size"]) -> Float[Array, "batch poolings heights"]:
+    """Of each map the heights that given shares of its pixels lie above."""
+    below = 1 - np.asarray(_SHARES_ABOVE)
+    found = [jnp.quantile(block_means(x, pixels).reshape(len(x), -1), below, axis=1) for pixels in POOLED]
+    return jnp.moveaxis(jnp.stack(found), -1, 0)
+
+
 def unmeasured(size: int) -> MapScale:
     """The shapes that `scale_of` gives."""
     bands, rings = num_bands(size), _share_of_rings(size).shape[1]
     of_rings = jnp.zeros(rings), jnp.ones(rings)
-    return MapScale(jnp.zeros(bands), jnp.eye(bands), *of_rings, jnp.ones(NUM_WAVELETS))
+    even = jnp.tile(jnp.linspace(-1.0, 1.0, len(_SHARES_ABOVE)), (len(POOLED), 1))
+    return MapScale(jnp.zeros(bands), jnp.eye(bands), *of_rings, jnp.ones(NUM_WAVELETS), even)
 
 
 def scale_of(
     log_power: Float[np.ndarray, "maps bands"],
     log_ring_power: Float[np.ndarray, "maps rings"],
     wavelet_variance: Float[np.ndarray, "maps scales"],
+    heights: Float[np.ndarray, "maps poolings heights"],
 ) -> MapScale:
-    """The scale of maps of these bands and rings, and of these mean squares of their starlet scales."""
+    """The scale of maps of these bands and rings, these mean squares of their starlet scales, these heights."""
     log_power, rings = (np.asarray(v, np.float64) for v in (log_power, log_ring_power))
     variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(log_power.T)))
     whitening = axes / np.sqrt(np.maximum(variance, _SMALLEST_VARIANCE * variance[-1]))
     sigma = np.sqrt(np.asarray(wavelet_variance, np.float64).mean(0))
-    numbers = log_power.mean(0), whitening, rings.mean(0), rings.std(0), sigma
+    numbers = log_power.mean(0), whitening, rings.mean(0), rings.std(0), sigma, heights.mean(0)
     return MapScale(*(jnp.asarray(v, jnp.float32) for v in numbers))

@@ -39,7 +39,7 @@ def scale_of(maps: TrainingMaps, units: Units) -> bands.MapScale:
     log_power = over(maps, lambda x: bands.log_band_power(units(x)))
     rings = over(maps, lambda x: bands.log_ring_power(units(x)))
     fine = over(maps, lambda x: (bands.wavelets(units(x)) ** 2).mean((-2, -1)))
-    return bands.scale_of(log_power, rings, fine)
+    return bands.scale_of(log_power, rings, fine, over(maps, lambda x: bands.heights(units(x))))
 
 
 def targets_of(

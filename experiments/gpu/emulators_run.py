@@ -68,12 +68,12 @@ _WIDE = _long(
 _FINE = _long(4000, "--disc_layers=6")
 SKIES = {
     "paper": (
-        Sky("coarse", 128, 128, 1.75, 64, 512, 32, 12, 80, 40, 4, 4800),
-        Sky("fine", 256, 256, 0.866, 256, 768, 32, 5, 125, 16, 1, 600),
+        Sky("coarse", 128, 128, 1.75, 64, 512, 32, 12, 60, 40, 4, 4800),
+        Sky("fine", 256, 256, 0.866, 256, 768, 32, 5, 100, 16, 1, 600),
     ),
     "tiny": (
-        Sky("coarse", 8, 32, 6.0, 16, 32, 8, 4, 1, 2, 1, 16),
-        Sky("fine", 8, 32, 6.0, 16, 32, 8, 4, 1, 2, 1, 16),
+        Sky("coarse", 16, 32, 6.0, 32, 32, 16, 4, 99, 6, 1, 96),
+        Sky("fine", 16, 32, 6.0, 32, 32, 16, 4, 99, 6, 1, 96),
     ),
 }
 RECIPES = {
@@ -90,9 +90,9 @@ JUDGED = {"coarse": "large", "fine": "octaves"}
 _SPLITS = ("train", "validation", "auxiliary")
 _TINY = (
     "--batch_size=4", "--fresh_maps=2", "--replayed_steps=2", "--num_steps=4", "--decay_from_step=1",
-    "--decay_to_step=4", "--disc_layers=2", "--disc_filters=2", "--gen_channels=3", "--num_generated=16",
+    "--decay_to_step=4", "--disc_layers=2", "--disc_filters=2", "--gen_channels=3", "--num_generated=96",
     "--num_permutations=49", "--num_resamples=50", "--observer_smoothing_arcmin=", "--classifier_steps=2",
-    "--crop_size=16",
+    "--crop_size=32",
 )  # fmt: skip
 
 
@@ -269,7 +269,7 @@ def emulators(tell: Teller, args, size: Size) -> None:
             workdir, flags = make_sky(work, sky)
         finally:
             made[sky.name].set()
-        recipes = RECIPES[sky.name][: 2 if work.tiny else None]
+        recipes = RECIPES[sky.name][: 1 if work.tiny else None]
         with concurrent.futures.ThreadPoolExecutor(len(recipes) + 1) as pool:
             kept = pool.submit(keep_maps, work, sky, workdir)
             runs = {r.name: pool.submit(train, work, sky, r, workdir, flags) for r in recipes}
@@ -288,7 +288,7 @@ def emulators(tell: Teller, args, size: Size) -> None:
             subprocess.run(["pkill", "-KILL", "-P", str(os.getpid())], check=False)
         failed = [repr(f.exception())[:300] for f in running if f.exception(timeout=20) is not None]
     if failed:
-        tell("failed", what=failed)
+        tell("failed", of=failed)
     keep_runs(work)
     shutil.rmtree(work.boxes, ignore_errors=True)
 

@@ -15,7 +15,7 @@ from cosmogan_jax.emulators.dcgan.state import GanState
 from cosmogan_jax.emulators.interface import Batch
 from cosmogan_jax.settings import Evaluate, Train
 from cosmogan_jax.settings.dcgan import Dcgan
-from cosmogan_jax.stages.trained_on import trained_on
+from cosmogan_jax.stages.trained_on import trained_on, was_selected
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -153,7 +153,7 @@ def test_panels_and_rules_of_a_training_that_matches(begun):
 def test_what_a_dcgan_matched_is_trained_on(tmp_path, parse):
     record = {"inputs": {}, "summary": {}, "result": "x", "finished": "now"}
     for stage, flags in (
-        ("generate", {}),
+        ("generate", {"checkpoint": "selected", "pretrained": None}),
         ("train", {"emulator": "dcgan", "match": ["power", "minima"], "match_weight": 0.3}),
     ):
         (tmp_path / stage).mkdir()
@@ -161,6 +161,12 @@ def test_what_a_dcgan_matched_is_trained_on(tmp_path, parse):
     settings = parse(f"--workdir={tmp_path}").by_stage["evaluate"]
     assert isinstance(settings, Evaluate)
     assert trained_on(settings, tmp_path) == {"power_spectrum", "power_bands", "minima"}
+    assert was_selected(settings, tmp_path)
+    last = {**record, "flags": {"checkpoint": "last", "pretrained": None}}
+    (tmp_path / "generate/stage.json").write_text(json.dumps(last))
+    assert not was_selected(settings, tmp_path)
+    given = parse(f"--workdir={tmp_path}", "--generated=maps.npy").by_stage["evaluate"]
+    assert not was_selected(given, tmp_path)
 
 
 def test_each_kind_has_its_default_and_an_empty_list_is_kept(parse):

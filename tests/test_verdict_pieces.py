@@ -126,6 +126,15 @@ def test_one_crop_of_every_unit_is_tested_and_real_maps_are_the_yardstick(judged
     assert np.array(judged["distances"]["baseline"]["V0"]["value"]).max() < 2
 
 
+def test_a_generator_that_was_not_chosen_is_not_said_to_be(view, parse):
+    units, each = view
+    settings = parse("--workdir=w", "--num_permutations=0", "--num_resamples=50").by_stage["evaluate"]
+    for selected in (True, False):
+        found = Judge(units, settings, SCALES, selected=selected).judge(each, heights=False)
+        chosen = {one["quantity"] for one in found["verdicts"]["judged"] if one["used_by_selection"]}
+        assert chosen == ({"power_bands"} if selected else set())
+
+
 def test_halves_of_validation_have_no_unit_in_common(view, parse):
     units, each = view
     without = {name: of for name, of in each.items() if name != "auxiliary"}

@@ -6,6 +6,7 @@ import numpy as np
 
 from cosmogan_jax.figures.page import Table
 
+_PLURAL = {"box": "boxes"}
 _AREAS = ("auc", "auc_of_pixels", "auc_of_spectrum", "auc_of_heights")
 
 
@@ -17,7 +18,7 @@ def sets(results: dict[str, Any]) -> Table:
             str(of["maps"]),
             str(of["parents"]),
             "not known" if of["boxes"] is None else str(of["boxes"]),
-            f"{of['units']} ({of['unit']}s)",
+            f"{of['units']} ({_PLURAL.get(of['unit'], of['unit'] + 's')})",
             of["source"],
         )
         for name, of in results["sets"].items()

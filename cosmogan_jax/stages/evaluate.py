@@ -39,7 +39,7 @@ from cosmogan_jax.stages.classification import FEWEST_PARENTS, ClassificationSet
 from cosmogan_jax.stages.classification import MapSet as ClassifiedSet
 from cosmogan_jax.stages.map_sets import MapSet, MapSets, few_boxes, open_map_sets
 from cosmogan_jax.stages.observing import View, views
-from cosmogan_jax.stages.trained_on import trained_on
+from cosmogan_jax.stages.trained_on import trained_on, was_selected
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.storage.run_directory import stage_directory
@@ -64,6 +64,7 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     units = {one.name: one.units(settings.independent_unit) for one in sets.present()}
     labels = {name: of for name, (of, _) in units.items()}
     margins, matched = parse(settings.margins), trained_on(settings, workdir)
+    selected = was_selected(settings, workdir)
     results: dict[str, Any] = {
         "schema": judgement.SCHEMA,
         "statistics": {
@@ -93,7 +94,7 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         digests = {name: values.pop("digest") for name, values in each.items()}
         if not label:
             _check_apart(digests)
-        judge = judgement.Judge(labels, settings, scale, few_boxes(sets, units))
+        judge = judgement.Judge(labels, settings, scale, few_boxes(sets, units), selected)
         results["views"][label or "as it is"] = judge.judge(each, heights=not label)
         if not label:
             _write_tables(sets, each, units, scale, out)

@@ -63,8 +63,15 @@ class Judge:
         settings: Evaluate,
         scales: Scales,
         no_verdict: str | None = None,
+        selected: bool = True,
     ):
-        """no_verdict: why effects are given with their limits, but none is called passed or failed."""
+        """What all views share.
+
+        Args:
+          no_verdict: why effects are given with their limits, but none is called passed or failed.
+          selected: whether the generator was chosen among others by its scores.
+        """
+        self._selected = selected
         self._no_verdict = no_verdict
         self._units, self._count, self._scales = units, settings.num_permutations, scales
         self._margins = parse(settings.margins)
@@ -87,7 +94,7 @@ class Judge:
             **apart,
             "tests": {
                 row.name: {
-                    "used_by_selection": row.selected_by,
+                    "used_by_selection": row.selected_by and self._selected,
                     **{name: self._test(row.name, *sides) for name, sides in pairs.items()},
                 }
                 for row in progress(tested, desc="evaluate tests", unit="statistic")
@@ -127,8 +134,8 @@ class Judge:
                 continue
             kept[key] = varying
             labels = tuple(np.array(row.labels(self._scales))[varying].tolist())
-            covariance = row.covariance and len(labels) > 1
-            quantities.append(Quantity(key, labels, row.mean_unit, covariance, row.selected_by))
+            covariance, by_choice = row.covariance and len(labels) > 1, row.selected_by and self._selected
+            quantities.append(Quantity(key, labels, row.mean_unit, covariance, by_choice))
         sets = {
             name: MapSet({key: values[key][:, there] for key, there in kept.items()}, self._units[name])
             for name, values in each.items()

@@ -114,6 +114,7 @@ def _training(workdir: Path, origin: dict[str, Any]) -> dict[str, Any]:
     return {
         "step": origin["generator_step"],
         "weights": origin["generator_weights"],
+        "selected": finished_record(workdir, "generate")["flags"]["checkpoint"] == "selected",
         "steps": record["summary"]["steps"],
         "steps_per_epoch": record["summary"]["steps_per_epoch"],
         "finished": record["finished"],

@@ -1,4 +1,4 @@
-"""Which statistics the generated maps' generator was trained to match: agreement in them is no finding."""
+"""What the generated maps' generator was trained to match or chosen by: agreement in that is no finding."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,21 @@ from cosmogan_jax.emulators.packed import find
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.storage.run_directory import finished_record
 from cosmogan_jax.storage.weights import read_card
+
+
+def was_selected(settings: Evaluate, workdir: Path) -> bool:
+    """Whether the generator was chosen among others by its scores; not known, and so no, of files.
+
+    Raises:
+      ValueError: as `trained_on`.
+    """
+    if settings.generated:
+        return False
+    made = finished_record(workdir, "generate")["flags"]
+    if name := made.get("pretrained"):
+        # Cards that do not say it are of generators that were selected.
+        return bool(read_card(find(name))["training"].get("selected", True))
+    return made.get("checkpoint") == "selected"
 
 
 def trained_on(settings: Evaluate, workdir: Path) -> set[str]:

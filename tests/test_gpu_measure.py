@@ -173,7 +173,7 @@ def test_the_rehearsal_of_other_emulators(tmp_path):
             exact = made.read(first[box], first[box] + 1)
             np.testing.assert_allclose(came.read(number, number + 1), exact, atol=2.6e-5)
     with tarfile.open(out / "runs.tar.xz") as archive:
-        assert "coarse-large/pack/coarse/card.json" in archive.getnames()
+        assert "coarse-large/pack/pm-zs1-64/card.json" in archive.getnames()
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ class Sky(NamedTuple):
     """A sky and what is made of it."""
 
     name: str
+    pack: str  # name of the emulator that is packed
     particles: int
     pixels: int
     side_deg: float
@@ -68,12 +69,12 @@ _WIDE = _long(
 _FINE = _long(4000, "--disc_layers=6")
 SKIES = {
     "paper": (
-        Sky("coarse", 128, 128, 1.75, 64, 512, 32, 12, 60, 40, 4, 4800),
-        Sky("fine", 256, 256, 0.866, 256, 768, 32, 5, 100, 16, 1, 600),
+        Sky("coarse", "pm-zs1-64", 128, 128, 1.75, 64, 512, 32, 12, 60, 40, 4, 4800),
+        Sky("fine", "pm-zs1-256", 256, 256, 0.866, 256, 768, 32, 5, 100, 16, 1, 600),
     ),
     "tiny": (
-        Sky("coarse", 16, 32, 6.0, 32, 32, 16, 4, 99, 6, 1, 96),
-        Sky("fine", 16, 32, 6.0, 32, 32, 16, 4, 99, 6, 1, 96),
+        Sky("coarse", "pm-zs1-64", 16, 32, 6.0, 32, 32, 16, 4, 99, 6, 1, 96),
+        Sky("fine", "pm-zs1-256", 16, 32, 6.0, 32, 32, 16, 4, 99, 6, 1, 96),
     ),
 }
 RECIPES = {
@@ -225,8 +226,9 @@ def judge(work: Work, workdir: Path, sky: Sky, recipe: Recipe, flags: list[str])
     """Maps, the verdict, and the packed emulator with what was measured in its card."""
     own = [*flags, *recipe.flags, *(_TINY if work.tiny else ())]
     seconds = work.main(
-        f"{workdir.name}-judge", workdir, *own, "--stages=generate,evaluate,report,pack", f"--pack={sky.name}",
-        f"--pack_data=Boxes of {sky.particles}^3 particles of this package's particle mesh",
+        f"{workdir.name}-judge", workdir, *own, "--stages=generate,evaluate,report,pack", f"--pack={sky.pack}",
+        f"--pack_data=Boxes of 120 Mpc/h and {sky.particles}^3 particles of this package's own particle mesh, "
+        "lens planes in the Born approximation (experiments/gpu/emulators_run.py); under the package's licence.",
     )  # fmt: skip
     results = json.loads((workdir / "evaluate/results.json").read_text())
     work.tell(f"{workdir.name} judged", seconds=seconds, overall=str(results.get("overall"))[:400])

@@ -228,7 +228,7 @@ def judge(work: Work, workdir: Path, sky: Sky, recipe: Recipe, flags: list[str])
     seconds = work.main(
         f"{workdir.name}-judge", workdir, *own, "--stages=generate,evaluate,report,pack", f"--pack={sky.pack}",
         f"--pack_data=Boxes of 120 Mpc/h and {sky.particles}^3 particles of this package's own particle mesh, "
-        "lens planes in the Born approximation (experiments/gpu/emulators_run.py); under the package's licence.",
+        "Born approximation (experiments/gpu/emulators_run.py); under the package's licence.",
     )  # fmt: skip
     results = json.loads((workdir / "evaluate/results.json").read_text())
     work.tell(f"{workdir.name} judged", seconds=seconds, overall=str(results.get("overall"))[:400])

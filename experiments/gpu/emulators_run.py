@@ -116,9 +116,13 @@ class Work:
 
     def main(self, what: str, workdir: Path, *flags: str) -> float:
         """Seconds of the package's command line; its output goes to a file that is kept when it fails."""
-        command = [sys.executable, "-m", "cosmogan_jax.main", f"--workdir={workdir}", *flags]
+        return self.python(what, "-m", "cosmogan_jax.main", f"--workdir={workdir}", *flags)
+
+    def python(self, what: str, *given: str) -> float:
+        """The same of any program."""
+        command = [sys.executable, *given]
         log, began = self.out / f"{what}.log", time.monotonic()
-        with open(log, "w") as file:
+        with open(log, "a") as file:
             # Several share the card; without this each would take most of its memory.
             environment = {
                 **os.environ, "PYTHONPATH": str(ROOT), "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -219,6 +223,10 @@ def train(work: Work, sky: Sky, recipe: Recipe, made: Path, flags: list[str]) ->
         f"{workdir.name} trained", seconds=seconds, steps=told["steps"], steps_per_second=round(rate, 2),
         compiling_s=told["seconds_of_compilation"], match_rms=lines[-1].get("match_rms"),
     )  # fmt: skip
+    work.python(
+        f"{workdir.name}-weights", str(Path(__file__).with_name("keep_weights.py")), str(workdir),
+        str(workdir / "weights"),
+    )  # fmt: skip
     return workdir
 
 
@@ -235,26 +243,18 @@ def judge(work: Work, workdir: Path, sky: Sky, recipe: Recipe, flags: list[str])
 
 
 def keep_runs(work: Work) -> None:
-    """One archive of what the runs say, and of the weights; of small trainings the checkpoint too."""
-    wanted = (
-        "train",
-        "evaluate",
-        "report",
-        "pack",
-        "prepare/manifest.json",
-        "prepare/stage.json",
-        "generate/stage.json",
-    )
-    with tarfile.open(work.keep / "runs.tar.xz.partial", "w:xz", preset=3) as archive:
-        for workdir in sorted(work.out.glob("*-*")):
-            for path in sorted(workdir.rglob("*")) if workdir.is_dir() else ():
-                name = path.relative_to(work.out)
-                part = str(path.relative_to(workdir))
-                if path.is_file() and part.startswith(wanted) and path.stat().st_size < 12 * 2**20:
-                    archive.add(path, str(name))
+    """One archive of what the runs say and of the weights; of checkpoints, which would not fit, nothing."""
+    wanted = ("weights", "evaluate", "report", "pack", "train", "prepare/manifest.json", "generate/stage.json")
+    archived = work.keep / "runs.tar.xz"
+    with tarfile.open(archived, "w:xz", preset=3) as archive:
+        for path in sorted(work.out.glob("*-*/**/*")):
+            part = str(path.relative_to(work.out).relative_to(path.relative_to(work.out).parts[0]))
+            small = path.is_file() and path.stat().st_size < 2**21
+            if small and part.startswith(wanted) and not part.startswith("train/checkpoints"):
+                archive.add(path, str(path.relative_to(work.out)))
         for log in work.out.glob("*.log"):
             archive.add(log, log.name)
-    os.replace(work.keep / "runs.tar.xz.partial", work.keep / "runs.tar.xz")
+    work.tell("runs kept", bytes=archived.stat().st_size)
 
 
 def emulators(tell: Teller, args, size: Size) -> None:
@@ -293,6 +293,8 @@ def emulators(tell: Teller, args, size: Size) -> None:
         tell("failed", of=failed)
     keep_runs(work)
     shutil.rmtree(work.boxes, ignore_errors=True)
+    if failed:
+        raise SystemExit(1)
 
 
 TASKS = {"emulators": emulators}

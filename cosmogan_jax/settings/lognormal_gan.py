@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from cosmogan_jax.settings.declaration import setting
 from cosmogan_jax.settings.matching import Matching
 
-_MATCHED = ("power", "mean", "pdf", "covariance", "wavelets")
+_MATCHED = ("power", "mean", "heights", "covariance", "wavelets")
 
 
 @dataclasses.dataclass(frozen=True)

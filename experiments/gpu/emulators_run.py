@@ -81,6 +81,7 @@ RECIPES = {
     "coarse": (
         Recipe("large", _LARGE), Recipe("wide", _WIDE), Recipe("default", ()),
         Recipe("default_1", ("--train_seed=1",)), Recipe("default_2", ("--train_seed=2",)),
+        Recipe("large_slow", (*_LARGE, "--match_rate=0.0125")),
     ),
     "fine": (
         Recipe("octaves", (*_FINE, "--gen_octaves=2", "--gen_layers=6")), Recipe("plain", _FINE),

@@ -228,6 +228,26 @@ def test_pack_needs_words_on_the_data(run_main, tmp_path):
     assert "pack=x needs --pack_data" in error
 
 
+def test_a_package_that_is_judged_again_keeps_its_training_and_gets_the_new_verdict(
+    packed, run_directory, run_main
+):
+    again = run_directory / "again"
+    dropped = ("--stages", "--learning_rate", "--ema_decay", "--weights", "--checkpoint", "--pack_data")
+    kept = [flag for flag in TRAINED if flag.split("=")[0] not in dropped]
+    code, _, error = run_main(
+        f"--workdir={again}", f"--maps={run_directory}/k.npy", f"--pretrained={packed}", "--generate_seed=4",
+        "--pack=tiny2", "--pack_data=Noise, judged again.", "--stages=prepare,generate,evaluate,pack", *kept,
+    )  # fmt: skip
+    assert code == 0, error
+    old, new = load(packed).card, load(again / "pack/tiny2").card
+    for same in ("training", "geometry", "normalisation", "architecture", "sky", "keys"):
+        assert new[same] == old[same]
+    assert new["weights"]["sha256"] == old["weights"]["sha256"]
+    assert (new["name"], new["data"]["description"]) == ("tiny2", "Noise, judged again.")
+    tables = json.loads((again / "evaluate/statistics.json").read_text())
+    assert new["fidelity"]["power_ratio"] == tables["power_ratio"] != old["fidelity"]["power_ratio"]
+
+
 def test_damaged_packages_are_refused(packed, tmp_path):
     def copy(name):
         return shutil.copytree(packed, tmp_path / name)

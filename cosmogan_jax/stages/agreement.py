@@ -44,6 +44,8 @@ def needed(stage: str, settings: dict[str, Any]) -> tuple[str, ...]:
         return ("prepare",)
     if stage == "novelty" and settings["generate"].pretrained:  # comes without its discriminator
         return ("prepare", "generate")
+    if stage == "pack" and settings["generate"].pretrained:  # again, with another verdict
+        return ("generate", "evaluate")
     if stage == "report":  # shows training and selection where there are any
         return ("evaluate",)
     return INPUTS[stage]

@@ -11,6 +11,7 @@ import numpy as np
 from cosmogan_jax.compare.sky_limits import SkyLimits
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.emulators.card import as_markdown
+from cosmogan_jax.emulators.packed import load
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.settings import Pack
@@ -41,45 +42,70 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
     """Write <out>/<name>; every number of the card comes from the run directory."""
     if settings.pack is None:
         raise ValueError("pack names none")
-    table = open_crop_table(stage_directory(workdir, "prepare"))
     made = finished_record(workdir, "generate")
     if finished_record(workdir, "evaluate")["inputs"].get("generate") != made["result"]:
         raise ValueError(
             f"stage evaluate in {workdir} saw other maps than those of stage generate; run it again"
         )
     origin = open_map_store(workdir / "generate" / "maps").manifest["origin"]
-    if "pretrained" in origin:
-        raise ValueError(f"the maps in {workdir} are of the pretrained emulator {origin['pretrained']!r}")
-    told = {"generator_weights": str, "generator_sha256": str, "generator_step": int}
-    check_object(origin, told, f"{workdir / 'generate/maps/manifest.json'}, origin")
-    source = trained(workdir, str(made["summary"]["step"]), origin["generator_weights"])
-    emulator = source.emulator
-    if source.origin["generator_sha256"] != origin["generator_sha256"]:
-        raise ValueError(
-            f"the generator of step {made['summary']['step']} is not the one evaluated in {workdir}"
-        )
+    emulator, told = (_again if "pretrained" in origin else _of_training)(settings, workdir, made, origin)
     folder = out / settings.pack
     exact_in = emulator.model.full_precision
     weights = write_weights(folder, emulator.variables, settings.pack_dtype, exact_in)
     card = {
+        "sky": _sky(workdir / "evaluate" / "sky.json"),
+        **told,
         "name": settings.pack,
         "weights": weights | {"generator_sha256": origin["generator_sha256"]},
         "architecture": emulator.model.describe(),
         "parameters": list(emulator.parameters),
         "keys": emulator.key_scheme,
+        "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
+    }
+    stored = dataclasses.replace(emulator, variables=read_weights(folder, card, emulator.variables))
+    card["weights"]["as_stored"] = _change(stored, emulator, settings.pack_dtype)
+    write_card(folder, card, as_markdown(card, emulator.model))
+    return {"name": settings.pack, "sha256": weights["sha256"]}
+
+
+def _of_training(
+    settings: Pack, workdir: Path, made: dict[str, Any], origin: dict[str, Any]
+) -> tuple[Emulator, dict[str, Any]]:
+    """A generator of this run, and what the card tells of its maps and its training."""
+    table = open_crop_table(stage_directory(workdir, "prepare"))
+    told = {"generator_weights": str, "generator_sha256": str, "generator_step": int}
+    check_object(origin, told, f"{workdir / 'generate/maps/manifest.json'}, origin")
+    source = trained(workdir, str(made["summary"]["step"]), origin["generator_weights"])
+    if source.origin["generator_sha256"] != origin["generator_sha256"]:
+        raise ValueError(
+            f"the generator of step {made['summary']['step']} is not the one evaluated in {workdir}"
+        )
+    return source.emulator, {
         "normalisation": table.manifest["normalisation"],
         "geometry": dataclasses.asdict(table.geometry),
         "source_redshift": table.manifest["source_redshift"],
         "cosmology": table.manifest["origin"].get("cosmology"),
         "data": _data(settings, table),
         "training": _training(workdir, origin),
-        "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
-        "sky": _sky(workdir / "evaluate" / "sky.json"),
     }
-    stored = dataclasses.replace(emulator, variables=read_weights(folder, card, emulator.variables))
-    card["weights"]["as_stored"] = _change(stored, emulator, settings.pack_dtype)
-    write_card(folder, card, as_markdown(card, emulator.model))
-    return {"name": settings.pack, "sha256": weights["sha256"]}
+
+
+def _again(
+    settings: Pack, workdir: Path, made: dict[str, Any], origin: dict[str, Any]
+) -> tuple[Emulator, dict[str, Any]]:
+    """An emulator that was packed before, and what its card tells of it; the verdict is that of this run.
+
+    So is what limits its training maps as a sky, where the card did not say it.
+    """
+    name = made["flags"]["pretrained"]
+    emulator = load(name)
+    if emulator.card["weights"]["sha256"] != origin["weights_sha256"]:
+        raise ValueError(f"pretrained={name!r} is not the emulator evaluated in {workdir}: other weights")
+    kept = ("normalisation", "geometry", "source_redshift", "cosmology", "training")
+    told = {key: emulator.card[key] for key in kept}
+    if emulator.card.get("sky"):
+        told["sky"] = emulator.card["sky"]
+    return emulator, told | {"data": {**emulator.card["data"], "description": settings.pack_data}}
 
 
 def _data(settings: Pack, table: CropTable) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _check(workdir: Path, chosen: list[str], settings: dict[str, Any], defaults:
 
 
 def _check_pretrained(chosen: list[str], name: str) -> None:
-    for stage in ("train", "select", "pack"):
+    for stage in ("train", "select"):
         if stage in chosen:
             raise ValueError(
                 f"pretrained={name} goes without stage {stage!r}; name the stages, as in --stages=generate"

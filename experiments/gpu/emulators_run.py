@@ -1,6 +1,6 @@
 """Kinds beyond the paper's on skies that a CPU does not make: boxes, trainings, verdicts, and what is kept.
 
-    python experiments/gpu/emulators_run.py emulators --seconds=480 --out=/tmp/gpu
+    python experiments/gpu/emulators_run.py coarse --seconds=480 --out=/tmp/gpu
 
 Two skies of 120 Mpc/h boxes: coarse (128^3 particles, 0.82 arcmin pixels, maps of 128^2) and fine (256^3, 0.203
 arcmin, 256^2), as many boxes as fit into their seconds. On each the lognormal GAN is trained in several ways,
@@ -17,7 +17,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -79,15 +78,15 @@ SKIES = {
 }
 RECIPES = {
     "coarse": (
-        Recipe("large", _LARGE), Recipe("wide", _WIDE), Recipe("default", ()),
+        Recipe("large_slow", (*_LARGE, "--match_rate=0.0125")), Recipe("default", ()),
+        Recipe("large", _LARGE), Recipe("wide", _WIDE),
         Recipe("default_1", ("--train_seed=1",)), Recipe("default_2", ("--train_seed=2",)),
-        Recipe("large_slow", (*_LARGE, "--match_rate=0.0125")),
     ),
     "fine": (
         Recipe("octaves", (*_FINE, "--gen_octaves=2", "--gen_layers=6")), Recipe("plain", _FINE),
     ),
 }  # fmt: skip
-JUDGED = {"coarse": "large", "fine": "octaves"}
+JUDGED = {"coarse": "large_slow", "fine": "octaves"}
 
 _SPLITS = ("train", "validation", "auxiliary")
 _TINY = (
@@ -243,35 +242,29 @@ def judge(work: Work, workdir: Path, sky: Sky, recipe: Recipe, flags: list[str])
     work.tell(f"{workdir.name} judged", seconds=seconds, overall=str(results.get("overall"))[:400])
 
 
-def keep_runs(work: Work) -> None:
+def keep_runs(work: Work, sky: Sky) -> None:
     """One archive of what the runs say and of the weights; of checkpoints, which would not fit, nothing."""
-    wanted = ("weights", "evaluate", "report", "pack", "train", "prepare/manifest.json", "generate/stage.json")
-    archived = work.keep / "runs.tar.xz"
+    wanted = (
+        "weights/*", "pack/*/*", "report/*.html", "evaluate/*.json", "train/*.json*", "prepare/*.json",
+        "generate/*.json",
+    )  # fmt: skip
+    archived = work.keep / f"{sky.name}-runs.tar.xz"
     with tarfile.open(archived, "w:xz", preset=3) as archive:
-        for path in sorted(work.out.glob("*-*/**/*")):
-            part = str(path.relative_to(work.out).relative_to(path.relative_to(work.out).parts[0]))
-            small = path.is_file() and path.stat().st_size < 2**21
-            if small and part.startswith(wanted) and not part.startswith("train/checkpoints"):
+        for run in sorted(work.out.glob(f"{sky.name}-*/")):
+            for path in sorted(found for part in wanted for found in run.glob(part)):
                 archive.add(path, str(path.relative_to(work.out)))
-        for log in work.out.glob("*.log"):
+        for log in work.out.glob(f"{sky.name}-*.log"):
             archive.add(log, log.name)
     work.tell("runs kept", bytes=archived.stat().st_size)
 
 
-def emulators(tell: Teller, args, size: Size) -> None:
-    """Both skies, all trainings, two verdicts; what is not done in time is left."""
+def of_sky(tell: Teller, args, size: Size) -> None:
+    """One sky, all its trainings, one verdict; what is not done in time is left."""
     work = Work(args.out, args.seconds - 30, size, tell)
-    skies = SKIES["tiny" if work.tiny else "paper"]
-    made: dict[str, threading.Event] = {sky.name: threading.Event() for sky in skies}
+    sky = next(s for s in SKIES["tiny" if work.tiny else "paper"] if s.name == args.task)
 
-    def of_sky(number: int) -> None:
-        sky = skies[number]
-        try:
-            if number:  # boxes want the card for themselves
-                made[skies[number - 1].name].wait()
-            workdir, flags = make_sky(work, sky)
-        finally:
-            made[sky.name].set()
+    def all_of_it() -> None:
+        workdir, flags = make_sky(work, sky)
         recipes = RECIPES[sky.name][: 1 if work.tiny else None]
         with concurrent.futures.ThreadPoolExecutor(len(recipes) + 1) as pool:
             kept = pool.submit(keep_maps, work, sky, workdir)
@@ -282,23 +275,23 @@ def emulators(tell: Teller, args, size: Size) -> None:
             for run in runs.values():
                 run.result()
 
-    with concurrent.futures.ThreadPoolExecutor(len(skies)) as pool:
-        running = [pool.submit(of_sky, number) for number in range(len(skies))]
-        _, late = concurrent.futures.wait(running, timeout=work.left)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(all_of_it)
+        _, late = concurrent.futures.wait([running], timeout=work.left)
         if late:
             tell("out of time")
             # What runs is ended; threads that wait for it then end with it.
             subprocess.run(["pkill", "-KILL", "-P", str(os.getpid())], check=False)
-        failed = [repr(f.exception())[:300] for f in running if f.exception(timeout=20) is not None]
-    if failed:
-        tell("failed", of=failed)
-    keep_runs(work)
+        failed = running.exception(timeout=20)
+    if failed is not None:
+        tell("failed", of=repr(failed)[:300])
+    keep_runs(work, sky)
     shutil.rmtree(work.boxes, ignore_errors=True)
-    if failed:
+    if failed is not None:
         raise SystemExit(1)
 
 
-TASKS = {"emulators": emulators}
+TASKS = {"coarse": of_sky, "fine": of_sky}
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(1))

@@ -1,7 +1,8 @@
 """All that is to be measured on a GPU, in one command that knows how long it has.
 
     python experiments/gpu/measure.py --part=measure --seconds=175 --out=$OUT   # steps, kernels, statistics
-    python experiments/gpu/measure.py --part=build --seconds=540 --out=$OUT     # a box; skies, other emulators
+    python experiments/gpu/measure.py --part=build --seconds=540 --out=$OUT     # a box; a sky, other emulators
+    python experiments/gpu/measure.py --part=fine --seconds=540 --out=$OUT      # the same at fine pixels
     python experiments/gpu/measure.py --part=paper --seconds=540 --out=$OUT     # a box; the paper's run
     python experiments/gpu/measure.py --record=<results.json that came back>    # into the repository's own
 
@@ -48,8 +49,9 @@ PARTS = {
     ),
     "build": (
         Task("box", "paper_run.py", 20, 110),
-        Task("emulators", "emulators_run.py", 60, 1e9),
+        Task("coarse", "emulators_run.py", 60, 1e9),
     ),
+    "fine": (Task("fine", "emulators_run.py", 60, 1e9),),
     "paper": (
         Task("box", "paper_run.py", 20, 110),
         Task("paper", "paper_run.py", 60, 1e9),

@@ -92,6 +92,9 @@ def test_its_maps_are_the_packed_emulators_and_of_any_size(run):
     assert float(larger.std()) == pytest.approx(kappa.std(), rel=0.5)
     card = read_card(run / "pack/small")
     assert card["architecture"] == {"kind": "lognormal_gan", "num_layers": 2, "num_channels": 4, "octaves": 0}
+    assert card["cosmology"]["sigma8"] == 0.798
+    assert "source_redshift" not in card["cosmology"]
+    assert "sigma8 0.798" in (run / "pack/small/card.md").read_text()
 
 
 def test_generated_in_another_size_and_as_they_are_observed(run, folder, run_main, parse):

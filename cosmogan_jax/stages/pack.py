@@ -84,7 +84,7 @@ def _of_training(
         "normalisation": table.manifest["normalisation"],
         "geometry": dataclasses.asdict(table.geometry),
         "source_redshift": table.manifest["source_redshift"],
-        "cosmology": table.manifest["origin"].get("cosmology"),
+        "cosmology": _cosmology(table),
         "data": _data(settings, table),
         "training": _training(workdir, origin),
     }
@@ -106,6 +106,17 @@ def _again(
     if emulator.card.get("sky"):
         told["sky"] = emulator.card["sky"]
     return emulator, told | {"data": {**emulator.card["data"], "description": settings.pack_data}}
+
+
+def _cosmology(table: CropTable) -> dict[str, float] | None:
+    """What the maps' source says of it, or the parameters that all maps share; None where there are none."""
+    said = table.manifest["origin"].get("cosmology")
+    shared = {
+        name: values[0]
+        for name, values in table.store.parameters.items()
+        if name != "source_redshift" and values[0] is not None and len(set(values)) == 1
+    }
+    return said or shared or None
 
 
 def _data(settings: Pack, table: CropTable) -> dict[str, Any]:

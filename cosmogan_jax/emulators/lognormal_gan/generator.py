@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.lognormal_gan.fields import MODULATIONS, NUM_INPUTS, Inputs
 from cosmogan_jax.layers.initialisation import Variables, fresh_variables
+from cosmogan_jax.layers.narrow_convolutions import narrow_convolution
 
 _START_OF_NOISE = 0.35  # c_k
 _RESIDUAL_GAIN = 0.25  # of He's variance: every layer adds to what is there
@@ -25,21 +26,29 @@ def _start_of_outputs(_key, shape, dtype):
     return jnp.zeros(shape, dtype).at[2:].set(_START_OF_NOISE)
 
 
+class _Convolution(nn.Module):
+    """3x3, valid, with a bias; weights of `gain` times He's variance."""
+
+    num_features: int
+    gain: float
+
+    @nn.compact
+    def __call__(self, x):
+        he = nn.initializers.variance_scaling(2.0 * self.gain, "fan_in", "normal", dtype=jnp.float32)
+        kernel = self.param("kernel", he, (3, 3, x.shape[-1], self.num_features))
+        return narrow_convolution(x, kernel) + self.param("bias", nn.initializers.zeros, (self.num_features,))
+
+
 class _Generator(nn.Module):
     num_layers: int
     num_channels: int
 
     @nn.compact
     def __call__(self, features):
-        he = nn.initializers.variance_scaling
-
-        def convolution(x, gain, name):
-            start = he(2.0 * gain, "fan_in", "normal", dtype=jnp.float32)
-            return nn.Conv(self.num_channels, (3, 3), padding="VALID", kernel_init=start, name=name)(x)
-
-        h = convolution(features, 1.0, "conv1")
+        h = _Convolution(self.num_channels, 1.0, name="conv1")(features)
         for layer in range(2, self.num_layers + 1):
-            h = h[:, 1:-1, 1:-1] + convolution(nn.silu(h), _RESIDUAL_GAIN, f"conv{layer}")
+            more = _Convolution(self.num_channels, _RESIDUAL_GAIN, name=f"conv{layer}")(nn.silu(h))
+            h = h[:, 1:-1, 1:-1] + more
         return nn.Dense(
             2 + len(MODULATIONS),
             kernel_init=nn.initializers.zeros,

@@ -236,22 +236,11 @@ def _draw(
     index: Array,
     theta: Array,
 ) -> Array:
-    def some(index: Array, theta: Array) -> Array:
-        latents = _latents(model, shape, key, index)
-        if look is None:
-            return normalisation.inverse(model.sample(variables, latents, theta))
-        kappa = normalisation.inverse(model.sample(variables, latents, theta, look.margin))
-        return look_at(kappa, look, key, index)
-
-    def in_turn(index: Array, theta: Array) -> Array:
-        one = jax.lax.map(lambda of: some(*of), (index[:, None], theta[:, None]))
-        return one.reshape(len(index), *one.shape[2:])
-
-    # A kind that makes maps of any size draws canvases larger than they are, and its maps share little: on a
-    # CPU those of one map stay in the cache. Others share wide kernels.
-    if not model.any_size or len(index) < 2:
-        return some(index, theta)
-    return jax.lax.platform_dependent(index, theta, cpu=in_turn, default=some)
+    latents = _latents(model, shape, key, index)
+    if look is None:
+        return normalisation.inverse(model.sample(variables, latents, theta))
+    kappa = normalisation.inverse(model.sample(variables, latents, theta, look.margin))
+    return look_at(kappa, look, key, index)
 
 
 def _latents(model: Model, shape: tuple[int, int], key: Array, index: Array) -> Latent:

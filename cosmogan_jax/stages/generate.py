@@ -1,6 +1,5 @@
 """Stage generate: any number of maps from a checkpoint and a seed, to the map store."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from cosmogan_jax.pretrained import Emulator, GalaxyNoise, find
 from cosmogan_jax.settings import Generate, Train
 from cosmogan_jax.stages.emulators import pretrained, trained
 from cosmogan_jax.stages.progress import progress
-from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.storage.map_store import write_map_store
 from cosmogan_jax.storage.weights import read_card
 
@@ -39,27 +37,19 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     key = emulator.key(settings.generate_seed)
     batch = _batch(settings, emulator, height * width)
 
-    # With the weights as constants, of which the compiler prepares what it can once for all batches.
+    @jax.jit  # with the weights as constants, of which the compiler prepares what it can once for all batches
     def draw(index):
         return emulator.draw(key, index, size=(height, width), noise=noise, smoothing_arcmin=smoothing)
 
-    # Maps of any size are drawn one after the other on a CPU (`Emulator.draw`): threads of XLA's would wait for
-    # each other several times a map.
-    several = emulator.model.any_size and jax.default_backend() == "cpu"
-    at_once = len(os.sched_getaffinity(0)) if several else 1
-    side_by_side = SideBySide(jit_on_one_thread(draw) if several else jax.jit(draw))
     seconds: list[float] = []
 
     def batches():
-        starts = range(0, settings.num_generated, batch)
-        for first in progress(range(0, len(starts), at_once), desc="generate", unit="round"):
-            began, some = time.monotonic(), starts[first : first + at_once]
-            # Always whole: one compilation.
-            made = side_by_side([jnp.arange(start, start + batch) for start in some])
-            maps = [np.asarray(kappa) for kappa in made]
-            seconds.append((time.monotonic() - began) / len(some))
-            for start, kappa in zip(some, maps):
-                yield kappa[: settings.num_generated - start]
+        for start in progress(range(0, settings.num_generated, batch), desc="generate", unit="batch"):
+            began = time.monotonic()
+            index = jnp.arange(start, start + batch)  # always whole: one compilation
+            kappa = np.asarray(draw(index))
+            seconds.append(time.monotonic() - began)
+            yield kappa[: settings.num_generated - start]
 
     own, origin = emulator.geometry, dict(source.origin)
     observed = _observed(settings)
@@ -121,7 +111,7 @@ def _batch(settings: Generate, emulator: Emulator, pixels: int) -> int:
 
 
 def _seconds_of_1024(seconds: list[float], batch: int) -> float | None:
-    """Maps made and brought to the host, not stored; without the first round, which holds the compilation."""
+    """Maps made and brought to the host, not stored; without the first batch, which holds the compilation."""
     warm = seconds[1:]
     return round(1024 * float(np.mean(warm)) / batch, 4) if warm else None
 

@@ -494,8 +494,8 @@ BUGS = (
          "recorded.get(name, now.get(name))",
          "old_runs"),
     _bug("last_batch_too_long", "stages/generate",
-         "jnp.arange(start, start + batch)",
-         "jnp.arange(0, batch)",
+         "index = jnp.arange(start, start + batch)",
+         "index = jnp.arange(0, batch)",
          "pretrained", "main"),
     # The lognormal GAN.
     _bug("spread_of_the_variance", "emulators/lognormal_gan/base",

@@ -42,6 +42,9 @@ PURPOSES = {
     "classifier": 0,  # its weights and batches
     "shape noise": 0,
 }
+# Threefry-2x32: rotations of its rounds, four by four in turn, and the word that the third key is made with.
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
 _TURNS = 2**31 - 1  # scheme 1: folded into the root of the order
 
 
@@ -75,6 +78,23 @@ def _hash(key: Array, high: Array, low: Array) -> tuple[Array, Array]:
     return jax.extend.random.threefry2x32_p.bind(key[0], key[1], high, low)
 
 
+def _written_out(key: Array, high: Array, low: Array) -> tuple[Array, Array]:
+    """The same numbers as `_hash`, its rounds written out for one loop over all counters.
+
+    On a CPU the primitive is a loop over rounds, each of which passes through memory: three to seven times the
+    time, of many numbers (experiments/benchmarks/README.md). Of few it compiles to less.
+    """
+    keys = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
+    high, low = high + keys[0], low + keys[1]
+    for group in range(5):
+        for turn in _ROTATIONS[group % 2]:
+            high = high + low
+            low = high ^ ((low << turn) | (low >> (32 - turn)))
+        high = high + keys[(group + 1) % 3]
+        low = low + keys[(group + 2) % 3] + jnp.uint32(group + 1)
+    return high, low
+
+
 def _counters(shape: tuple[int, ...]) -> tuple[Array, Array]:
     """0 to the number of elements, row-major, as iotas along the axes: the partitioner can divide them."""
     if math.prod(shape) >= 2**32:
@@ -88,7 +108,7 @@ def _counters(shape: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 def _bits(key: Array, width: int, shape: tuple[int, ...]) -> Array:
-    first, second = _hash(key, *_counters(shape))
+    first, second = _written_out(key, *_counters(shape))
     if width == 64:
         return (first.astype(jnp.uint64) << 32) | second.astype(jnp.uint64)
     word = first ^ second

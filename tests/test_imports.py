@@ -11,7 +11,7 @@ import cosmogan_jax
 
 PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
 LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "storage"}
-BOTTOM = {"summaries", "geometry", "settings", "layers", "keys"}
+BOTTOM = {"summaries", "geometry", "settings", "layers", "keys", "side_by_side"}
 MAY_IMPORT = {
     "main": {"flags", "stages"},
     "flags": {"flags", "stages", "settings"},
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "summaries": {"summaries", "geometry"},
     "geometry": set(),
     "keys": {"settings"},
+    "side_by_side": set(),
     "__init__": {"pretrained"},  # when asked for
 }
 

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
+from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.sky import ray_tracing
-from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.stages.skies import LognormalSky
 
 # By jax.jit the field below came out in 8 ways in 700 runs on two cores, the commonest in 40 % of them.

@@ -37,9 +37,13 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     key = emulator.key(settings.generate_seed)
     batch = _batch(settings, emulator, height * width)
 
-    @jax.jit  # with the weights as constants, of which the compiler prepares what it can once for all batches
     def draw(index):
-        return emulator.draw(key, index, size=(height, width), noise=noise, smoothing_arcmin=smoothing)
+        by = emulator.draw_side_by_side if emulator.model.any_size else emulator.draw
+        return by(key, index, size=(height, width), noise=noise, smoothing_arcmin=smoothing)
+
+    if not emulator.model.any_size:
+        # With the weights as constants, of which the compiler prepares what it can once for all batches.
+        draw = jax.jit(draw)
 
     seconds: list[float] = []
 

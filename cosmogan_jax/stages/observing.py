@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from cosmogan_jax import keys
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
 from cosmogan_jax.settings import Evaluate
-from cosmogan_jax.stages.side_by_side import jit_on_one_thread
+from cosmogan_jax.side_by_side import jit_on_one_thread
 from cosmogan_jax.summaries.observer import add_shape_noise, smooth
 
 View = Callable[

@@ -16,11 +16,11 @@ from jaxtyping import Array, Float, Int
 from cosmogan_jax import keys
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings import Simulate
+from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.sky import lognormal, planes
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.matter_power import matter_power
-from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.storage.lens_planes import read_lens_planes
 from cosmogan_jax.storage.run_directory import key_scheme
 

@@ -25,9 +25,9 @@ from cosmogan_jax.compare.statistics import STATISTICS, measure
 from cosmogan_jax.compare.verdict import judge
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings.margins import SETS
+from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps
-from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 
 SIZE, SIDE_DEG, SOURCE_REDSHIFT = 64, 0.875, 1.0
 SHIFT = 0.04  # of the lognormal field: the skewness of N-body maps

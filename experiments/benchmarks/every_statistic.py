@@ -3,7 +3,7 @@
 nice -n 5 taskset -c 0 python experiments/benchmarks/every_statistic.py
 
 Interleaved rounds over the same maps, skewed and with a falling spectrum; medians. Programs of one thread, as
-those of stage evaluate (`stages/side_by_side.py`).
+those of stage evaluate (`side_by_side.py`).
 """
 
 import argparse
@@ -16,8 +16,8 @@ import numpy as np
 
 from cosmogan_jax.compare.scales import scales
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.side_by_side import jit_on_one_thread
 from cosmogan_jax.stages import summarising
-from cosmogan_jax.stages.side_by_side import jit_on_one_thread
 from cosmogan_jax.summaries import (
     PAPER_L_EDGES,
     PAPER_THRESHOLDS,

@@ -20,8 +20,8 @@ import numpy as np
 from cosmogan_jax.compare.scales import scales
 from cosmogan_jax.compare.statistics import measure
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.sky import ray_tracing
-from cosmogan_jax.stages.side_by_side import SideBySide, jit_on_one_thread
 
 _TOGETHER = 16
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.lognormal_gan.fields import Inputs, Scales
 from cosmogan_jax.layers.initialisation import Variables, fresh_variables
+from cosmogan_jax.layers.narrow_convolutions import dilated, narrow_convolution
 
 _START_OF_NOISE = 0.35  # c_k
 _RESIDUAL_GAIN = 0.25  # of He's variance: every layer adds to what is there
@@ -25,6 +26,21 @@ def _start_of_outputs(_key, shape, dtype):
     return jnp.zeros(shape, dtype).at[2:].set(_START_OF_NOISE)
 
 
+class _Convolution(nn.Module):
+    """3x3 taps so many pixels apart, valid, with a bias; weights of `gain` times He's variance."""
+
+    num_features: int
+    gain: float
+    apart: int = 1
+
+    @nn.compact
+    def __call__(self, x):
+        he = nn.initializers.variance_scaling(2.0 * self.gain, "fan_in", "normal", dtype=jnp.float32)
+        kernel = self.param("kernel", he, (3, 3, x.shape[-1], self.num_features))
+        y = narrow_convolution(x, kernel) if self.apart == 1 else dilated(x, kernel, self.apart)
+        return y + self.param("bias", nn.initializers.zeros, (self.num_features,))
+
+
 class _Generator(nn.Module):
     num_layers: int
     num_channels: int
@@ -32,20 +48,11 @@ class _Generator(nn.Module):
 
     @nn.compact
     def __call__(self, features):
-        he = nn.initializers.variance_scaling
-
-        def convolution(x, gain, layer):
-            start = he(2.0 * gain, "fan_in", "normal", dtype=jnp.float32)
-            apart = reach(layer, self.octaves)
-            return nn.Conv(
-                self.num_channels, (3, 3), padding="VALID", kernel_dilation=apart, kernel_init=start,
-                name=f"conv{layer}",
-            )(x)  # fmt: skip
-
-        h = convolution(features, 1.0, 1)
+        h = _Convolution(self.num_channels, 1.0, name="conv1")(features)
         for layer in range(2, self.num_layers + 1):
-            edge = slice(reach(layer, self.octaves), -reach(layer, self.octaves))
-            h = h[:, edge, edge] + convolution(nn.silu(h), _RESIDUAL_GAIN, layer)
+            apart = reach(layer, self.octaves)
+            more = _Convolution(self.num_channels, _RESIDUAL_GAIN, apart, name=f"conv{layer}")(nn.silu(h))
+            h = h[:, apart:-apart, apart:-apart] + more
         return nn.Dense(
             2 + len(Scales(self.octaves).noises),
             kernel_init=nn.initializers.zeros,

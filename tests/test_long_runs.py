@@ -42,6 +42,7 @@ def assert_same(one, two):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow  # test_kills.py stops at some steps in every run
 def test_stopped_after_every_step_equals_undisturbed(run_main, tiny, tmp_path):
     steps = 4  # over the border of an epoch of 3
     code, _, error = run_main(f"--workdir={tmp_path}/whole", *tiny, f"--num_steps={steps}")

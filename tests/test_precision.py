@@ -81,9 +81,7 @@ def in_float32():
     return train(make_step(nets), nets)
 
 
-@pytest.mark.parametrize(
-    "dtype", [pytest.param(dtype, marks=[pytest.mark.slow] if dtype != "bfloat16" else []) for dtype in LIMITS]
-)
+@pytest.mark.parametrize("dtype", [pytest.param(dtype, marks=[pytest.mark.slow]) for dtype in LIMITS])
 def test_gradients_and_losses_stay_near_float32s(in_float32, dtype):
     states, losses = in_float32
     nets = networks(dtype)

@@ -214,6 +214,7 @@ def assert_same_training(one, two, steps):
     assert_equal_tensors(differences, "float32", steps)
 
 
+@pytest.mark.slow  # two devices of one process are in every run
 def test_two_processes_then_one_equal_one(run_main, tiny, tmp_path):
     """From the command line: one process of two is told to stop, both do, and one alone goes on."""
     steps = 5

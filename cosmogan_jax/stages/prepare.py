@@ -44,7 +44,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
     print(
         f"prepare: {', '.join(f'{len(rows)} {split}' for split, rows in table.items())} crops; "
         f"{100 * shares['outside_unit_range']:.3g} % of the training crops hold a pixel outside [-1, 1] "
-        f"(paper: below 0.9 %), {100 * shares['outside_network_range']:.3g} % one that a tanh "
+        f"(paper: below 0.9 %), {100 * shares['outside_network_range']:.3g} % one that dcgan's tanh "
         "cannot reach",
         flush=True,
     )

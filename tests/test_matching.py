@@ -31,7 +31,8 @@ def maps():
 @pytest.fixture(scope="module")
 def scale(maps):
     fine = (np.asarray(bands.wavelets(maps)) ** 2).mean((2, 3))
-    return bands.scale_of(np.asarray(bands.log_band_power(maps)), np.asarray(bands.log_ring_power(maps)), fine)
+    logs = bands.log_band_power(maps), bands.log_ring_power(maps)
+    return bands.scale_of(*map(np.asarray, logs), fine, np.asarray(bands.heights(maps)))
 
 
 def test_bands_are_means_over_modes_by_direction_and_into_the_corners(maps):
@@ -100,6 +101,31 @@ def test_what_is_matched_are_the_statistics_it_says(maps, scale):
     edges = np.array([1.0, 50.0])
     counted = float((peak_counts(maps, edges) * 49).mean()) * (22 / 24) ** 2
     assert peaks[matched_statistics._PEAKS.index(1.0)] == pytest.approx(counted, rel=0.35)
+
+
+def test_heights_are_those_of_the_maps_and_see_the_tails(maps, scale):
+    x, count = np.asarray(maps, np.float64), len(bands._SHARES_ABOVE)
+    found = np.asarray(STATISTICS["heights"](maps, scale), np.float64)
+    each = 2 * count + 1
+    assert found.shape == (len(maps), each * len(bands.POOLED))
+    for n, pixels in enumerate(bands.POOLED):
+        above, roots = np.split(found[:, n * each : (n + 1) * each], [count], axis=1)
+        few = x.reshape(len(x), 24 // pixels, pixels, 24 // pixels, pixels).mean((2, 4))
+        hard = np.stack([(few > height).mean((1, 2)) for height in np.asarray(scale.heights[n])], 1)
+        # Means over maps of each map's quantile; smooth by half of what lies between two heights.
+        np.testing.assert_allclose(hard.mean(0), bands._SHARES_ABOVE, atol=0.04)
+        np.testing.assert_allclose(above.mean(0), hard.mean(0), atol=0.03)
+        # Between the heights, below the first and above the last, lie all pixels; where one share is smoother
+        # than the next, a little may seem to lie below nothing.
+        np.testing.assert_allclose((roots**2 - matched_statistics._FEWEST).sum(1), 1, atol=5e-3)
+    # A tenth of the pixels a little deeper: the lowest heights see it, even ones from -1.2 on do not.
+    low = np.quantile(x, 0.05)
+    deeper = jnp.asarray(np.where(x < low, x - 0.3, x), jnp.float32)
+    changes = {}
+    for name in ("heights", "pdf"):
+        one, other = (np.asarray(STATISTICS[name](v, scale), np.float64) for v in (maps, deeper))
+        changes[name] = np.abs((other.mean(0) - one.mean(0)) / (one.std(0) + 1e-9)).max()
+    assert changes["heights"] > 2 * changes["pdf"]
 
 
 @pytest.mark.parametrize("name", sorted(STATISTICS))
@@ -254,5 +280,5 @@ def test_more_statistics_are_what_they_say(maps, scale):
     np.testing.assert_allclose(b / judged, np.broadcast_to((b / judged)[:1], b.shape), rtol=2e-2)
     assert 1e-2 < np.abs(b).mean(0).min() <= np.abs(b).mean(0).max() < 30
     logs = (np.asarray(of(3 * maps)) for of in (bands.log_band_power, bands.log_ring_power))
-    tripled = bands.scale_of(*logs, 9 * (np.asarray(w) ** 2).mean((2, 3)))
+    tripled = bands.scale_of(*logs, 9 * (np.asarray(w) ** 2).mean((2, 3)), np.asarray(bands.heights(maps)))
     np.testing.assert_allclose(STATISTICS["bispectrum"](3 * maps, tripled), b, rtol=2e-2, atol=1e-3)

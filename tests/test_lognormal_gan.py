@@ -330,6 +330,7 @@ def test_without_replay_matching_or_average(trained, sky):
     after, metrics = jax.jit(engine.step)(state, trained[3][0])
     assert "match_rms" not in metrics
     assert after.ema is None
+    assert all(leaf.size for leaf in leaves(after)), "checkpoints hold no empty arrays"
     with pytest.raises(ValueError, match="weights=ema, but the training kept no average"):
         engine.variables(after, "ema")
 

@@ -76,7 +76,8 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         gen_key, disc_key, run_key = jax.random.split(key, 3)
         gen, of_disc = model.generator.init(gen_key), disc.init(disc_key)
         scale, features = bands.unmeasured(size), disc.num_features
-        targets = matching.Targets(jnp.zeros(0), jnp.zeros((0, 0)))
+        # One number that nobody looks at where nothing is matched: checkpoints hold no arrays without any.
+        targets = matching.Targets(jnp.zeros(1), jnp.zeros((1, 1)))
         if matcher is not None:
             targets = matcher.unmeasured(size, scale)
         return LognormalGanState(

@@ -101,7 +101,7 @@ def _machine(record: dict[str, Any]) -> str:
     return (
         "a processor that was not noted"
         if machine is None
-        else (f"{machine['cores']} cores of {machine['processor']}")
+        else f"{machine['cores']} core{'s' * (machine['cores'] != 1)} of {machine['processor']}"
     )
 
 

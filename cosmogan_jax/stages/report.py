@@ -55,7 +55,7 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
     from cosmogan_jax.figures.files import write_png_and_pdf
 
     evaluate = stage_directory(workdir, "evaluate")
-    tables, results = _read_evaluated(evaluate)
+    tables, results = read_evaluated(evaluate)
     try:
         sections = list(progress(_sections(workdir, evaluate, tables, results), desc="report", unit="section"))
         outcome = verdict.outcome(results)
@@ -174,7 +174,7 @@ def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: di
         if of["tests"]:
             title = "Tests" if label == "as it is" else f"Tests with {label}"
             yield Section(title, tables=(findings.tests(of, titles),))
-    stages = {name: record for name in _shown_stages(workdir) if (record := stage_record(workdir, name))}
+    stages = {name: record for name in shown_stages(workdir) if (record := stage_record(workdir, name))}
     metrics = workdir / "train" / "metrics.jsonl"
     lines = read_json_lines(metrics, {"step": int}, cut_off=True) if "train" in stages else []
     if lines:
@@ -216,7 +216,7 @@ def _sky(workdir: Path, evaluate: Path) -> Any:
     return Section(title, tuple(sky_limits.words(found)), drawn, (table,))
 
 
-def _shown_stages(workdir: Path) -> tuple[str, ...]:
+def shown_stages(workdir: Path) -> tuple[str, ...]:
     """Stages that have to do with the maps that were judged: a training in this directory made others."""
     if finished_record(workdir, "evaluate")["flags"].get("generated"):
         return ("prepare", "evaluate", "novelty")
@@ -237,7 +237,7 @@ def _novelty_record(workdir: Path) -> dict[str, Any] | None:
     return record if same else None
 
 
-def _read_evaluated(evaluate: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_evaluated(evaluate: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """statistics.json and results.json; ValueError where this version did not write them."""
     with _of_this_version(evaluate, "evaluate"):
         results = read_object(evaluate / "results.json", _RESULTS)

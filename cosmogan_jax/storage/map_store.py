@@ -214,7 +214,8 @@ def write_map_store(
             ready = np.concatenate(pending)
             whole = len(ready) - len(ready) % shard
             written = _write(path, array, written, ready[:whole])
-            pending, held = [ready[whole:]], len(ready) - whole
+            # A copy: a view would hold the shard that is written.
+            pending, held = [ready[whole:].copy()], len(ready) - whole
     if held:
         written = _write(path, array, written, np.concatenate(pending))
     if written != num_maps or num_maps == 0:

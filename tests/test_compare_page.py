@@ -131,11 +131,18 @@ def correction(ours, real):
 def test_verdicts_and_costs_are_those_of_the_runs(compare, folder, runs):
     results = {name: read_json(folder / f"{name}/evaluate/results.json") for name in ("ours", "theirs")}
     table = compare.numbers(runs)
-    outcomes = row(table, "outcome")
-    for said, of in zip(outcomes[1:], results.values(), strict=True):
-        assert said == of["overall"]["said"]
-    assert row(table, "a classifier's area") == ("0.500 ± 0.000", "0.800 ± 0.000", "not trained")
-    assert row(table, "by heights alone") == ("0.530 ± 0.003", "0.830 ± 0.003", "not trained")
+    for n, of in enumerate(results.values(), 1):
+        overall = of["overall"]
+        assert row(table, "outcome")[n] == f"{overall['outcome']} (margins: default)"
+        differs, fails = row(table, "differs in")[n], overall["fails"]
+        assert differs.startswith(", ".join(fails[:2]) or "nothing")
+        assert differs.endswith(f" and {len(fails) - 2} more") == (len(fails) > 2)
+    assert len(results["theirs"]["overall"]["fails"]) > 2
+    areas = {
+        title: [cell.replace("\xa0", " ") for cell in row(table, title)] for title in compare._AREAS.values()
+    }
+    assert areas["a classifier's area under the curve"] == ["0.500 ± 0.000", "0.800 ± 0.000", "not trained"]
+    assert areas["by heights alone"] == ["0.530 ± 0.003", "0.830 ± 0.003", "not trained"]
     # The paper's network (tests/test_networks.py).
     assert row(table, "weights trained") == ("", "12,824,449", "not known")
     steps, other = row(table, "training")[1:]

@@ -1,5 +1,6 @@
 """Flag files of the experiments, README's first command among them: the command line still takes them."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,18 @@ def test_the_quick_start_is_of_the_emulator_that_trains_in_minutes(parse, monkey
     # Rates have fallen when the training ends: a generator that still moves is not one that is done.
     assert train.of_kind.decay_to_step == train.num_steps
     assert parse("--flagfile=experiments/quickstart/dcgan.flags").by_stage["train"].emulator == "dcgan"
+
+
+def test_the_quick_start_s_other_emulator_has_the_same_maps_and_its_own_settings(parse, monkeypatch):
+    monkeypatch.chdir(EXPERIMENTS.parent)
+    ours, theirs, alone = (
+        parse(f"--flagfile=experiments/quickstart/{name}.flags").by_stage
+        for name in ("run", "dcgan_same_maps", "dcgan")
+    )
+    assert theirs["simulate"] == ours["simulate"]
+    assert dataclasses.replace(theirs["prepare"], normalisation_scale=0.02) == ours["prepare"]
+    assert theirs["prepare"].normalisation_scale == alone["prepare"].normalisation_scale
+    assert theirs["evaluate"] == ours["evaluate"]
+    assert theirs["generate"].num_generated == ours["generate"].num_generated
+    assert theirs["train"] == alone["train"]
+    assert theirs["select"] == alone["select"]

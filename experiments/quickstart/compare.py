@@ -59,8 +59,7 @@ def page(runs: Sequence[Judged]) -> str:
             if section.figure is not None:
                 images[section.title] = Path(folder) / f"{n}.png"
                 write_png(section.figure, images[section.title])
-        said = "; ".join(f"{run.name}: {run.results['overall']['outcome']}" for run in runs)
-        return render(_TITLE, (f"Outcomes: {said}.", ""), _intro(runs), drawn, images)
+        return render(_TITLE, (f"{'. '.join(map(_outcome, runs))}.", ""), _intro(runs), drawn, images)
 
 
 def sections(runs: Sequence[Judged]) -> list[Section]:
@@ -134,7 +133,8 @@ def numbers(runs: Sequence[Judged]) -> Table:
     real = runs[0] if runs[0].has_auxiliary else None
     count = len(runs[0].tables["l_edges"]) - 1
     rows = [
-        _row("outcome", runs, lambda run: run.results["overall"]["said"]),
+        _row("outcome", runs, _said),
+        _row("differs in", runs, _differs),
         _row("maps judged", runs, lambda run: str(run.tables["num_generated"])),
         (
             f"mean power over validation, {count} bands: rms of the deviation",
@@ -155,7 +155,7 @@ def numbers(runs: Sequence[Judged]) -> Table:
             runs,
             lambda run: "not known" if run.num_weights is None else f"{run.num_weights:,}",
         ),
-        _row("training", runs, lambda run: _cost(run)[0]),
+        _row("training, its steps alone", runs, lambda run: _cost(run)[0]),
         _row("1024 maps made in", runs, lambda run: _cost(run)[1]),
     ]
     return Table(("", "real against real", *(run.name for run in runs)), rows)
@@ -170,6 +170,26 @@ def shifts(runs: Sequence[Judged]) -> Table:
         real = largest_shift(runs[0], key, "baseline_effect")
         rows.append((of["title"], f"{real[0]:.2f}" if real else "", *(_shift(run, key) for run in runs)))
     return Table(("statistic", "real against real", *(run.name for run in runs)), rows)
+
+
+def _outcome(run: Judged) -> str:
+    """In a line: how many effects agree and differ, and how many more maps would tell of."""
+    of = run.results["overall"]
+    return (
+        f"{run.name}: {of['outcome']}; effects that agree with real maps {len(of['agrees'])}, that differ "
+        f"{len(of['fails'])}, that so many maps leave open {len(of['open'])}"
+    )
+
+
+def _said(run: Judged) -> str:
+    of = run.results["overall"]
+    return f"{of['outcome']} (margins: {of['margins']['set']})"
+
+
+def _differs(run: Judged) -> str:
+    fails = run.results["overall"]["fails"]
+    more = f" and {len(fails) - 2} more" if len(fails) > 2 else ""
+    return (", ".join(fails[:2]) or "nothing") + more
 
 
 def _shift(run: Judged, key: str) -> str:
@@ -200,7 +220,7 @@ def _area(run: Judged, which: str, key: str) -> str:
     if found is None or "refused" in found:
         return "not trained"
     of = found[which][key]
-    return f"{of['value']:.3f} ± {of['standard_error']:.3f}"
+    return f"{of['value']:.3f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{of['standard_error']:.3f}"
 
 
 def _cost(run: Judged) -> tuple[str, str]:

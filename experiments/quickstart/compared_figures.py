@@ -132,6 +132,10 @@ def draw_minkowski(runs: Sequence[Judged]) -> Figure:
             value, bar = _shift(run, key, "generated")
             under.errorbar(middle, value, yerr=np.nan_to_num(bar), fmt="o", ms=3, capsize=2, color=colour)
             under.axhline(0, color="#222222", lw=0.8)
+            # Logarithmic beyond 0.1: one emulator's tenth of a sigma is seen beside another's whole one.
+            under.set_yscale("symlog", linthresh=0.1, linscale=0.6)
+            under.set_yticks([-1, -0.1, 0, 0.1, 1], ["-1", "-0.1", "0", "0.1", "1"], fontsize=8)
+            under.set_yticks([], minor=True)
         row[0].set_ylabel(label)
         below[0].set_ylabel("difference\n[σ of a map]", fontsize=8)
     for ax in rows[-1]:

@@ -263,3 +263,11 @@ def test_other_bands_are_refused(compare, folder, capsys):
     write_json(folder / "bands/evaluate/statistics.json", tables)
     said = refused(compare, capsys, folder, ["ours", "bands"])
     assert re.search(r"judged in the same l_edges: \S+ours in 4 bins, \S+bands in 3", said)
+
+
+def test_runs_of_before_there_was_an_outcome_are_refused(compare, folder, capsys):
+    shutil.copytree(folder / "theirs", folder / "early")
+    results = read_json(folder / "early/evaluate/results.json")
+    results["schema"] = 2
+    write_json(folder / "early/evaluate/results.json", results)
+    assert "early/evaluate/results.json has no outcome" in refused(compare, capsys, folder, ["ours", "early"])

@@ -58,7 +58,8 @@ def read_runs(workdirs: Sequence[Path], names: Sequence[str]) -> list[Judged]:
 
     Raises:
       ValueError: fewer than two runs or more than MOST, names that do not tell them apart, a run without a
-        finished evaluate, or runs that were judged by other real maps or in other bands than the first.
+        finished evaluate or of before there was an outcome, or runs that were judged by other real maps or in
+        other bands than the first.
     """
     said = ",".join(map(str, workdirs))
     if not 2 <= len(workdirs) <= MOST:
@@ -130,6 +131,11 @@ def _crops_mark(workdir: Path, split: str, tables: dict[str, Any]) -> str:
 def _read(workdir: Path, name: str) -> Judged:
     evaluate = workdir / "evaluate"
     tables, results = read_evaluated(evaluate)
+    if "fails" not in results["overall"]:
+        raise ValueError(
+            f"{evaluate}/results.json has no outcome: written by an earlier version; remove {evaluate} and run "
+            "--stages=evaluate again"
+        )
     stages = {one: found for one in shown_stages(workdir) if (found := stage_record(workdir, one))}
     metrics = workdir / "train" / "metrics.jsonl"
     return Judged(

@@ -52,6 +52,15 @@ def devices():
     return choose_devices(1, 8)
 
 
+def test_another_training_on_the_same_maps_has_another_order(table, settings, devices):
+    def rows(*flags):
+        feed = DeviceFeed(table, table.crops["train"], settings(*flags), devices)
+        return np.concatenate([np.asarray(batch) for batch in feed.batches(0, 3)])
+
+    assert (rows() == rows("--train_seed=5")).all()
+    assert (rows() != rows("--train_seed=6")).any()
+
+
 def batches(feed, first, stop):
     """Their convergence; nothing is conditioned here, see test_parameters.py."""
     given = [feed.crops(feed.held, batch) for batch in feed.batches(first, stop)]

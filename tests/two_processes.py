@@ -41,7 +41,7 @@ def main(folder):
 
         devices = choose_devices(None, BATCH)
         settings = SimpleNamespace(
-            seed=SEED, batch_size=BATCH, stream_cache_gib=0, feed="auto", condition_on=()
+            own_seed=SEED, batch_size=BATCH, stream_cache_gib=0, feed="auto", condition_on=()
         )
         table, said = open_crop_table(Path(folder)), {"index": group.index, "devices": devices.mesh.size}
         for name, feed in (

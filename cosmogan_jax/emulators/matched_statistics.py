@@ -88,10 +88,7 @@ def _heights(x, scale):
         maps = block_means(x, pixels)
         gaps = jnp.maximum(jnp.diff(heights), _SMALLEST_GAP)
         widths = (jnp.append(gaps, gaps[-1]) + jnp.insert(gaps, 0, gaps[0])) / 4
-        # One height at a time: a map for each at once is more memory than processors keep near.
-        above = jnp.stack(
-            [jax.nn.sigmoid(_LOGISTIC * (maps - h) / w).mean((1, 2)) for h, w in zip(heights, widths)], -1
-        )
+        above = jnp.concatenate([_above(maps, [h], w) for h, w in zip(heights, widths)], -1)
         edges = jnp.pad(above, ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0)))
         between = jnp.maximum(edges[:, :-1] - edges[:, 1:], 0.0)
         found += [above, jnp.sqrt(between + _FEWEST)]

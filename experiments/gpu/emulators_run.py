@@ -136,7 +136,7 @@ class Work:
 
 
 def _sky_flags(work: Work, sky: Sky, boxes: int, maps: int) -> list[str]:
-    flags = [
+    return [
         "--sky=nbody", "--source_redshift=1", f"--map_pixels={sky.pixels}", f"--side_deg={sky.side_deg}",
         f"--num_particles_side={sky.particles}", f"--plane_pixels={sky.plane_pixels}",
         f"--boxes_dir={work.boxes / sky.name}", "--num_development_boxes=1", "--num_development_maps=16",
@@ -148,20 +148,22 @@ def _sky_flags(work: Work, sky: Sky, boxes: int, maps: int) -> list[str]:
         "--checkpoint=last", "--sample_every_steps=0", "--score_every_steps=0", "--log_every_steps=100",
         "--checkpoint_every_steps=4000", f"--num_generated={sky.generated}",
     ]  # fmt: skip
-    return flags
+
+
+def _seconds_of_boxes(work: Work, sky: Sky) -> list[dict[str, float]]:
+    paths = (work.boxes / sky.name).glob("*/box.json")
+    return [json.loads(path.read_text())["seconds"] for path in paths]
 
 
 def make_sky(work: Work, sky: Sky) -> tuple[Path, list[str]]:
     """A run directory with boxes, maps and crops; the flags of what follows."""
     first = _sky_flags(work, sky, 1, sky.maps)
     work.main(f"{sky.name}-probe", work.out / f"{sky.name}-probe", *first, "--stages=simulate")
-    records = [json.loads(p.read_text()) for p in (work.boxes / sky.name).glob("*/box.json")]
-    least = min(record["seconds"]["total"] for record in records)
+    least = min(seconds["total"] for seconds in _seconds_of_boxes(work, sky))
     boxes = int(min(max(sky.seconds / (3 * least), 2), sky.most_boxes))
     flags, workdir = _sky_flags(work, sky, boxes, sky.maps), work.out / sky.name
     seconds = work.main(f"{sky.name}-simulate", workdir, *flags, "--stages=simulate")
-    records = [json.loads(path.read_text()) for path in (work.boxes / sky.name).glob("*/box.json")]
-    seconds_each = [record["seconds"] for record in records]
+    seconds_each = _seconds_of_boxes(work, sky)
     each = {what: round(float(np.median([s[what] for s in seconds_each])), 4) for what in seconds_each[0]}
     work.tell(f"{sky.name} sky", particles=sky.particles, boxes=3 * boxes, seconds=seconds, a_box=each,
               in_memory=str(work.boxes).startswith("/dev/shm"))  # fmt: skip
@@ -193,7 +195,6 @@ def keep_maps(work: Work, sky: Sky, workdir: Path) -> None:
         **store.manifest,
         "step": STEP,
         "chosen": chosen,
-        "chunk": _CHUNK,
         "bytes": [len(d) for d in data],
     }
     for name in ("splits", "boxes", "parents"):
@@ -211,9 +212,7 @@ def train(work: Work, sky: Sky, recipe: Recipe, made: Path, flags: list[str]) ->
     """One training on a sky that is made, in a run directory of its own; its weights are kept."""
     workdir = work.out / f"{sky.name}-{recipe.name}"
     workdir.mkdir()
-    for name in ("simulate", "runs.jsonl", "run.json"):
-        if (made / name).is_dir():
-            shutil.copytree(made / name, workdir / name, copy_function=os.link)
+    shutil.copytree(made / "simulate", workdir / "simulate", copy_function=os.link)
     own = [*flags, *recipe.flags, *(_TINY if work.tiny else ())]
     seconds = work.main(workdir.name, workdir, *own, "--stages=prepare,train")
     told = json.loads((workdir / "train/stage.json").read_text())["summary"]

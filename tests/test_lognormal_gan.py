@@ -64,7 +64,7 @@ def test_the_lognormal_field_behind_the_maps_is_found(sky, of_sky):
 
 def test_parts_and_an_offset_change_nothing(sky, of_sky):
     again = base.measured([sky[:7], sky[7:8], sky[8:]])
-    for one, other in zip(of_sky, again):
+    for one, other in zip(jax.tree.leaves(of_sky), jax.tree.leaves(again), strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-7)
     moved_up = base.measured([(sky * 3 + 5).astype(np.float64)])
     assert float(moved_up.mean) == pytest.approx(3 * float(of_sky.mean) + 5, rel=1e-6)
@@ -103,6 +103,38 @@ def test_base_maps_have_the_training_maps_power_and_skewness(sky, of_base):
     # Every band to Nyquist; the corners, of 1e-4 of the largest band, hold what an exponential adds.
     np.testing.assert_allclose(ratio[:-1], 1, atol=0.12)
     assert 0.5 < ratio[-1] < 2
+
+
+def test_a_fresh_network_begins_with_the_training_maps_power_in_every_direction():
+    """Beside the noise it begins with, on maps whose axes hold up to 20 times their diagonals' power."""
+    side, fourfold, found = 256, 1.5, []
+    rng, k = np.random.default_rng(5), base.wave_numbers((side, side))
+    anisotropic = power(k) * np.exp(fourfold * (k / np.pi).clip(0, 1) * base.cos_4_phi((side, side)))
+    for _ in range(12):
+        white = np.fft.fft2(rng.normal(size=(side, side)))
+        y = np.fft.ifft2(white * np.sqrt(anisotropic)).real
+        found.append(y.reshape(side // SIZE, SIZE, side // SIZE, SIZE).swapaxes(1, 2).reshape(-1, SIZE, SIZE))
+    x = np.concatenate(found)
+    x = x / x.std() + 0.1 * (x / x.std()) ** 2  # a skewness
+    model = LognormalGan(2, 2, base_power="fourfold")
+    of_maps = model.measured([x])
+    # Half the slope of the logarithm of the power; the taper of 32 pixels blurs it, the square adds to it.
+    between = slice(int(0.35 * base.NUM_WAVES), int(0.6 * base.NUM_WAVES))
+    expected = fourfold / 2 * np.linspace(0, np.sqrt(2), base.NUM_WAVES)[between]
+    np.testing.assert_allclose(of_maps.fourfold[between], expected, rtol=0.2)
+
+    def off(model):
+        variables = {"base": model.measured([x]), "params": model.init(jax.random.key(0))["params"]}
+        latents = jax.vmap(lambda n: model.latent(jax.random.fold_in(jax.random.key(1), n), SIZE))(
+            jnp.arange(400)
+        )
+        maps = jax.jit(model.sample)(variables, latents, jnp.zeros((400, 0)))[..., 0]
+        both = [np.asarray(bands.log_band_power(jnp.asarray(v, jnp.float32))).mean(0) for v in (maps, x)]
+        return np.abs(both[0] - both[1])[np.exp(both[1]) > 1e-3]
+
+    # 400 maps know the mean logarithm of a band of four modes to 0.03.
+    assert off(model).max() < 0.25
+    assert off(LognormalGan(2, 2)).max() > 0.5
 
 
 def test_fields_have_variance_one_and_do_not_see_the_canvas_wrap(of_base):
@@ -213,6 +245,10 @@ def test_an_untrained_generator_gives_base_and_noise(of_sky):
 def test_models_are_described_and_made_again():
     model = LognormalGan(5, 12)
     assert model_of(model.describe(), False) == model
+    directed = LognormalGan(5, 12, base_power="fourfold")
+    assert model_of(directed.describe(), False) == directed
+    earlier = {name: value for name, value in model.describe().items() if name != "base_power"}
+    assert model_of(earlier, False) == model
     count = sum(leaf.size for leaf in jax.tree.leaves(model.generator.init(jax.random.key(0))))
     # 12 inputs and 12 channels of 3x3 with biases, five times; 12 x 5 outputs with biases.
     assert count == 5 * (9 * 12 * 12 + 12) + 12 * 5 + 5
@@ -222,6 +258,7 @@ def test_models_are_described_and_made_again():
         ({"num_layers": True, "num_channels": 3, "octaves": 0}, "num_layers=True"),
         ({"num_layers": 2, "num_channels": 10**9, "octaves": 0}, "num_channels=1000000000"),
         ({"num_layers": 2, "num_channels": 3, "octaves": -1}, "octaves=-1"),
+        ({"num_layers": 2, "num_channels": 3, "octaves": 0, "base_power": "round"}, "base_power='round'"),
     ):
         with pytest.raises(ValueError, match=words):
             model_of({"kind": "lognormal_gan", **said}, False)

@@ -91,7 +91,8 @@ def test_its_maps_are_the_packed_emulators_and_of_any_size(run):
     assert larger.shape == (3, 40, 40)
     assert float(larger.std()) == pytest.approx(kappa.std(), rel=0.5)
     card = read_card(run / "pack/small")
-    assert card["architecture"] == {"kind": "lognormal_gan", "num_layers": 2, "num_channels": 4, "octaves": 0}
+    sizes = {"num_layers": 2, "num_channels": 4, "octaves": 0}
+    assert card["architecture"] == {"kind": "lognormal_gan", **sizes, "base_power": "fourfold"}
     assert card["cosmology"]["sigma8"] == 0.798
     assert "source_redshift" not in card["cosmology"]
     assert "sigma8 0.798" in (run / "pack/small/card.md").read_text()

@@ -26,7 +26,15 @@ class LognormalGan(Matching):
         "match": _MATCHED,
         "match_weight": 1.0,
         "match_rate": 0.05,
+        "base_power": "fourfold",
     }
+
+    base_power: str = setting(
+        "isotropic",
+        "Of lognormal_gan: whether its base has the same power in all directions, or as much along the axes "
+        "and along the diagonals as the training maps have: those read off a grid differ there near Nyquist.",
+        choices=("isotropic", "fourfold"),
+    )
 
     gen_layers: int = setting(
         5, "Of lognormal_gan: its generator's 3x3 convolutions; it sees as many pixels around each.", least=1

@@ -13,9 +13,13 @@ Where it is not, at the shortest waves, of which simulated maps hold much less t
 The maps have borders: xi_y at long lags comes from pairs of pixels, without a wrap; the power at short waves
 from maps under a Hann window, beyond Nyquist into the corners of the plane too, where pairs give their noise
 only. Lags longer than a map's side come out as 0: no map was there to learn them from.
+
+Maps that were read off a grid have more power along its axes than along its diagonals, near Nyquist a factor of
+some: at an angle phi the power is that of its ring times exp(2 b cos 4 phi), b by least squares of its
+logarithm, divided by what that is on average.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -26,9 +30,13 @@ from scipy.optimize import brentq
 # Wave numbers, in radian a pixel, at which amplitudes are kept: finer than canvases of 700 pixels resolve.
 NUM_WAVES = 512
 LARGEST_WAVE = np.sqrt(2) * np.pi
+_WAVES = np.linspace(0, LARGEST_WAVE, NUM_WAVES)
 # The power comes from pairs below the first and from tapered maps above the second, in radian a pixel.
 _PAIRS_BELOW, _TAPERED_ABOVE = 0.5, 0.9
 _TAPERED_BANDS = 64
+# Longer waves come from too few modes to tell directions apart, and shorter than Nyquist from corners alone.
+_DIRECTED_ABOVE, _DIRECTED_BELOW = 0.5, np.pi
+_DIRECTED_BANDS, _FEWEST_MODES = 24, 24  # that tell directions apart; of each
 
 
 class Base(NamedTuple):
@@ -39,7 +47,8 @@ class Base(NamedTuple):
       shift, spread: of the lognormal field, in units of sigma: `shift` and s above.
       log_amplitude: square root of the power of g at NUM_WAVES wave numbers, in arbitrary units.
       amplitude: square root of the maps' power there; white noise of variance sigma^2 has 1.
-      window: what y is multiplied by there, so that its power is the maps'.
+      window: what y is multiplied by there, so that its power, and that of noise beside it, is the maps'.
+      fourfold: b above there; None where the power is taken to be the same in all directions.
     """
 
     mean: Float[Array, ""]
@@ -49,17 +58,27 @@ class Base(NamedTuple):
     log_amplitude: Float[Array, " waves"]
     amplitude: Float[Array, " waves"]
     window: Float[Array, " waves"]
+    fourfold: Float[Array, " waves"] | None = None
 
 
-def unmeasured() -> Base:
+def unmeasured(fourfold: bool = False) -> Base:
     """White noise of variance 1: the shapes that `measured` gives, and something that can be drawn."""
     one = jnp.ones(NUM_WAVES, jnp.float32)
     mean, sigma, shift, spread = (jnp.float32(value) for value in (0, 1, 4, 0.25))
-    return Base(mean, sigma, shift, spread, one, jnp.copy(one), jnp.copy(one))
+    directed = jnp.zeros_like(one) if fourfold else None
+    return Base(mean, sigma, shift, spread, one, jnp.copy(one), jnp.copy(one), directed)
 
 
-def measured(maps: Iterable[Float[np.ndarray, "maps size size"]]) -> Base:
+def measured(
+    maps: Iterable[Float[np.ndarray, "maps size size"]],
+    fourfold: bool = False,
+    share_of_noise: Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]] | None = None,
+) -> Base:
     """The base of maps in network units, which come in parts, all of one size.
+
+    Args:
+      fourfold: whether directions are told apart.
+      share_of_noise: |k| in radian a pixel -> the share of the power that noise beside the base is to hold.
 
     Raises:
       ValueError: no map, maps without variance, or of a skewness that is not positive, as no lognormal field's.
@@ -85,10 +104,15 @@ def measured(maps: Iterable[Float[np.ndarray, "maps size size"]]) -> Base:
     log_power = np.maximum(np.fft.fft2(np.log1p(np.maximum(xi / shift**2, -0.9))).real, 0)
     of_g = np.fft.ifft2(log_power / log_power.mean()).real
     made = np.fft.fft2(shift**2 * np.expm1(spread**2 * of_g)).real
-    window = np.sqrt(power / np.maximum(made, 1e-12 * made.max()))
-    table = [_by_wave(k, values) for values in (np.sqrt(log_power), np.sqrt(power), np.minimum(window, 2.0))]
+    of_base = power if share_of_noise is None else power * (1 - share_of_noise(k))
+    window = np.sqrt(of_base / np.maximum(made, 1e-12 * made.max()))
+    tables = [_by_wave(k, values) for values in (np.sqrt(log_power), np.sqrt(power), np.minimum(window, 2.0))]
+    if fourfold:
+        b = sums.fourfold(mean)
+        on_average = np.sqrt(_by_wave(k, np.exp(2 * np.interp(k, *b) * cos_4_phi((canvas, canvas)))))
+        tables = [tables[0], tables[1] / on_average, tables[2] / on_average, np.interp(_WAVES, *b)]
     numbers = (mean, np.sqrt(variance), shift, spread)
-    return Base(*(jnp.float32(v) for v in numbers), *(jnp.asarray(t, jnp.float32) for t in table))
+    return Base(*(jnp.float32(v) for v in numbers), *(jnp.asarray(t, jnp.float32) for t in tables))
 
 
 def shift_of(skewness: float) -> tuple[float, float]:
@@ -113,6 +137,14 @@ def fast_size(least: int) -> int:
 def wave_numbers(shape: tuple[int, int]) -> Float[np.ndarray, "height width"]:
     """|k| of every mode of the whole plane, in radian a pixel."""
     return 2 * np.pi * np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1]))
+
+
+def cos_4_phi(shape: tuple[int, int]) -> Float[np.ndarray, "height width"]:
+    """cos 4 phi of every mode of the whole plane: 1 along the axes, -1 along the diagonals; 0 of the mean."""
+    ky, kx = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])
+    found = np.cos(4 * np.arctan2(ky, kx))
+    found[0, 0] = 0
+    return found
 
 
 class _Sums:
@@ -175,16 +207,35 @@ class _Sums:
 
     def tapered(self, mean: float) -> tuple[np.ndarray, np.ndarray]:
         """Wave numbers and the mean power there of maps under the window; white noise of variance v has v."""
+        k = wave_numbers(self._tapered.shape)
+        _, (at, power) = _by_band(_TAPERED_BANDS, k, k, self._tapered_power(mean))
+        return at, power
+
+    def fourfold(self, mean: float) -> tuple[np.ndarray, np.ndarray]:
+        """Wave numbers and b there: half the slope of the logarithm of the power in cos 4 phi."""
+        k, cosine = wave_numbers(self._tapered.shape), cos_4_phi(self._tapered.shape)
+        power = self._tapered_power(mean)
+        logs = np.log(np.maximum(power, 1e-12 * power.max()))
+        modes, (at, c, y, cy, cc) = _by_band(_DIRECTED_BANDS, k, k, cosine, logs, cosine * logs, cosine**2)
+        used = (modes >= _FEWEST_MODES) & (at > _DIRECTED_ABOVE) & (at < _DIRECTED_BELOW)
+        if not used.any():
+            return np.zeros(1), np.zeros(1)
+        at, c, y, cy, cc = (v[used] for v in (at, c, y, cy, cc))
+        return np.append(_DIRECTED_ABOVE, at), np.append(0, (cy - c * y) / (cc - c**2) / 2)
+
+    def _tapered_power(self, mean: float) -> np.ndarray:
         off = mean - self._near
         window = np.fft.fft2(self._window)
         total = self._tapered - 2 * off * (self._tapered_field * window.conj()).real
-        power = (total / self._count + off**2 * np.abs(window) ** 2) / (self._window**2).sum()
-        k = wave_numbers(power.shape)
-        band = np.minimum((k / LARGEST_WAVE * _TAPERED_BANDS).astype(int), _TAPERED_BANDS - 1).ravel()
-        modes = np.bincount(band, minlength=_TAPERED_BANDS)
-        used = modes > 0
-        found = [np.bincount(band, v.ravel(), _TAPERED_BANDS)[used] / modes[used] for v in (k, power)]
-        return found[0], found[1]
+        return (total / self._count + off**2 * np.abs(window) ** 2) / (self._window**2).sum()
+
+
+def _by_band(bands: int, k: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """How many modes each band of wave numbers has, and means over them; bands without any are left out."""
+    band = np.minimum((k / LARGEST_WAVE * bands).astype(int), bands - 1).ravel()
+    modes = np.bincount(band, minlength=bands)
+    used = modes > 0
+    return modes[used], [np.bincount(band, v.ravel(), bands)[used] / modes[used] for v in values]
 
 
 def _hann(size: int) -> Float[np.ndarray, "size size"]:
@@ -212,4 +263,4 @@ def _by_wave(k: np.ndarray, values: np.ndarray) -> Float[np.ndarray, " waves"]:
     modes = np.bincount(ring)
     used = modes > 0
     at, mean = (np.bincount(ring, v.ravel())[used] / modes[used] for v in (k, values))
-    return np.interp(np.linspace(0, LARGEST_WAVE, NUM_WAVES), at, mean)
+    return np.interp(_WAVES, at, mean)

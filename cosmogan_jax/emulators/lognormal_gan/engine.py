@@ -18,7 +18,6 @@ from cosmogan_jax.emulators.interface import (
     Variables,
     Weights,
 )
-from cosmogan_jax.emulators.lognormal_gan.base import measured, unmeasured
 from cosmogan_jax.emulators.lognormal_gan.curves import shown
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
 from cosmogan_jax.emulators.lognormal_gan.fields import inputs
@@ -50,7 +49,7 @@ def make_model(settings: Train) -> LognormalGan:
         raise ValueError(
             f"crop_size={settings.crop_size} must be divisible by 2**disc_layers={2**own.disc_layers}"
         )
-    return LognormalGan(own.gen_layers, own.gen_channels, own.gen_octaves)
+    return LognormalGan(own.gen_layers, own.gen_channels, own.gen_octaves, own.base_power)
 
 
 def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
@@ -83,7 +82,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         return LognormalGanState(
             step=jnp.zeros((), jnp.int32),
             key=run_key,
-            base=unmeasured(),
+            base=model.unmeasured(),
             scale=scale,
             targets=targets,
             gen=NetState(gen, parts.gen_optimizer.init(gen)),
@@ -97,7 +96,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
 
     def begin(state: LognormalGanState, maps: TrainingMaps) -> LognormalGanState:
         """Measure base, bands and targets, and make the first maps to be replayed."""
-        base = measured(part[..., 0] for part in maps())
+        base = model.measured(part[..., 0] for part in maps())
         scale = scale_of(maps, lambda x: units(x, base))
         targets = state.targets
         if matcher is not None:

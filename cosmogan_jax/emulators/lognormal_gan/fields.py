@@ -14,7 +14,14 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.lognormal_gan.base import LARGEST_WAVE, NUM_WAVES, Base, fast_size, wave_numbers
+from cosmogan_jax.emulators.lognormal_gan.base import (
+    LARGEST_WAVE,
+    NUM_WAVES,
+    Base,
+    cos_4_phi,
+    fast_size,
+    wave_numbers,
+)
 from cosmogan_jax.geometry import half_plane_weights
 
 # Smoothing in pixels, of the fields that tell the network of a pixel's surroundings, and of those that modulate
@@ -141,12 +148,12 @@ def inputs(base: Base, latent: Latent, margin: int = 0, scales: Scales = COARSE)
     around = [cut(white * window, canvas) for window in smoothed]
     whole = jnp.fft.irfft2(white * canvas.unit(colour), canvas.shape)
     exponential = base.shift * (jnp.exp(base.spread * whole - base.spread**2 / 2) - 1)
-    y = cut(jnp.fft.rfft2(exponential) * canvas.at_waves(base.window), canvas)
+    y = cut(jnp.fft.rfft2(exponential) * canvas.directed(base.window, base), canvas)
     g = _window(whole, height, width, margin)
 
     canvas = _Canvas(latent.noise.shape[-2:])
-    shares = jnp.stack([_waves_of(kind, canvas) for kind in scales.noises])
-    fine = cut(jnp.fft.rfft2(latent.noise) * (canvas.at_waves(base.amplitude) * shares), canvas)
+    shares = jnp.stack([_waves_of(kind, canvas.k) for kind in scales.noises])
+    fine = cut(jnp.fft.rfft2(latent.noise) * (canvas.directed(base.amplitude, base) * shares), canvas)
     smooth = []
     for of_field, kind in zip(latent.amplitude, scales.noises):
         canvas = _Canvas(of_field.shape[-2:])
@@ -170,10 +177,22 @@ def _window(field: Float[Array, "*batch tall wide"], height: int, width: int, ma
     return field[..., :height, :width]
 
 
-def _waves_of(kind: Noise, canvas: "_Canvas") -> Float[np.ndarray, "height half"]:
+def share_of_noise(
+    k: Float[np.ndarray, "..."], amplitude: float, scales: Scales = COARSE
+) -> Float[np.ndarray, "..."]:
+    """The share of the maps' power that all kinds of noise together hold, times this amplitude each."""
+    return amplitude**2 * np.sum([_waves_of(kind, k) ** 2 for kind in scales.noises], axis=0)
+
+
+def _waves_of(kind: Noise, k: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """The share of every wave that a kind of noise holds; long noise leaves the shortest waves to short."""
-    high = 1 - canvas.gaussian(_HIGH_PASS * kind.stretch)
-    return high if kind.stretch == 1 else high * canvas.gaussian(_HIGH_PASS)
+    high = 1 - _gaussian(k, _HIGH_PASS * kind.stretch)
+    return high if kind.stretch == 1 else high * _gaussian(k, _HIGH_PASS)
+
+
+def _gaussian(k: Float[np.ndarray, "..."], scale: float) -> Float[np.ndarray, "..."]:
+    """exp(-(k scale)^2 / 2)."""
+    return np.exp(-0.5 * (k * np.float32(scale)) ** 2)
 
 
 class _Canvas:
@@ -182,20 +201,28 @@ class _Canvas:
     def __init__(self, shape: tuple[int, ...]):
         self.shape = shape[0], shape[1]
         half = shape[1] // 2 + 1
-        self._k = wave_numbers(self.shape)[:, :half].astype(np.float32)
+        self.k = wave_numbers(self.shape)[:, :half].astype(np.float32)
         # Of one row, which all share: programs, and their bits, are those of the first trainings.
         self._weight = (half_plane_weights(self.shape)[0] / (shape[0] * shape[1])).astype(np.float32)
 
     def at_waves(self, table: Float[Array, " waves"]) -> Float[Array, "height half"]:
         """A table of wave numbers, between which it is interpolated linearly."""
-        place = self._k / np.float32(LARGEST_WAVE) * (NUM_WAVES - 1)
+        place = self.k / np.float32(LARGEST_WAVE) * (NUM_WAVES - 1)
         low = np.minimum(place.astype(np.int32), NUM_WAVES - 2)
         share = place - low
         return table[low] * (1 - share) + table[low + 1] * share
 
+    def directed(self, table: Float[Array, " waves"], base: Base) -> Float[Array, "height half"]:
+        """The same, more along the axes than along the diagonals where the base tells directions apart."""
+        of_ring = self.at_waves(table)
+        if base.fourfold is None:
+            return of_ring
+        cosine = cos_4_phi(self.shape)[:, : self.k.shape[1]].astype(np.float32)
+        return of_ring * jnp.exp(self.at_waves(base.fourfold) * cosine)
+
     def gaussian(self, scale: float) -> Float[np.ndarray, "height half"]:
         """exp(-(k scale)^2 / 2)."""
-        return np.exp(-0.5 * (self._k * np.float32(scale)) ** 2)
+        return _gaussian(self.k, scale)
 
     def unit(self, window: ArrayLike) -> Float[Array, "height half"]:
         """The window that gives white noise of variance 1 a variance of 1."""

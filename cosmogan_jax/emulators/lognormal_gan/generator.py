@@ -18,12 +18,12 @@ from cosmogan_jax.emulators.lognormal_gan.fields import Inputs, Scales
 from cosmogan_jax.layers.initialisation import Variables, fresh_variables
 from cosmogan_jax.layers.narrow_convolutions import dilated, narrow_convolution
 
-_START_OF_NOISE = 0.35  # c_k
+START_OF_NOISE = 0.35  # c_k
 _RESIDUAL_GAIN = 0.25  # of He's variance: every layer adds to what is there
 
 
 def _start_of_outputs(_key, shape, dtype):
-    return jnp.zeros(shape, dtype).at[2:].set(_START_OF_NOISE)
+    return jnp.zeros(shape, dtype).at[2:].set(START_OF_NOISE)
 
 
 class _Convolution(nn.Module):

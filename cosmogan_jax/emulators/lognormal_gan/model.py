@@ -1,19 +1,30 @@
 """The lognormal GAN's generator as a model: maps of any size from white noise."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.lognormal_gan.base import Base, unmeasured
-from cosmogan_jax.emulators.lognormal_gan.fields import Latent, Scales, draw, inputs, widest_margin
-from cosmogan_jax.emulators.lognormal_gan.generator import Generator
+from cosmogan_jax.emulators.lognormal_gan.base import Base, measured, unmeasured
+from cosmogan_jax.emulators.lognormal_gan.fields import (
+    Latent,
+    Scales,
+    draw,
+    inputs,
+    share_of_noise,
+    widest_margin,
+)
+from cosmogan_jax.emulators.lognormal_gan.generator import START_OF_NOISE, Generator
 from cosmogan_jax.layers.initialisation import Variables
 
 KIND = "lognormal_gan"
 _MOST = {"num_layers": (1, 64), "num_channels": (1, 1024), "octaves": (0, 4)}
+BASE_POWERS = ("isotropic", "fourfold")
+_EARLIER = {"base_power": BASE_POWERS[0]}  # of cards that say nothing of it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +34,13 @@ class LognormalGan:
     Attributes:
       num_layers, num_channels: of the generator's convolutions.
       octaves: by how many factors of two pixels are finer than those the lengths in `fields.py` are made for.
+      base_power: whether the base's power depends on direction (`base.py`): "isotropic" or "fourfold".
     """
 
     num_layers: int
     num_channels: int
     octaves: int = 0
+    base_power: str = "isotropic"
     limit: ClassVar[float | None] = None
     upsamplings: ClassVar[int] = 0
     any_size: ClassVar[bool] = True
@@ -40,6 +53,10 @@ class LognormalGan:
                 raise ValueError(
                     f"{name}={value!r} of a lognormal_gan must be a whole number from {least} to {most}"
                 )
+        if self.base_power not in BASE_POWERS:
+            raise ValueError(
+                f"base_power={self.base_power!r} of a lognormal_gan must be one of {', '.join(BASE_POWERS)}"
+            )
 
     @property
     def generator(self) -> Generator:
@@ -51,9 +68,22 @@ class LognormalGan:
         """The lengths of its fields."""
         return Scales(self.octaves)
 
+    def measured(self, maps: Iterable[Float[np.ndarray, "maps size size"]]) -> Base:
+        """The base of training maps in network units, beside which the noise of a fresh network finds room.
+
+        Raises:
+          ValueError: as `base.measured`.
+        """
+        room = functools.partial(share_of_noise, amplitude=START_OF_NOISE, scales=self.scales)
+        return measured(maps, self.base_power == "fourfold", room)
+
+    def unmeasured(self) -> Base:
+        """A base of white noise, of the shapes that `measured` gives."""
+        return unmeasured(self.base_power == "fourfold")
+
     def init(self, key: Array) -> Variables:
         """A fresh network, on a base of white noise: nothing is measured yet."""
-        return {"base": unmeasured(), "params": self.generator.init(key)}
+        return {"base": self.unmeasured(), "params": self.generator.init(key)}
 
     def latent(self, key: Array, height: int, width: int | None = None) -> Latent:
         """White noise on the canvases of one map.
@@ -96,8 +126,9 @@ def model_of(said: Mapping[str, Any], forward_mode: bool) -> LognormalGan:
       ValueError: fields that are unknown or missing, or sizes that no network has.
     """
     fields = {name: value for name, value in said.items() if name != "kind"}
-    if fields.keys() != _MOST.keys():
-        raise ValueError(f"architecture: {', '.join(sorted(fields)) or 'nothing'} must be {', '.join(_MOST)}")
+    fields = _EARLIER | fields
+    if fields.keys() != (names := _MOST | _EARLIER).keys():
+        raise ValueError(f"architecture: {', '.join(sorted(said)) or 'nothing'} must be {', '.join(names)}")
     return LognormalGan(**fields)
 
 

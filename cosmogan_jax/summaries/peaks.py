@@ -29,7 +29,7 @@ def peak_counts(
     NaN pixel gives NaN (LensTools counts on around it).
 
     Raises:
-      ValueError: thresholds that do not increase or are fewer than two; maps not real floating.
+      ValueError: thresholds that do not increase or are fewer than two; maps not of real numbers.
     """
     return _counts(kappa, thresholds, normalised, local_maxima)
 
@@ -49,7 +49,7 @@ def minimum_counts(
     minima that lie exactly on an edge. s and NaN are as in `peak_counts`.
 
     Raises:
-      ValueError: thresholds that do not increase or are fewer than two; maps not real floating.
+      ValueError: thresholds that do not increase or are fewer than two; maps not of real numbers.
     """
     return _counts(kappa, thresholds, normalised, lambda k: local_maxima(-k))
 

@@ -52,6 +52,10 @@ class Simulate:
     write_lens_planes: bool = neutral()
 
 
+# What values may look like that are not convergence (`stages/plausibility.py`).
+VALUE_KINDS = ("units", "fill", "mask", "counts", "bins")
+
+
 @dataclasses.dataclass(frozen=True)
 class Prepare:
     """Flags of stage prepare."""
@@ -79,6 +83,9 @@ class Prepare:
     crops_per_map: int
     normalisation: str
     normalisation_scale: float
+    mask: tuple[str, ...]
+    mask_max_fraction: float
+    accept_values: tuple[str, ...] = neutral()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +129,9 @@ class GivenMaps:
     fits_extension: str | None
     raw_shape: tuple[int, ...]
     channel: int | None
+    invalid_pixels: str
+    mask: tuple[str, ...]
+    accept_values: tuple[str, ...] = neutral()
 
 
 @dataclasses.dataclass(frozen=True)

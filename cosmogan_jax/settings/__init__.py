@@ -131,7 +131,6 @@ class GivenMaps:
     channel: int | None
     invalid_pixels: str
     mask: tuple[str, ...]
-    accept_values: tuple[str, ...] = neutral()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +150,7 @@ class Evaluate(GivenMaps):
     galaxies_per_arcmin2: float
     survey_area_deg2: float
     classifier_steps: int
+    accept_values: tuple[str, ...] = neutral()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +165,7 @@ class Novelty(GivenMaps):
     novelty_symmetries: bool
     novelty_shifts: bool
     novelty_steps: int
+    accept_values: tuple[str, ...] = neutral()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -51,7 +51,7 @@ class SurveyMasks(NamedTuple):
 @functools.lru_cache(maxsize=4)
 def _load(file: MaskFile, index: int, downsample: int) -> Bool[np.ndarray, "size size"]:
     size = file.shape[0] // downsample
-    return file.load(index).reshape(size, downsample, size, downsample).all((1, 3))
+    return np.all(file.load(index).reshape(size, downsample, size, downsample), axis=(1, 3))
 
 
 def open_masks(

@@ -40,7 +40,7 @@ def independence(results: dict[str, Any]) -> list[str]:
                 "structures: their errors are too small, and agreement or difference is with these boxes, not "
                 "with the sky."
             )
-    return said
+    return said + [f"BEFORE ALL STATISTICS: {line}" for line in results.get("apart", [])]
 
 
 def tests(view: dict[str, Any], titles: dict[str, Any]) -> Table:

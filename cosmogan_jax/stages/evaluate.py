@@ -31,6 +31,7 @@ from cosmogan_jax.stages import (
     inference,
     judgement,
     overall,
+    plausibility,
     sky_limits,
     summarising,
     uniformity,
@@ -61,6 +62,11 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     began = time.monotonic()
     sets = open_map_sets(settings, workdir)
     spread = _spread(sets.validation)
+    apart = plausibility.apart(
+        {f"{one.name} maps": float(np.nanmean(np.nanstd(_spread(one), axis=(1, 2)))) for one in sets.present()}
+    )
+    for line in apart:
+        print(f"evaluate: {line}", flush=True)
     units = {one.name: one.units(settings.independent_unit) for one in sets.present()}
     labels = {name: of for name, (of, _) in units.items()}
     margins, matched = parse(settings.margins), trained_on(settings, workdir)
@@ -72,6 +78,7 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
             for row in STATISTICS.values()
         },
         "sets": {one.name: _said(one, *units[one.name]) for one in sets.present()},
+        "apart": apart,
         "baseline": (
             f"{sets.auxiliary.source} against validation maps"
             if sets.auxiliary

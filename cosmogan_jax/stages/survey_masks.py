@@ -18,11 +18,15 @@ from cosmogan_jax.storage.readers.masks import MaskFile, open_mask_file
 
 
 class SurveyMasks(NamedTuple):
-    """Masks of maps of num_pixels pixels a side, each pixel of downsample² of the mask's."""
+    """Masks of maps of num_pixels pixels a side, each pixel of downsample² of the mask's.
+
+    first: the number of the mask of map 0, where each map has its own.
+    """
 
     files: tuple[MaskFile, ...]
     num_pixels: int
     downsample: int = 1
+    first: int = 0
 
     @property
     def num_masks(self) -> int:
@@ -36,7 +40,7 @@ class SurveyMasks(NamedTuple):
 
     def of_map(self, number: int) -> Bool[np.ndarray, "size size"]:
         """Where map `number` is observed: pixels all of whose pixels in the mask are."""
-        number = 0 if self.num_masks == 1 else number
+        number = 0 if self.num_masks == 1 else self.first + number
         for file in self.files:
             if number < file.num_masks:
                 return _load(file, number, self.downsample)

@@ -43,6 +43,15 @@ def independence(results: dict[str, Any]) -> list[str]:
     return said + [f"BEFORE ALL STATISTICS: {line}" for line in results.get("apart", [])]
 
 
+def left_out(results: dict[str, Any]) -> Table:
+    """What was not measured of these maps, and why."""
+    titles = results["statistics"]
+    rows = [
+        (titles[name]["title"] if name in titles else name, why) for name, why in results["left_out"].items()
+    ]
+    return Table(("what", "why"), rows)
+
+
 def tests(view: dict[str, Any], titles: dict[str, Any]) -> Table:
     """Every two-sample test: modes below 0.05 and the family-wise p, beside real against real."""
     head = ("statistic", "modes (effective)", "KS p<0.05", "family-wise p", "AD p<0.05", "family-wise p",

@@ -130,7 +130,6 @@ class GivenMaps:
     raw_shape: tuple[int, ...]
     channel: int | None
     invalid_pixels: str
-    mask: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +140,7 @@ class Evaluate(GivenMaps):
     evaluate_l_bins: int
     reference: tuple[str, ...]
     auxiliary: tuple[str, ...]
+    mask: tuple[str, ...]
     auxiliary_split: str
     independent_unit: Literal["auto", "map", "box"]
     num_permutations: int

@@ -162,6 +162,12 @@ def unusable(found: Inspection, invalid_pixels: str, *, judged: bool = False) ->
     return reasons
 
 
+def as_left_out(found: Inspection, reasons: dict[int, str]) -> list[str]:
+    """A line for each of the first maps that are left out, and one for the others."""
+    lines = [f"leaves out {found.maps[n].name}, which {why}" for n, why in list(reasons.items())[:_ROWS]]
+    return lines + [f"leaves out {len(reasons) - _ROWS} more maps"] * (len(reasons) > _ROWS)
+
+
 def as_table(found: Inspection) -> str:
     """A text table: a line a file (where they are few), one for each group of maps, one of their parameters."""
     sources, geometry = found.sources, found.geometry

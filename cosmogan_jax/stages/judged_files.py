@@ -1,6 +1,6 @@
 """Maps that are judged and come as files: looked at as those that are trained on are, before any statistic."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from cosmogan_jax.settings import Evaluate, Novelty
 from cosmogan_jax.stages import plausibility
-from cosmogan_jax.stages.inspection import inspect, unusable
+from cosmogan_jax.stages.inspection import as_left_out, inspect, unusable
 from cosmogan_jax.stages.map_sources import MapSources, agree
 from cosmogan_jax.stages.survey_masks import open_masks
 from cosmogan_jax.storage.readers import ReadOptions, check_options, find_map_files, open_map_file
@@ -44,11 +44,13 @@ class JudgedMaps(NamedTuple):
 
 
 def open_judged_files(
-    given: dict[str, Sequence[str]], settings: Evaluate | Novelty, stage: str
+    given: Mapping[str, Sequence[str]], settings: Evaluate | Novelty, stage: str, masks: Sequence[str] = ()
 ) -> dict[str, JudgedMaps]:
     """The maps that the flags of each role name; the settings tell what the files leave open.
 
-    --mask names one mask, or one for each map of all roles in their order.
+    Args:
+      stage: in whose name is told what is left out.
+      masks: files of one mask, or of one for each map of all roles in their order.
 
     Raises:
       ValueError: files that cannot be read, lack an angle, or do not agree; maps with invalid pixels, unless
@@ -58,9 +60,9 @@ def open_judged_files(
     first, total = 0, sum(sources.num_maps for sources in found.values())
     judged = {}
     for role, sources in found.items():
-        masks = open_masks(settings.mask, total, sources.geometry.num_pixels)
-        if masks is not None:
-            sources = sources._replace(masks=masks._replace(first=first))
+        of_role = open_masks(masks, total, sources.geometry.num_pixels)
+        if of_role is not None:
+            sources = sources._replace(masks=of_role._replace(first=first))
         judged[role] = _usable(role, sources, settings, stage)
         first += sources.num_maps
     return judged
@@ -78,8 +80,8 @@ def _usable(role: str, sources: MapSources, settings: Evaluate | Novelty, stage:
     """The maps without those that cannot be judged, which are named; refused where nothing else is said."""
     found = inspect(sources, sources.geometry.num_pixels)
     dropped = unusable(found, settings.invalid_pixels, judged=True)
-    for number, reason in dropped.items():
-        print(f"{stage}: leaves out {found.maps[number].name}, which {reason}", flush=True)
+    for line in as_left_out(found, dropped):
+        print(f"{stage}: {line}", flush=True)
     numbers = np.array([number for number in range(len(found.maps)) if number not in dropped])
     kept = [found.maps[number] for number in numbers]
     findings = plausibility.unlike_convergence(kept, sources.files[role], sources.geometry)

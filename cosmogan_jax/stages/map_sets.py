@@ -4,7 +4,7 @@ What counts as independent is said here once. Crops of one map share its structu
 particles: every test permutes, and every error resamples, whole units.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,9 +14,11 @@ from jaxtyping import Float, Int
 from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings import Evaluate, Novelty
+from cosmogan_jax.stages.crops import valid_positions
 from cosmogan_jax.stages.judged_files import open_judged_files
 from cosmogan_jax.stages.map_parameters import told_cosmology
 from cosmogan_jax.stages.map_sources import MapSources
+from cosmogan_jax.stages.survey_masks import open_masks
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 from cosmogan_jax.storage.run_directory import stage_directory
@@ -104,8 +106,10 @@ def open_map_sets(settings: Evaluate, workdir: Path) -> MapSets:
         maps.
     """
     named = {"generated": settings.generated, "reference": settings.reference, "auxiliary": settings.auxiliary}
-    given = from_files({name: of for name, of in named.items() if of}, settings, "evaluate")
-    generated = given["generated"] if settings.generated else _from_run(workdir)
+    # Beside stage prepare's crops, which hold no masked pixels, maps are judged whole.
+    masks = settings.mask if settings.reference else ()
+    given = from_files({name: of for name, of in named.items() if of}, settings, "evaluate", masks)
+    generated = given["generated"] if settings.generated else _masked(_from_run(workdir), masks)
     table = None
     if not settings.reference:
         table = _like(generated, open_crop_table(stage_directory(workdir, "prepare")))
@@ -168,7 +172,24 @@ def _like(generated: MapSet, table: CropTable) -> CropTable:
         f"{theirs.num_pixels}",
         flush=True,
     )
-    return table.of_size(ours.num_pixels)
+    return _without_invalid(table.of_size(ours.num_pixels))
+
+
+def _without_invalid(table: CropTable) -> CropTable:
+    """The crops without those that reach invalid pixels: places that another size made."""
+    if not table.store.manifest["invalid_pixels"]:
+        return table
+    crops, size = {}, table.geometry.num_pixels
+    for split, rows in table.crops.items():
+        kept = np.zeros(len(rows), bool)
+        for index in np.unique(rows[:, 0]):
+            kappa = only_bin(table.store.read(int(index), int(index) + 1))[0]
+            of_map, room = rows[:, 0] == index, len(kappa) - size + 1
+            kept |= of_map & np.isin(rows[:, 1] * room + rows[:, 2], valid_positions(kappa, size))
+        crops[split] = rows[kept]
+    if not len(crops["validation"]):
+        raise ValueError(f"{table.store.path}: no validation crop of {size} pixels is free of invalid ones")
+    return table._replace(crops=crops)
 
 
 def check_not_observed(store: MapStore, stage: str) -> None:
@@ -197,6 +218,19 @@ def _from_run(workdir: Path) -> MapSet:
     )
 
 
+def _masked(maps: MapSet, patterns: Sequence[str]) -> MapSet:
+    """Maps of a run under the one mask of those that they are compared with."""
+    masks = open_masks(patterns, maps.num_maps, maps.geometry.num_pixels)
+    if masks is None:
+        return maps
+
+    def read(start: int, stop: int) -> np.ndarray:
+        kappa = maps.read(start, stop)
+        return np.stack([masks.applied(start + n, one) for n, one in enumerate(kappa)])
+
+    return maps._replace(read=read, masked=True)
+
+
 def _from_table(split: str, table: CropTable, limit: int) -> MapSet:
     crops = table.choose(split, limit)
     of_map = crops[:, 0]
@@ -216,15 +250,18 @@ def _from_table(split: str, table: CropTable, limit: int) -> MapSet:
 
 
 def from_files(
-    given: Mapping[str, tuple[str, ...]], settings: Evaluate | Novelty, stage: str
+    given: Mapping[str, tuple[str, ...]],
+    settings: Evaluate | Novelty,
+    stage: str,
+    masks: Sequence[str] = (),
 ) -> dict[str, MapSet]:
-    """The sets that files make, by what they are called.
+    """The sets that files make, by what they are called; masks: of all of them.
 
     Raises:
       ValueError: as `judged_files.open_judged_files`.
     """
     sets = {}
-    for name, maps in open_judged_files(dict(given), settings, stage).items():
+    for name, maps in open_judged_files(given, settings, stage, masks).items():
         labels = {what: _labels(maps.sources, name, what) for what in ("boxes", "parents")}
         boxes, parents = (None if of is None else of[maps.numbers] for of in labels.values())
         sets[name] = MapSet(

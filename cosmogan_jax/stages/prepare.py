@@ -11,6 +11,7 @@ from cosmogan_jax.stages import map_parameters, planning, plausibility, source_c
 from cosmogan_jax.stages.inspection import (
     Inspection,
     MapFacts,
+    as_left_out,
     as_table,
     inspect,
     plural,
@@ -192,8 +193,8 @@ def _examine(
     found = inspect(sources, settings.crop_size)
     print(as_table(found), flush=True)
     dropped = unusable(found, settings.invalid_pixels)
-    for number, reason in dropped.items():
-        print(f"prepare: leaves out {found.maps[number].name}, which {reason}", flush=True)
+    for line in as_left_out(found, dropped):
+        print(f"prepare: {line}", flush=True)
     kept = [facts for number, facts in enumerate(found.maps) if number not in dropped]
     if settings.maps:
         _check_values(found, kept, settings, looks=looks)

@@ -148,6 +148,12 @@ def test_headers_that_say_that_there_is_none(prepare, tmp_path, unit):
     assert prepare(f"--maps={path}")[0] == 0
 
 
+def test_a_unit_in_the_first_header_is_that_of_an_image_without_one(prepare, tmp_path):
+    images = [fits.PrimaryHDU(header=fits.Header({"BUNIT": "Kelvin"})), fits.ImageHDU(sky(12))]
+    fits.HDUList(images).writeto(tmp_path / "k.fits")
+    assert "k.fits says its unit is 'Kelvin'" in prepare(f"--maps={tmp_path}/k.fits")[2]
+
+
 def test_units_of_an_hdf5_dataset(prepare, tmp_path):
     with h5py.File(tmp_path / "k.h5", "w") as file:
         file["kappa"] = sky(12)

@@ -136,6 +136,17 @@ def test_what_is_no_mask_is_one_line(prepare, tmp_path, mask, words):
     assert words in prepare(f"--maps={tmp_path}/k.npy", f"--mask={tmp_path}/m.npy", code=1)
 
 
+def test_a_mask_that_leaves_no_room_names_the_flag(prepare, tmp_path):
+    np.save(tmp_path / "k.npy", maps(12))
+    said = prepare(
+        f"--maps={tmp_path}/k.npy", f"--mask={write(tmp_path / 'm.npy', observed())}", "--crop_size=22", code=1
+    )
+    assert (
+        "more than the 0 positions free of invalid pixels and more masked ones than --mask_max_fraction=0"
+        in said
+    )
+
+
 def test_flags_that_go_together(prepare, tmp_path):
     np.save(tmp_path / "k.npy", maps(12))
     assert "mask_max_fraction=0.1 goes with --mask" in prepare(

@@ -52,9 +52,11 @@ def check_positions(
         total = sum(wanted[split].values())
         if total > free:
             by = " (training, development and validation crops)" if len(wanted[split]) > 1 else ""
+            masked = f" and more masked ones than --mask_max_fraction={settings.mask_max_fraction:g}"
+            without = f" free of invalid pixels{masked if settings.mask else ''}"
             raise ValueError(
                 f"crops_per_map={settings.crops_per_map} asks for {total} crops of a map{by}, more than the "
-                f"{free} positions{'' if free == whole else ' free of invalid pixels'} of a crop of "
+                f"{free} positions{'' if free == whole else without} of a crop of "
                 f"{settings.crop_size} pixels in {name}, of {num_pixels}"
             )
 

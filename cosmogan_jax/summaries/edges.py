@@ -27,7 +27,7 @@ def check_kappa(kappa, *, square: bool = False) -> Array:
     kappa = _known_to_jax("kappa", kappa)
     double = jnp.issubdtype(kappa.dtype, jnp.floating) and kappa.dtype.itemsize >= 8
     with np.errstate(over="ignore"):
-        kappa = kappa.astype(np.float64 if double and jax.config.read("jax_enable_x64") else np.float32)
+        kappa = kappa.astype(jax.dtypes.canonicalize_dtype(np.float64) if double else np.float32)
     if kappa.ndim < 2 or 0 in kappa.shape[-2:]:
         raise ValueError(f"kappa.shape={kappa.shape} must be (..., height, width)")
     if square and kappa.shape[-1] != kappa.shape[-2]:

@@ -72,7 +72,7 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         load,
         side,
         _first(first_number(path, header, _REDSHIFT) for header in said),
-        {**_cosmology(said), **_parameters(said), **told_unit(said[0], FITS_UNIT)},
+        {**_cosmology(said), **_parameters(said), **told_unit({**said[1], **said[0]}, FITS_UNIT)},
         options_used=frozenset({"fits_extension"} | layout.options_used),
     )
 

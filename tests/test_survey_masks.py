@@ -139,7 +139,11 @@ def test_what_is_no_mask_is_one_line(prepare, tmp_path, mask, words):
 def test_a_mask_that_leaves_no_room_names_the_flag(prepare, tmp_path):
     np.save(tmp_path / "k.npy", maps(12))
     said = prepare(
-        f"--maps={tmp_path}/k.npy", f"--mask={write(tmp_path / 'm.npy', observed())}", "--crop_size=22", code=1
+        f"--maps={tmp_path}/k.npy",
+        f"--mask={write(tmp_path / 'm.npy', observed())}",
+        "--crop_size=22",
+        "--crops_per_map=1",
+        code=1,
     )
     assert (
         "more than the 0 positions free of invalid pixels and more masked ones than --mask_max_fraction=0"

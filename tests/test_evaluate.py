@@ -188,7 +188,7 @@ def test_crops_of_one_map_count_once(tmp_path, parse):
     [
         (np.zeros((4, 8, 8), np.float32), (), "8 pixels over"),
         (sky(1, maps=1), (), "1 map from"),
-        (np.full((4, SIZE, SIZE), np.nan, np.float32), (), "generated map 0 holds non-finite"),
+        (np.full((4, SIZE, SIZE), np.nan, np.float32), (), "maps.npy[0] holds no valid pixel"),
         (sky(1, maps=4), ("--independent_unit=box",), "do not say which box"),
         (
             np.concatenate([sky(1, maps=7), sky(3)[[9, 2]]]), (),

@@ -257,6 +257,6 @@ def test_the_image_to_read_is_a_flag(run_main, tmp_path, monkeypatch):
              "--stages=prepare")  # fmt: skip
     code, _, error = run_main(*flags)
     assert (code, "choose one with --fits_extension: 1 KAPPA" in error) == (1, True)
-    code, _, error = run_main(*flags, "--fits_extension=GAMMA1")
+    code, _, error = run_main(*flags, "--fits_extension=GAMMA1", "--accept_values=units")  # of sigma 2
     assert code == 0, error
     np.testing.assert_array_equal(open_map_store("run/prepare/maps").read()[0, ..., 0], 2 * KAPPA)

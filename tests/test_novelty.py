@@ -410,7 +410,7 @@ def test_given_maps_of_a_memoriser(run_main, tiny_run, tmp_path):
     for maps, told in (
         (fresh[:1], "generated: 1 map from"),
         (fresh[:, :8, :8], "generated maps have 8 pixels over 0.5 deg, training crops 16 over 0.5"),
-        (np.full_like(fresh, np.nan), "generated map 0 holds non-finite values"),
+        (np.full_like(fresh, np.nan), "maps.npy[0] holds no valid pixel"),
     ):
         np.save(tmp_path / "maps.npy", maps)
         code, _, error = run_main(*flags, f"--generated={tmp_path}/maps.npy")

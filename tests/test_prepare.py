@@ -167,7 +167,10 @@ def test_share_of_crops_outside(prepare, tmp_path, capsys):
     kappa[0, 3, 4], kappa[2, 18, 10] = 1.5, -1.01
     kappa[1, 12, 12] = 0.5
     path = save(tmp_path / "k.npy", kappa)
-    table = prepare(f"--maps={path}", "--side_deg=1", "--normalisation=linear", "--normalisation_scale=0.4")
+    meant = "--accept_values=fill"  # nothing else goes below -1
+    table = prepare(
+        f"--maps={path}", "--side_deg=1", "--normalisation=linear", "--normalisation_scale=0.4", meant
+    )
     cuts = np.abs(table.cut(table.crops["train"])).max((1, 2, 3))
     for key, bound in (("share_of_crops_outside_unit_range", 1), ("share_of_crops_outside_network_range", 0.4)):
         assert table.manifest[key] == pytest.approx((cuts > bound).mean())

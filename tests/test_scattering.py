@@ -177,6 +177,6 @@ def test_gradients():
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         scattering_coefficients(jnp.zeros((8, 8)), **arguments)
-    with pytest.raises(ValueError, match="dtype=int32"):
-        scattering_coefficients(np.zeros((8, 8), np.int32), 2)
+    with pytest.raises(ValueError, match="dtype=bool"):
+        scattering_coefficients(np.zeros((8, 8), bool), 2)
     assert np.isnan(cropped(jnp.zeros((32, 32)).at[3, 4].set(jnp.nan))).all()

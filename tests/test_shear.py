@@ -202,7 +202,7 @@ def test_an_emulators_shear_is_that_of_its_canvas_and_map_n_is_map_n():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: kappa_to_shear(jnp.zeros((4, 4), int)), "kappa.dtype=int32 must be"),
+        (lambda: kappa_to_shear(jnp.zeros((4, 4), bool)), "kappa.dtype=bool must be"),
         (lambda: shear_to_kappa(jnp.zeros((4, 4)), jnp.zeros((4, 6))), r"gamma2.shape=\(4, 6\) must be one"),
         (lambda: pure_modes(jnp.zeros(4), jnp.zeros(4)), r"kappa.shape=\(4,\) must be"),
         (lambda: shear_of_canvas(jnp.zeros((64, 64)), 32, 33), "width=33 must be 1 to 32"),

@@ -6,6 +6,8 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from cosmogan_jax.summaries.edges import check_kappa
+
 
 class PositionMoments(NamedTuple):
     """Maps so far, their mean at each pixel, and the sum of squared deviations from it."""
@@ -31,6 +33,7 @@ def add_maps(moments: PositionMoments, kappa: Float[Array, "maps height width"])
     Deviations are taken from the batch's own mean and joined by `merge`: no difference of large sums, so
     float32 serves millions of maps.
     """
+    kappa = check_kappa(kappa)
     count = jnp.asarray(kappa.shape[0], kappa.dtype)
     mean = _sum_over_maps(kappa) / count
     return merge(moments, PositionMoments(count, mean, _sum_over_maps((kappa - mean) ** 2)))

@@ -67,6 +67,7 @@ def nearest_distance(kappa: Float[Array, "maps size size"]) -> Float[Array, ""]:
     Raises:
       ValueError: fewer than two maps.
     """
+    kappa = check_kappa(kappa)
     if kappa.shape[0] < 2:
         raise ValueError(f"{kappa.shape[0]} map has no other to be near to")
     flat = kappa.reshape(kappa.shape[0], -1)
@@ -80,7 +81,7 @@ def nearest_distance(kappa: Float[Array, "maps size size"]) -> Float[Array, ""]:
 
 def saturated_share(kappa: Float[Array, "maps height width"], limit: float) -> Float[Array, " maps"]:
     """Share of each map's pixels with |kappa| >= limit: SATURATED_FROM in network units, brought to kappa."""
-    return (jnp.abs(kappa) >= limit).mean((-2, -1))
+    return (jnp.abs(check_kappa(kappa)) >= limit).mean((-2, -1))
 
 
 def _mode_sets(size: int, num_layers: int) -> np.ndarray:

@@ -62,42 +62,54 @@ def fine_edges(pixel_edges: Float[np.ndarray, " edges"]) -> Float[np.ndarray, " 
     return np.linspace(pixel_edges[0], pixel_edges[-1], PIXEL_BINS * FINE + 1)
 
 
-def scales(kappa: Float[np.ndarray, "maps size size"], geometry: MapGeometry, num_bands: int) -> Scales:
+def scales(
+    kappa: Float[np.ndarray, "maps size size"], geometry: MapGeometry, num_bands: int, *, masked: bool = False
+) -> Scales:
     """Scales from some of the reference maps.
 
     Pixels reach a quarter of their own range (quantiles 1e-4) beyond it on both sides; peaks and thresholds in
     kappa are the mean and so many standard deviations of all pixels together.
 
+    masked: NaN marks pixels that are no measurement. Starlet scales, which take no masks, are then those of
+    maps with the mean in their place.
+
     Raises:
       ValueError: maps that are constant or not finite.
     """
-    low, high = np.quantile(kappa, [1e-4, 1 - 1e-4])
-    sigma = kappa.std()
+    valid = np.isfinite(kappa) if masked else None
+    values = kappa if valid is None else kappa[valid]
+    if not values.size:
+        raise ValueError("validation maps hold no valid pixel")
+    low, high = np.quantile(values, [1e-4, 1 - 1e-4])
+    mean, sigma = values.mean(), values.std()
+    if valid is not None:
+        kappa = np.where(valid, kappa, mean)
     if not (np.isfinite(sigma) and high > low):
         raise ValueError(f"validation maps with pixels between {low:g} and {high:g} are constant or not finite")
     pixels = np.linspace(low - 0.25 * (high - low), high + 0.25 * (high - low), PIXEL_BINS + 1)
-    at = np.quantile(kappa, _DENSITY_SHARES)
+    at = np.quantile(values, _DENSITY_SHARES)
     starlet = _starlet_sigma(kappa)[:, None]
-    of_sigma = kappa.mean() + sigma * _PEAK_HEIGHTS, kappa.mean() + sigma * _MINIMUM_HEIGHTS
+    of_sigma = mean + sigma * _PEAK_HEIGHTS, mean + sigma * _MINIMUM_HEIGHTS
     return Scales(
         log_l_edges(geometry, num_bands),
         pixels,
         np.unique(np.searchsorted(fine_edges(pixels), at)),
-        _joined(peak_counts, kappa, of_sigma[0]),
-        _joined(minimum_counts, kappa, of_sigma[1]),
+        _joined(peak_counts, kappa, of_sigma[0], valid),
+        _joined(minimum_counts, kappa, of_sigma[1], valid),
         starlet * _L1_EDGES,
         starlet * _STARLET_PEAKS,
         num_scattering_scales(geometry.num_pixels),
         triangle_edges(geometry),
-        kappa.mean() + sigma * np.asarray(PAPER_THRESHOLDS),
+        mean + sigma * np.asarray(PAPER_THRESHOLDS),
     )
 
 
-def _joined(counts: Callable, kappa: np.ndarray, edges: np.ndarray) -> Float[np.ndarray, " edges"]:
+def _joined(
+    counts: Callable, kappa: np.ndarray, edges: np.ndarray, valid: np.ndarray | None
+) -> Float[np.ndarray, " edges"]:
     """The edges without those that would cut off a bin of too few extrema, from either end; two at least."""
-    number = np.asarray(jax.jit(lambda k: counts(k, edges))(jnp.asarray(kappa)), np.float64).mean(0) * np.diff(
-        edges
-    )
+    measured = jax.jit(lambda k, mask: counts(k, edges, mask=mask))(jnp.asarray(kappa), valid)
+    number = np.asarray(measured, np.float64).mean(0) * np.diff(edges)
     kept = list(range(len(edges)))
     while len(kept) > 2 and number[kept[-2] :].sum() < _FEWEST_PEAKS:
         del kept[-2]

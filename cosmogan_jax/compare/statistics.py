@@ -14,7 +14,7 @@ from typing import Literal
 import jax
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from cosmogan_jax.compare.scales import FINE, PIXEL_BINS, SCATTERING_FROM, Scales
 from cosmogan_jax.geometry import MapGeometry
@@ -42,21 +42,26 @@ MOMENTS = ("sigma0", "sigma1", "S0", "S1", "S2", "K0", "K1", "K2", "K3")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """Maps that are being measured, inside a trace; what several statistics are made of is computed once."""
+    """Maps that are being measured, inside a trace; what several statistics are made of is computed once.
+
+    mask: True where a pixel is a measurement; None where all are. Other pixels are 0 in kappa.
+    """
 
     kappa: Float[Array, "maps size size"]
     scales: Scales
     geometry: MapGeometry
+    mask: Bool[Array, "maps size size"] | None = None
 
     @functools.cached_property
     def minkowski(self) -> MinkowskiFunctionals:
         """At thresholds in units of each map's own standard deviation, as the paper has them."""
-        return minkowski_functionals(self.kappa, PAPER_THRESHOLDS)
+        return minkowski_functionals(self.kappa, PAPER_THRESHOLDS, mask=self.mask)
 
     @functools.cached_property
     def minkowski_of_kappa(self) -> MinkowskiFunctionals:
         """At thresholds in kappa, the same for all maps: an amplitude that is wrong is seen."""
-        return minkowski_functionals(self.kappa, self.scales.kappa_thresholds, normalised=False)
+        thresholds = self.scales.kappa_thresholds
+        return minkowski_functionals(self.kappa, thresholds, normalised=False, mask=self.mask)
 
     @functools.cached_property
     def starlet(self) -> StarletStatistics:
@@ -65,17 +70,25 @@ class Measured:
 
     @functools.cached_property
     def fine_pixels(self) -> Float[Array, "maps fine_bins"]:
-        """Pixels in equal bins of kappa; the outermost are open, so that no pixel is lost."""
+        """Valid pixels in equal bins of kappa; the outermost are open, so that none is lost."""
         edges = self.scales.fine_pixel_edges()
         num_bins = len(edges) - 1
 
-        def counts(kappa):
+        def counts(kappa, valid=None):
             # `pixel_histogram`'s comparison an edge compiles for minutes.
             scaled = (kappa.ravel() - edges[0]) * (num_bins / (edges[-1] - edges[0]))
             index = jnp.clip(jnp.floor(scaled), 0, num_bins - 1).astype(jnp.int32)
-            return jnp.zeros(num_bins, jnp.int32).at[jax.lax.optimization_barrier(index)].add(1)
+            each = 1 if valid is None else valid.ravel().astype(jnp.int32)
+            return jnp.zeros(num_bins, jnp.int32).at[jax.lax.optimization_barrier(index)].add(each)
 
-        return over_maps(counts, self.kappa)
+        return over_maps(counts, self.kappa, self.mask)
+
+    @property
+    def num_valid(self) -> int | Float[Array, " maps"]:
+        """Pixels of a map, or valid ones of each."""
+        if self.mask is None:
+            return self.kappa.shape[-1] * self.kappa.shape[-2]
+        return self.mask.sum((-2, -1)).astype(self.kappa.dtype)
 
     @property
     def side_deg(self) -> float:
@@ -99,6 +112,7 @@ class Statistic:
         modes are judged too.
       selected_by: whether the choice of a generator looks at it.
       shown: mean and scatter stand in statistics.json. heights: the paper's protocol is followed on it.
+      takes_masks: whether it is defined on part of a map's pixels; others mix what is masked into all modes.
     """
 
     name: str
@@ -113,6 +127,7 @@ class Statistic:
     selected_by: bool = False
     shown: bool = False
     heights: bool = False
+    takes_masks: bool = False
 
 
 def _ranges(name: str, edges: np.ndarray, form: str) -> list[str]:
@@ -136,8 +151,15 @@ def _density(measured: Measured) -> Array:
     cells = measured.scales.density_cells
     bins = np.split(np.arange(measured.fine_pixels.shape[-1]), cells)
     parts = [measured.fine_pixels[:, of[0] : of[-1] + 1].sum(-1) for of in bins]
-    number = measured.kappa.shape[-1] * measured.kappa.shape[-2]
-    return jnp.stack(parts, -1).astype(measured.kappa.dtype) / number
+    number = measured.num_valid
+    counts = jnp.stack(parts, -1).astype(measured.kappa.dtype)
+    return counts / (number if isinstance(number, int) else number[:, None])
+
+
+def _mean(measured: Measured) -> Array:
+    if measured.mask is None:
+        return measured.kappa.mean((-2, -1))[..., None]
+    return (measured.kappa.sum((-2, -1)) / measured.num_valid)[..., None]
 
 
 def _starlet_labels(edges: np.ndarray) -> list[str]:
@@ -168,30 +190,31 @@ _ROWS = (
     ),
     Statistic(
         "pdf", "density of the pixels", _density,
-        _density_labels, required=True,
+        _density_labels, required=True, takes_masks=True,
     ),
     *(
         Statistic(
             name, f"Minkowski {name}, thresholds in each map's sigma",
             operator.attrgetter(f"minkowski.{name}"), _of_sigma,
-            required=True, shown=True, heights=True,
+            required=True, shown=True, heights=True, takes_masks=True,
         )
         for name in MinkowskiFunctionals._fields
     ),
     *(
         Statistic(
             f"{name}_of_kappa", f"Minkowski {name}, thresholds in kappa",
-            operator.attrgetter(f"minkowski_of_kappa.{name}"), _of_kappa,
+            operator.attrgetter(f"minkowski_of_kappa.{name}"), _of_kappa, takes_masks=True,
         )
         for name in MinkowskiFunctionals._fields
     ),
     Statistic(
-        "peaks", "peak counts", lambda m: peak_counts(m.kappa, m.scales.peak_edges),
-        lambda s: _ranges("kappa", s.peak_edges, ".3f"), required=True, shown=True,
+        "peaks", "peak counts", lambda m: peak_counts(m.kappa, m.scales.peak_edges, mask=m.mask),
+        lambda s: _ranges("kappa", s.peak_edges, ".3f"), required=True, shown=True, takes_masks=True,
     ),
     Statistic(
-        "minima", "counts of minima", lambda m: minimum_counts(m.kappa, m.scales.minimum_edges),
-        lambda s: _ranges("kappa", s.minimum_edges, ".3f"),
+        "minima", "counts of minima",
+        lambda m: minimum_counts(m.kappa, m.scales.minimum_edges, mask=m.mask),
+        lambda s: _ranges("kappa", s.minimum_edges, ".3f"), takes_masks=True,
     ),
     Statistic(
         "starlet_l1", "starlet l1 norm", lambda m: m.starlet.l1_norm.reshape(len(m.kappa), -1),
@@ -214,12 +237,12 @@ _ROWS = (
         lambda s: _ranges("ell", s.bispectrum_edges, ".0f"), shown=True,
     ),
     Statistic(
-        "moments", "moments of the map and its derivatives", lambda m: moments(m.kappa),
-        lambda s: list(MOMENTS),
+        "moments", "moments of the map and its derivatives", lambda m: moments(m.kappa, m.mask),
+        lambda s: list(MOMENTS), takes_masks=True,
     ),
     Statistic(
-        "crop_mean", "mean of the map", lambda m: m.kappa.mean((-2, -1))[..., None],
-        lambda s: ["mean kappa"],
+        "crop_mean", "mean of the map", _mean,
+        lambda s: ["mean kappa"], takes_masks=True,
     ),
 )  # fmt: skip
 
@@ -227,11 +250,16 @@ STATISTICS: dict[str, Statistic] = {row.name: row for row in _ROWS}
 
 
 def measure(
-    kappa: Float[Array, "maps size size"], scales: Scales, geometry: MapGeometry
+    kappa: Float[Array, "maps size size"], scales: Scales, geometry: MapGeometry, *, masked: bool = False
 ) -> dict[str, Float[Array, "maps _"]]:
-    """Every statistic of the table, and `fine_pixels`: to be jitted."""
-    measured = Measured(kappa, scales, geometry)
-    return {row.name: row.measure(measured) for row in _ROWS} | {"fine_pixels": measured.fine_pixels}
+    """Every statistic of the table, and `fine_pixels`: to be jitted.
+
+    masked: NaN marks pixels that are no measurement, and only statistics that take masks are measured.
+    """
+    valid = jnp.isfinite(kappa) if masked else None
+    measured = Measured(kappa if valid is None else jnp.where(valid, kappa, 0), scales, geometry, valid)
+    rows = [row for row in _ROWS if row.takes_masks or not masked]
+    return {row.name: row.measure(measured) for row in rows} | {"fine_pixels": measured.fine_pixels}
 
 
 def display_pixels(

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float
 
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Latent
+from cosmogan_jax.summaries.edges import check_kappa, check_mask
 
 
 def log_posterior(
@@ -56,7 +57,8 @@ def log_likelihood(
     for name, given in (("observed", observed), ("mask", mask)):
         if given.shape != kappa.shape:
             raise ValueError(f"{name}.shape={given.shape} must be {kappa.shape}, the maps' of these latents")
-    residual = jnp.where(mask, (observed - kappa) / jnp.asarray(sigma, kappa.dtype), 0)
+    observed = check_kappa(observed)
+    residual = jnp.where(check_mask(mask, observed), (observed - kappa) / jnp.asarray(sigma, kappa.dtype), 0)
     return -0.5 * (residual**2).sum(range(1, kappa.ndim))
 
 

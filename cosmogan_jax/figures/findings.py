@@ -40,7 +40,16 @@ def independence(results: dict[str, Any]) -> list[str]:
                 "structures: their errors are too small, and agreement or difference is with these boxes, not "
                 "with the sky."
             )
-    return said
+    return said + [f"BEFORE ALL STATISTICS: {line}" for line in results.get("apart", [])]
+
+
+def left_out(results: dict[str, Any]) -> Table:
+    """What was not measured of these maps, and why."""
+    titles = results["statistics"]
+    rows = [
+        (titles[name]["title"] if name in titles else name, why) for name, why in results["left_out"].items()
+    ]
+    return Table(("what", "why"), rows)
 
 
 def tests(view: dict[str, Any], titles: dict[str, Any]) -> Table:

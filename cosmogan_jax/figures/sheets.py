@@ -20,11 +20,14 @@ def draw_sheet(
     side_deg: float,
     title: str = "",
 ) -> Figure:
-    """Real maps above, generated maps below, on the real maps' colour scale (0.5 to 99.5 per cent)."""
+    """Real maps above, generated maps below, on the real maps' colour scale (0.5 to 99.5 per cent).
+
+    Pixels that are no measurement are left blank.
+    """
     columns = min(len(real), len(generated))
     figure = Figure(figsize=(1.5 * columns + 1, 3.8), layout="constrained")
     axes = figure.subplots(2, columns, squeeze=False)
-    low, high = np.quantile(real, [0.005, 0.995])
+    low, high = np.nanquantile(real, [0.005, 0.995])
     for row, (name, maps) in zip(axes, (("real", real), ("generated", generated))):
         for ax, kappa in zip(row, maps):
             image = ax.imshow(

@@ -106,17 +106,19 @@ def draw_minkowski_slices(tables: dict[str, Any], values: Values) -> Figure:
     return figure
 
 
+def draw_peaks(tables: dict[str, Any]) -> Figure:
+    """Peak counts by height, with differences in units of one map's scatter."""
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=(2, 1))
+    _peaks(above, below, tables)
+    return figure
+
+
 def draw_peaks_and_bispectrum(tables: dict[str, Any]) -> Figure:
     """Peak counts by height and the equilateral bispectrum, with differences in units of one map's scatter."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     (peaks, triangles), (peaks_below, triangles_below) = figure.subplots(2, 2, height_ratios=(2, 1))
-    edges = np.array(tables["peak_edges"])
-    height = (edges[1:] + edges[:-1]) / 2
-    _bands(peaks, height, tables, "peaks")
-    peaks.set(ylabel="peaks of a map, per unit κ")
-    peaks.legend(fontsize=8)
-    _difference(peaks_below, height, tables, "peaks")
-    peaks_below.set(xlabel="height κ", ylabel="difference\n[σ of one map]")
+    _peaks(peaks, peaks_below, tables)
     edges = np.array(tables["bispectrum_edges"])
     ell = np.sqrt(edges[1:] * edges[:-1])
     _bands(triangles, ell, tables, "bispectrum", ell**4)
@@ -124,6 +126,16 @@ def draw_peaks_and_bispectrum(tables: dict[str, Any]) -> Figure:
     _difference(triangles_below, ell, tables, "bispectrum")
     triangles_below.set(xscale="log", xlabel="multipole ℓ")
     return figure
+
+
+def _peaks(peaks, below, tables: dict[str, Any]) -> None:
+    edges = np.array(tables["peak_edges"])
+    height = (edges[1:] + edges[:-1]) / 2
+    _bands(peaks, height, tables, "peaks")
+    peaks.set(ylabel="peaks of a map, per unit κ")
+    peaks.legend(fontsize=8)
+    _difference(below, height, tables, "peaks")
+    below.set(xlabel="height κ", ylabel="difference\n[σ of one map]")
 
 
 def _table(tables: dict[str, Any], key: str, name: str, what=("mean", "sigma")) -> tuple[np.ndarray, ...]:

@@ -38,6 +38,7 @@ _MODULES = {
 }
 _GIVEN_MAPS = (
     "maps", "development_maps", "validation_maps", "auxiliary_maps", "generated", "reference", "auxiliary",
+    "mask",
 )  # fmt: skip
 _GIVEN_NAMES = (
     "workdir",

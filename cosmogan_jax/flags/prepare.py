@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from cosmogan_jax.settings import VALUE_KINDS
 from cosmogan_jax.settings import Prepare as SETTINGS
 
 __all__ = ["SETTINGS", "define"]
@@ -103,5 +104,28 @@ def _define_maps() -> None:
         "refuse",
         ["refuse", "drop", "avoid"],
         "Maps with NaN, infinite or fill-value pixels: refuse them, drop such maps (and constant ones), or "
-        "avoid the pixels: no crop holds one.",
+        "avoid the pixels: no crop holds one; maps that are judged are judged as masked ones.",
+    )
+    flags.DEFINE_list(
+        "mask",
+        [],
+        "Survey masks of the given maps, FITS, npy or HDF5 images of their pixels, 1 where observed: one for "
+        "all maps, or one for each in their order. Crops hold no masked pixel; maps that are judged are judged "
+        "by the statistics that take masks.",
+    )
+    flags.DEFINE_float(
+        "mask_max_fraction",
+        0.0,
+        "Share of a crop's pixels that may be masked. Above 0 these keep the values that the maps have there.",
+        lower_bound=0.0,
+        upper_bound=1.0,
+    )
+    flags.DEFINE_list(
+        "accept_values",
+        [],
+        "Maps that look like anything but convergence are refused, with the reason; what they look like is "
+        f"meant where it is named here, of {', '.join(VALUE_KINDS)} (bins: several source bins as one set).",
+    )
+    flags.register_validator(
+        "accept_values", lambda kinds: set(kinds) <= set(VALUE_KINDS), f"must be of {', '.join(VALUE_KINDS)}"
     )

@@ -52,6 +52,10 @@ class Simulate:
     write_lens_planes: bool = neutral()
 
 
+# What values may look like that are not convergence (`stages/plausibility.py`).
+VALUE_KINDS = ("units", "fill", "mask", "counts", "bins")
+
+
 @dataclasses.dataclass(frozen=True)
 class Prepare:
     """Flags of stage prepare."""
@@ -79,6 +83,9 @@ class Prepare:
     crops_per_map: int
     normalisation: str
     normalisation_scale: float
+    mask: tuple[str, ...]
+    mask_max_fraction: float
+    accept_values: tuple[str, ...] = neutral()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +129,7 @@ class GivenMaps:
     fits_extension: str | None
     raw_shape: tuple[int, ...]
     channel: int | None
+    invalid_pixels: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +140,7 @@ class Evaluate(GivenMaps):
     evaluate_l_bins: int
     reference: tuple[str, ...]
     auxiliary: tuple[str, ...]
+    mask: tuple[str, ...]
     auxiliary_split: str
     independent_unit: Literal["auto", "map", "box"]
     num_permutations: int
@@ -141,6 +150,7 @@ class Evaluate(GivenMaps):
     galaxies_per_arcmin2: float
     survey_area_deg2: float
     classifier_steps: int
+    accept_values: tuple[str, ...] = neutral()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +165,7 @@ class Novelty(GivenMaps):
     novelty_symmetries: bool
     novelty_shifts: bool
     novelty_steps: int
+    accept_values: tuple[str, ...] = neutral()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,6 +76,8 @@ def inputs(workdir: Path, stage: str, settings: dict[str, Any]) -> dict[str, str
         for name in ("generated", "reference", "auxiliary"):
             if patterns := getattr(settings[stage], name, ()):
                 found[name] = _files_mark(patterns, name)
+        if stage == "evaluate" and settings[stage].reference and settings[stage].mask:
+            found["mask"] = _files_mark(settings[stage].mask, "mask")
     return found
 
 

@@ -31,7 +31,9 @@ _SEED = 0
 
 
 def correlation(one: Summaries, two: Summaries, num_resamples: int) -> dict[str, Any] | None:
-    """Of the bands that vary on both sides; None of fewer than two."""
+    """Of the bands that vary on both sides; None of fewer than two, and of maps whose power is not measured."""
+    if "power_bands" not in one:
+        return None
     varies = _varying(one["power_bands"]) & _varying(two["power_bands"])
     if varies.sum() < 2:
         return None
@@ -55,7 +57,7 @@ def correlation(one: Summaries, two: Summaries, num_resamples: int) -> dict[str,
 def distances(one: Summaries, two: Summaries, num_resamples: int) -> dict[str, Any]:
     """W1 of every mode of the judged statistics: distributions that a mean and a scatter do not exhaust."""
     said = {}
-    for key in (row.name for row in STATISTICS.values() if row.judged):
+    for key in (row.name for row in STATISTICS.values() if row.judged and row.name in one):
         varies = _varying(one[key]) & _varying(two[key])
         found = {name: np.full(len(varies), np.nan) for name in ("value", "lower", "upper", "noise_mean")}
         if varies.any():

@@ -1,7 +1,9 @@
 """Where crops lie: random positions in every map, each split its own."""
 
+from collections.abc import Callable
+
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.storage.crop_table import SPLITS
@@ -50,20 +52,28 @@ def check_positions(
         total = sum(wanted[split].values())
         if total > free:
             by = " (training, development and validation crops)" if len(wanted[split]) > 1 else ""
+            masked = f" and more masked ones than --mask_max_fraction={settings.mask_max_fraction:g}"
+            without = f" free of invalid pixels{masked if settings.mask else ''}"
             raise ValueError(
                 f"crops_per_map={settings.crops_per_map} asks for {total} crops of a map{by}, more than the "
-                f"{free} positions{'' if free == whole else ' free of invalid pixels'} of a crop of "
+                f"{free} positions{'' if free == whole else without} of a crop of "
                 f"{settings.crop_size} pixels in {name}, of {num_pixels}"
             )
 
 
 def draw_crops(
-    store: MapStore, settings: Prepare, limit: float
+    store: MapStore,
+    settings: Prepare,
+    limit: float,
+    observed: Callable[[int], Bool[np.ndarray, "size size"] | None] = lambda index: None,
 ) -> tuple[dict[str, Int[np.ndarray, "crops 3"]], dict[str, float]]:
     """Crop positions (map, row, column) by split, and shares of the training crops that hold extreme pixels.
 
     Positions of one map are drawn without replacement, from (seed, number of the map) alone, among those
-    whose crop holds valid pixels only.
+    whose crop holds valid pixels only, and no more masked ones than --mask_max_fraction allows.
+
+    Args:
+      observed: where a map of the store is not masked; None where nothing is known to be.
 
     Returns:
       the table; and the shares of training crops with a pixel outside [-1, 1] and outside [-limit, limit].
@@ -79,8 +89,14 @@ def draw_crops(
     for index, split in enumerate(store.manifest["splits"]):
         counts = wanted[split]
         total = sum(counts.values())
-        kappa = _worst_bin(store.read(index, index + 1)[0]) if gaps or "train" in counts else None
-        valid = valid_positions(kappa, size) if gaps and kappa is not None else None
+        mask = observed(index)
+        avoids = gaps or mask is not None
+        kappa = _worst_bin(store.read(index, index + 1)[0]) if avoids or "train" in counts else None
+        valid = (
+            valid_positions(kappa, size, mask, settings.mask_max_fraction)
+            if avoids and kappa is not None
+            else None
+        )
         positions = room**2 if valid is None else len(valid)
         rng = np.random.Generator(np.random.Philox(key=[settings.seed, index]))
         place = rng.choice(positions, total, replace=False)
@@ -118,11 +134,19 @@ def _in_windows(sums: np.ndarray, row: np.ndarray, column: np.ndarray, size: int
     )
 
 
-def valid_positions(kappa: Float[np.ndarray, "height width"], size: int) -> Int[np.ndarray, " positions"]:
-    """Row-major numbers of the positions whose crop holds finite pixels only."""
-    sums = _window_sums(~np.isfinite(kappa))
+def valid_positions(
+    kappa: Float[np.ndarray, "height width"],
+    size: int,
+    observed: Bool[np.ndarray, "height width"] | None = None,
+    most_masked: float = 0.0,
+) -> Int[np.ndarray, " positions"]:
+    """Row-major numbers of the positions whose crop is finite, with at most such a share of masked pixels."""
     row, column = np.ogrid[: len(kappa) - size + 1, : len(kappa) - size + 1]
-    return np.flatnonzero(_in_windows(sums, row, column, size).ravel() == 0)
+    valid = _in_windows(_window_sums(~np.isfinite(kappa)), row, column, size) == 0
+    if observed is not None:
+        # A share of 0.1 means 10 of 100 pixels, which 0.1 * 100 rounds to.
+        valid &= _in_windows(_window_sums(~observed), row, column, size) <= round(most_masked * size**2, 6)
+    return np.flatnonzero(valid.ravel())
 
 
 def _crops_beyond(kappa: np.ndarray, crops: np.ndarray, size: int, bound: float) -> int:

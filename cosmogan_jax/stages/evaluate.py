@@ -30,7 +30,9 @@ from cosmogan_jax.stages import (
     duplicates,
     inference,
     judgement,
+    masked_sets,
     overall,
+    plausibility,
     sky_limits,
     summarising,
     uniformity,
@@ -61,6 +63,12 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     began = time.monotonic()
     sets = open_map_sets(settings, workdir)
     spread = _spread(sets.validation)
+    apart = plausibility.apart(
+        {f"{one.name} maps": float(np.nanmean(np.nanstd(_spread(one), axis=(1, 2)))) for one in sets.present()}
+    )
+    masked = any(one.masked for one in sets.present())
+    for line in [*apart, *([masked_sets.as_line()] if masked else [])]:
+        print(f"evaluate: {line}", flush=True)
     units = {one.name: one.units(settings.independent_unit) for one in sets.present()}
     labels = {name: of for name, (of, _) in units.items()}
     margins, matched = parse(settings.margins), trained_on(settings, workdir)
@@ -72,6 +80,8 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
             for row in STATISTICS.values()
         },
         "sets": {one.name: _said(one, *units[one.name]) for one in sets.present()},
+        "apart": apart,
+        "left_out": masked_sets.left_out() if masked else {},
         "baseline": (
             f"{sets.auxiliary.source} against validation maps"
             if sets.auxiliary
@@ -80,12 +90,15 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         "views": {},
     }
     for label, view in views(settings, sets.validation.geometry).items():
+        if label and masked:
+            break
         scale = scales(
             np.asarray(view(spread, np.arange(len(spread)), "validation")),
             sets.validation.geometry,
             settings.evaluate_l_bins,
+            masked=masked,
         )
-        summarise = summarising.summariser(scale, sets.validation.geometry)
+        summarise = summarising.summariser(scale, sets.validation.geometry, masked=masked)
         found = {
             one.name: summarising.in_parts(summarise, functools.partial(_seen, view, one.name), one, out, label)
             for one in sets.present()
@@ -101,6 +114,13 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
             if not settings.reference:
                 table = open_crop_table(stage_directory(workdir, "prepare"))
                 write_json(out / "sky.json", sky_limits.measure(table, scale.l_edges).to_json())
+            first = sets.generated.read(0, min(_SHOWN, sets.generated.num_maps))
+            write_arrays(out / "shown.npz", {"generated": first, "validation": spread[:_SHOWN]})
+            if masked:
+                results["masked"] = masked_sets.shares(each, sets.validation.geometry)
+                results["apart"] += masked_sets.unlike(results["masked"])
+                results |= masked_sets.entries(sets.generated.num_maps)
+                continue
             results["stationarity"] = uniformity.judge(found, labels)
             results["position"] = uniformity.fixed_in_place(found["generated"], margins)
             results["duplicates"] = duplicates.judge(sets.generated, sets.validation, labels["validation"])
@@ -108,9 +128,8 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
             results["similarity"] = duplicates.similarity(sets.present(), labels, float(np.ptp(inner)))
             results["inference"] = inference.judge(sets, each, labels, scale.l_edges, settings)
             write_arrays(out / "positions.npz", uniformity.position_maps(found))
-            first = sets.generated.read(0, min(_SHOWN, sets.generated.num_maps))
-            write_arrays(out / "shown.npz", {"generated": first, "validation": spread[:_SHOWN]})
-    results["classifier"] = _classified(sets, labels, settings.classifier_steps, margins.auc)
+    if not masked:
+        results["classifier"] = _classified(sets, labels, settings.classifier_steps, margins.auc)
     results["overall"] = overall.judge(results, settings.margins)
     results["seconds"] = round(time.monotonic() - began, 1)
     write_json(out / "results.json", results)
@@ -189,10 +208,14 @@ def _write_tables(sets: MapSets, each, units, scale: Scales, out: Path) -> None:
     for name, values in each.items():
         write_arrays(out / f"{name}.npz", {"parents": units[name][0], **values})
     mean = {
-        key: [each[n][key].mean(0) for n in ("generated", "validation")] for key in ("power_bands", "pixels")
+        key: [each[n][key].mean(0) for n in ("generated", "validation")]
+        for key in ("power_bands", "pixels")
+        if key in each["validation"]
     }
+    ratio = np.full(len(scale.l_edges) - 1, np.nan)  # of masked maps no power is known
     with np.errstate(divide="ignore", invalid="ignore"):  # bins without modes
-        ratio = mean["power_bands"][0] / mean["power_bands"][1]
+        if "power_bands" in mean:
+            ratio = mean["power_bands"][0] / mean["power_bands"][1]
     validation = sets.validation
     write_json(
         out / "statistics.json",
@@ -214,11 +237,12 @@ def _write_tables(sets: MapSets, each, units, scale: Scales, out: Path) -> None:
             "statistics": {
                 key: {name: _table(values[key], units[name][0]) for name, values in each.items()}
                 for key in _TABLES
+                if key in each["validation"]
             },
             "power_ratio": _list(ratio),
             "validated": {
                 "factor": AGREEMENT_FACTOR,
-                "ell": agreeing_range(scale.l_edges, *mean["power_bands"]),
+                "ell": agreeing_range(scale.l_edges, *mean["power_bands"]) if "power_bands" in mean else None,
                 "kappa": agreeing_range(scale.pixel_edges, *mean["pixels"]),
             },
         },

@@ -5,7 +5,7 @@ import hashlib
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.stages.crops import num_positions, valid_positions
@@ -15,12 +15,16 @@ from cosmogan_jax.stages.progress import progress
 
 _ROWS = 12
 _SHOWN = 8
+_SAMPLED = 2**16  # pixels of a map that tell its median
 
 
 class MapFacts(NamedTuple):
     """One map: moments over its valid pixels (population, float64), and a digest of its float32 pixels.
 
-    positions: where a crop can lie without an invalid pixel.
+    Valid are those that are finite and not masked; of the others, `invalid` are not masked, `masked` are.
+    positions: where a crop can lie. middle, bulk: the median of some of the valid pixels, and half of the range
+    from their 16th to their 84th percentile, which is sigma of a Gaussian. zeros: the share of valid pixels
+    that are exactly 0; whole: whether all are whole numbers; two_valued: whether all are low or high.
     """
 
     role: str
@@ -33,6 +37,12 @@ class MapFacts(NamedTuple):
     skewness: float
     digest: bytes
     positions: int
+    middle: float
+    bulk: float
+    zeros: float
+    whole: bool
+    two_valued: bool
+    masked: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,21 +64,46 @@ def map_digest(kappa: Float[np.ndarray, "size size"]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(kappa, np.float32).data, digest_size=16).digest()
 
 
-def inspect_map(role: str, name: str, kappa: Float[np.ndarray, "size size"], crop_size: int) -> MapFacts:
-    """The facts of one map; NaN moments where no pixel is valid, NaN skewness of a constant one."""
-    values = kappa[np.isfinite(kappa)]
-    digest, invalid = map_digest(kappa), kappa.size - values.size
+def inspect_map(
+    role: str,
+    name: str,
+    kappa: Float[np.ndarray, "size size"],
+    crop_size: int,
+    observed: Bool[np.ndarray, "size size"] | None = None,
+    most_masked: float = 0.0,
+) -> MapFacts:
+    """The facts of one map; NaN moments where no pixel is valid, NaN skewness of a constant one.
+
+    observed, most_masked: as `crops.valid_positions` takes them.
+    """
+    finite = np.isfinite(kappa)
+    valid = finite if observed is None else finite & observed
+    masked = 0 if observed is None else int(observed.size - np.count_nonzero(observed))
+    values = kappa[valid]
+    digest, invalid = map_digest(kappa), kappa.size - values.size - masked
     if not values.size:
         nan = float("nan")
-        return MapFacts(role, name, invalid, nan, nan, nan, nan, nan, digest, 0)
-    positions = len(valid_positions(kappa, crop_size)) if invalid else num_positions(len(kappa), crop_size)
+        return MapFacts(
+            role, name, invalid, nan, nan, nan, nan, nan, digest, 0, nan, nan, nan, False, False, masked
+        )
+    positions = num_positions(len(kappa), crop_size)
+    if invalid or masked:
+        positions = len(valid_positions(kappa, crop_size, observed, most_masked))
     mean = float(values.mean(dtype=np.float64))
     centred = values - np.float64(mean)
     square = centred * centred
     variance = float(square.mean())
     low, high = float(values.min()), float(values.max())
     skewness = float((square * centred).mean() / variance**1.5) if high > low else float("nan")
-    return MapFacts(role, name, invalid, low, high, mean, variance**0.5, skewness, digest, positions)
+    some = values[:: max(1, values.size // _SAMPLED)]
+    less, middle, more = np.quantile(some.astype(np.float64), [0.16, 0.5, 0.84])
+    zeros = 1 - np.count_nonzero(values) / values.size
+    two_valued = all(((of == low) | (of == high)).all() for of in (some, values))
+    whole = bool((some == np.rint(some)).all() and (values == np.rint(values)).all())
+    return MapFacts(
+        role, name, invalid, low, high, mean, variance**0.5, skewness, digest, positions,
+        float(middle), float(more - less) / 2, zeros, whole, two_valued, masked,
+    )  # fmt: skip
 
 
 def inspect(sources: MapSources, crop_size: int) -> Inspection:
@@ -78,16 +113,19 @@ def inspect(sources: MapSources, crop_size: int) -> Inspection:
     every = max(1, sources.num_maps // _SHOWN)
     bar = progress(sources.maps(), total=sources.num_maps, desc="inspect", unit="map")
     for number, (role, file, index, kappa) in enumerate(bar):
-        facts.append(inspect_map(role, file.name(index), kappa, crop_size))
+        facts.append(
+            inspect_map(role, file.name(index), kappa, crop_size, sources.observed(number), sources.most_masked)
+        )
         if number % every == 0 and len(shown) < _SHOWN:
             shown.append(kappa)
     return Inspection(sources, facts, np.stack(shown))
 
 
-def unusable(found: Inspection, invalid_pixels: str) -> dict[int, str]:
+def unusable(found: Inspection, invalid_pixels: str, *, judged: bool = False) -> dict[int, str]:
     """Maps that must be left out, each with the reason.
 
-    Those without a valid pixel and constant ones always; those with some invalid pixels unless avoided.
+    Those without a valid pixel always, and constant ones, but where maps are judged: a constant map is what an
+    emulator made. Those with some invalid pixels unless avoided. Masked pixels count for neither.
 
     Raises:
       ValueError: there are such maps, and invalid_pixels="refuse"; or nothing is left.
@@ -95,27 +133,39 @@ def unusable(found: Inspection, invalid_pixels: str) -> dict[int, str]:
     pixels = found.geometry.num_pixels**2
     reasons = {}
     for number, facts in enumerate(found.maps):
-        if facts.invalid == pixels:
-            reasons[number] = f"holds no valid pixel: all {pixels} are NaN, infinite or fill values"
-        elif facts.low == facts.high:
+        if facts.invalid + facts.masked == pixels:
+            masked = f" or masked ({facts.masked})" if facts.masked else ""
+            reasons[number] = f"holds no valid pixel: all {pixels} are NaN, infinite, fill values{masked}"
+        elif facts.low == facts.high and not judged:
             reasons[number] = f"is constant: every valid pixel is {facts.low:g}"
         elif facts.invalid and invalid_pixels != "avoid":
             reasons[number] = (
                 f"holds {plural(facts.invalid, 'invalid pixel')} of {pixels} (NaN, infinite, fill)"
             )
-    if len(reasons) == len(found.maps):
+    first, count = next(iter(reasons.items()), (0, "")), len(reasons)
+    partly = sum(found.maps[number].invalid > 0 and found.maps[number].low < np.inf for number in reasons)
+    avoid = (
+        f"--invalid_pixels=avoid judges {plural(partly, 'map')} by the statistics that take masked maps"
+        if judged
+        else f"--invalid_pixels=avoid keeps crops off the invalid pixels of {plural(partly, 'map')}"
+    )
+    if count == len(found.maps):
+        remedy = f"; {avoid}" if partly else ""
         raise ValueError(
-            f"none of the {len(found.maps)} maps can be used: {found.maps[0].name} {reasons[0]}, and so on"
+            f"none of the {count} maps can be used: {found.maps[first[0]].name} {first[1]}, and so on{remedy}"
         )
     if reasons and invalid_pixels == "refuse":
-        first, count = next(iter(reasons.items())), len(reasons)
-        partly = sum(0 < found.maps[number].invalid < pixels for number in reasons)
         advice = "--invalid_pixels=drop leaves out " + ("such maps" if count > 1 else "the map")
-        if partly:
-            advice += f"; --invalid_pixels=avoid keeps crops off the invalid pixels of {plural(partly, 'map')}"
         others = f" ({count} of {len(found.maps)} maps cannot be used as they are)" if count > 1 else ""
-        raise ValueError(f"{found.maps[first[0]].name} {first[1]}{others}; {advice}")
+        remedy = f"; {avoid}" if partly else ""
+        raise ValueError(f"{found.maps[first[0]].name} {first[1]}{others}; {advice}{remedy}")
     return reasons
+
+
+def as_left_out(found: Inspection, reasons: dict[int, str]) -> list[str]:
+    """A line for each of the first maps that are left out, and one for the others."""
+    lines = [f"leaves out {found.maps[n].name}, which {why}" for n, why in list(reasons.items())[:_ROWS]]
+    return lines + [f"leaves out {len(reasons) - _ROWS} more maps"] * (len(reasons) > _ROWS)
 
 
 def as_table(found: Inspection) -> str:
@@ -137,6 +187,9 @@ def as_table(found: Inspection) -> str:
             f"{name:32}{entry['maps']:6d} {entry['stored_as']:>18} {entry['min']:10.4g} {entry['max']:9.4g} "
             f"{entry['mean']:10.2e} {entry['sigma']:9.4g} {entry['skewness']:8.3f} {entry['invalid_pixels']:8d}"
         )
+    if sources.masks is not None:
+        share = sum(facts.masked for facts in found.maps) / (geometry.num_pixels**2 * len(found.maps))
+        lines.append(f"masked: {100 * share:.3g} % of the pixels, by {plural(sources.masks.num_masks, 'mask')}")
     if parameters := as_line(sources.parameters):
         lines.append(f"parameters: {parameters}")
     return "\n".join(lines)

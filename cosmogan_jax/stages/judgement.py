@@ -88,7 +88,7 @@ class Judge:
         }
         if not self._count:
             return {"verdicts": verdicts, **apart, "tests": None, "pixels": None, "heights": None}
-        tested = [row for row in STATISTICS.values() if row.tested]
+        tested = [row for row in STATISTICS.values() if row.tested and row.name in each["validation"]]
         return {
             "verdicts": verdicts,
             **apart,
@@ -121,7 +121,7 @@ class Judge:
                 }
         quantities, kept = [], {}
         for key, row in STATISTICS.items():
-            if not row.judged:
+            if not row.judged or key not in each["validation"]:
                 continue
             varying = np.all(
                 [

@@ -131,6 +131,8 @@ def import_maps(
         origin["cosmology"] = cosmology
     if sources.besides is not None:
         origin["map_parameters"] = file_mark(sources.besides)
+    if sources.masks is not None:
+        origin["masks"] = [file_mark(path) for path in sources.masks.paths]
     manifest = {
         "source_redshift": sources.source_redshift,
         "seed": seed,

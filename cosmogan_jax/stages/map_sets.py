@@ -4,7 +4,7 @@ What counts as independent is said here once. Crops of one map share its structu
 particles: every test permutes, and every error resamples, whole units.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,12 +13,14 @@ from jaxtyping import Float, Int
 
 from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.settings import Evaluate, GivenMaps
+from cosmogan_jax.settings import Evaluate, Novelty
+from cosmogan_jax.stages.crops import valid_positions
+from cosmogan_jax.stages.judged_files import open_judged_files
 from cosmogan_jax.stages.map_parameters import told_cosmology
-from cosmogan_jax.stages.map_sources import MapSources, agree
+from cosmogan_jax.stages.map_sources import MapSources
+from cosmogan_jax.stages.survey_masks import open_masks
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
-from cosmogan_jax.storage.readers import ReadOptions, check_options, find_map_files, open_map_file
 from cosmogan_jax.storage.run_directory import stage_directory
 from cosmogan_jax.storage.source_bins import only_bin
 
@@ -35,6 +37,7 @@ class MapSet(NamedTuple):
       boxes: the box or region that each comes from; None where it is not known.
       source: where they are from, in words.
       cosmology: what is told of it, by parameter.
+      masked: whether pixels that are no measurement are NaN.
     """
 
     name: str
@@ -46,13 +49,18 @@ class MapSet(NamedTuple):
     source_redshift: float | None
     source: str
     cosmology: Mapping[str, float | None]
+    masked: bool = False
 
     def read_finite(self, start: int, stop: int) -> Float[np.ndarray, "maps size size"]:
-        """Maps start to stop; ValueError names the first that is not finite."""
+        """Maps start to stop; ValueError names the first that is not finite.
+
+        Of a masked set those whose valid pixels are; the others are NaN.
+        """
         kappa = self.read(start, stop)
-        finite = np.isfinite(kappa).all(axis=(1, 2))
+        finite = (~np.isinf(kappa) if self.masked else np.isfinite(kappa)).all(axis=(1, 2))
         if not finite.all():
-            raise ValueError(f"{self.name} map {start + int(np.argmin(finite))} holds non-finite values")
+            number = start + int(np.argmin(finite))
+            raise ValueError(f"{self.name} map {number} ({self.source}) holds non-finite values")
         return kappa
 
     def units(self, unit: Literal["auto", "map", "box"]) -> tuple[Int[np.ndarray, " maps"], str]:
@@ -97,20 +105,18 @@ def open_map_sets(settings: Evaluate, workdir: Path) -> MapSets:
       ValueError: files that cannot be read or lack an angle; sets of other sizes, angles or redshifts; too few
         maps.
     """
-    generated = (
-        from_files("generated", settings.generated, settings) if settings.generated else _from_run(workdir)
-    )
+    named = {"generated": settings.generated, "reference": settings.reference, "auxiliary": settings.auxiliary}
+    # Beside stage prepare's crops, which hold no masked pixels, maps are judged whole.
+    masks = settings.mask if settings.reference else ()
+    given = from_files({name: of for name, of in named.items() if of}, settings, "evaluate", masks)
+    generated = given["generated"] if settings.generated else _masked(_from_run(workdir), masks)
     table = None
     if not settings.reference:
         table = _like(generated, open_crop_table(stage_directory(workdir, "prepare")))
-    validation = (
-        from_files("reference", settings.reference, settings)
-        if table is None
-        else _from_table("validation", table, generated.num_maps)
-    )
+    validation = given["reference"] if table is None else _from_table("validation", table, generated.num_maps)
     auxiliary = None
     if settings.auxiliary:
-        auxiliary = from_files("auxiliary", settings.auxiliary, settings)
+        auxiliary = given["auxiliary"]
     elif table is not None and len(table.crops.get(settings.auxiliary_split, ())):
         auxiliary = _from_table(settings.auxiliary_split, table, generated.num_maps)._replace(name="auxiliary")
     sets = MapSets(generated, validation._replace(name="validation"), auxiliary)
@@ -166,7 +172,24 @@ def _like(generated: MapSet, table: CropTable) -> CropTable:
         f"{theirs.num_pixels}",
         flush=True,
     )
-    return table.of_size(ours.num_pixels)
+    return _without_invalid(table.of_size(ours.num_pixels))
+
+
+def _without_invalid(table: CropTable) -> CropTable:
+    """The crops without those that reach invalid pixels: places that another size made."""
+    if not table.store.manifest["invalid_pixels"]:
+        return table
+    crops, size = {}, table.geometry.num_pixels
+    for split, rows in table.crops.items():
+        kept = np.zeros(len(rows), bool)
+        for index in np.unique(rows[:, 0]):
+            kappa = only_bin(table.store.read(int(index), int(index) + 1))[0]
+            of_map, room = rows[:, 0] == index, len(kappa) - size + 1
+            kept |= of_map & np.isin(rows[:, 1] * room + rows[:, 2], valid_positions(kappa, size))
+        crops[split] = rows[kept]
+    if not len(crops["validation"]):
+        raise ValueError(f"{table.store.path}: no validation crop of {size} pixels is free of invalid ones")
+    return table._replace(crops=crops)
 
 
 def check_not_observed(store: MapStore, stage: str) -> None:
@@ -195,6 +218,19 @@ def _from_run(workdir: Path) -> MapSet:
     )
 
 
+def _masked(maps: MapSet, patterns: Sequence[str]) -> MapSet:
+    """Maps of a run under the one mask of those that they are compared with."""
+    masks = open_masks(patterns, maps.num_maps, maps.geometry.num_pixels)
+    if masks is None:
+        return maps
+
+    def read(start: int, stop: int) -> np.ndarray:
+        kappa = maps.read(start, stop)
+        return np.stack([masks.applied(start + n, one) for n, one in enumerate(kappa)])
+
+    return maps._replace(read=read, masked=True)
+
+
 def _from_table(split: str, table: CropTable, limit: int) -> MapSet:
     crops = table.choose(split, limit)
     of_map = crops[:, 0]
@@ -213,41 +249,35 @@ def _from_table(split: str, table: CropTable, limit: int) -> MapSet:
     )
 
 
-def from_files(name: str, patterns: tuple[str, ...], settings: GivenMaps) -> MapSet:
-    """The set that files make; the settings tell what the files leave open.
+def from_files(
+    given: Mapping[str, tuple[str, ...]],
+    settings: Evaluate | Novelty,
+    stage: str,
+    masks: Sequence[str] = (),
+) -> dict[str, MapSet]:
+    """The sets that files make, by what they are called; masks: of all of them.
 
     Raises:
-      ValueError: files that cannot be read, lack an angle, or do not agree.
+      ValueError: as `judged_files.open_judged_files`.
     """
-    options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel, settings.fits_extension)
-    files = tuple(open_map_file(path, options) for path in find_map_files(patterns, name))
-    check_options(list(files), options)
-    side_deg = settings.side_deg if settings.judged_side_deg is None else settings.judged_side_deg
-    sources = agree({name: files}, 1, side_deg, settings.source_redshift)
-    starts = np.cumsum([0, *(file.num_maps for file in files)])
-
-    def read(start: int, stop: int) -> np.ndarray:
-        parts = []
-        for file, first, end in zip(files, starts, starts[1:]):
-            low, high = max(start, first), min(stop, end)
-            if low < high:
-                parts.append(file.read(int(low - first), int(high - first)))
-        return np.concatenate(parts)
-
-    boxes = _labels(sources, name, "boxes")
-    # Maps that do not say what they were cut from count as maps of their own.
-    parents = _labels(sources, name, "parents")
-    return MapSet(
-        name,
-        sources.geometry,
-        int(starts[-1]),
-        read,
-        np.arange(starts[-1]) if parents is None else parents,
-        boxes,
-        sources.source_redshift,
-        ", ".join(patterns),
-        told_cosmology(files[0]),
-    )
+    sets = {}
+    for name, maps in open_judged_files(given, settings, stage, masks).items():
+        labels = {what: _labels(maps.sources, name, what) for what in ("boxes", "parents")}
+        boxes, parents = (None if of is None else of[maps.numbers] for of in labels.values())
+        sets[name] = MapSet(
+            name,
+            maps.sources.geometry,
+            len(maps.numbers),
+            maps.read,
+            # Maps that do not say what they were cut from count as maps of their own.
+            np.arange(len(maps.numbers)) if parents is None else parents,
+            boxes,
+            maps.sources.source_redshift,
+            ", ".join(given[name]),
+            told_cosmology(maps.sources.files[name][0]),
+            maps.masked,
+        )
+    return sets
 
 
 def _labels(sources: MapSources, role: str, what: str) -> Int[np.ndarray, " maps"] | None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from cosmogan_jax.geometry import MapGeometry, check_side_deg
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages.map_parameters import FILES_AGREE, GIVEN_AGREES, Said, Values, given_besides, join
+from cosmogan_jax.stages.survey_masks import SurveyMasks, open_masks
 from cosmogan_jax.storage.readers import MapFile, ReadOptions, check_options, find_map_files, open_map_file
 
 _BATCH_BYTES = 64 * 2**20
@@ -25,6 +26,9 @@ class MapSources(NamedTuple):
       parameters: of every map in order, by name; None where a map's is not known.
       vary: names of the parameters in which the maps are meant to differ.
       besides: a table of parameters that was given with them.
+      masks: of the survey, where there are any.
+      most_masked: the share of a crop's pixels that may be masked. Where none may be, the maps are NaN there;
+        else they keep their values.
     """
 
     files: dict[str, tuple[MapFile, ...]]
@@ -34,16 +38,26 @@ class MapSources(NamedTuple):
     parameters: Values
     vary: tuple[str, ...] = ()
     besides: Path | None = None
+    masks: SurveyMasks | None = None
+    most_masked: float = 0.0
 
     def maps(self) -> Iterator[tuple[str, MapFile, int, Float[np.ndarray, "size size"]]]:
         """Every map in order with its role, file and number in that file; a few are in memory at a time."""
+        number = 0
         for role, files in self.files.items():
             for file in files:
                 step = max(1, _BATCH_BYTES // (8 * file.num_pixels**2))
                 for start in range(0, file.num_maps, step):
                     batch = file.read(start, min(start + step, file.num_maps), self.downsample)
                     for index, kappa in enumerate(batch, start):
+                        if self.masks is not None and not self.most_masked:
+                            kappa = self.masks.applied(number, kappa)
                         yield role, file, index, kappa
+                        number += 1
+
+    def observed(self, number: int) -> Bool[np.ndarray, "size size"] | None:
+        """Where map `number` of all is not masked; None where there are no masks."""
+        return None if self.masks is None else self.masks.of_map(number)
 
     @property
     def num_maps(self) -> int:
@@ -91,7 +105,12 @@ def open_sources(settings: Prepare) -> MapSources:
         hint=True,
     )
     table = settings.map_parameters
-    return sources._replace(besides=None if table is None else Path(table).expanduser())
+    pixels = sources.geometry.num_pixels
+    return sources._replace(
+        besides=None if table is None else Path(table).expanduser(),
+        masks=open_masks(settings.mask, sources.num_maps, pixels, settings.downsample),
+        most_masked=settings.mask_max_fraction,
+    )
 
 
 def agree(

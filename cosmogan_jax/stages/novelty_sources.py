@@ -116,7 +116,12 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         not finite where they are read.
     """
     if settings.generated:
-        maps = from_files("generated", settings.generated, settings)
+        maps = from_files({"generated": settings.generated}, settings, "novelty")["generated"]
+        if maps.masked:
+            raise ValueError(
+                f"generated={','.join(settings.generated)} holds masked or invalid pixels, and stage novelty "
+                "looks for copies of whole maps; leave it out (--novelty_maps=0)"
+            )
         if maps.num_maps < 2:
             raise ValueError(f"generated: {maps.num_maps} map from {maps.source}; two are needed")
         check_same_geometry("generated maps", maps.geometry, "training crops", geometry)

@@ -22,7 +22,7 @@ def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
     """The entry, from all others."""
     numbers = parse(margins)
     view = results["views"]["as it is"]
-    findings = [*_effects(view["verdicts"], results["statistics"])]
+    findings = [*_effects(view["verdicts"], results["statistics"], results.get("left_out", {}))]
     findings.append(Finding("no more duplicates than among real maps", results["duplicates"]["outcome"]))
     findings += _positions(results["position"])
     findings.append(_classifier(results["classifier"]))
@@ -40,7 +40,7 @@ def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
     }
 
 
-def _effects(verdicts: dict[str, Any], statistics: dict[str, Any]) -> list[Finding]:
+def _effects(verdicts: dict[str, Any], statistics: dict[str, Any], left_out: dict[str, str]) -> list[Finding]:
     judged = {(of["quantity"], of["name"]): of for of in verdicts["judged"]}
     findings = []
     for row in STATISTICS.values():
@@ -51,7 +51,8 @@ def _effects(verdicts: dict[str, Any], statistics: dict[str, Any]) -> list[Findi
             if of is not None:
                 outcome, needs = of["outcome"], of["needs"]
             elif row.required:
-                outcome, needs = verdicts["refused"] or "does not vary enough to be judged", None
+                why = verdicts["refused"] or "does not vary enough to be judged"
+                outcome, needs = left_out.get(row.name, why), None
             else:
                 continue
             matched = " (trained on)" if statistics[row.name].get("trained_on") else ""

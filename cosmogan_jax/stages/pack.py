@@ -165,7 +165,12 @@ def _training(workdir: Path, origin: dict[str, Any]) -> dict[str, Any]:
 def _fidelity(tables: dict[str, Any]) -> dict[str, Any]:
     """What evaluate measured, in the few numbers that a card has room for."""
     copied = ("num_generated", "num_validation", "validation_parent_maps", "validation_boxes", "validated")
-    power = tables["statistics"]["power_bands"]
+    power = tables["statistics"].get("power_bands")
+    if power is None:
+        raise ValueError(
+            "stage evaluate judged masked maps, of which no power spectrum is known; a card has to say it: "
+            "evaluate on whole maps"
+        )
     real = power.get("auxiliary")
     return {
         **{key: tables[key] for key in copied},

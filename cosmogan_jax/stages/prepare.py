@@ -7,8 +7,17 @@ from typing import Any
 
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages import crops as crop_positions
-from cosmogan_jax.stages import map_parameters, planning, source_changes
-from cosmogan_jax.stages.inspection import Inspection, as_table, inspect, plural, summaries, unusable
+from cosmogan_jax.stages import map_parameters, planning, plausibility, source_changes
+from cosmogan_jax.stages.inspection import (
+    Inspection,
+    MapFacts,
+    as_left_out,
+    as_table,
+    inspect,
+    plural,
+    summaries,
+    unusable,
+)
 from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps
 from cosmogan_jax.stages.map_sources import MapSources, as_sources, given_maps, open_sources
 from cosmogan_jax.storage.checksums import json_sha256
@@ -40,7 +49,10 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         store, maps = import_maps(out / "maps", found, dropped, splits, settings.seed), "maps"
     else:
         store, maps = open_map_store(stage_directory(workdir, "simulate") / "maps"), "../simulate/maps"
-    table, shares = crop_positions.draw_crops(store, settings, _network_limit(settings))
+    kept = [number for number in range(len(found.maps)) if number not in set(dropped)]
+    table, shares = crop_positions.draw_crops(
+        store, settings, _network_limit(settings), lambda index: found.sources.observed(kept[index])
+    )
     print(
         f"prepare: {', '.join(f'{len(rows)} {split}' for split, rows in table.items())} crops; "
         f"{100 * shares['outside_unit_range']:.3g} % of the training crops hold a pixel outside [-1, 1] "
@@ -87,6 +99,10 @@ def check_unchanged(settings: Prepare, workdir: Path) -> None:
     store = open_map_store(workdir / "prepare/maps")
     origin = store.manifest["origin"]
     recorded = [*origin["files"], *([origin["map_parameters"]] if "map_parameters" in origin else [])]
+    recorded += origin.get("masks", [])
+    for pattern in settings.mask:
+        with contextlib.suppress(ValueError):
+            now += find_map_files([pattern])
     if settings.map_parameters and (table := Path(settings.map_parameters).expanduser()).is_file():
         now.append(table)
     gone = source_changes.check_unchanged(recorded, now, workdir / "prepare")
@@ -105,12 +121,14 @@ def check(settings: Prepare) -> None:
             f"development_share={settings.development_share} and validation_share={settings.validation_share} "
             "must be positive and leave some maps to train on"
         )
+    if settings.mask_max_fraction and not settings.mask:
+        raise ValueError(f"mask_max_fraction={settings.mask_max_fraction:g} goes with --mask")
     map_parameters.check(settings)
     if settings.maps:
         return
     unset = {f"{split}_maps": () for split in SPLITS[1:]} | {"downsample": 1, "invalid_pixels": "refuse"}
     unset |= {"hdf5_dataset": None, "fits_extension": None, "raw_shape": (), "channel": None}
-    unset |= {"map_parameters": None, "parameters_from_name": None, "vary": ()}
+    unset |= {"mask": (), "map_parameters": None, "parameters_from_name": None, "vary": ()}
     for name, nothing in unset.items():
         value = getattr(settings, name)
         if value != nothing:
@@ -175,13 +193,25 @@ def _examine(
     found = inspect(sources, settings.crop_size)
     print(as_table(found), flush=True)
     dropped = unusable(found, settings.invalid_pixels)
-    for number, reason in dropped.items():
-        print(f"prepare: leaves out {found.maps[number].name}, which {reason}", flush=True)
-    splits = assign_splits(found, dropped, settings)
+    for line in as_left_out(found, dropped):
+        print(f"prepare: {line}", flush=True)
     kept = [facts for number, facts in enumerate(found.maps) if number not in dropped]
+    if settings.maps:
+        _check_values(found, kept, settings, looks=looks)
+    splits = assign_splits(found, dropped, settings)
     names, positions = [facts.name for facts in kept], [facts.positions for facts in kept]
     crop_positions.check_positions(names, positions, pixels, splits, settings)
     return found, list(dropped), splits
+
+
+def _check_values(found: Inspection, kept: list[MapFacts], settings: Prepare, *, looks: bool) -> None:
+    """Say what does not look like convergence, or refuse it."""
+    files = [file for group in found.sources.files.values() for file in group]
+    findings = plausibility.unlike_convergence(kept, files, found.geometry, one_set=not settings.vary)
+    if not looks:
+        plausibility.refuse(findings, settings.accept_values)
+    for line in plausibility.warnings(findings, settings.accept_values):
+        print(f"prepare: {line}", flush=True)
 
 
 def _check_crops(settings: Prepare, pixels: int) -> None:

@@ -117,7 +117,7 @@ def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: di
 
     yield _sky(workdir, evaluate)
     values = {name: read_npz(evaluate / f"{name}.npz") for name in results["sets"]}
-    shown, positions = read_npz(evaluate / "shown.npz"), read_npz(evaluate / "positions.npz")
+    shown, gone = read_npz(evaluate / "shown.npz"), results.get("left_out", {})
     side = tables["side_deg"]
     yield Section(
         "Validation maps beside generated ones",
@@ -128,24 +128,10 @@ def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: di
     yield Section(
         "Pixel intensity", ("The outermost bins are open.",), statistics.draw_pixels(tables), number="Figure 2"
     )
-    yield Section(
-        "Power spectrum",
-        ("At the paper's modes (steps of 200 in ell), and the ratio of the means there and in bands.",),
-        statistics.draw_power(tables),
-        number="Figure 3a",
-    )
-    yield Section(
-        "Power spectrum at three modes", (), statistics.draw_power_slices(tables, values), number="Figure 3b"
-    )
-    yield Section(
-        "Correlations of the power at different ell",
-        (
-            "Below: differences. What real maps differ by among themselves is on the right, on the same scale. "
-            "Last row: the same in bands, in units of the bootstrap error over independent units.",
-        ),
-        ensembles.draw_correlations(tables, values, view["correlation"]),
-        number="Figure 4",
-    )
+    if gone:
+        yield Section("Left out", tables=(findings.left_out(results),))
+    else:
+        yield from _power(tables, values, view)
     yield Section("Minkowski functionals", (), statistics.draw_minkowski(tables), number="Figure 5")
     yield Section(
         "Minkowski functionals at three thresholds",
@@ -153,13 +139,18 @@ def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: di
         statistics.draw_minkowski_slices(tables, values),
         number="Figure 6",
     )
-    yield Section("Peaks and bispectrum", ("Not in the paper.",), statistics.draw_peaks_and_bispectrum(tables))
-    yield Section(
-        "Mean and scatter by position",
-        ("A sky has no preferred place. The contrasts' errors count whole units.",),
-        ensembles.draw_positions(positions, side),
-        (findings.stationarity(results),),
-    )
+    if gone:
+        yield Section("Peaks", ("Not in the paper.",), statistics.draw_peaks(tables))
+    else:
+        yield Section(
+            "Peaks and bispectrum", ("Not in the paper.",), statistics.draw_peaks_and_bispectrum(tables)
+        )
+        yield Section(
+            "Mean and scatter by position",
+            ("A sky has no preferred place. The contrasts' errors count whole units.",),
+            ensembles.draw_positions(read_npz(evaluate / "positions.npz"), side),
+            (findings.stationarity(results),),
+        )
     if _novelty_record(workdir):
         yield from _novelty(workdir / "novelty", side)
     classifier = findings.classifier(results)
@@ -191,6 +182,30 @@ def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: di
     )
     yield Section("Cost", text, tables=beside_paper.cost(stages, lines))
     yield Section("Settings and versions", tables=findings.settings(stages))
+
+
+def _power(tables: dict[str, Any], values: dict[str, Any], view: dict[str, Any]) -> Iterator[Any]:
+    from cosmogan_jax.figures import ensembles, statistics
+    from cosmogan_jax.figures.page import Section
+
+    yield Section(
+        "Power spectrum",
+        ("At the paper's modes (steps of 200 in ell), and the ratio of the means there and in bands.",),
+        statistics.draw_power(tables),
+        number="Figure 3a",
+    )
+    yield Section(
+        "Power spectrum at three modes", (), statistics.draw_power_slices(tables, values), number="Figure 3b"
+    )
+    yield Section(
+        "Correlations of the power at different ell",
+        (
+            "Below: differences. What real maps differ by among themselves is on the right, on the same scale. "
+            "Last row: the same in bands, in units of the bootstrap error over independent units.",
+        ),
+        ensembles.draw_correlations(tables, values, view["correlation"]),
+        number="Figure 4",
+    )
 
 
 def _sky(workdir: Path, evaluate: Path) -> Any:

@@ -32,15 +32,18 @@ View = Callable[[Float[np.ndarray, "maps size size"], np.ndarray], jax.Array]
 
 
 def summariser(
-    scale: Scales, geometry: MapGeometry
+    scale: Scales, geometry: MapGeometry, *, masked: bool = False
 ) -> Callable[[Float[np.ndarray, "maps size size"]], Summaries]:
     """A function of maps, compiled: every statistic of each (`compare/statistics.py`); on a CPU on one thread.
 
-    rings, axes and the sums at every position are what `compare/stationarity.py` and `position_moments` need.
+    rings, axes and the sums at every position are what `compare/stationarity.py` and `position_moments` need;
+    masked maps, whose NaN are no measurement, have none, and statistics that take masks alone.
     """
 
     @jit_on_one_thread
     def of_each(kappa):
+        if masked:
+            return measure(kappa, scale, geometry, masked=True)
         return {
             **measure(kappa, scale, geometry),
             "rings": ring_moments(kappa, ring_widths(geometry.num_pixels)),
@@ -54,7 +57,8 @@ def summariser(
         count = len(kappa)
         index = np.minimum(np.arange(-(-count // _TOGETHER) * _TOGETHER), count - 1)
         found = of_each(jnp.asarray(kappa)[index])
-        return {**{key: value[:count] for key, value in found.items()}, **positions(kappa)}
+        found = {key: value[:count] for key, value in found.items()}
+        return found if masked else {**found, **positions(kappa)}
 
     return summarise
 
@@ -111,18 +115,22 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
             write_arrays(path, {**found, "digest": np.array([_digest(one) for one in kappa])})
         part = read_npz(path)
         parts.append(of_each_map(part))
+        if "position_mean" not in part:
+            continue
         # In turn: moments at every pixel take as much memory whatever the number of chunks.
         of_part = position_groups(part)
         if groups is not None:
             of_part = PositionMoments(*map(jnp.concatenate, zip(groups, of_part)))
         groups = fewer(of_part, _GROUPS)
-    assert groups is not None  # a set has maps
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} | _named(groups)
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return joined if groups is None else joined | _named(groups)
 
 
 def _joined(pieces: list[Summaries]) -> Summaries:
     """The statistics of a chunk: rows one after the other, moments at every pixel by groups of GROUP maps."""
     found = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+    if "position_mean" not in found:
+        return found
     groups, count = [], np.inf
     for one in zip(*position_groups(found)):
         if count + one[0] > GROUP:

@@ -33,7 +33,7 @@ def bispectrum(
     triangles NaN.
 
     Raises:
-      ValueError: edges that do not increase or are fewer than two, maps not square or not real floating,
+      ValueError: edges that do not increase or are fewer than two, maps not square or not of real numbers,
         side_deg not positive, unknown configuration, ratio outside (0, 1].
     """
     edges = check_edges("l_edges", l_edges)

@@ -1,5 +1,6 @@
 """The paper's bin edges, and what every statistic asks of maps and edges."""
 
+import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -15,25 +16,56 @@ PAPER_THRESHOLDS.flags.writeable = False
 
 
 def check_kappa(kappa, *, square: bool = False) -> Array:
-    """Maps as a real floating array, or a ValueError on their dtype or shape."""
-    kappa = jnp.asarray(kappa)
-    if not jnp.issubdtype(kappa.dtype, jnp.floating):
-        raise ValueError(f"kappa.dtype={kappa.dtype} must be a real floating type")
+    """Maps of any real dtype and byte order as float32, float64 where they are and JAX is told to keep it.
+
+    Half precisions cannot add up a map (float16 ends at 65504, bfloat16 counts to 256): nothing is computed in
+    them. Whole numbers become float32 too. Pixels that a NumPy array masks are NaN.
+
+    Raises:
+      ValueError: maps that are not real numbers, of fewer than two axes, empty, or not square where asked.
+    """
+    kappa = _known_to_jax("kappa", kappa)
+    double = jnp.issubdtype(kappa.dtype, jnp.floating) and kappa.dtype.itemsize >= 8
+    with np.errstate(over="ignore"):
+        kappa = kappa.astype(jax.dtypes.canonicalize_dtype(np.float64) if double else np.float32)
     if kappa.ndim < 2 or 0 in kappa.shape[-2:]:
         raise ValueError(f"kappa.shape={kappa.shape} must be (..., height, width)")
     if square and kappa.shape[-1] != kappa.shape[-2]:
         raise ValueError(f"kappa.shape={kappa.shape} must be square in its last two axes")
-    return kappa
+    return jnp.asarray(kappa)
 
 
 def check_mask(mask, kappa: Array) -> Bool[Array, "*batch height width"]:
-    """A mask (True: valid) of the maps' shape or of one map's, broadcast to the maps; ValueError otherwise."""
-    mask = jnp.asarray(mask)
+    """A mask (True or 1: valid) of the maps' shape or of one map's, broadcast to the maps.
+
+    Of any real dtype and byte order, as FITS images of 0 and 1 come.
+
+    Raises:
+      ValueError: another shape, no real numbers, or values other than 0 and 1 (of a traced mask these are not
+        seen, and what is not 0 is valid).
+    """
+    mask = _known_to_jax("mask", mask, flags=True)
     if mask.shape not in (kappa.shape, kappa.shape[-2:]):
         raise ValueError(f"mask.shape={mask.shape} must be {kappa.shape} or {kappa.shape[-2:]}")
-    if not (mask.dtype == bool or jnp.issubdtype(mask.dtype, jnp.integer)):
-        raise ValueError(f"mask.dtype={mask.dtype} must be bool or an integer type")
-    return jnp.broadcast_to(mask.astype(bool), kappa.shape)
+    if mask.dtype != bool and not isinstance(mask, jax.core.Tracer):
+        values = np.asarray(mask)
+        other = (values != 0) & (values != 1)
+        if other.any():
+            raise ValueError(f"mask={values[other][0]:g} must be 0 or 1 in every pixel")
+    return jnp.broadcast_to(jnp.asarray(mask.astype(bool)), kappa.shape)
+
+
+def _known_to_jax(name: str, values, *, flags: bool = False) -> Array | np.ndarray:
+    """An array of JAX's, or of NumPy's in this machine's byte order; ValueError unless of real numbers."""
+    if not isinstance(values, jax.Array):
+        if isinstance(values, np.ma.MaskedArray):
+            values = values.filled(0) if flags else np.where(np.ma.getmaskarray(values), np.nan, values.data)
+        values = np.asarray(values)
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    real = jnp.issubdtype(values.dtype, jnp.floating) or jnp.issubdtype(values.dtype, jnp.integer)
+    if not (real or (flags and values.dtype == bool)):
+        raise ValueError(f"{name}.dtype={values.dtype} must be a real type")
+    return values
 
 
 def bin_index(k: Array, edges: Array) -> Array:

@@ -56,7 +56,7 @@ def minkowski_functionals(
         derivatives of the map but not through the bins.
 
     Raises:
-      ValueError: thresholds that do not increase or are fewer than two; maps not real floating; a mask of
+      ValueError: thresholds that do not increase or are fewer than two; maps not of real numbers; a mask of
         another shape; smooth_width not positive.
     """
     edges = check_edges("thresholds", thresholds)

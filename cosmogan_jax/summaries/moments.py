@@ -23,7 +23,7 @@ def moments(
         pixels only. Pixels outside the mask may hold anything, NaN included; a NaN inside gives NaN.
 
     Raises:
-      ValueError: maps not real floating, a mask of another shape.
+      ValueError: maps not of real numbers, a mask of another shape.
     """
     kappa = check_kappa(kappa)
     return over_maps(_moments, kappa, None if mask is None else check_mask(mask, kappa))

@@ -10,7 +10,7 @@ from cosmogan_jax.geometry import check_edges
 from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.derivatives import shifted
-from cosmogan_jax.summaries.edges import bin_index, check_kappa, sigma
+from cosmogan_jax.summaries.edges import bin_index, check_kappa, check_mask, sigma
 
 _AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 
@@ -20,6 +20,7 @@ def peak_counts(
     thresholds: Float[np.ndarray, " edges"],
     *,
     normalised: bool = False,
+    mask: Bool[Array, "*batch height width"] | None = None,
 ) -> Float[Array, "*batch bins"]:
     """Peaks with s t_i <= kappa < s t_{i+1}, divided by the bin's width in the units of the thresholds.
 
@@ -28,10 +29,19 @@ def peak_counts(
     keeps the map's precision, so float64 maps with differences below 1e-7 may count more peaks. A map with a
     NaN pixel gives NaN (LensTools counts on around it).
 
+    Args:
+      kappa: maps.
+      thresholds: edges of the bins.
+      normalised: whether s is each map's own standard deviation.
+      mask: True where a pixel is valid. A pixel counts, for peaks and for s, where it and all eight neighbours
+        are valid; counts are then divided by the share of such pixels, and so are those of a whole map. What
+        lies outside the mask may be anything, NaN included. NaN where no pixel counts.
+
     Raises:
-      ValueError: thresholds that do not increase or are fewer than two; maps not real floating.
+      ValueError: thresholds that do not increase or are fewer than two; maps not of real numbers; a mask of
+        another shape.
     """
-    return _counts(kappa, thresholds, normalised, local_maxima)
+    return _counts(kappa, thresholds, normalised, local_maxima, mask)
 
 
 def minimum_counts(
@@ -39,6 +49,7 @@ def minimum_counts(
     thresholds: Float[np.ndarray, " edges"],
     *,
     normalised: bool = False,
+    mask: Bool[Array, "*batch height width"] | None = None,
 ) -> Float[Array, "*batch bins"]:
     """Minima with s t_i <= kappa < s t_{i+1}, divided by the bin's width in the units of the thresholds.
 
@@ -46,27 +57,40 @@ def minimum_counts(
     2531) count such voids of convergence maps. Thresholds are values of kappa (or kappa/s), not depths: a void
     of -0.02 lies in the bin around -0.02. Bins are closed below and open above as those of `peak_counts`, so
     that one set of edges serves both: minimum_counts(kappa, t) is peak_counts(-kappa, -t[::-1])[::-1] but for
-    minima that lie exactly on an edge. s and NaN are as in `peak_counts`.
+    minima that lie exactly on an edge. s, NaN and mask are as in `peak_counts`.
 
     Raises:
-      ValueError: thresholds that do not increase or are fewer than two; maps not real floating.
+      ValueError: thresholds that do not increase or are fewer than two; maps not of real numbers; a mask of
+        another shape.
     """
-    return _counts(kappa, thresholds, normalised, lambda k: local_maxima(-k))
+    return _counts(kappa, thresholds, normalised, lambda k: local_maxima(-k), mask)
 
 
-def _counts(kappa, thresholds, normalised: bool, extrema: Callable[[Array], Array]) -> Array:
+def _counts(kappa, thresholds, normalised: bool, extrema: Callable[[Array], Array], mask) -> Array:
     """Pixels that `extrema` marks, by their value."""
     edges = check_edges("thresholds", thresholds)
     kappa = check_kappa(kappa)
     edge, step = jnp.asarray(edges, kappa.dtype), jnp.asarray(np.diff(edges), kappa.dtype)
 
-    def count(k):
-        marked = extrema(k).reshape(1, -1).astype(k.dtype)
-        index = bin_index(k, edge * sigma(k) if normalised else edge)
-        counts = bin_sums.of_pixels(marked, index.ravel(), len(edges) + 1)[0, 1:-1]
+    def count(k, valid=None):
+        marked, weight = extrema(k), None
+        if valid is not None:
+            whole = _with_neighbours(valid)
+            marked, weight = marked & whole, whole.astype(k.dtype)
+        index = bin_index(k, edge * sigma(k, weight) if normalised else edge)
+        found = bin_sums.of_pixels(marked.reshape(1, -1).astype(k.dtype), index.ravel(), len(edges) + 1)
+        counts = found[0, 1:-1] if weight is None else found[0, 1:-1] / weight.mean()
         return jnp.where(jnp.isfinite(k).all(), counts / step, jnp.nan)
 
-    return over_maps(count, kappa)
+    return over_maps(count, kappa, None if mask is None else check_mask(mask, kappa))
+
+
+def _with_neighbours(valid: Bool[Array, "height width"]) -> Bool[Array, "height width"]:
+    """Where a pixel and all eight neighbours are valid."""
+    at = shifted(valid, 1)
+    for neighbour in _AROUND:
+        valid = valid & at(*neighbour)
+    return valid
 
 
 def local_maxima(k: Float[Array, "*batch height width"]) -> Bool[Array, "*batch height width"]:

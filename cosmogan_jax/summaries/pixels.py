@@ -24,7 +24,7 @@ def pixel_histogram(
     with NaN pixels leaves them out silently; that is not followed.)
 
     Raises:
-      ValueError: edges that do not increase or are fewer than two; maps not real floating.
+      ValueError: edges that do not increase or are fewer than two; maps not of real numbers.
     """
     edges = check_edges("edges", edges)
     kappa = check_kappa(kappa)

@@ -56,7 +56,7 @@ def scattering_coefficients(
 
     Raises:
       ValueError: num_scales or num_angles below 1, first_scale below 0; 2^(first_scale + num_scales) beyond the
-        map's shorter side; maps not real floating.
+        map's shorter side; maps not of real numbers.
     """
     kappa = check_kappa(kappa)
     side = min(kappa.shape[-2:])

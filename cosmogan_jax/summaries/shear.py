@@ -40,7 +40,7 @@ def kappa_to_shear(
     were cut from the sky use `shear_of_canvas`. Exact, linear and pure: any batch, jit, jvp, grad.
 
     Raises:
-      ValueError: maps that are not real floating, or of fewer than two axes.
+      ValueError: maps that are not of real numbers, or of fewer than two axes.
     """
     kappa = check_kappa(kappa)
     cosine, sine = _kernel(kappa.shape[-2:], kappa.dtype)
@@ -59,7 +59,7 @@ def shear_to_kappa(
     borders E leaks into B, 1e-2 of the longest waves' power and more; `pure_modes` shows what is B itself.
 
     Raises:
-      ValueError: maps that are not real floating, or of two shapes.
+      ValueError: maps that are not of real numbers, or of two shapes.
     """
     gamma1, gamma2 = _pair(gamma1, gamma2)
     cosine, sine = _kernel(gamma1.shape[-2:], gamma1.dtype)
@@ -113,7 +113,7 @@ def pure_modes(
     is flat on a wavelength, and 0 at l = 0. For l close to Nyquist the sum is no integral any more.
 
     Raises:
-      ValueError: maps that are not real floating, or of two shapes.
+      ValueError: maps that are not of real numbers, or of two shapes.
     """
     gamma1, gamma2 = _pair(gamma1, gamma2)
     shape, dtype = gamma1.shape[-2:], gamma1.dtype

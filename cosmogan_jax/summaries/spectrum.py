@@ -34,7 +34,7 @@ def power_spectrum(
     nothing else; float64 maps under enable_x64 show them.
 
     Raises:
-      ValueError: edges that do not increase or are fewer than two, maps not square or not real floating,
+      ValueError: edges that do not increase or are fewer than two, maps not square or not of real numbers,
         side_deg not positive, unknown mode_weights.
     """
     l_edges = check_edges("l_edges", l_edges)

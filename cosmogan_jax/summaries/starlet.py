@@ -43,7 +43,7 @@ def starlet_transform(
 
     Raises:
       ValueError: num_scales below 2, or so large that the last filter, 2^J pixels to each side, reaches beyond
-        the map; maps not real floating.
+        the map; maps not of real numbers.
     """
     kappa = check_kappa(kappa)
     _check_num_scales(num_scales, kappa)
@@ -67,7 +67,7 @@ def starlet_l1_norm(
 
     Raises:
       ValueError: edges that are not rows of two or more increasing numbers; a number of rows that
-        `starlet_transform` refuses; maps not real floating.
+        `starlet_transform` refuses; maps not of real numbers.
     """
     return _of_each_scale(kappa, (_l1_norm, edges_per_scale))[0]
 

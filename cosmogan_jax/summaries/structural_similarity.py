@@ -40,8 +40,8 @@ def ms_ssim(
         compared: it sets what difference is visible.
 
     Raises:
-      ValueError: maps of different shape or dtype, or smaller than the window, or not real floating; data_range
-        not a positive number.
+      ValueError: maps of different shape, or smaller than the window, or not of real numbers; data_range not a
+        positive number.
     """
     one, two = check_kappa(one), check_kappa(two)
     if one.shape != two.shape or one.dtype != two.dtype:

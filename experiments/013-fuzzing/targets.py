@@ -26,6 +26,7 @@ from cosmogan_jax.storage.map_store import open_map_store, write_map_store
 from cosmogan_jax.storage.numpy_files import read_npy, read_npz
 from cosmogan_jax.storage.parameter_tables import read_parameter_table
 from cosmogan_jax.storage.readers import ReadOptions, open_map_file
+from cosmogan_jax.storage.readers.masks import open_mask_file
 from cosmogan_jax.storage.run_directory import stage_record
 
 _GEOMETRY = MapGeometry(16, 1.0)
@@ -192,6 +193,24 @@ _RECORD = {
 }
 _LINES = [{"step": n, "epoch": 0, "disc_loss": 0.5, "spectrum_chi2": None} for n in range(1, 6)]
 
+
+def _mask(name: str, write: Callable[[Path, np.ndarray], object]) -> Target:
+    def make(folder: Path) -> list[Path]:
+        write(folder / name, _maps() > 0)
+        return [folder / name]
+
+    def read(folder: Path) -> object:
+        found = open_mask_file(folder / name)
+        return [found.load(n) for n in range(min(found.num_masks, 8))]
+
+    return Target(make, read)
+
+
+def _hdf5_mask(path: Path, mask: np.ndarray) -> None:
+    with h5py.File(path, "w") as file:
+        file["mask"] = mask
+
+
 TARGETS: dict[str, Target] = {
     "npy": _file("a.npy", lambda path: np.save(path, _maps())),
     "npy, Fortran, float64": _file("a.npy", lambda path: np.save(path, np.asfortranarray(_maps(), np.float64))),
@@ -206,6 +225,9 @@ TARGETS: dict[str, Target] = {
     "HDF5": _file("a.h5", _hdf5),
     "HDF5, compressed": _file("a.h5", lambda path: _hdf5(
         path, chunks=(1, 8, 8), compression="gzip", fletcher32=True)),
+    "mask, npy": _mask("m.npy", np.save),
+    "mask, FITS": _mask("m.fits", lambda path, mask: fits.PrimaryHDU(mask.astype(">i2")).writeto(path)),
+    "mask, HDF5": _mask("m.h5", _hdf5_mask),
     "map store, manifest": Target(lambda folder: [_store(folder) / "manifest.json"], _read_store),
     "map store, array": Target(lambda folder: [_store(folder) / "kappa/zarr.json"], _read_store),
     "map store, shard": Target(lambda folder: [_store(folder) / "kappa/c/0/0/0/0"], _read_store),

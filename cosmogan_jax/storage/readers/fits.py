@@ -21,6 +21,7 @@ from cosmogan_jax.storage.fits_files import (
 from cosmogan_jax.storage.gzip_cubes import GzipCube
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 from cosmogan_jax.storage.readers.said import as_number, first_number
+from cosmogan_jax.storage.readers.units import FITS_UNIT, told_unit
 
 _REDSHIFT = ("ZSOURCE", "Z_SOURCE", "Z_S", "ZS", "REDSHIFT")
 # What LensTools calls its other images; WLshear and WLomega files lie beside the WLconv ones.
@@ -71,7 +72,7 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         load,
         side,
         _first(first_number(path, header, _REDSHIFT) for header in said),
-        {**_cosmology(said), **_parameters(said)},
+        {**_cosmology(said), **_parameters(said), **told_unit({**said[1], **said[0]}, FITS_UNIT)},
         options_used=frozenset({"fits_extension"} | layout.options_used),
     )
 
@@ -101,7 +102,7 @@ def _check_kind(path: Path, header: Any) -> None:
 def _said(header: Any) -> dict[str, Any]:
     """The cards that matter here and have a value; LensTools' Z, where it is the sources', as ZSOURCE."""
     undefined = astropy_fits().card.Undefined
-    keys = ["ANGLE", "Z", *_REDSHIFT, *(key for key, _ in COSMOLOGY_CARDS.values())]
+    keys = ["ANGLE", "Z", *FITS_UNIT, *_REDSHIFT, *(key for key, _ in COSMOLOGY_CARDS.values())]
     keys += [key for key in header if key.startswith(PARAMETER_CARD)]
     said = {key: header[key] for key in keys if key in header and not isinstance(header[key], undefined)}
     if "Z" in said and "source" in header.comments["Z"].lower():

@@ -9,6 +9,7 @@ import numpy as np
 from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS, MOST_COMPRESSED
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 from cosmogan_jax.storage.readers.said import as_number, first_number
+from cosmogan_jax.storage.readers.units import HDF5_UNITS, told_unit
 
 _SIDE = ("side_deg", "ANGLE", "angle", "side_angle")
 _REDSHIFT = ("source_redshift", "ZSOURCE", "z_source", "z_s", "zs", "redshift")
@@ -73,7 +74,7 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
         load,
         first_number(path, said, _SIDE),
         first_number(path, of_file, _REDSHIFT) if redshift is None else redshift,
-        _cosmology({**of_file, **own}),
+        {**_cosmology({**of_file, **own}), **told_unit(own, HDF5_UNITS)},
         options_used=frozenset({"hdf5_dataset"} | layout.options_used),
     )
 

@@ -67,6 +67,7 @@ class Prepare:
     fits_extension: str | None
     raw_shape: tuple[int, ...]
     channel: int | None
+    cut_patches: tuple[int, ...]
     map_parameters: str | None
     parameters_from_name: str | None
     vary: tuple[str, ...]
@@ -122,6 +123,7 @@ class GivenMaps:
     fits_extension: str | None
     raw_shape: tuple[int, ...]
     channel: int | None
+    cut_patches: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Evaluate(GivenMaps):
     reference: tuple[str, ...]
     auxiliary: tuple[str, ...]
     auxiliary_split: str
-    independent_unit: Literal["auto", "map", "box"]
+    independent_unit: Literal["auto", "map", "box", "patch"]
     num_permutations: int
     num_resamples: int
     observer_smoothing_arcmin: tuple[float, ...]

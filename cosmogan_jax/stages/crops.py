@@ -32,20 +32,21 @@ def counts_by_split(splits: list[str], settings: Prepare) -> dict[str, dict[str,
     return counts
 
 
-def num_positions(num_pixels: int, crop_size: int) -> int:
-    """Where a crop can lie in a map without invalid pixels."""
-    return (num_pixels - crop_size + 1) ** 2
+def num_positions(image: tuple[int, int], crop_size: int) -> int:
+    """Where a crop can lie in a map of these rows and columns without invalid pixels."""
+    return (image[0] - crop_size + 1) * (image[1] - crop_size + 1)
 
 
 def check_positions(
-    names: list[str], positions: list[int], num_pixels: int, splits: list[str], settings: Prepare
+    names: list[str], positions: list[int], image: tuple[int, int], splits: list[str], settings: Prepare
 ) -> None:
     """The maps, by name and split, against the crops that are asked of each.
 
     Raises:
       ValueError: a map with fewer positions than crops asked for.
     """
-    wanted, whole = counts_by_split(splits, settings), num_positions(num_pixels, settings.crop_size)
+    side = image[0] if image[0] == image[1] else f"{image[0]}x{image[1]}"
+    wanted, whole = counts_by_split(splits, settings), num_positions(image, settings.crop_size)
     for name, free, split in zip(names, positions, splits, strict=True):
         total = sum(wanted[split].values())
         if total > free:
@@ -53,7 +54,7 @@ def check_positions(
             raise ValueError(
                 f"crops_per_map={settings.crops_per_map} asks for {total} crops of a map{by}, more than the "
                 f"{free} positions{'' if free == whole else ' free of invalid pixels'} of a crop of "
-                f"{settings.crop_size} pixels in {name}, of {num_pixels}"
+                f"{settings.crop_size} pixels in {name}, of {side}"
             )
 
 
@@ -70,8 +71,9 @@ def draw_crops(
 
     Maps with fewer positions than crops are found before (check_positions).
     """
-    size, pixels = settings.crop_size, store.geometry.num_pixels
-    room = pixels - size + 1
+    size = settings.crop_size
+    room = store.image_shape[1] - size + 1
+    whole = num_positions(store.image_shape, size)
     wanted = counts_by_split(store.manifest["splits"], settings)
     tables: dict[str, list] = {split: [] for split in SPLITS}
     outside = np.zeros(2, np.int64)
@@ -81,7 +83,7 @@ def draw_crops(
         total = sum(counts.values())
         kappa = _worst_bin(store.read(index, index + 1)[0]) if gaps or "train" in counts else None
         valid = valid_positions(kappa, size) if gaps and kappa is not None else None
-        positions = room**2 if valid is None else len(valid)
+        positions = whole if valid is None else len(valid)
         rng = np.random.Generator(np.random.Philox(key=[settings.seed, index]))
         place = rng.choice(positions, total, replace=False)
         place = place if valid is None else valid[place]
@@ -121,7 +123,7 @@ def _in_windows(sums: np.ndarray, row: np.ndarray, column: np.ndarray, size: int
 def valid_positions(kappa: Float[np.ndarray, "height width"], size: int) -> Int[np.ndarray, " positions"]:
     """Row-major numbers of the positions whose crop holds finite pixels only."""
     sums = _window_sums(~np.isfinite(kappa))
-    row, column = np.ogrid[: len(kappa) - size + 1, : len(kappa) - size + 1]
+    row, column = np.ogrid[: kappa.shape[0] - size + 1, : kappa.shape[1] - size + 1]
     return np.flatnonzero(_in_windows(sums, row, column, size).ravel() == 0)
 
 

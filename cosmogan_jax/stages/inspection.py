@@ -41,27 +41,32 @@ class Inspection:
 
     sources: MapSources
     maps: list[MapFacts]
-    shown: Float[np.ndarray, "maps size size"]
+    shown: Float[np.ndarray, "maps height width"]
 
     @property
     def geometry(self) -> MapGeometry:
-        """Pixels and side of every map."""
+        """Pixels and side of every map; of a column where they are not square."""
         return self.sources.geometry
 
+    @property
+    def image(self) -> tuple[int, int]:
+        """Rows and columns of every map."""
+        return self.sources.geometry.num_pixels, self.sources.columns
 
-def map_digest(kappa: Float[np.ndarray, "size size"]) -> bytes:
+
+def map_digest(kappa: Float[np.ndarray, "height width"]) -> bytes:
     """Of the float32 pixels, bit for bit."""
     return hashlib.blake2b(np.ascontiguousarray(kappa, np.float32).data, digest_size=16).digest()
 
 
-def inspect_map(role: str, name: str, kappa: Float[np.ndarray, "size size"], crop_size: int) -> MapFacts:
+def inspect_map(role: str, name: str, kappa: Float[np.ndarray, "height width"], crop_size: int) -> MapFacts:
     """The facts of one map; NaN moments where no pixel is valid, NaN skewness of a constant one."""
     values = kappa[np.isfinite(kappa)]
     digest, invalid = map_digest(kappa), kappa.size - values.size
     if not values.size:
         nan = float("nan")
         return MapFacts(role, name, invalid, nan, nan, nan, nan, nan, digest, 0)
-    positions = len(valid_positions(kappa, crop_size)) if invalid else num_positions(len(kappa), crop_size)
+    positions = len(valid_positions(kappa, crop_size)) if invalid else num_positions(kappa.shape, crop_size)
     mean = float(values.mean(dtype=np.float64))
     centred = values - np.float64(mean)
     square = centred * centred
@@ -92,7 +97,7 @@ def unusable(found: Inspection, invalid_pixels: str) -> dict[int, str]:
     Raises:
       ValueError: there are such maps, and invalid_pixels="refuse"; or nothing is left.
     """
-    pixels = found.geometry.num_pixels**2
+    pixels = found.image[0] * found.image[1]
     reasons = {}
     for number, facts in enumerate(found.maps):
         if facts.invalid == pixels:
@@ -124,9 +129,12 @@ def as_table(found: Inspection) -> str:
     unknown = "see below" if "source_redshift" in sources.parameters else "not known"
     redshift = unknown if sources.source_redshift is None else f"{sources.source_redshift:g}"
     averaged = f", each the mean of {sources.downsample}x{sources.downsample}" if sources.downsample > 1 else ""
+    rows, columns = found.image
+    wide = "" if rows == columns else f" by {geometry.side_deg * columns / rows:.6g}"
+    sides = f"{geometry.side_deg:.6g}{wide}"
     lines = [
-        f"{plural(len(found.maps), 'map')} of {geometry.num_pixels}x{geometry.num_pixels} pixels{averaged}, "
-        f"{geometry.side_deg:.6g} degrees wide ({geometry.pixel_arcmin:.4g} arcmin a pixel, "
+        f"{plural(len(found.maps), 'map')} of {geometry.num_pixels}x{sources.columns} pixels{averaged}, "
+        f"{sides} degrees wide ({geometry.pixel_arcmin:.4g} arcmin a pixel, "
         f"ell {geometry.fundamental_ell:.0f} to {geometry.nyquist_ell:.0f}), source redshift {redshift}",
         f"{'':32}{'maps':>6} {'stored as':>18} {'kappa min':>10} {'max':>9} {'mean':>10} {'sigma':>9} "
         f"{'skewness':>8} {'invalid':>8}",

@@ -15,10 +15,10 @@ from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings import Evaluate, GivenMaps
 from cosmogan_jax.stages.map_parameters import told_cosmology
-from cosmogan_jax.stages.map_sources import MapSources, agree
+from cosmogan_jax.stages.map_sources import MapSources, agree, open_given, read_options
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
-from cosmogan_jax.storage.readers import ReadOptions, check_options, find_map_files, open_map_file
+from cosmogan_jax.storage.readers import check_options
 from cosmogan_jax.storage.run_directory import stage_directory
 from cosmogan_jax.storage.source_bins import only_bin
 
@@ -31,7 +31,8 @@ class MapSet(NamedTuple):
     """Maps of one kind, read a few at a time.
 
     Attributes:
-      parents: the map that each was cut from.
+      parents: the map, or the sky, that each was cut from.
+      patches: as parents, but of one sky each patch; None where these are the maps themselves.
       boxes: the box or region that each comes from; None where it is not known.
       source: where they are from, in words.
       cosmology: what is told of it, by parameter.
@@ -46,6 +47,7 @@ class MapSet(NamedTuple):
     source_redshift: float | None
     source: str
     cosmology: Mapping[str, float | None]
+    patches: Int[np.ndarray, " maps"] | None = None
 
     def read_finite(self, start: int, stop: int) -> Float[np.ndarray, "maps size size"]:
         """Maps start to stop; ValueError names the first that is not finite."""
@@ -55,7 +57,7 @@ class MapSet(NamedTuple):
             raise ValueError(f"{self.name} map {start + int(np.argmin(finite))} holds non-finite values")
         return kappa
 
-    def units(self, unit: Literal["auto", "map", "box"]) -> tuple[Int[np.ndarray, " maps"], str]:
+    def units(self, unit: Literal["auto", "map", "box", "patch"]) -> tuple[Int[np.ndarray, " maps"], str]:
         """What each map counts with as one, and what that is called.
 
         auto: boxes where there are FEWEST_BOXES or more, else the maps that crops were cut from; whose errors
@@ -64,6 +66,8 @@ class MapSet(NamedTuple):
         Raises:
           ValueError: boxes asked for, and not known.
         """
+        if unit == "patch":
+            return (np.arange(self.num_maps) if self.patches is None else self.patches), "patch"
         known = 0 if self.boxes is None else len(np.unique(self.boxes))
         if unit == "box" and self.boxes is None:
             raise ValueError(
@@ -151,13 +155,13 @@ def few_boxes(sets: MapSets, units: dict[str, tuple[np.ndarray, str]]) -> str | 
 
 def _like(generated: MapSet, table: CropTable) -> CropTable:
     """The crops of a table, in the size of the generated maps where that can be."""
-    ours, theirs, whole = generated.geometry, table.geometry, table.store.geometry
+    ours, theirs, whole = generated.geometry, table.geometry, min(table.store.image_shape)
     same_pixels = np.isclose(ours.pixel_arcmin, theirs.pixel_arcmin, rtol=1e-4)
     if ours.num_pixels == theirs.num_pixels or not same_pixels:
         return table
-    if ours.num_pixels > whole.num_pixels:
+    if ours.num_pixels > whole:
         raise ValueError(
-            f"generated maps have {ours.num_pixels} pixels, stage prepare's maps {whole.num_pixels}: too few "
+            f"generated maps have {ours.num_pixels} pixels, stage prepare's maps {whole}: too few "
             "to compare; name larger real maps (--reference, --auxiliary), or generate smaller ones "
             "(--generate_pixels, in another --workdir)"
         )
@@ -210,6 +214,7 @@ def _from_table(split: str, table: CropTable, limit: int) -> MapSet:
         table.manifest["source_redshift"],
         f"{split} crops of stage prepare",
         table.manifest["origin"].get("cosmology") or {},
+        np.unique(of_map, return_inverse=True)[1],
     )
 
 
@@ -219,11 +224,16 @@ def from_files(name: str, patterns: tuple[str, ...], settings: GivenMaps) -> Map
     Raises:
       ValueError: files that cannot be read, lack an angle, or do not agree.
     """
-    options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel, settings.fits_extension)
-    files = tuple(open_map_file(path, options) for path in find_map_files(patterns, name))
-    check_options(list(files), options)
     side_deg = settings.side_deg if settings.judged_side_deg is None else settings.judged_side_deg
+    options = read_options(settings, side_deg)
+    files = tuple(open_given(patterns, name, options))
+    check_options(list(files), options)
     sources = agree({name: files}, 1, side_deg, settings.source_redshift)
+    if sources.columns != sources.geometry.num_pixels:
+        raise ValueError(
+            f"{name}: {files[0].path} holds maps of {sources.geometry.num_pixels}x{sources.columns} pixels; "
+            "statistics are of square maps, so cut them to squares first"
+        )
     starts = np.cumsum([0, *(file.num_maps for file in files)])
 
     def read(start: int, stop: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cosmogan_jax.geometry import MapGeometry, check_side_deg
-from cosmogan_jax.settings import Prepare
+from cosmogan_jax.settings import GivenMaps, Prepare
 from cosmogan_jax.stages.map_parameters import FILES_AGREE, GIVEN_AGREES, Said, Values, given_besides, join
 from cosmogan_jax.storage.readers import MapFile, ReadOptions, check_options, find_map_files, open_map_file
 
@@ -21,6 +21,8 @@ class MapSources(NamedTuple):
     """Open files, by what they are to be: "maps" to be split, or the name of a split.
 
     Attributes:
+      geometry: of a square map; of one that is not, of a column of its pixels.
+      columns: pixels of a row.
       source_redshift: of all maps; None where it is not known, or not one.
       parameters: of every map in order, by name; None where a map's is not known.
       vary: names of the parameters in which the maps are meant to differ.
@@ -30,16 +32,17 @@ class MapSources(NamedTuple):
     files: dict[str, tuple[MapFile, ...]]
     downsample: int
     geometry: MapGeometry
+    columns: int
     source_redshift: float | None
     parameters: Values
     vary: tuple[str, ...] = ()
     besides: Path | None = None
 
-    def maps(self) -> Iterator[tuple[str, MapFile, int, Float[np.ndarray, "size size"]]]:
+    def maps(self) -> Iterator[tuple[str, MapFile, int, Float[np.ndarray, "height width"]]]:
         """Every map in order with its role, file and number in that file; a few are in memory at a time."""
         for role, files in self.files.items():
             for file in files:
-                step = max(1, _BATCH_BYTES // (8 * file.num_pixels**2))
+                step = max(1, _BATCH_BYTES // (8 * file.num_pixels * file.columns))
                 for start in range(0, file.num_maps, step):
                     batch = file.read(start, min(start + step, file.num_maps), self.downsample)
                     for index, kappa in enumerate(batch, start):
@@ -74,9 +77,9 @@ def open_sources(settings: Prepare) -> MapSources:
       ValueError: no files, files that cannot be read, or sizes, angles, redshifts or other parameters that
         disagree or lack.
     """
-    options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel, settings.fits_extension)
+    options = read_options(settings, settings.side_deg)
     files = {
-        role: tuple(_only(open_map_file(path, options), role) for path in find_map_files(patterns, flag(role)))
+        role: tuple(_only(file, role) for file in open_given(patterns, flag(role), options))
         for role, patterns in given_maps(settings).items()
     }
     every = [file for group in files.values() for file in group]
@@ -92,6 +95,28 @@ def open_sources(settings: Prepare) -> MapSources:
     )
     table = settings.map_parameters
     return sources._replace(besides=None if table is None else Path(table).expanduser())
+
+
+def read_options(settings: Prepare | GivenMaps, side_deg: float | None) -> ReadOptions:
+    """What the flags tell readers of files; side_deg is that of patches, where HEALPix maps are cut."""
+    return ReadOptions(
+        settings.hdf5_dataset,
+        settings.raw_shape,
+        settings.channel,
+        settings.fits_extension,
+        settings.cut_patches,
+        side_deg if settings.cut_patches else None,
+    )
+
+
+def open_given(patterns: Sequence[str], name: str, options: ReadOptions) -> list[MapFile]:
+    """All files that patterns of a flag mean, opened.
+
+    Raises:
+      ValueError: a pattern that means nothing, or a file that cannot be read.
+    """
+    paths = find_map_files(patterns, name, any_ending=bool(options.raw_shape))
+    return [open_map_file(path, options) for path in paths]
 
 
 def agree(
@@ -118,11 +143,13 @@ def agree(
     if source_redshift is not None and not 0 < source_redshift < math.inf:
         raise ValueError(f"source_redshift={source_redshift:g} must be positive and finite")
     _one_of_each(every, lambda file: file.num_pixels, "pixels a side", "size")
+    _one_of_each(every, lambda file: file.columns, "pixels a row", "size")
     parameters = join(every, given or [], vary, hint=hint)
-    if downsample < 1 or first.num_pixels % downsample:
-        raise ValueError(
-            f"downsample={downsample} must divide the {first.num_pixels} pixels of a map's side ({first.path})"
-        )
+    for pixels in (first.num_pixels, first.columns):
+        if downsample < 1 or pixels % downsample:
+            raise ValueError(
+                f"downsample={downsample} must divide the {pixels} pixels of a map's side ({first.path})"
+            )
     side = _common(every, "side_deg", "degrees wide", "angle", side_deg)
     silent = next((file for file in every if file.side_deg is None), None)
     if side is None or (side_deg is None and silent is not None):
@@ -135,7 +162,8 @@ def agree(
     redshift = _one_redshift(every, parameters, source_redshift, vary)
     if redshift is not None:
         parameters["source_redshift"] = (redshift,) * sum(file.num_maps for file in every)
-    return MapSources(files, downsample, geometry, redshift, parameters, tuple(vary))
+    columns = first.columns // downsample
+    return MapSources(files, downsample, geometry, columns, redshift, parameters, tuple(vary))
 
 
 def _one_redshift(

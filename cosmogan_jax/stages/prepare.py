@@ -1,6 +1,5 @@
 """Stage prepare: maps, given or simulated, looked at, stored once; and a table of crop positions over them."""
 
-import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         out / "found.json",
         {
             "num_pixels": found.geometry.num_pixels,
+            **({} if found.image[0] == found.image[1] else {"num_columns": found.image[1]}),
             "side_deg": found.geometry.side_deg,
             "source_redshift": found.sources.source_redshift,
             "parameters": map_parameters.ranges(found.sources.parameters),
@@ -51,7 +51,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
     manifest = {
         "maps": maps,
         "crop_size": settings.crop_size,
-        "side_deg": store.geometry.crop(settings.crop_size).side_deg,
+        "side_deg": store.crop_geometry(settings.crop_size).side_deg,
         "source_redshift": store.manifest["source_redshift"],
         "normalisation": {"kind": settings.normalisation, "scale": settings.normalisation_scale},
         **{f"share_of_crops_{name}": share for name, share in shares.items()},
@@ -81,9 +81,8 @@ def check_unchanged(settings: Prepare, workdir: Path) -> None:
         return
     now = []
     for patterns in given_maps(settings).values():
-        for pattern in patterns:
-            with contextlib.suppress(ValueError):  # nothing is there any more: reported with what is gone
-                now += find_map_files([pattern])
+        # Where nothing is there any more: reported with what is gone.
+        now += find_map_files(patterns, any_ending=bool(settings.raw_shape), missing_ok=True)
     store = open_map_store(workdir / "prepare/maps")
     origin = store.manifest["origin"]
     recorded = [*origin["files"], *([origin["map_parameters"]] if "map_parameters" in origin else [])]
@@ -109,7 +108,7 @@ def check(settings: Prepare) -> None:
     if settings.maps:
         return
     unset = {f"{split}_maps": () for split in SPLITS[1:]} | {"downsample": 1, "invalid_pixels": "refuse"}
-    unset |= {"hdf5_dataset": None, "fits_extension": None, "raw_shape": (), "channel": None}
+    unset |= {"hdf5_dataset": None, "fits_extension": None, "raw_shape": (), "channel": None, "cut_patches": ()}
     unset |= {"map_parameters": None, "parameters_from_name": None, "vary": ()}
     for name, nothing in unset.items():
         value = getattr(settings, name)
@@ -128,9 +127,7 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
     for split, given in crop_positions.counts_by_split(splits, settings).items():
         for target, count in given.items():
             crops[target] = crops.get(target, 0) + count * counts[split]
-    stored = (
-        f"{4e-9 * len(splits) * found.geometry.num_pixels**2:.3g} GB stored" if settings.maps else "in place"
-    )
+    stored = f"{4e-9 * len(splits) * math.prod(found.image):.3g} GB stored" if settings.maps else "in place"
     print(
         f"prepare: would take {', '.join(f'{n} {split}' for split, n in counts.items())} maps ({stored}) and "
         f"{', '.join(f'{n} {split}' for split, n in crops.items())} crops of {settings.crop_size} pixels"
@@ -165,12 +162,12 @@ def _examine(
         sources = open_sources(settings)
     else:
         sources = as_sources(stage_directory(workdir, "simulate") / "maps")
-    pixels = sources.geometry.num_pixels
+    image = sources.geometry.num_pixels, sources.columns
     try:
-        _check_crops(settings, pixels)
+        _check_crops(settings, image)
     except ValueError:
         if looks:  # what the maps are like tells which crops there can be
-            print(as_table(inspect(sources, pixels)), flush=True)
+            print(as_table(inspect(sources, min(image))), flush=True)
         raise
     found = inspect(sources, settings.crop_size)
     print(as_table(found), flush=True)
@@ -180,14 +177,15 @@ def _examine(
     splits = assign_splits(found, dropped, settings)
     kept = [facts for number, facts in enumerate(found.maps) if number not in dropped]
     names, positions = [facts.name for facts in kept], [facts.positions for facts in kept]
-    crop_positions.check_positions(names, positions, pixels, splits, settings)
+    crop_positions.check_positions(names, positions, image, splits, settings)
     return found, list(dropped), splits
 
 
-def _check_crops(settings: Prepare, pixels: int) -> None:
-    if settings.crop_size > pixels:
+def _check_crops(settings: Prepare, image: tuple[int, int]) -> None:
+    pixels = image[0] if image[0] == image[1] else f"{image[0]}x{image[1]}"
+    if settings.crop_size > min(image):
         raise ValueError(f"crop_size={settings.crop_size} is larger than the maps of {pixels} pixels")
-    room = crop_positions.num_positions(pixels, settings.crop_size)
+    room = crop_positions.num_positions(image, settings.crop_size)
     if settings.crops_per_map > room:
         raise ValueError(
             f"crops_per_map={settings.crops_per_map} is more than the {room} positions of a crop of "

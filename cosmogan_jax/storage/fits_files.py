@@ -193,10 +193,8 @@ def _choose(path: Path, opened: Any, extension: str | None) -> Any:
     images = {n: hdu for n, hdu in enumerate(opened) if hdu.is_image and hdu.header["NAXIS"]}
     if not images:
         healpix = any(hdu.header.get("PIXTYPE") == "HEALPIX" for hdu in opened)
-        raise _NoSuchImage(
-            f"{path} holds "
-            + ("a HEALPix map: project it to flat, square maps first" if healpix else "no FITS image")
-        )
+        cut = "a HEALPix map: --cut_patches=<pixels on a side> cuts it to flat squares, --side_deg wide"
+        raise _NoSuchImage(f"{path} holds {cut if healpix else 'no FITS image'}")
     listed = ", ".join(f"{n} {hdu.name or '(no name)'} {hdu.shape}" for n, hdu in images.items())
     if extension is not None:
         wanted = extension.strip().upper()

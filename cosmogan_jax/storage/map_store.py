@@ -74,6 +74,22 @@ class MapStore:
         return MapGeometry(rows, self.manifest["side_deg"])
 
     @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of every map, which need not be as many."""
+        return self.manifest["shape"][1], self.manifest["shape"][2]
+
+    def crop_geometry(self, num_pixels: int) -> MapGeometry:
+        """Geometry of a square of so many pixels of the maps', square or not.
+
+        Raises:
+          ValueError: the maps are smaller.
+        """
+        rows, columns = self.image_shape
+        if num_pixels > min(rows, columns):
+            raise ValueError(f"crop num_pixels={num_pixels} must be at most {min(rows, columns)}")
+        return MapGeometry(num_pixels, self.manifest["side_deg"] * num_pixels / rows)
+
+    @property
     def num_bins(self) -> int:
         """Number of source bins, the last axis of the maps."""
         return self.array.shape[3]
@@ -260,8 +276,12 @@ def _write(path: Path, array, first: int, maps: np.ndarray) -> int:
 
 
 def is_map_store(path: Path) -> bool:
-    """Whether the folder is a map store, or was to become one."""
-    return (path / "manifest.json").is_file() or (path / "kappa" / "zarr.json").is_file()
+    """Whether the folder is a map store, or was to become one; a zarr group of others is none."""
+    if (path / "manifest.json").is_file():
+        return True
+    group = path / "zarr.json"
+    by_others = group.is_file() and FORMAT.encode() not in group.read_bytes()
+    return (path / "kappa" / "zarr.json").is_file() and not by_others
 
 
 def open_map_store(path: Path, cache_bytes: int = 0) -> MapStore:

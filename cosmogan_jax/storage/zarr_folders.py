@@ -60,7 +60,10 @@ def find_arrays(path: Path) -> tuple[list[ZarrArray], dict[str, Any]]:
         driver = "zarr3" if "zarr.json" in files else "zarr"
         dtype = _dtype(metadata.get("data_type" if driver == "zarr3" else "dtype"))
         name = "" if name == "." else name
-        found.append(ZarrArray(name, tuple(shape), dtype, _decoded(attributes), driver))
+        attributes = _decoded(attributes)
+        if driver == "zarr" and "scale_factor" in attributes:  # where xarray writes it in version 2
+            attributes.setdefault("_FillValue", metadata.get("fill_value"))
+        found.append(ZarrArray(name, tuple(shape), dtype, attributes, driver))
     return found, own
 
 

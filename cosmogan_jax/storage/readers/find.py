@@ -2,7 +2,8 @@
 
 import functools
 import glob
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cosmogan_jax.storage.fits_files import ENDINGS as FITS_ENDINGS
@@ -13,7 +14,7 @@ from cosmogan_jax.storage.zarr_folders import is_zarr
 
 ENDINGS = (".npy", *FITS_ENDINGS, ".fits.fz", ".h5", ".hdf5", ".he5", ".npz", ".f32")
 # Commas of one name at most, between which flags are cut.
-_MOST_COMMAS = 8
+_MOST_COMMAS = 4
 # Where a run of this project keeps its maps.
 _STORES = ("prepare/maps", "simulate/maps", "generate/maps")
 
@@ -75,15 +76,21 @@ def _with_commas(patterns: Sequence[str]) -> list[str]:
     for first in reversed(range(len(patterns))):
         ways = [(best[first + 1][0] + (not means(patterns[first])), first + 1, patterns[first])]
         for end in range(first + 2, min(len(patterns), first + 1 + _MOST_COMMAS) + 1):
-            for glue in (",", ", "):
-                if means(whole := glue.join(patterns[first:end])):
-                    ways.append((best[end][0], end, whole))
+            whole = next(filter(means, _joined(patterns[first:end])), None)
+            if whole is not None:
+                ways.append((best[end][0], end, whole))
         best[first] = min(ways, key=lambda way: way[0])
-    joined, first = [], 0
+    names, first = [], 0
     while first < len(patterns):
         _, first, pattern = best[first]
-        joined.append(pattern)
-    return joined
+        names.append(pattern)
+    return names
+
+
+def _joined(parts: Sequence[str]) -> Iterator[str]:
+    """The parts with commas between them; flags lose a blank that followed one."""
+    for blanks in itertools.product(("", " "), repeat=len(parts) - 1):
+        yield parts[0] + "".join(f",{blank}{part}" for blank, part in zip(blanks, parts[1:]))
 
 
 def _is_maps(path: Path) -> bool:

@@ -154,7 +154,7 @@ def test_a_part_of_the_sky_has_invalid_pixels_elsewhere(tmp_path):
     [
         ({"KAPPA": noise()}, {}, {}, r"a HEALPix map: --cut_patches=<pixels on a side> cuts it to flat"),
         ({"KAPPA": noise()}, {}, {"cut_patches": (8,)}, "how wide are the patches"),
-        ({"A": noise(), "B": noise()}, {}, {"cut_patches": (8,), "patch_side_deg": 5.0}, "columns A, B; choose"),
+        ({"A": noise(), "B": noise()}, {}, {"cut_patches": (8,), "patch_side_deg": 5.0}, "columns A, B;"),
         ({"KAPPA": noise()}, {"NSIDE": 64}, {"cut_patches": (8,), "patch_side_deg": 5.0}, "NSIDE=64 has 49152"),
         ({"KAPPA": noise()}, {"ORDERING": "UP"}, {"cut_patches": (8,), "patch_side_deg": 5.0}, "ORDERING='UP'"),
         ({"KAPPA": noise()}, {}, {"cut_patches": (8,), "patch_side_deg": 50.0}, "at most 30"),

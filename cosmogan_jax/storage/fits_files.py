@@ -137,14 +137,14 @@ def parsable(path: Path) -> Iterator[None]:
 def _image(path: Path, extension: str | None) -> Iterator[tuple[Any, Any]]:
     fits = astropy_fits()
     with whole_fits(path), open(path, "rb") as file:
-        _check_axes(file)
+        check_axes(file)
     with whole_fits(path), open(path, "rb") as file, fits.open(file, memmap=False) as opened:
         chosen = _choose(path, opened, extension)
         _check_size(path, chosen.header)
         yield chosen, opened[0].header
 
 
-def _check_axes(file: BinaryIO) -> None:
+def check_axes(file: BinaryIO) -> None:
     """ValueError for more axes than an image can have; astropy would count them all, were they 10^12."""
     packed = file.read(2) == _GZIP
     file.seek(0)

@@ -1,12 +1,14 @@
 """Skies in FITS as healpy writes them: tables with PIXTYPE=HEALPIX, whole or of numbered pixels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from cosmogan_jax.storage.fits_files import MOST_COMPRESSED, astropy_fits, whole_fits
+from cosmogan_jax.storage.fits_files import MOST_COMPRESSED, astropy_fits, check_axes, whole_fits
 from cosmogan_jax.storage.sky_patches import num_side
 
 # Of an explicit table, which names the pixels of a part of the sky.
@@ -33,7 +35,7 @@ def sky_table(path: Path) -> SkyTable | None:
       ValueError: a broken file, or a table without NSIDE, ORDERING or values.
       ModuleNotFoundError: astropy is not installed.
     """
-    with whole_fits(path), astropy_fits().open(path, memmap=False, lazy_load_hdus=True) as opened:
+    with _opened(path) as opened:
         found = _table(opened)
         if found is None:
             return None
@@ -56,7 +58,7 @@ def read_sky(path: Path, table: SkyTable, column: str) -> Float[np.ndarray, " pi
       ValueError: a broken file, or one that has not as many pixels as its NSIDE says.
     """
     pixels = 12 * table.nside**2
-    with whole_fits(path), astropy_fits().open(path, memmap=False) as opened:
+    with _opened(path) as opened:
         found = _table(opened)
         if found is None:
             raise ValueError("its HEALPix table is gone")
@@ -75,6 +77,15 @@ def read_sky(path: Path, table: SkyTable, column: str) -> Float[np.ndarray, " pi
         sky = np.full(pixels, _UNSEEN, values.dtype)
         sky[numbers] = values
         return sky
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    fits = astropy_fits()
+    with whole_fits(path), open(path, "rb") as file:
+        check_axes(file)
+    with whole_fits(path), fits.open(path, memmap=False) as opened:
+        yield opened
 
 
 def _table(opened: Any) -> Any:

@@ -1,6 +1,7 @@
 """Stage prepare: maps, given or simulated, looked at, stored once; and a table of crop positions over them."""
 
 import math
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
     )
     boxes = [box for number, box in enumerate(_boxes(found.sources)) if number not in set(left_out)]
     by_split = crop_positions.counts_by_split(splits, settings)
-    judged: dict[str, list[tuple[str | None, int]]] = {"validation": [], "auxiliary": []}
+    judged: dict[str, list[tuple[Hashable, int]]] = {"validation": [], "auxiliary": []}
     for box, split in zip(boxes, splits, strict=True):
         for name, of in judged.items():
             if by_split[split].get(name):
@@ -145,12 +146,15 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
         print(f"prepare: a picture of {plural(len(found.shown), 'map')} is {picture}")
 
 
-def _boxes(sources: MapSources) -> list[str | None]:
-    """The box of every map, in order; None where it is not known."""
-    found: list[str | None] = []
+def _boxes(sources: MapSources) -> list[Hashable]:
+    """The box of every map, in order, or the sky that it was cut from; None where neither is known."""
+    found: list[Hashable] = []
     for files in sources.files.values():
         for file in files:
-            found += [None] * file.num_maps if file.boxes is None else list(file.boxes)
+            if file.boxes is None and "cut_patches" in file.options_used:
+                found += [planning.Sky(str(file.path))] * file.num_maps
+            else:
+                found += [None] * file.num_maps if file.boxes is None else list(file.boxes)
     return found
 
 

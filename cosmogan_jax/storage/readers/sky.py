@@ -1,5 +1,6 @@
 """Full-sky HEALPix maps as flat ones, `--cut_patches`. All patches of a file have one parent, the sky."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import numpy as np
 from cosmogan_jax.storage.healpix_tables import SkyTable, read_sky
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.storage.sky_patches import chosen_centres, num_side, patch_indices
+
+# Pixels of a patch against the sky's.
+_WIDEST_STEP = 2.0
 
 
 def is_sky(shape: tuple[int, ...]) -> bool:
@@ -79,6 +83,17 @@ def not_cut(path: Path) -> ValueError:
     )
 
 
+def _check_pixels(path: Path, size: int, side_deg: float, nside: int) -> None:
+    """ValueError for pixels that would leave out most of the sky's: small scales would alias."""
+    ours, sky = 60 * side_deg / size, 60 * math.degrees(math.sqrt(4 * math.pi / 12) / nside)
+    if (factor := ours / sky) > _WIDEST_STEP:
+        by = 2 ** math.ceil(math.log2(factor))
+        raise ValueError(
+            f"cut_patches={size} makes pixels of {ours:.3g} arcmin of {path}, whose own are {sky:.3g}: it "
+            f"would take one of {factor**2:.0f}; cut {by * size} and average them, --downsample={by} of stage prepare"
+        )
+
+
 def _patches(
     path: Path,
     kind: str,
@@ -98,6 +113,7 @@ def _patches(
         raise ValueError(f"cut_patches={size}: how wide are the patches? Give --side_deg, in degrees ({path})")
     side = options.patch_side_deg
     centres = chosen_centres(side, most[0] if most else None)
+    _check_pixels(path, size, side, nside)
     held: list[np.ndarray] = []
 
     def load(start: int, stop: int) -> np.ndarray:
@@ -114,7 +130,7 @@ def _patches(
 
     return MapFile(
         Path(path),
-        f"{kind} HEALPix nside={nside} {'NESTED' if nested else 'RING'}",
+        f"HEALPix:{kind}, nside={nside}, {'NESTED' if nested else 'RING'}",
         len(centres),
         size,
         dtype,

@@ -159,7 +159,7 @@ def test_a_part_of_the_sky_has_invalid_pixels_elsewhere(tmp_path):
         ({"KAPPA": noise()}, {"ORDERING": "UP"}, {"cut_patches": (8,), "patch_side_deg": 5.0}, "ORDERING='UP'"),
         ({"KAPPA": noise()}, {}, {"cut_patches": (8,), "patch_side_deg": 50.0}, "at most 30"),
         ({"KAPPA": noise()}, {}, {"cut_patches": (4,), "patch_side_deg": 20.0}, r"pixels of 300 arcmin of .*, "
-         r"whose own are 110: it would take one of 7; cut 16 and average them, --downsample=4"),
+         r"whose own are 110: it would take one of 7; cut 16 and average by prepare.s --downsample=4"),
         ({"PIXEL": np.array([PIXELS], np.int32), "K": noise()[:1]}, {}, {"cut_patches": (8,),
          "patch_side_deg": 5.0}, "names pixels that a sky of NSIDE=32 has not"),
     ],

@@ -90,7 +90,7 @@ def _check_pixels(path: Path, size: int, side_deg: float, nside: int) -> None:
         by = 2 ** math.ceil(math.log2(factor))
         raise ValueError(
             f"cut_patches={size} makes pixels of {ours:.3g} arcmin of {path}, whose own are {sky:.3g}: it "
-            f"would take one of {factor**2:.0f}; cut {by * size} and average them, --downsample={by} of stage prepare"
+            f"would take one of {factor**2:.0f}; cut {by * size} and average by prepare's --downsample={by}"
         )
 
 

@@ -83,7 +83,25 @@ def _define_maps() -> None:
         "file begins with): rows,columns of a map, or maps,rows,columns.",
         serializer=flags.ListSerializer(","),
     )
-    flags.DEFINE_integer("channel", None, "Channel of maps that have several.", lower_bound=0)
+    flags.DEFINE_integer(
+        "channel",
+        None,
+        "Channel of maps that have several; with --source_bins, the one that is trained on.",
+        lower_bound=0,
+    )
+    flags.DEFINE_list(
+        "source_bins",
+        [],
+        "Channels that are maps of one sky for several source redshifts or bins, and are read and stored "
+        "together: all, or their numbers, as 0,2,4. With a glob in --hdf5_dataset each dataset is a bin.",
+    )
+    flags.DEFINE(
+        Numbers(like="0.5,1"),
+        "bin_redshifts",
+        (),
+        "Source redshifts of --source_bins, in their order, where the files do not tell them.",
+        serializer=Joined(),
+    )
     flags.DEFINE(
         Numbers(whole=True, most=2, like="256 or 256,100"),
         "cut_patches",

@@ -68,6 +68,8 @@ class Prepare:
     raw_shape: tuple[int, ...]
     channel: int | None
     cut_patches: tuple[int, ...]
+    source_bins: tuple[str, ...]
+    bin_redshifts: tuple[float, ...]
     map_parameters: str | None
     parameters_from_name: str | None
     vary: tuple[str, ...]
@@ -124,6 +126,8 @@ class GivenMaps:
     raw_shape: tuple[int, ...]
     channel: int | None
     cut_patches: tuple[int, ...]
+    source_bins: tuple[str, ...]
+    bin_redshifts: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)

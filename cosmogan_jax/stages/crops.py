@@ -59,15 +59,16 @@ def check_positions(
 
 
 def draw_crops(
-    store: MapStore, settings: Prepare, limit: float
+    store: MapStore, settings: Prepare, limit: float, trained_bin: int = 0
 ) -> tuple[dict[str, Int[np.ndarray, "crops 3"]], dict[str, float]]:
     """Crop positions (map, row, column) by split, and shares of the training crops that hold extreme pixels.
 
     Positions of one map are drawn without replacement, from (seed, number of the map) alone, among those
-    whose crop holds valid pixels only.
+    whose crop holds valid pixels only, in all bins of sources.
 
     Returns:
-      the table; and the shares of training crops with a pixel outside [-1, 1] and outside [-limit, limit].
+      the table; and the shares of training crops with a pixel outside [-1, 1] and outside [-limit, limit], in
+      the bin that is trained on.
 
     Maps with fewer positions than crops are found before (check_positions).
     """
@@ -81,8 +82,9 @@ def draw_crops(
     for index, split in enumerate(store.manifest["splits"]):
         counts = wanted[split]
         total = sum(counts.values())
-        kappa = _worst_bin(store.read(index, index + 1)[0]) if gaps or "train" in counts else None
-        valid = valid_positions(kappa, size) if gaps and kappa is not None else None
+        every = store.read(index, index + 1)[0] if gaps or "train" in counts else None
+        # No crop holds a pixel that is invalid in a bin, trained on or not.
+        valid = valid_positions(every.sum(-1), size) if gaps and every is not None else None
         positions = whole if valid is None else len(valid)
         rng = np.random.Generator(np.random.Philox(key=[settings.seed, index]))
         place = rng.choice(positions, total, replace=False)
@@ -92,18 +94,12 @@ def draw_crops(
         for target, count in counts.items():
             tables[target].append(crops[first : first + count])
             first += count
-        if "train" in counts and kappa is not None:
+        if "train" in counts and every is not None:
+            kappa = every[..., trained_bin]
             outside += [_crops_beyond(kappa, crops[: counts["train"]], size, bound) for bound in (1.0, limit)]
     joined = {split: np.concatenate(table) for split, table in tables.items() if table}
     shares = outside / len(joined["train"])
     return joined, {"outside_unit_range": float(shares[0]), "outside_network_range": float(shares[1])}
-
-
-def _worst_bin(kappa: Float[np.ndarray, "height width bins"]) -> Float[np.ndarray, "height width"]:
-    """Per pixel the bin farthest from 0; NaN where a bin is."""
-    if kappa.shape[-1] == 1:
-        return kappa[..., 0]
-    return np.abs(kappa).max(-1)
 
 
 def _window_sums(flags: np.ndarray) -> Int[np.ndarray, "height width"]:

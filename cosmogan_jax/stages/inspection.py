@@ -37,11 +37,16 @@ class MapFacts(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """All maps of the sources, in order, and a few pictures of them."""
+    """All maps of the sources, in order, and a few pictures of them.
+
+    Of maps of several source bins the facts are of the bin that is trained on; bin_sigmas are of each bin,
+    means over maps.
+    """
 
     sources: MapSources
     maps: list[MapFacts]
     shown: Float[np.ndarray, "maps height width"]
+    bin_sigmas: tuple[float, ...] = ()
 
     @property
     def geometry(self) -> MapGeometry:
@@ -54,7 +59,7 @@ class Inspection:
         return self.sources.geometry.num_pixels, self.sources.columns
 
 
-def map_digest(kappa: Float[np.ndarray, "height width"]) -> bytes:
+def map_digest(kappa: Float[np.ndarray, "height width *bins"]) -> bytes:
     """Of the float32 pixels, bit for bit."""
     return hashlib.blake2b(np.ascontiguousarray(kappa, np.float32).data, digest_size=16).digest()
 
@@ -82,11 +87,18 @@ def inspect(sources: MapSources, crop_size: int) -> Inspection:
     shown: list[np.ndarray] = []
     every = max(1, sources.num_maps // _SHOWN)
     bar = progress(sources.maps(), total=sources.num_maps, desc="inspect", unit="map")
-    for number, (role, file, index, kappa) in enumerate(bar):
-        facts.append(inspect_map(role, file.name(index), kappa, crop_size))
+    sigmas = np.zeros(sources.num_bins)
+    for number, (role, file, index, whole) in enumerate(bar):
+        kappa = whole
+        if sources.bins:
+            with np.errstate(invalid="ignore"):
+                # A pixel that is invalid in one bin is left out of all: crops of them lie at the same places.
+                kappa = np.where(np.isfinite(whole).all(-1), whole[..., sources.trained_bin], np.nan)
+                sigmas += [float(one[np.isfinite(one)].std()) for one in np.moveaxis(whole, -1, 0)]
+        facts.append(inspect_map(role, file.name(index), kappa, crop_size)._replace(digest=map_digest(whole)))
         if number % every == 0 and len(shown) < _SHOWN:
             shown.append(kappa)
-    return Inspection(sources, facts, np.stack(shown))
+    return Inspection(sources, facts, np.stack(shown), tuple((sigmas / len(facts)).tolist()))
 
 
 def unusable(found: Inspection, invalid_pixels: str) -> dict[int, str]:
@@ -145,9 +157,21 @@ def as_table(found: Inspection) -> str:
             f"{name:32}{entry['maps']:6d} {entry['stored_as']:>18} {entry['min']:10.4g} {entry['max']:9.4g} "
             f"{entry['mean']:10.2e} {entry['sigma']:9.4g} {entry['skewness']:8.3f} {entry['invalid_pixels']:8d}"
         )
+    if sources.bins:
+        lines.append(f"{len(sources.bins)} source bins are stored: {_of_bins(found)}")
     if parameters := as_line(sources.parameters):
         lines.append(f"parameters: {parameters}")
     return "\n".join(lines)
+
+
+def _of_bins(found: Inspection) -> str:
+    sources = found.sources
+    said = []
+    for number, (redshift, sigma) in enumerate(zip(sources.bins, found.bin_sigmas)):
+        at = "redshift not known" if redshift is None else f"redshift {redshift:g}"
+        trained = ", trained on" if number == sources.trained_bin else ""
+        said.append(f"{number} ({at}, sigma {sigma:.4g}{trained})")
+    return ", ".join(said)
 
 
 def summaries(found: Inspection, *, per_file: bool) -> list[dict[str, Any]]:

@@ -26,6 +26,8 @@ class MapSources(NamedTuple):
       source_redshift: of all maps; None where it is not known, or not one.
       parameters: of every map in order, by name; None where a map's is not known.
       vary: names of the parameters in which the maps are meant to differ.
+      bins: source redshifts, where maps are of several bins; None where one's is not known.
+      trained_bin: which of them crops are of.
       besides: a table of parameters that was given with them.
     """
 
@@ -37,12 +39,19 @@ class MapSources(NamedTuple):
     parameters: Values
     vary: tuple[str, ...] = ()
     besides: Path | None = None
+    bins: tuple[float | None, ...] = ()
+    trained_bin: int = 0
 
-    def maps(self) -> Iterator[tuple[str, MapFile, int, Float[np.ndarray, "height width"]]]:
+    @property
+    def num_bins(self) -> int:
+        """Bins of every map."""
+        return len(self.bins) or 1
+
+    def maps(self) -> Iterator[tuple[str, MapFile, int, Float[np.ndarray, "height width *bins"]]]:
         """Every map in order with its role, file and number in that file; a few are in memory at a time."""
         for role, files in self.files.items():
             for file in files:
-                step = max(1, _BATCH_BYTES // (8 * file.num_pixels * file.columns))
+                step = max(1, _BATCH_BYTES // (8 * file.num_pixels * file.columns * self.num_bins))
                 for start in range(0, file.num_maps, step):
                     batch = file.read(start, min(start + step, file.num_maps), self.downsample)
                     for index, kappa in enumerate(batch, start):
@@ -93,6 +102,7 @@ def open_sources(settings: Prepare) -> MapSources:
         settings.vary,
         hint=True,
     )
+    sources = with_bins(sources, settings)
     table = settings.map_parameters
     return sources._replace(besides=None if table is None else Path(table).expanduser())
 
@@ -106,6 +116,7 @@ def read_options(settings: Prepare | GivenMaps, side_deg: float | None) -> ReadO
         settings.fits_extension,
         settings.cut_patches,
         side_deg if settings.cut_patches else None,
+        settings.source_bins,
     )
 
 
@@ -164,6 +175,63 @@ def agree(
         parameters["source_redshift"] = (redshift,) * sum(file.num_maps for file in every)
     columns = first.columns // downsample
     return MapSources(files, downsample, geometry, columns, redshift, parameters, tuple(vary))
+
+
+def with_bins(sources: MapSources, settings: Prepare | GivenMaps) -> MapSources:
+    """The same, with the bins that all files have, their redshifts, and that of the bin that crops are of.
+
+    Raises:
+      ValueError: files that disagree in their bins, or with --bin_redshifts; a bin that is not among them, or
+        several and none is chosen to train on.
+    """
+    files = [file for group in sources.files.values() for file in group]
+    first, given = files[0], settings.bin_redshifts
+    if not first.bins and not any(file.bins for file in files):
+        if given:
+            raise ValueError(f"bin_redshifts={_listed(given)} goes with --source_bins and maps of several bins")
+        return sources
+    for file in files:
+        if file.bin_numbers != first.bin_numbers or not _redshifts_agree(file.bins, first.bins):
+            raise ValueError(
+                f"maps disagree in their source bins: {_bins(first)} in {first.path}, {_bins(file)} in "
+                f"{file.path}"
+            )
+    if given and (len(given) != len(first.bins) or not _redshifts_agree(given, first.bins)):
+        raise ValueError(f"bin_redshifts={_listed(given)} disagrees with {first.path}: {_bins(first)}")
+    if settings.source_redshift is not None:
+        raise ValueError(
+            f"source_redshift={settings.source_redshift:g} is of maps of one bin; --bin_redshifts is of each"
+        )
+    redshifts = tuple(given) or first.bins
+    chosen = settings.channel
+    if chosen is None and len(redshifts) > 1:
+        raise ValueError(
+            f"{first.path} holds {len(redshifts)} source bins, {_bins(first)}, and emulators are trained on "
+            f"one: choose it with --channel, of {', '.join(map(str, first.bin_numbers))}"
+        )
+    if chosen is not None and chosen not in first.bin_numbers:
+        raise ValueError(f"channel={chosen} is none of source_bins={','.join(settings.source_bins)}")
+    trained = 0 if chosen is None else first.bin_numbers.index(chosen)
+    return sources._replace(bins=redshifts, trained_bin=trained, source_redshift=redshifts[trained])
+
+
+def _redshifts_agree(one: Sequence[float | None], other: Sequence[float | None]) -> bool:
+    """As many, and the same wherever both are known."""
+    return len(one) == len(other) and all(
+        a is None or b is None or math.isclose(a, b, rel_tol=GIVEN_AGREES) for a, b in zip(one, other)
+    )
+
+
+def _bins(file: MapFile) -> str:
+    known = [
+        f"{n} at {'an unknown redshift' if z is None else f'{z:g}'}"
+        for n, z in zip(file.bin_numbers, file.bins)
+    ]
+    return ", ".join(known) if len(known) <= 5 else f"{', '.join(known[:4])} and {len(known) - 4} more"
+
+
+def _listed(redshifts: Sequence[float]) -> str:
+    return ",".join(f"{z:g}" for z in redshifts)
 
 
 def _one_redshift(

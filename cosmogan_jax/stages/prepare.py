@@ -41,7 +41,8 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         store, maps = import_maps(out / "maps", found, dropped, splits, settings.seed), "maps"
     else:
         store, maps = open_map_store(stage_directory(workdir, "simulate") / "maps"), "../simulate/maps"
-    table, shares = crop_positions.draw_crops(store, settings, _network_limit(settings))
+    trained = found.sources.trained_bin
+    table, shares = crop_positions.draw_crops(store, settings, _network_limit(settings), trained)
     print(
         f"prepare: {', '.join(f'{len(rows)} {split}' for split, rows in table.items())} crops; "
         f"{100 * shares['outside_unit_range']:.3g} % of the training crops hold a pixel outside [-1, 1] "
@@ -53,7 +54,8 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         "maps": maps,
         "crop_size": settings.crop_size,
         "side_deg": store.crop_geometry(settings.crop_size).side_deg,
-        "source_redshift": store.manifest["source_redshift"],
+        "source_redshift": found.sources.source_redshift,
+        **({"bin": trained} if store.num_bins > 1 else {}),
         "normalisation": {"kind": settings.normalisation, "scale": settings.normalisation_scale},
         **{f"share_of_crops_{name}": share for name, share in shares.items()},
         "split_by": settings.split_by,
@@ -72,7 +74,8 @@ def result_mark(out: Path) -> str:
     """The data set by its content: maps, crops and normalisation, not where the maps were read from."""
     table = open_crop_table(out)
     crops = {split: rows.tolist() for split, rows in table.crops.items()}
-    told = {key: table.manifest[key] for key in ("crop_size", "side_deg", "normalisation")}
+    keys = ("crop_size", "side_deg", "normalisation", *(["bin"] if "bin" in table.manifest else []))
+    told = {key: table.manifest[key] for key in keys}
     return json_sha256({"maps": table.store.identity(), "crops": crops, **told})
 
 
@@ -109,7 +112,15 @@ def check(settings: Prepare) -> None:
     if settings.maps:
         return
     unset = {f"{split}_maps": () for split in SPLITS[1:]} | {"downsample": 1, "invalid_pixels": "refuse"}
-    unset |= {"hdf5_dataset": None, "fits_extension": None, "raw_shape": (), "channel": None, "cut_patches": ()}
+    unset |= {
+        "hdf5_dataset": None,
+        "fits_extension": None,
+        "raw_shape": (),
+        "channel": None,
+        "cut_patches": (),
+        "source_bins": (),
+        "bin_redshifts": (),
+    }
     unset |= {"map_parameters": None, "parameters_from_name": None, "vary": ()}
     for name, nothing in unset.items():
         value = getattr(settings, name)
@@ -128,7 +139,11 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
     for split, given in crop_positions.counts_by_split(splits, settings).items():
         for target, count in given.items():
             crops[target] = crops.get(target, 0) + count * counts[split]
-    stored = f"{4e-9 * len(splits) * math.prod(found.image):.3g} GB stored" if settings.maps else "in place"
+    stored = (
+        f"{4e-9 * len(splits) * math.prod(found.image) * found.sources.num_bins:.3g} GB stored"
+        if settings.maps
+        else "in place"
+    )
     print(
         f"prepare: would take {', '.join(f'{n} {split}' for split, n in counts.items())} maps ({stored}) and "
         f"{', '.join(f'{n} {split}' for split, n in crops.items())} crops of {settings.crop_size} pixels"

@@ -26,7 +26,8 @@ _STORES = ("maps", "../simulate/maps")
 class CropTable(NamedTuple):
     """Crops are rows (map, row, column); manifest["parents"] and ["boxes"] are indexed by map.
 
-    The parameters of the maps stand in the store alone.
+    The parameters of the maps stand in the store alone. Of maps of several source bins, the store reads the one
+    that manifest["bin"] names.
     """
 
     store: MapStore
@@ -121,6 +122,8 @@ def open_crop_table(path: Path) -> CropTable:
             f"{said}: maps={manifest['maps']!r} is none of this run's map stores, {', '.join(_STORES)}"
         )
     store = open_map_store(path / manifest["maps"])
+    if "bin" in manifest:
+        store = store.only(check_object(manifest, {"bin": int}, said)["bin"])
     for name in ("parents", "boxes"):
         if len(manifest[name]) != store.num_maps:
             raise ValueError(

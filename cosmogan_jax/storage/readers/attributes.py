@@ -11,6 +11,7 @@ from cosmogan_jax.storage.readers.said import as_number, first_number
 
 _SIDE = ("side_deg", "ANGLE", "angle", "side_angle")
 _REDSHIFT = ("source_redshift", "ZSOURCE", "z_source", "z_s", "zs", "redshift")
+_REDSHIFTS = (*_REDSHIFT, "source_redshifts", "redshifts")
 _FILL = ("_FillValue", "missing_value")
 _SCALE = ("scale_factor", "add_offset")
 
@@ -22,6 +23,16 @@ def said_by(path: Path, own: Mapping[str, Any], of_file: Mapping[str, Any]) -> d
         value = first_number(path, own, keys)
         found[name] = first_number(path, of_file, keys) if value is None else value
     return {**found, "facts": _cosmology({**of_file, **own})}
+
+
+def redshifts_of_bins(own: Mapping[str, Any], of_file: Mapping[str, Any]) -> tuple[float, ...]:
+    """The redshifts of an array's channels, where an attribute lists them; none where none does."""
+    for said in (own, of_file):
+        for name in _REDSHIFTS:
+            values = np.asarray(said.get(name, ()))
+            if values.ndim == 1 and values.size > 1 and values.dtype.kind in "fiu":
+                return tuple(values.astype(float).tolist())
+    return ()
 
 
 def is_packed(kind: str, own: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """Files that hold several arrays by name (HDF5, zarr groups, npz): which of them are maps, and these as one."""
 
+import dataclasses
 import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions
+from cosmogan_jax.storage.readers.bins import join_as_bins
+from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, chosen_bins
 from cosmogan_jax.storage.readers.sky import is_sky
 
 _LISTED = 12
@@ -39,15 +41,22 @@ def choose_datasets(
     return list(arrays)
 
 
-def join_datasets(path: Path, parts: Sequence[MapFile], names: Sequence[str], asked: str | None) -> MapFile:
+def join_datasets(path: Path, parts: Sequence[MapFile], names: Sequence[str], options: ReadOptions) -> MapFile:
     """The maps of several arrays of one file, one after the other; what differs is kept of each map.
+
+    With options.source_bins the arrays are bins of the same maps (`bins.join_as_bins`).
 
     Raises:
       ValueError: arrays whose maps are of other sizes or angles; names both.
     """
     if len(parts) == 1:
         return parts[0]
-    first = parts[0]
+    first, asked = parts[0], options.hdf5_dataset
+    kind = f"{first.format.split(':')[0]}:{asked}"
+    if options.source_bins:
+        numbers = chosen_bins(str(path), options.source_bins, len(parts))
+        found = join_as_bins(path, [parts[n] for n in numbers], [names[n] for n in numbers], kind)
+        return dataclasses.replace(found, bin_numbers=tuple(numbers))
     for part, name in zip(parts, names):
         ours, theirs = _told(first), _told(part)
         if ours != theirs:
@@ -66,7 +75,7 @@ def join_datasets(path: Path, parts: Sequence[MapFile], names: Sequence[str], as
     }
     return MapFile(
         path,
-        f"{first.format.split(':')[0]}:{asked}",
+        kind,
         int(starts[-1]),
         first.num_pixels,
         "/".join(dict.fromkeys(part.dtype for part in parts)),

@@ -44,6 +44,7 @@ _FOR = {
     "fits_extension": "FITS files",
     "channel": "arrays with a channel axis",
     "cut_patches": "HEALPix maps",
+    "source_bins": "maps of several channels",
 }
 
 
@@ -62,6 +63,9 @@ def open_map_file(path: Path, options: ReadOptions | None = None) -> MapFile:
     """
     path, options = Path(path), options or ReadOptions()
     found = _reader(path, options)(path, options)
+    if found.bins:  # a redshift in the name is of none of them, or not known of which
+        check_said(Path("_"), found.side_deg, None)
+        return found
     redshift = check_said(path, found.side_deg, found.source_redshift)
     return dataclasses.replace(found, source_redshift=redshift)
 

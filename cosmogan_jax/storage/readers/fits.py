@@ -62,7 +62,7 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
     with parsable(path):
         _check_kind(path, header.own)
         shape = tuple(header.own[f"NAXIS{axis}"] for axis in range(header.own["NAXIS"], 0, -1))
-        layout = stack_layout(path, shape, options.channel)
+        layout = stack_layout(path, shape, options)
         dtype = _stored_dtype(path, header.own)
         side = _side_deg(path, said, header.own, layout)
     read = _reader(path, header, layout.num_maps, options.fits_extension)
@@ -70,7 +70,7 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
     def load(start: int, stop: int) -> np.ndarray:
         data = read(start, stop)
         check_dtype(path, data.dtype)
-        return layout.take(data, slice(0, stop - start))
+        return layout.bins_last(layout.take(data, slice(0, stop - start)))
 
     return MapFile(
         Path(path),
@@ -82,7 +82,7 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         side,
         _first(first_number(path, header, _REDSHIFT) for header in said),
         {**_cosmology(said), **_parameters(said)},
-        num_columns=layout.num_columns,
+        **layout.told(),
         options_used=frozenset({"fits_extension"} | layout.options_used),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cosmogan_jax.storage.fits_files import MOST_COMPRESSED
-from cosmogan_jax.storage.readers.attributes import is_packed, said_by, unpacker
+from cosmogan_jax.storage.readers.attributes import is_packed, redshifts_of_bins, said_by, unpacker
 from cosmogan_jax.storage.readers.datasets import choose_datasets, join_datasets, may_be_maps
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 from cosmogan_jax.storage.readers.sky import is_sky, open_sky_array
@@ -42,10 +42,11 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
                 options.hdf5_dataset,
                 lambda name: isinstance(file.get(name), h5py.Dataset),
             )
-            parts = [_open(path, file, name, options) for name in names]
+            of_each = options.of_each(len(names))
+            parts = [_open(path, file, name, of_each) for name in names]
     except _BROKEN as error:
         raise ValueError(f"{path} is not a whole HDF5 file: {_first_line(error)}") from error
-    return join_datasets(path, parts, names, options.hdf5_dataset)
+    return join_datasets(path, parts, names, options)
 
 
 def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
@@ -67,7 +68,7 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
         used = frozenset({"hdf5_dataset"})
         said = said_by(path, own, dict(file.attrs))
         return open_sky_array(path, f"HDF5:{name}", told, read, options, said, used)
-    layout = stack_layout(path, dataset.shape, options.channel)
+    layout = stack_layout(path, dataset.shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
         try:
@@ -78,7 +79,7 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
                 values = np.asarray(layout.take(source, slice(start, stop)), dataset.dtype.newbyteorder("="))
         except _BROKEN as error:
             raise ValueError(f"{path}:{name} cannot be read: {_first_line(error)}") from error
-        return unpack(values)
+        return unpack(layout.bins_last(values))
 
     return MapFile(
         path,
@@ -88,7 +89,7 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
         dtype,
         load,
         **said_by(path, own, dict(file.attrs)),
-        num_columns=layout.num_columns,
+        **layout.told(redshifts_of_bins(own, dict(file.attrs))),
         options_used=frozenset({"hdf5_dataset"} | layout.options_used),
     )
 

@@ -115,11 +115,11 @@ def _stack(
     del array
     if is_sky(shape):
         return open_sky_array(path, format_, (shape, dtype), map_file, options, used=frozenset(options_used))
-    layout = stack_layout(path, shape, options.channel)
+    layout = stack_layout(path, shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
         # Mapped anew each time: pages that were read do not stay in this process's memory.
-        return np.array(layout.take(map_file(), slice(start, stop)), native)
+        return np.array(layout.bins_last(layout.take(map_file(), slice(start, stop))), native)
 
     return MapFile(
         Path(path),
@@ -128,6 +128,6 @@ def _stack(
         layout.num_pixels,
         dtype,
         load,
-        num_columns=layout.num_columns,
+        **layout.told(),
         options_used=layout.options_used | frozenset(options_used),
     )

@@ -39,8 +39,9 @@ def open_npz(path: Path, options: ReadOptions) -> MapFile:
         if array.dtype.kind == "f" and may_be_maps(array.shape, options)
     }
     names = choose_datasets(path, maps, options.hdf5_dataset, arrays.__contains__)
-    parts = [_open(path, name, arrays[name], options) for name in names]
-    return join_datasets(path, parts, names, options.hdf5_dataset)
+    of_each = options.of_each(len(names))
+    parts = [_open(path, name, arrays[name], of_each) for name in names]
+    return join_datasets(path, parts, names, options)
 
 
 def _open(path: Path, name: str, array: "_Array", options: ReadOptions) -> MapFile:
@@ -49,14 +50,14 @@ def _open(path: Path, name: str, array: "_Array", options: ReadOptions) -> MapFi
         told, used = (array.shape, dtype), frozenset({"hdf5_dataset"})
         whole = functools.partial(array.read, 0, array.shape[0])
         return open_sky_array(path, f"npz:{name}", told, whole, options, used=used)
-    layout = stack_layout(path, array.shape, options.channel)
+    layout = stack_layout(path, array.shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
         if layout.num_maps == 1 or array.fortran:
             values = layout.take(array.read(0, array.shape[0]), slice(start, stop))
         else:
             values = layout.take(array.read(start, stop), slice(0, stop - start))
-        return np.array(values, array.dtype.newbyteorder("="))
+        return np.array(layout.bins_last(values), array.dtype.newbyteorder("="))
 
     return MapFile(
         path,
@@ -65,7 +66,7 @@ def _open(path: Path, name: str, array: "_Array", options: ReadOptions) -> MapFi
         layout.num_pixels,
         dtype,
         load,
-        num_columns=layout.num_columns,
+        **layout.told(),
         options_used=frozenset({"hdf5_dataset"} | layout.options_used),
     )
 

@@ -1,5 +1,6 @@
 """Full-sky HEALPix maps as flat ones, `--cut_patches`. All patches of a file have one parent, the sky."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from cosmogan_jax.storage.healpix_tables import SkyTable, read_sky
-from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype
+from cosmogan_jax.storage.readers.bins import join_as_bins
+from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, chosen_bins
 from cosmogan_jax.storage.sky_patches import chosen_centres, num_side, patch_indices
 
 # Pixels of a patch against the sky's.
@@ -29,6 +31,15 @@ def open_sky_table(path: Path, table: SkyTable, options: ReadOptions, said: dict
     Raises:
       ValueError: several columns and none chosen, no angle for the patches, or no patch.
     """
+    if options.source_bins and len(table.columns) > 1:
+        numbers = chosen_bins(str(path), options.source_bins, len(table.columns))
+        parts = [
+            open_sky_table(path, table, dataclasses.replace(options, source_bins=(), channel=number), said)
+            for number in numbers
+        ]
+        names = [table.columns[number] for number in numbers]
+        found = join_as_bins(path, parts, names, parts[0].format)
+        return dataclasses.replace(found, bin_numbers=tuple(numbers), bins=(None,) * len(numbers))
     column = options.channel
     if column is None and len(table.columns) > 1:
         named = [n for n, name in enumerate(table.columns) if name.upper() in ("KAPPA", "CONVERGENCE")]

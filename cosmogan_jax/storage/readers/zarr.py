@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cosmogan_jax.storage.readers.attributes import is_packed, said_by, unpacker
+from cosmogan_jax.storage.readers.attributes import is_packed, redshifts_of_bins, said_by, unpacker
 from cosmogan_jax.storage.readers.datasets import choose_datasets, join_datasets, may_be_maps
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 from cosmogan_jax.storage.readers.sky import is_sky, open_sky_array
@@ -29,8 +29,9 @@ def open_zarr_maps(path: Path, options: ReadOptions) -> MapFile:
         and (array.dtype.kind == "f" or is_packed(array.dtype.kind, array.attributes))
     }
     names = choose_datasets(path, maps, options.hdf5_dataset, arrays.__contains__)
-    parts = [_open(path, arrays[name], of_group, options) for name in names]
-    return join_datasets(path, parts, names, options.hdf5_dataset)
+    of_each = options.of_each(len(names))
+    parts = [_open(path, arrays[name], of_group, of_each) for name in names]
+    return join_datasets(path, parts, names, options)
 
 
 def _open(path: Path, array: ZarrArray, of_group: dict, options: ReadOptions) -> MapFile:
@@ -44,14 +45,14 @@ def _open(path: Path, array: ZarrArray, of_group: dict, options: ReadOptions) ->
         return open_sky_array(
             path, kind, told, lambda: unpack(read_zarr(path, array, opened)), options, said, used
         )
-    layout = stack_layout(path, array.shape, options.channel)
+    layout = stack_layout(path, array.shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
         if layout.num_maps == 1:
             values = layout.take(read_zarr(path, array, opened), slice(start, stop))
         else:
             values = read_zarr(path, array, layout.take(opened, slice(start, stop)))
-        return unpack(np.asarray(values, array.dtype.newbyteorder("=")))
+        return unpack(layout.bins_last(np.asarray(values, array.dtype.newbyteorder("="))))
 
     return MapFile(
         path,
@@ -61,6 +62,6 @@ def _open(path: Path, array: ZarrArray, of_group: dict, options: ReadOptions) ->
         dtype,
         load,
         **said_by(path, array.attributes, of_group),
-        num_columns=layout.num_columns,
+        **layout.told(redshifts_of_bins(array.attributes, of_group)),
         options_used=frozenset({"hdf5_dataset"} | layout.options_used),
     )

@@ -15,7 +15,7 @@ from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings import Evaluate, GivenMaps
 from cosmogan_jax.stages.map_parameters import told_cosmology
-from cosmogan_jax.stages.map_sources import MapSources, agree, open_given, read_options
+from cosmogan_jax.stages.map_sources import MapSources, agree, open_given, read_options, with_bins
 from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 from cosmogan_jax.storage.readers import check_options
@@ -228,7 +228,8 @@ def from_files(name: str, patterns: tuple[str, ...], settings: GivenMaps) -> Map
     options = read_options(settings, side_deg)
     files = tuple(open_given(patterns, name, options))
     check_options(list(files), options)
-    sources = agree({name: files}, 1, side_deg, settings.source_redshift)
+    sources = agree({name: files}, 1, side_deg, None if settings.source_bins else settings.source_redshift)
+    sources = with_bins(sources, settings)
     if sources.columns != sources.geometry.num_pixels:
         raise ValueError(
             f"{name}: {files[0].path} holds maps of {sources.geometry.num_pixels}x{sources.columns} pixels; "
@@ -241,7 +242,8 @@ def from_files(name: str, patterns: tuple[str, ...], settings: GivenMaps) -> Map
         for file, first, end in zip(files, starts, starts[1:]):
             low, high = max(start, first), min(stop, end)
             if low < high:
-                parts.append(file.read(int(low - first), int(high - first)))
+                part = file.read(int(low - first), int(high - first))
+                parts.append(part[..., sources.trained_bin] if sources.bins else part)
         return np.concatenate(parts)
 
     boxes = _labels(sources, name, "boxes")

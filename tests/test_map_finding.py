@@ -110,8 +110,11 @@ def test_folders_of_a_run_name_the_store_to_give(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (ReadOptions(hdf5_dataset="kappa"), "hdf5_dataset=kappa is for HDF5 files, and none is given: "),
-        (ReadOptions(raw_shape=(4, 4)), "raw_shape=4,4 is for raw .f32 files, and none is given: "),
+        (
+            ReadOptions(hdf5_dataset="a"),
+            "hdf5_dataset=a is for HDF5 files, zarr groups and npz archives, and none is given: ",
+        ),
+        (ReadOptions(raw_shape=(4, 4)), "raw_shape=4,4 is for raw files, and none is given: "),
         (ReadOptions(fits_extension="1"), "fits_extension=1 is for FITS files, and none is given: "),
         (ReadOptions(channel=0), "channel=0 is for arrays with a channel axis, and none is given: "),
     ],

@@ -127,7 +127,7 @@ def test_a_healpix_map_is_named_as_such(tmp_path):
     column = fits.Column("KAPPA", "E", array=np.zeros(12))
     table = fits.BinTableHDU.from_columns([column], fits.Header({"PIXTYPE": "HEALPIX", "NSIDE": 1}))
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "a.fits")
-    with pytest.raises(ValueError, match=r"a\.fits holds a HEALPix map: project it"):
+    with pytest.raises(ValueError, match=r"a\.fits holds a HEALPix map: --cut_patches=<pixels on a side>"):
         open_map_file(tmp_path / "a.fits")
 
 

@@ -4,6 +4,7 @@ import gzip
 import pickle
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -149,7 +150,10 @@ def test_columbia_names_tell_the_redshift_and_wcs_the_angle(tmp_path):
     header = fits.Header({"ANGLE": 3.5})
     fits.PrimaryHDU(image, header).writeto(path)
     assert open_map_file(path).source_redshift == 1.5
-    for name in ("convergence_z99.fits", "size2.5.fits", "phz0.5.fits"):
+    for name in (
+        "convergence_z99.fits", "size2.5.fits", "phz0.5.fits", "kappa_z0.3_0.6.fits", "kappa_z0.3-z0.6.fits",
+        "kappa_z0.30to0.60.fits", "kappa_z0.3_to_0.6.fits", "kappa_z0.3..0.6.fits", "lens_z0.5_zs1.0.fits",
+    ):  # fmt: skip
         path.rename(tmp_path / name)
         path = tmp_path / name
         assert open_map_file(path).source_redshift is None
@@ -215,12 +219,16 @@ def write_cases(folder):
     np.save(folder / "objects.npy", objects, allow_pickle=True)
     np.save(folder / "integers.npy", np.zeros((4, 4), np.int64))
     np.save(folder / "complex.npy", np.zeros((4, 4), np.complex64))
-    np.save(folder / "flat.npy", np.zeros((4, 5)))
+    np.save(folder / "flat.npy", np.zeros((4, 100)))
+    np.save(folder / "bins.npy", np.zeros((20, 30, 5)))
     np.save(folder / "colours.npy", np.zeros((3, 4, 4, 5)))
     np.save(folder / "cube.npy", np.zeros((4, 4, 4, 4)))
     np.save(folder / "five.npy", np.zeros((1, 1, 1, 2, 2)))
     np.save(folder / "none.npy", np.zeros((0, 4, 4)))
-    np.savez(folder / "arrays.npz", good)
+    np.savez(folder / "arrays.npz", good, good)
+    np.savez(folder / "objects.npz", objects)
+    np.savez(folder / "whole.npz", kappa=good)
+    archive = (folder / "whole.npz").read_bytes()
     fits.PrimaryHDU().writeto(folder / "no_image.fits")
     fits.PrimaryHDU(np.zeros((4, 4), np.int16)).writeto(folder / "integers.fits")
     fits.PrimaryHDU(good, fits.Header({"CHI": 100.0, "NPART": 5, "ANGLE": 3.5})).writeto(folder / "plane.fits")
@@ -239,7 +247,11 @@ def write_cases(folder):
         "head.h5": hdf5[:40],
         "pointer.fits": b"version https://git-lfs.github.com/spec/v1\n",
         "odd.f32": b"\0" * 1000,
+        "short.npz": archive[:-40],
+        "flipped.npz": archive[:9000] + bytes([archive[9000] ^ 1]) + archive[9001:],
     }
+    with zipfile.ZipFile(folder / "other.npz", "w") as file:
+        file.writestr("README", "about")
     for name, content in contents.items():
         (folder / name).write_bytes(content)
 
@@ -253,12 +265,18 @@ CASES = {
     "objects.npy": "it holds pickled Python objects, which are never loaded",
     "integers.npy": "holds int64; convergence maps are real floating-point numbers",
     "complex.npy": "holds complex64; convergence maps are real",
-    "flat.npy": r"has shape \(4, 5\); maps must be square",
+    "flat.npy": r"has shape \(4, 100\); no map is 25 times as long as it is wide",
+    "bins.npy": r"whether its last axis is of 5 columns or channels cannot be told; .*--channel=0 to 4",
     "colours.npy": r"5 channels; choose one with --channel=0 to 4",
     "cube.npy": "which axis is the channel cannot be told",
     "five.npy": r"has shape \(1, 1, 1, 2, 2\); expected",
     "none.npy": "it holds no map",
-    "arrays.npz": "a zip or npz archive; save the array of maps alone",
+    "arrays.npz": r"choose its dataset with --hdf5_dataset; .*arr_0 \(64, 64\), arr_1 \(64, 64\) "
+    r"\(--hdf5_dataset='arr_\*' takes all as maps\)",
+    "objects.npz": "it holds pickled Python objects, which are never loaded",
+    "short.npz": "short.npz is not a whole npz archive: File is not a zip file",
+    "flipped.npz": "flipped.npz is not a whole npz archive: Bad CRC-32 for file 'kappa.npy'",
+    "other.npz": "other.npz is not a whole npz archive: it holds no npy file",
     "no_image.fits": "no_image.fits holds no FITS image",
     "integers.fits": "holds int16; convergence maps are real",
     "plane.fits": "is a lens plane .*--sky=planes --lens_planes",

@@ -55,7 +55,7 @@ def test_bins_and_parameters_come_back(tmp_path):
     assert store.identity() == other.identity() | {"parameters": said}
     with pytest.raises(ValueError, match="maps of 3 source bins: only those of one bin"):
         only_bin(store.read())
-    with pytest.raises(ValueError, match=r"holds maps of 3 source bins; only those of one are read here"):
+    with pytest.raises(ValueError, match=r"holds maps of 3 source bins: choose one with --channel=0 to 2"):
         open_map_file(tmp_path / "s")
     with pytest.raises(ValueError, match=r"maps of shape \(16, 16, 3\) do not fit a store of \(16, 16\)"):
         write_map_store(tmp_path / "u", [kappa], 7, GEOMETRY, {})

@@ -41,7 +41,7 @@ class NearestWindow(NamedTuple):
 
 def nearest_window(
     queries: Float[np.ndarray, "queries size size"],
-    maps: Iterable[Float[np.ndarray, "side side"]],
+    maps: Iterable[Float[np.ndarray, "height width"]],
     *,
     query_parents: Int[np.ndarray, " queries"] | None = None,
     parents: Int[np.ndarray, " maps"] | None = None,
@@ -65,8 +65,8 @@ def nearest_window(
     place = np.zeros((num, 4), np.int64)
     offset = queries.mean(dtype=np.float64)
     for number, kappa in enumerate(maps):
-        if kappa.shape[-1] < size:
-            raise ValueError(f"map {number} of {kappa.shape[-1]} pixels is smaller than the queries' {size}")
+        if (side := min(kappa.shape)) < size:
+            raise ValueError(f"map {number} of {side} pixels is smaller than the queries' {size}")
         asked = np.ones(num, bool) if parents is None else query_parents != parents[number]
         sums = window_squares(kappa - offset, size)
         if not (asked.any() and np.isfinite(sums).any()):
@@ -94,15 +94,15 @@ def nearest_window(
 
 
 def window(
-    kappa: Float[np.ndarray, "side side"], row: int, column: int, size: int
+    kappa: Float[np.ndarray, "height width"], row: int, column: int, size: int
 ) -> Float[np.ndarray, "size size"]:
     """The window that begins at (row, column); of a map of the window's size, the map shifted cyclically."""
-    if len(kappa) == size:
+    if kappa.shape == (size, size):
         return np.roll(kappa, (-row, -column), (0, 1))
     return kappa[row : row + size, column : column + size]
 
 
-def window_squares(kappa: Float[np.ndarray, "side side"], size: int) -> Float[np.ndarray, "rows columns"]:
+def window_squares(kappa: Float[np.ndarray, "height width"], size: int) -> Float[np.ndarray, "rows columns"]:
     """Sum of squares in the window at every position, float64; infinite where it holds an invalid pixel.
 
     For a map of the window's size the same number for each of its cyclic shifts.
@@ -110,7 +110,7 @@ def window_squares(kappa: Float[np.ndarray, "side side"], size: int) -> Float[np
     kappa = np.asarray(kappa, np.float64)
     invalid = ~np.isfinite(kappa)
     squares = np.where(invalid, 0, kappa) ** 2
-    if len(kappa) == size:
+    if kappa.shape == (size, size):
         return np.full(kappa.shape, np.inf if invalid.any() else squares.sum())
 
     def over_windows(values):
@@ -123,11 +123,11 @@ def window_squares(kappa: Float[np.ndarray, "side side"], size: int) -> Float[np
 @jax.jit
 def _search(kappa, sums, queries):
     """Of each query the best position (row-major in `sums`) and its d^2."""
-    side, size = kappa.shape[-1], queries.shape[-1]
+    size = queries.shape[-1]
     of_map = jnp.fft.rfft2(kappa)
-    of_queries = jnp.fft.rfft2(queries, s=(side, side))
-    # Positions up to side - size see no wrap.
-    products = jnp.fft.irfft2(of_map * of_queries.conj(), s=(side, side))[:, : sums.shape[0], : sums.shape[1]]
+    of_queries = jnp.fft.rfft2(queries, s=kappa.shape)
+    # Positions up to a side less size see no wrap.
+    products = jnp.fft.irfft2(of_map * of_queries.conj(), s=kappa.shape)[:, : sums.shape[0], : sums.shape[1]]
     squared = (sums + (queries**2).sum((1, 2))[:, None, None] - 2 * products) / size**2
     flat = squared.reshape(len(queries), -1)
     return flat.argmin(1), flat.min(1)

@@ -172,6 +172,11 @@ def _starlet_labels(edges: np.ndarray) -> list[str]:
     return labels
 
 
+def ell_labels(l_edges: Float[np.ndarray, " edges"]) -> list[str]:
+    """What each band of ell is called."""
+    return _ranges("ell", l_edges, ".0f")
+
+
 def _density_labels(scales: Scales) -> list[str]:
     at = scales.fine_pixel_edges()[scales.density_cells]
     return [f"kappa below {at[0]:.4f}", *_ranges("kappa", at, ".4f"), f"kappa above {at[-1]:.4f}"]

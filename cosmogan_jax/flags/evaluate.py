@@ -61,9 +61,10 @@ def define() -> None:
     flags.DEFINE_enum(
         "independent_unit",
         "auto",
-        ["auto", "map", "box"],
-        "What tests permute and errors resample: the simulation boxes that maps come from, or the maps that "
-        "crops were cut from. auto: boxes where five or more are known, else maps.",
+        ["auto", "map", "box", "patch"],
+        "What tests permute and errors resample: the simulation boxes that maps come from, or the maps (or "
+        "HEALPix skies) that crops were cut from. auto: boxes where five or more are known, else maps. patch: "
+        "every map that was given, or cut from a sky, though several are of one.",
     )
     flags.DEFINE_integer(
         "num_permutations",

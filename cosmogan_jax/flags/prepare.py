@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from cosmogan_jax.flags.number_lists import Joined, Numbers
 from cosmogan_jax.settings import VALUE_KINDS
 from cosmogan_jax.settings import Prepare as SETTINGS
 
@@ -60,11 +61,16 @@ def _define_maps() -> None:
         "maps",
         [],
         "Convergence maps to train on, in place of simulated ones: files, map stores, folders or globs of npy, "
-        "FITS, HDF5 or raw .f32. Split into train, development and validation maps, see --split_by.",
+        "npz, FITS, HDF5, zarr or raw .f32. Split into train, development and validation maps, see --split_by.",
     )
     for split in ("development", "validation", "auxiliary"):
         flags.DEFINE_list(f"{split}_maps", [], f"As --maps, for {split} maps from a source of their own.")
-    flags.DEFINE_string("hdf5_dataset", None, "Path of the dataset in HDF5 files. Unset: the only one.")
+    flags.DEFINE_string(
+        "hdf5_dataset",
+        None,
+        "Path of the dataset in HDF5 files, of the array in zarr groups, its name in npz archives; or a glob, "
+        "as kappa_*, which takes all of these as maps. Unset: the only one.",
+    )
     flags.DEFINE_string(
         "fits_extension",
         None,
@@ -74,10 +80,37 @@ def _define_maps() -> None:
         _Shape(),
         "raw_shape",
         (),
-        "Shape of raw .f32 files: rows,columns of a map, or maps,rows,columns.",
+        "Shape of raw files (little-endian float32; .f32, or any ending where nothing else is told by what the "
+        "file begins with): rows,columns of a map, or maps,rows,columns.",
         serializer=flags.ListSerializer(","),
     )
-    flags.DEFINE_integer("channel", None, "Channel of maps that have several.", lower_bound=0)
+    flags.DEFINE_integer(
+        "channel",
+        None,
+        "Channel of maps that have several; with --source_bins, the one that is trained on.",
+        lower_bound=0,
+    )
+    flags.DEFINE_list(
+        "source_bins",
+        [],
+        "Channels that are maps of one sky for several source redshifts or bins, and are read and stored "
+        "together: all, or their numbers, as 0,2,4. With a glob in --hdf5_dataset each dataset is a bin.",
+    )
+    flags.DEFINE(
+        Numbers(like="0.5,1"),
+        "bin_redshifts",
+        (),
+        "Source redshifts of --source_bins, in their order, where the files do not tell them.",
+        serializer=Joined(),
+    )
+    flags.DEFINE(
+        Numbers(whole=True, most=2, like="256 or 256,100"),
+        "cut_patches",
+        (),
+        "Flat squares to cut HEALPix maps to, by the gnomonic projection: pixels on a side, and how many of a "
+        "sky at most (unset: all that do not overlap), as 256,100. They are --side_deg wide.",
+        serializer=Joined(),
+    )
     flags.DEFINE_string(
         "map_parameters",
         None,

@@ -71,6 +71,9 @@ class Prepare:
     fits_extension: str | None
     raw_shape: tuple[int, ...]
     channel: int | None
+    cut_patches: tuple[int, ...]
+    source_bins: tuple[str, ...]
+    bin_redshifts: tuple[float, ...]
     map_parameters: str | None
     parameters_from_name: str | None
     vary: tuple[str, ...]
@@ -130,6 +133,9 @@ class GivenMaps:
     raw_shape: tuple[int, ...]
     channel: int | None
     invalid_pixels: str
+    cut_patches: tuple[int, ...]
+    source_bins: tuple[str, ...]
+    bin_redshifts: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +148,7 @@ class Evaluate(GivenMaps):
     auxiliary: tuple[str, ...]
     mask: tuple[str, ...]
     auxiliary_split: str
-    independent_unit: Literal["auto", "map", "box"]
+    independent_unit: Literal["auto", "map", "box", "patch"]
     num_permutations: int
     num_resamples: int
     observer_smoothing_arcmin: tuple[float, ...]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmogan_jax.settings import results_only
+from cosmogan_jax.stages.source_changes import marked, quick_mark
 from cosmogan_jax.storage import run_directory
 from cosmogan_jax.storage.checksums import file_sha256
 from cosmogan_jax.storage.json_files import read_object
@@ -75,16 +76,17 @@ def inputs(workdir: Path, stage: str, settings: dict[str, Any]) -> dict[str, str
     if stage in ("evaluate", "novelty"):
         for name in ("generated", "reference", "auxiliary"):
             if patterns := getattr(settings[stage], name, ()):
-                found[name] = _files_mark(patterns, name)
+                found[name] = _files_mark(patterns, name, any_ending=bool(settings[stage].raw_shape))
         if stage == "evaluate" and settings[stage].reference and settings[stage].mask:
             found["mask"] = _files_mark(settings[stage].mask, "mask")
     return found
 
 
-def _files_mark(patterns: tuple[str, ...], name: str) -> str:
+def _files_mark(patterns: tuple[str, ...], name: str, *, any_ending: bool = False) -> str:
     """Of the files' names, sizes and times of change: what is evaluated anew when they are others."""
-    files = [path / "manifest.json" if path.is_dir() else path for path in find_map_files(patterns, name)]
-    said = [f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
+    files = find_map_files(patterns, name, any_ending=any_ending)
+    marks = [(marked(path).resolve(), quick_mark(path)) for path in files]
+    said = [f"{path} {mark['bytes']} {mark['mtime_ns']}" for path, mark in marks]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 

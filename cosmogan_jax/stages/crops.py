@@ -34,20 +34,21 @@ def counts_by_split(splits: list[str], settings: Prepare) -> dict[str, dict[str,
     return counts
 
 
-def num_positions(num_pixels: int, crop_size: int) -> int:
-    """Where a crop can lie in a map without invalid pixels."""
-    return (num_pixels - crop_size + 1) ** 2
+def num_positions(image: tuple[int, int], crop_size: int) -> int:
+    """Where a crop can lie in a map of these rows and columns without invalid pixels."""
+    return (image[0] - crop_size + 1) * (image[1] - crop_size + 1)
 
 
 def check_positions(
-    names: list[str], positions: list[int], num_pixels: int, splits: list[str], settings: Prepare
+    names: list[str], positions: list[int], image: tuple[int, int], splits: list[str], settings: Prepare
 ) -> None:
     """The maps, by name and split, against the crops that are asked of each.
 
     Raises:
       ValueError: a map with fewer positions than crops asked for.
     """
-    wanted, whole = counts_by_split(splits, settings), num_positions(num_pixels, settings.crop_size)
+    side = image[0] if image[0] == image[1] else f"{image[0]}x{image[1]}"
+    wanted, whole = counts_by_split(splits, settings), num_positions(image, settings.crop_size)
     for name, free, split in zip(names, positions, splits, strict=True):
         total = sum(wanted[split].values())
         if total > free:
@@ -57,7 +58,7 @@ def check_positions(
             raise ValueError(
                 f"crops_per_map={settings.crops_per_map} asks for {total} crops of a map{by}, more than the "
                 f"{free} positions{'' if free == whole else without} of a crop of "
-                f"{settings.crop_size} pixels in {name}, of {num_pixels}"
+                f"{settings.crop_size} pixels in {name}, of {side}"
             )
 
 
@@ -65,23 +66,28 @@ def draw_crops(
     store: MapStore,
     settings: Prepare,
     limit: float,
-    observed: Callable[[int], Bool[np.ndarray, "size size"] | None] = lambda index: None,
+    trained_bin: int = 0,
+    observed: Callable[[int], Bool[np.ndarray, "height width"] | None] = lambda index: None,
 ) -> tuple[dict[str, Int[np.ndarray, "crops 3"]], dict[str, float]]:
     """Crop positions (map, row, column) by split, and shares of the training crops that hold extreme pixels.
 
     Positions of one map are drawn without replacement, from (seed, number of the map) alone, among those
-    whose crop holds valid pixels only, and no more masked ones than --mask_max_fraction allows.
+    whose crop holds valid pixels only, in all bins of sources, and no more masked ones than --mask_max_fraction
+    allows.
 
     Args:
+      trained_bin: the bin that is trained on.
       observed: where a map of the store is not masked; None where nothing is known to be.
 
     Returns:
-      the table; and the shares of training crops with a pixel outside [-1, 1] and outside [-limit, limit].
+      the table; and the shares of training crops with a pixel outside [-1, 1] and outside [-limit, limit], in
+      the bin that is trained on.
 
     Maps with fewer positions than crops are found before (check_positions).
     """
-    size, pixels = settings.crop_size, store.geometry.num_pixels
-    room = pixels - size + 1
+    size = settings.crop_size
+    room = store.image_shape[1] - size + 1
+    whole = num_positions(store.image_shape, size)
     wanted = counts_by_split(store.manifest["splits"], settings)
     tables: dict[str, list] = {split: [] for split in SPLITS}
     outside = np.zeros(2, np.int64)
@@ -91,13 +97,14 @@ def draw_crops(
         total = sum(counts.values())
         mask = observed(index)
         avoids = gaps or mask is not None
-        kappa = _worst_bin(store.read(index, index + 1)[0]) if avoids or "train" in counts else None
+        every = store.read(index, index + 1)[0] if avoids or "train" in counts else None
+        # No crop holds a pixel that is invalid in a bin, trained on or not.
         valid = (
-            valid_positions(kappa, size, mask, settings.mask_max_fraction)
-            if avoids and kappa is not None
+            valid_positions(every.sum(-1), size, mask, settings.mask_max_fraction)
+            if avoids and every is not None
             else None
         )
-        positions = room**2 if valid is None else len(valid)
+        positions = whole if valid is None else len(valid)
         rng = np.random.Generator(np.random.Philox(key=[settings.seed, index]))
         place = rng.choice(positions, total, replace=False)
         place = place if valid is None else valid[place]
@@ -106,18 +113,12 @@ def draw_crops(
         for target, count in counts.items():
             tables[target].append(crops[first : first + count])
             first += count
-        if "train" in counts and kappa is not None:
+        if "train" in counts and every is not None:
+            kappa = every[..., trained_bin]
             outside += [_crops_beyond(kappa, crops[: counts["train"]], size, bound) for bound in (1.0, limit)]
     joined = {split: np.concatenate(table) for split, table in tables.items() if table}
     shares = outside / len(joined["train"])
     return joined, {"outside_unit_range": float(shares[0]), "outside_network_range": float(shares[1])}
-
-
-def _worst_bin(kappa: Float[np.ndarray, "height width bins"]) -> Float[np.ndarray, "height width"]:
-    """Per pixel the bin farthest from 0; NaN where a bin is."""
-    if kappa.shape[-1] == 1:
-        return kappa[..., 0]
-    return np.abs(kappa).max(-1)
 
 
 def _window_sums(flags: np.ndarray) -> Int[np.ndarray, "height width"]:
@@ -141,7 +142,7 @@ def valid_positions(
     most_masked: float = 0.0,
 ) -> Int[np.ndarray, " positions"]:
     """Row-major numbers of the positions whose crop is finite, with at most such a share of masked pixels."""
-    row, column = np.ogrid[: len(kappa) - size + 1, : len(kappa) - size + 1]
+    row, column = np.ogrid[: kappa.shape[0] - size + 1, : kappa.shape[1] - size + 1]
     valid = _in_windows(_window_sums(~np.isfinite(kappa)), row, column, size) == 0
     if observed is not None:
         # A share of 0.1 means 10 of 100 pixels, which 0.1 * 100 rounds to.

@@ -41,7 +41,7 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
         "trained_on": table.manifest["origin"],
     }
     emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, normalisation, table.geometry)
-    emulator = dataclasses.replace(emulator, training_pixels=table.store.geometry.num_pixels)
+    emulator = dataclasses.replace(emulator, training_pixels=min(table.store.image_shape))
     return Source(emulator, table.manifest["source_redshift"], origin)
 
 

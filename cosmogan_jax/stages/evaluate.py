@@ -29,6 +29,7 @@ from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages import (
     duplicates,
     inference,
+    judged_bins,
     judgement,
     masked_sets,
     overall,
@@ -55,7 +56,26 @@ _TABLES = ("pixels", *(row.name for row in STATISTICS.values() if row.shown))
 
 
 def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
-    """Compare the sets as they are, and as an observer sees them.
+    """Compare the sets as they are and as an observer sees them; of several source bins each, and pairs."""
+    bins = judged_bins.judged_bins(settings)
+    if not bins:
+        return _judge(settings, workdir, out)
+    summaries = []
+    for number, one in enumerate(judged_bins.of_each(settings, bins)):
+        place = out if not number else out / f"bin_{bins[number].number}"
+        if not (place / "results.json").is_file():  # those of an interrupted run stay
+            place.mkdir(exist_ok=True)
+            print(f"evaluate: source bin {bins[number].said()}", flush=True)
+            summaries.append(_judge(one, workdir, place))
+        else:
+            summaries.append(_summary(place))
+    joint = judged_bins.judge(settings, workdir, bins, out)
+    print(f"evaluate: {joint['said']}", flush=True)
+    return {**summaries[0], "outcome": joint["outcome"], "source_bins": len(bins)}
+
+
+def _judge(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
+    """Compare the sets of one source bin.
 
     Memory holds one chunk of maps and the statistics of all, whatever the number of maps; chunks that an
     interrupted run has finished are not computed again.
@@ -135,10 +155,15 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     write_json(out / "results.json", results)
     summarising.remove_parts(out)
     print(f"evaluate: {results['overall']['said']}", flush=True)
+    return _summary(out)
+
+
+def _summary(out: Path) -> dict[str, Any]:
+    results = read_json(out / "results.json")
     return {
         "outcome": results["overall"]["outcome"],
-        "num_generated": sets.generated.num_maps,
-        "num_validation": sets.validation.num_maps,
+        "num_generated": results["sets"]["generated"]["maps"],
+        "num_validation": results["sets"]["validation"]["maps"],
         "worst_power_factor_ell_700_7000": _worst_factor(out),
     }
 

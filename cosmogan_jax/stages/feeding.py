@@ -20,7 +20,6 @@ from cosmogan_jax.stages.devices import Devices
 from cosmogan_jax.stages.memory import free_memory, usable_memory
 from cosmogan_jax.storage.crop_stream import stream_crops
 from cosmogan_jax.storage.crop_table import CropTable
-from cosmogan_jax.storage.map_store import open_map_store
 
 _AHEAD = 4  # batches: 67 MB of 64 maps of 256^2
 _SHARE_OF_MEMORY = 0.5
@@ -91,7 +90,7 @@ class StreamFeed:
     ):
         cache = settings.stream_cache_gib
         cache_bytes = int(usable_memory() / 4 / processes_here() if cache is None else cache * 2**30)
-        self._store = open_map_store(table.store.path, cache_bytes=cache_bytes)
+        self._store = table.store.with_cache(cache_bytes)
         self._theta = _of_maps(table, crops, settings.condition_on)
         self._crops, self._size, self._settings = crops, table.geometry.num_pixels, settings
         self._devices, self._scheme = devices, scheme

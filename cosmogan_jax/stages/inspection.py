@@ -47,19 +47,29 @@ class MapFacts(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """All maps of the sources, in order, and a few pictures of them."""
+    """All maps of the sources, in order, and a few pictures of them.
+
+    Of maps of several source bins the facts are of the bin that is trained on; bin_sigmas are of each bin,
+    means over maps.
+    """
 
     sources: MapSources
     maps: list[MapFacts]
-    shown: Float[np.ndarray, "maps size size"]
+    shown: Float[np.ndarray, "maps height width"]
+    bin_sigmas: tuple[float, ...] = ()
 
     @property
     def geometry(self) -> MapGeometry:
-        """Pixels and side of every map."""
+        """Pixels and side of every map; of a column where they are not square."""
         return self.sources.geometry
 
+    @property
+    def image(self) -> tuple[int, int]:
+        """Rows and columns of every map."""
+        return self.sources.geometry.num_pixels, self.sources.columns
 
-def map_digest(kappa: Float[np.ndarray, "size size"]) -> bytes:
+
+def map_digest(kappa: Float[np.ndarray, "height width *bins"]) -> bytes:
     """Of the float32 pixels, bit for bit."""
     return hashlib.blake2b(np.ascontiguousarray(kappa, np.float32).data, digest_size=16).digest()
 
@@ -67,9 +77,9 @@ def map_digest(kappa: Float[np.ndarray, "size size"]) -> bytes:
 def inspect_map(
     role: str,
     name: str,
-    kappa: Float[np.ndarray, "size size"],
+    kappa: Float[np.ndarray, "height width"],
     crop_size: int,
-    observed: Bool[np.ndarray, "size size"] | None = None,
+    observed: Bool[np.ndarray, "height width"] | None = None,
     most_masked: float = 0.0,
 ) -> MapFacts:
     """The facts of one map; NaN moments where no pixel is valid, NaN skewness of a constant one.
@@ -86,7 +96,7 @@ def inspect_map(
         return MapFacts(
             role, name, invalid, nan, nan, nan, nan, nan, digest, 0, nan, nan, nan, False, False, masked
         )
-    positions = num_positions(len(kappa), crop_size)
+    positions = num_positions(kappa.shape, crop_size)
     if invalid or masked:
         positions = len(valid_positions(kappa, crop_size, observed, most_masked))
     mean = float(values.mean(dtype=np.float64))
@@ -112,13 +122,19 @@ def inspect(sources: MapSources, crop_size: int) -> Inspection:
     shown: list[np.ndarray] = []
     every = max(1, sources.num_maps // _SHOWN)
     bar = progress(sources.maps(), total=sources.num_maps, desc="inspect", unit="map")
-    for number, (role, file, index, kappa) in enumerate(bar):
-        facts.append(
-            inspect_map(role, file.name(index), kappa, crop_size, sources.observed(number), sources.most_masked)
-        )
+    sigmas = np.zeros(sources.num_bins)
+    for number, (role, file, index, whole) in enumerate(bar):
+        kappa, observed = whole, sources.observed(number)
+        if sources.bins:
+            with np.errstate(invalid="ignore"):
+                # A pixel that is invalid in one bin is left out of all: crops of them lie at the same places.
+                kappa = np.where(np.isfinite(whole).all(-1), whole[..., sources.trained_bin], np.nan)
+                sigmas += [float(one[np.isfinite(one)].std()) for one in np.moveaxis(whole, -1, 0)]
+        of_map = inspect_map(role, file.name(index), kappa, crop_size, observed, sources.most_masked)
+        facts.append(of_map._replace(digest=map_digest(whole)))
         if number % every == 0 and len(shown) < _SHOWN:
             shown.append(kappa)
-    return Inspection(sources, facts, np.stack(shown))
+    return Inspection(sources, facts, np.stack(shown), tuple((sigmas / len(facts)).tolist()))
 
 
 def unusable(found: Inspection, invalid_pixels: str, *, judged: bool = False) -> dict[int, str]:
@@ -130,7 +146,7 @@ def unusable(found: Inspection, invalid_pixels: str, *, judged: bool = False) ->
     Raises:
       ValueError: there are such maps, and invalid_pixels="refuse"; or nothing is left.
     """
-    pixels = found.geometry.num_pixels**2
+    pixels = found.image[0] * found.image[1]
     reasons = {}
     for number, facts in enumerate(found.maps):
         if facts.invalid + facts.masked == pixels:
@@ -174,9 +190,12 @@ def as_table(found: Inspection) -> str:
     unknown = "see below" if "source_redshift" in sources.parameters else "not known"
     redshift = unknown if sources.source_redshift is None else f"{sources.source_redshift:g}"
     averaged = f", each the mean of {sources.downsample}x{sources.downsample}" if sources.downsample > 1 else ""
+    rows, columns = found.image
+    wide = "" if rows == columns else f" by {geometry.side_deg * columns / rows:.6g}"
+    sides = f"{geometry.side_deg:.6g}{wide}"
     lines = [
-        f"{plural(len(found.maps), 'map')} of {geometry.num_pixels}x{geometry.num_pixels} pixels{averaged}, "
-        f"{geometry.side_deg:.6g} degrees wide ({geometry.pixel_arcmin:.4g} arcmin a pixel, "
+        f"{plural(len(found.maps), 'map')} of {geometry.num_pixels}x{sources.columns} pixels{averaged}, "
+        f"{sides} degrees wide ({geometry.pixel_arcmin:.4g} arcmin a pixel, "
         f"ell {geometry.fundamental_ell:.0f} to {geometry.nyquist_ell:.0f}), source redshift {redshift}",
         f"{'':32}{'maps':>6} {'stored as':>18} {'kappa min':>10} {'max':>9} {'mean':>10} {'sigma':>9} "
         f"{'skewness':>8} {'invalid':>8}",
@@ -188,11 +207,23 @@ def as_table(found: Inspection) -> str:
             f"{entry['mean']:10.2e} {entry['sigma']:9.4g} {entry['skewness']:8.3f} {entry['invalid_pixels']:8d}"
         )
     if sources.masks is not None:
-        share = sum(facts.masked for facts in found.maps) / (geometry.num_pixels**2 * len(found.maps))
+        share = sum(facts.masked for facts in found.maps) / (rows * columns * len(found.maps))
         lines.append(f"masked: {100 * share:.3g} % of the pixels, by {plural(sources.masks.num_masks, 'mask')}")
+    if sources.bins:
+        lines.append(f"{len(sources.bins)} source bins are stored: {_of_bins(found)}")
     if parameters := as_line(sources.parameters):
         lines.append(f"parameters: {parameters}")
     return "\n".join(lines)
+
+
+def _of_bins(found: Inspection) -> str:
+    sources = found.sources
+    said = []
+    for number, (redshift, sigma) in enumerate(zip(sources.bins, found.bin_sigmas)):
+        at = "redshift not known" if redshift is None else f"redshift {redshift:g}"
+        trained = ", trained on" if number == sources.trained_bin else ""
+        said.append(f"{number} ({at}, sigma {sigma:.4g}{trained})")
+    return ", ".join(said)
 
 
 def summaries(found: Inspection, *, per_file: bool) -> list[dict[str, Any]]:

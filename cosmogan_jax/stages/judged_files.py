@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from cosmogan_jax.settings import Evaluate, Novelty
 from cosmogan_jax.stages import plausibility
 from cosmogan_jax.stages.inspection import as_left_out, inspect, unusable
-from cosmogan_jax.stages.map_sources import MapSources, agree
+from cosmogan_jax.stages.map_sources import MapSources, agree, open_given, read_options, with_bins
 from cosmogan_jax.stages.survey_masks import open_masks
-from cosmogan_jax.storage.readers import ReadOptions, check_options, find_map_files, open_map_file
+from cosmogan_jax.storage.readers import check_options
 
 
 class JudgedMaps(NamedTuple):
@@ -38,7 +38,7 @@ class JudgedMaps(NamedTuple):
                 if self.sources.masks is not None:
                     applied = self.sources.masks.applied
                     kappa = np.stack([applied(first + n, one) for n, one in zip(of_file, kappa)])
-                parts.append(kappa)
+                parts.append(kappa[..., self.sources.trained_bin] if self.sources.bins else kappa)
             first += file.num_maps
         return np.concatenate(parts)
 
@@ -60,7 +60,7 @@ def open_judged_files(
     first, total = 0, sum(sources.num_maps for sources in found.values())
     judged = {}
     for role, sources in found.items():
-        of_role = open_masks(masks, total, sources.geometry.num_pixels)
+        of_role = open_masks(masks, total, (sources.geometry.num_pixels, sources.columns))
         if of_role is not None:
             sources = sources._replace(masks=of_role._replace(first=first))
         judged[role] = _usable(role, sources, settings, stage)
@@ -69,11 +69,18 @@ def open_judged_files(
 
 
 def _open(role: str, patterns: Sequence[str], settings: Evaluate | Novelty) -> MapSources:
-    options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel, settings.fits_extension)
-    files = tuple(open_map_file(path, options) for path in find_map_files(patterns, role))
-    check_options(list(files), options)
     side_deg = settings.side_deg if settings.judged_side_deg is None else settings.judged_side_deg
-    return agree({role: files}, 1, side_deg, settings.source_redshift)
+    options = read_options(settings, side_deg)
+    files = tuple(open_given(patterns, role, options))
+    check_options(list(files), options)
+    sources = agree({role: files}, 1, side_deg, None if settings.source_bins else settings.source_redshift)
+    sources = with_bins(sources, settings)
+    if sources.columns != sources.geometry.num_pixels:
+        raise ValueError(
+            f"{role}: {files[0].path} holds maps of {sources.geometry.num_pixels}x{sources.columns} pixels; "
+            "statistics are of square maps, so cut them to squares first"
+        )
+    return sources
 
 
 def _usable(role: str, sources: MapSources, settings: Evaluate | Novelty, stage: str) -> JudgedMaps:

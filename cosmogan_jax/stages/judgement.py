@@ -149,7 +149,7 @@ class Judge:
             seed=_SEED,
             num_resamples=self._num_resamples,
         )
-        said = [_said(one) for one in judged]
+        said = [said_of(one, required=STATISTICS[one.quantity].required) for one in judged]
         if self._no_verdict:
             told = {"outcome": "no verdict", "outcomes": None, "margin": None, "needs": None}
             said = [{**one, **told} for one in said]
@@ -238,7 +238,7 @@ def _varying(values: np.ndarray, units: np.ndarray, parts: int) -> np.ndarray:
     return differs.sum(0) >= min(parts * _FEWEST_VARYING, len(names) - 1)
 
 
-def _said(one: Judged) -> dict[str, Any]:
+def said_of(one: Judged, *, required: bool) -> dict[str, Any]:
     """A verdict for JSON: arrays as lists, NaN as null."""
     said = {
         name: _list(value) if isinstance(value, np.ndarray) else (None if value != value else value)
@@ -254,7 +254,7 @@ def _said(one: Judged) -> dict[str, Any]:
         "within": within,
         "real_within": real,
         "within_band": one.bands[worst],
-        "required": STATISTICS[one.quantity].required,
+        "required": required,
         "needs": None if one.needs is None else one.needs.said(),
     }
 

@@ -94,12 +94,13 @@ def _check_twins(found: Inspection, split_of: dict[int, str], for_all: set[int])
 
 def check_room(workdir: Path, sources: MapSources, num_maps: int) -> None:
     """ValueError where the disk has no room for the store; 2 per cent more than its pixels."""
-    needed = int(4.08 * num_maps * sources.geometry.num_pixels**2)
+    rows, columns = sources.geometry.num_pixels, sources.columns
+    needed = int(4.08 * num_maps * rows * columns * sources.num_bins)
     free = shutil.disk_usage(next(p for p in (workdir, *workdir.absolute().parents) if p.exists())).free
     if needed > free:
         raise ValueError(
             f"workdir={workdir} has {free / 1e9:.2f} GB free, the map store of {num_maps} maps of "
-            f"{sources.geometry.num_pixels}x{sources.geometry.num_pixels} needs {needed / 1e9:.2f} GB"
+            f"{rows}x{columns} needs {needed / 1e9:.2f} GB"
         )
 
 
@@ -134,7 +135,8 @@ def import_maps(
     if sources.masks is not None:
         origin["masks"] = [file_mark(path) for path in sources.masks.paths]
     manifest = {
-        "source_redshift": sources.source_redshift,
+        "source_redshift": sources.source_redshift if sources.num_bins == 1 else None,
+        **({"bin_redshifts": list(sources.bins)} if sources.bins else {}),
         "seed": seed,
         "transform": {"downsample": sources.downsample, "by": "mean of pixels in float64, rounded to float32"},
         "splits": splits,
@@ -152,9 +154,19 @@ def import_maps(
             if map_digest(kappa) != found.maps[number].digest:
                 raise ValueError(f"{found.maps[number].name} has changed since it was looked at a moment ago")
             if number not in gone:
-                yield kappa[None]
+                yield kappa[None] if sources.bins else kappa[None, ..., None]
 
-    return write_map_store(path, batches(), len(splits), sources.geometry, manifest, allow_invalid=True)
+    columns = sources.columns
+    return write_map_store(
+        path,
+        batches(),
+        len(splits),
+        sources.geometry,
+        manifest,
+        num_bins=sources.num_bins,
+        num_columns=columns,
+        allow_invalid=True,
+    )
 
 
 def _file_record(file: MapFile) -> dict[str, Any]:

@@ -33,7 +33,8 @@ class MapSet(NamedTuple):
     """Maps of one kind, read a few at a time.
 
     Attributes:
-      parents: the map that each was cut from.
+      parents: the map, or the sky, that each was cut from.
+      patches: as parents, but of one sky each patch; None where these are the maps themselves.
       boxes: the box or region that each comes from; None where it is not known.
       source: where they are from, in words.
       cosmology: what is told of it, by parameter.
@@ -50,6 +51,7 @@ class MapSet(NamedTuple):
     source: str
     cosmology: Mapping[str, float | None]
     masked: bool = False
+    patches: Int[np.ndarray, " maps"] | None = None
 
     def read_finite(self, start: int, stop: int) -> Float[np.ndarray, "maps size size"]:
         """Maps start to stop; ValueError names the first that is not finite.
@@ -63,7 +65,7 @@ class MapSet(NamedTuple):
             raise ValueError(f"{self.name} map {number} ({self.source}) holds non-finite values")
         return kappa
 
-    def units(self, unit: Literal["auto", "map", "box"]) -> tuple[Int[np.ndarray, " maps"], str]:
+    def units(self, unit: Literal["auto", "map", "box", "patch"]) -> tuple[Int[np.ndarray, " maps"], str]:
         """What each map counts with as one, and what that is called.
 
         auto: boxes where there are FEWEST_BOXES or more, else the maps that crops were cut from; whose errors
@@ -72,6 +74,8 @@ class MapSet(NamedTuple):
         Raises:
           ValueError: boxes asked for, and not known.
         """
+        if unit == "patch":
+            return (np.arange(self.num_maps) if self.patches is None else self.patches), "patch"
         known = 0 if self.boxes is None else len(np.unique(self.boxes))
         if unit == "box" and self.boxes is None:
             raise ValueError(
@@ -157,13 +161,13 @@ def few_boxes(sets: MapSets, units: dict[str, tuple[np.ndarray, str]]) -> str | 
 
 def _like(generated: MapSet, table: CropTable) -> CropTable:
     """The crops of a table, in the size of the generated maps where that can be."""
-    ours, theirs, whole = generated.geometry, table.geometry, table.store.geometry
+    ours, theirs, whole = generated.geometry, table.geometry, min(table.store.image_shape)
     same_pixels = np.isclose(ours.pixel_arcmin, theirs.pixel_arcmin, rtol=1e-4)
     if ours.num_pixels == theirs.num_pixels or not same_pixels:
         return table
-    if ours.num_pixels > whole.num_pixels:
+    if ours.num_pixels > whole:
         raise ValueError(
-            f"generated maps have {ours.num_pixels} pixels, stage prepare's maps {whole.num_pixels}: too few "
+            f"generated maps have {ours.num_pixels} pixels, stage prepare's maps {whole}: too few "
             "to compare; name larger real maps (--reference, --auxiliary), or generate smaller ones "
             "(--generate_pixels, in another --workdir)"
         )
@@ -220,7 +224,7 @@ def _from_run(workdir: Path) -> MapSet:
 
 def _masked(maps: MapSet, patterns: Sequence[str]) -> MapSet:
     """Maps of a run under the one mask of those that they are compared with."""
-    masks = open_masks(patterns, maps.num_maps, maps.geometry.num_pixels)
+    masks = open_masks(patterns, maps.num_maps, (maps.geometry.num_pixels, maps.geometry.num_pixels))
     if masks is None:
         return maps
 
@@ -246,6 +250,7 @@ def _from_table(split: str, table: CropTable, limit: int) -> MapSet:
         table.manifest["source_redshift"],
         f"{split} crops of stage prepare",
         table.manifest["origin"].get("cosmology") or {},
+        patches=np.unique(of_map, return_inverse=True)[1],
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cosmogan_jax.geometry import MapGeometry, check_side_deg
-from cosmogan_jax.settings import Prepare
+from cosmogan_jax.settings import GivenMaps, Prepare
 from cosmogan_jax.stages.map_parameters import FILES_AGREE, GIVEN_AGREES, Said, Values, given_besides, join
 from cosmogan_jax.stages.survey_masks import SurveyMasks, open_masks
 from cosmogan_jax.storage.readers import MapFile, ReadOptions, check_options, find_map_files, open_map_file
@@ -22,9 +22,13 @@ class MapSources(NamedTuple):
     """Open files, by what they are to be: "maps" to be split, or the name of a split.
 
     Attributes:
+      geometry: of a square map; of one that is not, of a column of its pixels.
+      columns: pixels of a row.
       source_redshift: of all maps; None where it is not known, or not one.
       parameters: of every map in order, by name; None where a map's is not known.
       vary: names of the parameters in which the maps are meant to differ.
+      bins: source redshifts, where maps are of several bins; None where one's is not known.
+      trained_bin: which of them crops are of.
       besides: a table of parameters that was given with them.
       masks: of the survey, where there are any.
       most_masked: the share of a crop's pixels that may be masked. Where none may be, the maps are NaN there;
@@ -34,19 +38,27 @@ class MapSources(NamedTuple):
     files: dict[str, tuple[MapFile, ...]]
     downsample: int
     geometry: MapGeometry
+    columns: int
     source_redshift: float | None
     parameters: Values
     vary: tuple[str, ...] = ()
     besides: Path | None = None
     masks: SurveyMasks | None = None
     most_masked: float = 0.0
+    bins: tuple[float | None, ...] = ()
+    trained_bin: int = 0
 
-    def maps(self) -> Iterator[tuple[str, MapFile, int, Float[np.ndarray, "size size"]]]:
+    @property
+    def num_bins(self) -> int:
+        """Bins of every map."""
+        return len(self.bins) or 1
+
+    def maps(self) -> Iterator[tuple[str, MapFile, int, Float[np.ndarray, "height width *bins"]]]:
         """Every map in order with its role, file and number in that file; a few are in memory at a time."""
         number = 0
         for role, files in self.files.items():
             for file in files:
-                step = max(1, _BATCH_BYTES // (8 * file.num_pixels**2))
+                step = max(1, _BATCH_BYTES // (8 * file.num_pixels * file.columns * self.num_bins))
                 for start in range(0, file.num_maps, step):
                     batch = file.read(start, min(start + step, file.num_maps), self.downsample)
                     for index, kappa in enumerate(batch, start):
@@ -55,7 +67,7 @@ class MapSources(NamedTuple):
                         yield role, file, index, kappa
                         number += 1
 
-    def observed(self, number: int) -> Bool[np.ndarray, "size size"] | None:
+    def observed(self, number: int) -> Bool[np.ndarray, "height width"] | None:
         """Where map `number` of all is not masked; None where there are no masks."""
         return None if self.masks is None else self.masks.of_map(number)
 
@@ -88,9 +100,9 @@ def open_sources(settings: Prepare) -> MapSources:
       ValueError: no files, files that cannot be read, or sizes, angles, redshifts or other parameters that
         disagree or lack.
     """
-    options = ReadOptions(settings.hdf5_dataset, settings.raw_shape, settings.channel, settings.fits_extension)
+    options = read_options(settings, settings.side_deg)
     files = {
-        role: tuple(_only(open_map_file(path, options), role) for path in find_map_files(patterns, flag(role)))
+        role: tuple(_only(file, role) for file in open_given(patterns, flag(role), options))
         for role, patterns in given_maps(settings).items()
     }
     every = [file for group in files.values() for file in group]
@@ -104,13 +116,37 @@ def open_sources(settings: Prepare) -> MapSources:
         settings.vary,
         hint=True,
     )
+    sources = with_bins(sources, settings)
     table = settings.map_parameters
-    pixels = sources.geometry.num_pixels
+    image = sources.geometry.num_pixels, sources.columns
     return sources._replace(
         besides=None if table is None else Path(table).expanduser(),
-        masks=open_masks(settings.mask, sources.num_maps, pixels, settings.downsample),
+        masks=open_masks(settings.mask, sources.num_maps, image, settings.downsample),
         most_masked=settings.mask_max_fraction,
     )
+
+
+def read_options(settings: Prepare | GivenMaps, side_deg: float | None) -> ReadOptions:
+    """What the flags tell readers of files; side_deg is that of patches, where HEALPix maps are cut."""
+    return ReadOptions(
+        settings.hdf5_dataset,
+        settings.raw_shape,
+        settings.channel,
+        settings.fits_extension,
+        settings.cut_patches,
+        side_deg if settings.cut_patches else None,
+        settings.source_bins,
+    )
+
+
+def open_given(patterns: Sequence[str], name: str, options: ReadOptions) -> list[MapFile]:
+    """All files that patterns of a flag mean, opened.
+
+    Raises:
+      ValueError: a pattern that means nothing, or a file that cannot be read.
+    """
+    paths = find_map_files(patterns, name, any_ending=bool(options.raw_shape))
+    return [open_map_file(path, options) for path in paths]
 
 
 def agree(
@@ -137,11 +173,13 @@ def agree(
     if source_redshift is not None and not 0 < source_redshift < math.inf:
         raise ValueError(f"source_redshift={source_redshift:g} must be positive and finite")
     _one_of_each(every, lambda file: file.num_pixels, "pixels a side", "size")
+    _one_of_each(every, lambda file: file.columns, "pixels a row", "size")
     parameters = join(every, given or [], vary, hint=hint)
-    if downsample < 1 or first.num_pixels % downsample:
-        raise ValueError(
-            f"downsample={downsample} must divide the {first.num_pixels} pixels of a map's side ({first.path})"
-        )
+    for pixels in (first.num_pixels, first.columns):
+        if downsample < 1 or pixels % downsample:
+            raise ValueError(
+                f"downsample={downsample} must divide the {pixels} pixels of a map's side ({first.path})"
+            )
     side = _common(every, "side_deg", "degrees wide", "angle", side_deg)
     silent = next((file for file in every if file.side_deg is None), None)
     if side is None or (side_deg is None and silent is not None):
@@ -154,7 +192,65 @@ def agree(
     redshift = _one_redshift(every, parameters, source_redshift, vary)
     if redshift is not None:
         parameters["source_redshift"] = (redshift,) * sum(file.num_maps for file in every)
-    return MapSources(files, downsample, geometry, redshift, parameters, tuple(vary))
+    columns = first.columns // downsample
+    return MapSources(files, downsample, geometry, columns, redshift, parameters, tuple(vary))
+
+
+def with_bins(sources: MapSources, settings: Prepare | GivenMaps) -> MapSources:
+    """The same, with the bins that all files have, their redshifts, and that of the bin that crops are of.
+
+    Raises:
+      ValueError: files that disagree in their bins, or with --bin_redshifts; a bin that is not among them, or
+        several and none is chosen to train on.
+    """
+    files = [file for group in sources.files.values() for file in group]
+    first, given = files[0], settings.bin_redshifts
+    if not first.bins and not any(file.bins for file in files):
+        if given:
+            raise ValueError(f"bin_redshifts={_listed(given)} goes with --source_bins and maps of several bins")
+        return sources
+    for file in files:
+        if file.bin_numbers != first.bin_numbers or not _redshifts_agree(file.bins, first.bins):
+            raise ValueError(
+                f"maps disagree in their source bins: {_bins(first)} in {first.path}, {_bins(file)} in "
+                f"{file.path}"
+            )
+    if given and (len(given) != len(first.bins) or not _redshifts_agree(given, first.bins)):
+        raise ValueError(f"bin_redshifts={_listed(given)} disagrees with {first.path}: {_bins(first)}")
+    if settings.source_redshift is not None:
+        raise ValueError(
+            f"source_redshift={settings.source_redshift:g} is of maps of one bin; --bin_redshifts is of each"
+        )
+    redshifts = tuple(given) or first.bins
+    chosen = settings.channel
+    if chosen is None and len(redshifts) > 1:
+        raise ValueError(
+            f"{first.path} holds {len(redshifts)} source bins, {_bins(first)}, and emulators are trained on "
+            f"one: choose it with --channel, of {', '.join(map(str, first.bin_numbers))}"
+        )
+    if chosen is not None and chosen not in first.bin_numbers:
+        raise ValueError(f"channel={chosen} is none of source_bins={','.join(settings.source_bins)}")
+    trained = 0 if chosen is None else first.bin_numbers.index(chosen)
+    return sources._replace(bins=redshifts, trained_bin=trained, source_redshift=redshifts[trained])
+
+
+def _redshifts_agree(one: Sequence[float | None], other: Sequence[float | None]) -> bool:
+    """As many, and the same wherever both are known."""
+    return len(one) == len(other) and all(
+        a is None or b is None or math.isclose(a, b, rel_tol=GIVEN_AGREES) for a, b in zip(one, other)
+    )
+
+
+def _bins(file: MapFile) -> str:
+    known = [
+        f"{n} at {'an unknown redshift' if z is None else f'{z:g}'}"
+        for n, z in zip(file.bin_numbers, file.bins)
+    ]
+    return ", ".join(known) if len(known) <= 5 else f"{', '.join(known[:4])} and {len(known) - 4} more"
+
+
+def _listed(redshifts: Sequence[float]) -> str:
+    return ",".join(f"{z:g}" for z in redshifts)
 
 
 def _one_redshift(

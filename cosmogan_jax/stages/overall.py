@@ -8,6 +8,7 @@
 Judged are the maps as they are; what an observer sees of them (`views`) is told beside it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from cosmogan_jax.compare.overall import Finding, overall
@@ -20,13 +21,17 @@ _SPECTRUM = (*_EFFECTS, "correlation", "covariance slope")
 
 def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
     """The entry, from all others."""
-    numbers = parse(margins)
     view = results["views"]["as it is"]
     findings = [*_effects(view["verdicts"], results["statistics"], results.get("left_out", {}))]
     findings.append(Finding("no more duplicates than among real maps", results["duplicates"]["outcome"]))
     findings += _positions(results["position"])
     findings.append(_classifier(results["classifier"]))
-    found = overall(findings)
+    return entry(findings, margins)
+
+
+def entry(findings: Sequence[Finding], margins: str) -> dict[str, Any]:
+    """The entry that findings make."""
+    numbers, found = parse(margins), overall(findings)
     return {
         "outcome": found.outcome,
         "said": f"{found.outcome} (margins: {margins}): {found.said()}",

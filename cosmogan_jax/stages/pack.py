@@ -139,7 +139,7 @@ def _data(settings: Pack, table: CropTable) -> dict[str, Any]:
     return {
         "description": settings.pack_data,
         "crops": {split: len(crops) for split, crops in table.crops.items()},
-        "map_pixels": table.store.geometry.num_pixels,
+        "map_pixels": min(table.store.image_shape),
         "share_of_crops_outside_network_range": table.manifest["share_of_crops_outside_network_range"],
         "origin": origin,
     }

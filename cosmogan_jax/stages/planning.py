@@ -1,6 +1,7 @@
 """What a dry run says of the verdict that maps will allow: `compare/designs.py` for the sets of a run."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 from cosmogan_jax.compare.designs import said
 from cosmogan_jax.compare.resamples import MIN_PARENTS
@@ -9,11 +10,17 @@ from cosmogan_jax.settings.margins import SETS
 _MARGINS = "default"
 
 
-def tell(stage: str, maps: Mapping[str, Sequence[tuple[Hashable | None, int]]]) -> None:
+class Sky(NamedTuple):
+    """What patches of one sky have in common."""
+
+    name: str
+
+
+def tell(stage: str, maps: Mapping[str, Sequence[tuple[Hashable, int]]]) -> None:
     """Print what the validation and auxiliary maps of a run can resolve at the default margins.
 
-    maps: of validation and auxiliary, for each map its box, None where that is not known, and the crops that it
-    gives. Without auxiliary maps the yardstick is one half of the validation units against the other.
+    maps: of validation and auxiliary, for each map its box or sky, None where neither is known, and the crops
+    that it gives. Without auxiliary maps the yardstick is one half of the validation units against the other.
     """
     sets = {name: of for name, of in maps.items() if of}
     if "validation" not in sets:
@@ -36,7 +43,9 @@ def tell(stage: str, maps: Mapping[str, Sequence[tuple[Hashable | None, int]]]) 
         print(f"{stage}: {line}")
 
 
-def _units(maps: Sequence[tuple[Hashable | None, int]]) -> tuple[int, str]:
-    """How many count as independent, and what they are called: boxes where they are known, else maps."""
+def _units(maps: Sequence[tuple[Hashable, int]]) -> tuple[int, str]:
+    """How many count as independent, and what they are called: boxes or skies where known, else maps."""
     boxes = {box for box, _ in maps}
-    return (len(maps), "maps") if None in boxes else (len(boxes), "boxes")
+    if None in boxes:
+        return len(maps), "maps"
+    return len(boxes), "skies" if all(isinstance(box, Sky) for box in boxes) else "boxes"

@@ -1,7 +1,7 @@
 """Stage prepare: maps, given or simulated, looked at, stored once; and a table of crop positions over them."""
 
-import contextlib
 import math
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         out / "found.json",
         {
             "num_pixels": found.geometry.num_pixels,
+            **({} if found.image[0] == found.image[1] else {"num_columns": found.image[1]}),
             "side_deg": found.geometry.side_deg,
             "source_redshift": found.sources.source_redshift,
             "parameters": map_parameters.ranges(found.sources.parameters),
@@ -49,9 +50,10 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         store, maps = import_maps(out / "maps", found, dropped, splits, settings.seed), "maps"
     else:
         store, maps = open_map_store(stage_directory(workdir, "simulate") / "maps"), "../simulate/maps"
+    trained = found.sources.trained_bin
     kept = [number for number in range(len(found.maps)) if number not in set(dropped)]
     table, shares = crop_positions.draw_crops(
-        store, settings, _network_limit(settings), lambda index: found.sources.observed(kept[index])
+        store, settings, _network_limit(settings), trained, lambda index: found.sources.observed(kept[index])
     )
     print(
         f"prepare: {', '.join(f'{len(rows)} {split}' for split, rows in table.items())} crops; "
@@ -63,8 +65,9 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
     manifest = {
         "maps": maps,
         "crop_size": settings.crop_size,
-        "side_deg": store.geometry.crop(settings.crop_size).side_deg,
-        "source_redshift": store.manifest["source_redshift"],
+        "side_deg": store.crop_geometry(settings.crop_size).side_deg,
+        "source_redshift": found.sources.source_redshift,
+        **({"bin": trained} if store.num_bins > 1 else {}),
         "normalisation": {"kind": settings.normalisation, "scale": settings.normalisation_scale},
         **{f"share_of_crops_{name}": share for name, share in shares.items()},
         "split_by": settings.split_by,
@@ -83,7 +86,8 @@ def result_mark(out: Path) -> str:
     """The data set by its content: maps, crops and normalisation, not where the maps were read from."""
     table = open_crop_table(out)
     crops = {split: rows.tolist() for split, rows in table.crops.items()}
-    told = {key: table.manifest[key] for key in ("crop_size", "side_deg", "normalisation")}
+    keys = ("crop_size", "side_deg", "normalisation", *(["bin"] if "bin" in table.manifest else []))
+    told = {key: table.manifest[key] for key in keys}
     return json_sha256({"maps": table.store.identity(), "crops": crops, **told})
 
 
@@ -93,16 +97,13 @@ def check_unchanged(settings: Prepare, workdir: Path) -> None:
         return
     now = []
     for patterns in given_maps(settings).values():
-        for pattern in patterns:
-            with contextlib.suppress(ValueError):  # nothing is there any more: reported with what is gone
-                now += find_map_files([pattern])
+        # Where nothing is there any more: reported with what is gone.
+        now += find_map_files(patterns, any_ending=bool(settings.raw_shape), missing_ok=True)
     store = open_map_store(workdir / "prepare/maps")
     origin = store.manifest["origin"]
     recorded = [*origin["files"], *([origin["map_parameters"]] if "map_parameters" in origin else [])]
     recorded += origin.get("masks", [])
-    for pattern in settings.mask:
-        with contextlib.suppress(ValueError):
-            now += find_map_files([pattern])
+    now += find_map_files(settings.mask, "mask", missing_ok=True)
     if settings.map_parameters and (table := Path(settings.map_parameters).expanduser()).is_file():
         now.append(table)
     gone = source_changes.check_unchanged(recorded, now, workdir / "prepare")
@@ -127,7 +128,15 @@ def check(settings: Prepare) -> None:
     if settings.maps:
         return
     unset = {f"{split}_maps": () for split in SPLITS[1:]} | {"downsample": 1, "invalid_pixels": "refuse"}
-    unset |= {"hdf5_dataset": None, "fits_extension": None, "raw_shape": (), "channel": None}
+    unset |= {
+        "hdf5_dataset": None,
+        "fits_extension": None,
+        "raw_shape": (),
+        "channel": None,
+        "cut_patches": (),
+        "source_bins": (),
+        "bin_redshifts": (),
+    }
     unset |= {"mask": (), "map_parameters": None, "parameters_from_name": None, "vary": ()}
     for name, nothing in unset.items():
         value = getattr(settings, name)
@@ -147,7 +156,9 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
         for target, count in given.items():
             crops[target] = crops.get(target, 0) + count * counts[split]
     stored = (
-        f"{4e-9 * len(splits) * found.geometry.num_pixels**2:.3g} GB stored" if settings.maps else "in place"
+        f"{4e-9 * len(splits) * math.prod(found.image) * found.sources.num_bins:.3g} GB stored"
+        if settings.maps
+        else "in place"
     )
     print(
         f"prepare: would take {', '.join(f'{n} {split}' for split, n in counts.items())} maps ({stored}) and "
@@ -155,7 +166,7 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
     )
     boxes = [box for number, box in enumerate(_boxes(found.sources)) if number not in set(left_out)]
     by_split = crop_positions.counts_by_split(splits, settings)
-    judged: dict[str, list[tuple[str | None, int]]] = {"validation": [], "auxiliary": []}
+    judged: dict[str, list[tuple[Hashable, int]]] = {"validation": [], "auxiliary": []}
     for box, split in zip(boxes, splits, strict=True):
         for name, of in judged.items():
             if by_split[split].get(name):
@@ -166,12 +177,15 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
         print(f"prepare: a picture of {plural(len(found.shown), 'map')} is {picture}")
 
 
-def _boxes(sources: MapSources) -> list[str | None]:
-    """The box of every map, in order; None where it is not known."""
-    found: list[str | None] = []
+def _boxes(sources: MapSources) -> list[Hashable]:
+    """The box of every map, in order, or the sky that it was cut from; None where neither is known."""
+    found: list[Hashable] = []
     for files in sources.files.values():
         for file in files:
-            found += [None] * file.num_maps if file.boxes is None else list(file.boxes)
+            if file.boxes is None and "cut_patches" in file.options_used:
+                found += [planning.Sky(str(file.path))] * file.num_maps
+            else:
+                found += [None] * file.num_maps if file.boxes is None else list(file.boxes)
     return found
 
 
@@ -183,12 +197,12 @@ def _examine(
         sources = open_sources(settings)
     else:
         sources = as_sources(stage_directory(workdir, "simulate") / "maps")
-    pixels = sources.geometry.num_pixels
+    image = sources.geometry.num_pixels, sources.columns
     try:
-        _check_crops(settings, pixels)
+        _check_crops(settings, image)
     except ValueError:
         if looks:  # what the maps are like tells which crops there can be
-            print(as_table(inspect(sources, pixels)), flush=True)
+            print(as_table(inspect(sources, min(image))), flush=True)
         raise
     found = inspect(sources, settings.crop_size)
     print(as_table(found), flush=True)
@@ -200,7 +214,7 @@ def _examine(
         _check_values(found, kept, settings, looks=looks)
     splits = assign_splits(found, dropped, settings)
     names, positions = [facts.name for facts in kept], [facts.positions for facts in kept]
-    crop_positions.check_positions(names, positions, pixels, splits, settings)
+    crop_positions.check_positions(names, positions, image, splits, settings)
     return found, list(dropped), splits
 
 
@@ -214,10 +228,11 @@ def _check_values(found: Inspection, kept: list[MapFacts], settings: Prepare, *,
         print(f"prepare: {line}", flush=True)
 
 
-def _check_crops(settings: Prepare, pixels: int) -> None:
-    if settings.crop_size > pixels:
+def _check_crops(settings: Prepare, image: tuple[int, int]) -> None:
+    pixels = image[0] if image[0] == image[1] else f"{image[0]}x{image[1]}"
+    if settings.crop_size > min(image):
         raise ValueError(f"crop_size={settings.crop_size} is larger than the maps of {pixels} pixels")
-    room = crop_positions.num_positions(pixels, settings.crop_size)
+    room = crop_positions.num_positions(image, settings.crop_size)
     if settings.crops_per_map > room:
         raise ValueError(
             f"crops_per_map={settings.crops_per_map} is more than the {room} positions of a crop of "

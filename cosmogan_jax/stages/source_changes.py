@@ -4,19 +4,33 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cosmogan_jax.storage.checksums import file_sha256
+from cosmogan_jax.storage.checksums import file_sha256, folder_sha256
 
 
 def file_mark(path: Path) -> dict[str, Any]:
-    """What tells a file (of a map store its manifest) from another or a later one."""
-    whole = path / "manifest.json" if path.is_dir() else path
-    status = whole.stat()
+    """What tells a file, map store or zarr folder from another or a later one."""
+    return {"path": str(path.resolve()), **quick_mark(path), "sha256": _sha256(path)}
+
+
+def quick_mark(path: Path) -> dict[str, int]:
+    """Size and time of change, without reading it."""
+    whole = marked(path)
+    files = [file.stat() for file in whole.rglob("*") if file.is_file()] if whole.is_dir() else [whole.stat()]
     return {
-        "path": str(path.resolve()),
-        "bytes": status.st_size,
-        "mtime_ns": status.st_mtime_ns,
-        "sha256": file_sha256(whole),
+        "bytes": sum(status.st_size for status in files),
+        "mtime_ns": max((status.st_mtime_ns for status in files), default=0),
     }
+
+
+def marked(path: Path) -> Path:
+    """What is looked at: of a map store its manifest, which knows the shards by checksum."""
+    manifest = path / "manifest.json"
+    return manifest if path.is_dir() and manifest.is_file() else path
+
+
+def _sha256(path: Path) -> str:
+    whole = marked(path)
+    return folder_sha256(whole) if whole.is_dir() else file_sha256(whole)
 
 
 def check_unchanged(recorded: list[dict[str, Any]], now: Iterable[Path], made: Path) -> list[str]:
@@ -49,7 +63,7 @@ def check_unchanged(recorded: list[dict[str, Any]], now: Iterable[Path], made: P
 
 
 def _differs(mark: dict[str, Any], path: Path) -> bool:
-    whole = path / "manifest.json" if path.is_dir() else path
-    if not whole.is_file() or whole.stat().st_size != mark["bytes"]:
+    now = quick_mark(path)
+    if now["bytes"] != mark["bytes"]:
         return True
-    return whole.stat().st_mtime_ns != mark.get("mtime_ns") and file_sha256(whole) != mark["sha256"]
+    return now["mtime_ns"] != mark.get("mtime_ns") and _sha256(path) != mark["sha256"]

@@ -18,13 +18,12 @@ from cosmogan_jax.storage.readers.masks import MaskFile, open_mask_file
 
 
 class SurveyMasks(NamedTuple):
-    """Masks of maps of num_pixels pixels a side, each pixel of downsample² of the mask's.
+    """Masks of maps, each pixel of downsample² of the mask's.
 
     first: the number of the mask of map 0, where each map has its own.
     """
 
     files: tuple[MaskFile, ...]
-    num_pixels: int
     downsample: int = 1
     first: int = 0
 
@@ -38,7 +37,7 @@ class SurveyMasks(NamedTuple):
         """The files."""
         return [file.path for file in self.files]
 
-    def of_map(self, number: int) -> Bool[np.ndarray, "size size"]:
+    def of_map(self, number: int) -> Bool[np.ndarray, "height width"]:
         """Where map `number` is observed: pixels all of whose pixels in the mask are."""
         number = 0 if self.num_masks == 1 else self.first + number
         for file in self.files:
@@ -47,24 +46,27 @@ class SurveyMasks(NamedTuple):
             number -= file.num_masks
         raise IndexError(f"mask {number} of {self.num_masks}")
 
-    def applied(self, number: int, kappa: Float[np.ndarray, "size size"]) -> Float[np.ndarray, "size size"]:
-        """The map with NaN where it is masked."""
-        return np.where(self.of_map(number), kappa, np.float32(np.nan))
+    def applied(
+        self, number: int, kappa: Float[np.ndarray, "height width *bins"]
+    ) -> Float[np.ndarray, "height width *bins"]:
+        """The map with NaN where it is masked, in all bins of sources."""
+        observed = self.of_map(number)
+        return np.where(observed if kappa.ndim == 2 else observed[..., None], kappa, np.float32(np.nan))
 
 
 @functools.lru_cache(maxsize=4)
-def _load(file: MaskFile, index: int, downsample: int) -> Bool[np.ndarray, "size size"]:
-    size = file.shape[0] // downsample
-    return np.all(file.load(index).reshape(size, downsample, size, downsample), axis=(1, 3))
+def _load(file: MaskFile, index: int, downsample: int) -> Bool[np.ndarray, "height width"]:
+    height, width = (side // downsample for side in file.shape)
+    return np.all(file.load(index).reshape(height, downsample, width, downsample), axis=(1, 3))
 
 
 def open_masks(
-    patterns: Sequence[str], num_maps: int, num_pixels: int, downsample: int = 1
+    patterns: Sequence[str], num_maps: int, image: tuple[int, int], downsample: int = 1
 ) -> SurveyMasks | None:
     """The masks that --mask names; None where it names none.
 
     Args:
-      num_maps, num_pixels: of the maps as they are used, downsampled.
+      num_maps, image: of the maps as they are used, downsampled; rows and columns of each.
 
     Raises:
       ValueError: files that hold no masks, masks of another size than the maps in their files, or neither one
@@ -73,14 +75,12 @@ def open_masks(
     if not patterns:
         return None
     files = tuple(open_mask_file(path) for path in find_map_files(patterns, "mask"))
-    pixels = num_pixels * downsample
+    of_maps = image[0] * downsample, image[1] * downsample
     for file in files:
-        if file.shape != (pixels, pixels):
-            rows, columns = file.shape
-            raise ValueError(
-                f"mask={file.path} has {rows}x{columns} pixels, the maps in their files {pixels}x{pixels}"
-            )
-    masks = SurveyMasks(files, num_pixels, downsample)
+        if file.shape != of_maps:
+            own, maps = ("x".join(map(str, shape)) for shape in (file.shape, of_maps))
+            raise ValueError(f"mask={file.path} has {own} pixels, the maps in their files {maps}")
+    masks = SurveyMasks(files, downsample)
     if masks.num_masks not in (1, num_maps):
         raise ValueError(
             f"mask={','.join(patterns)} names {masks.num_masks} masks for {num_maps} maps; give one for all, "

@@ -14,6 +14,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def folder_sha256(path: Path) -> str:
+    """Of the names and bytes of all files below a folder."""
+    files = sorted(file for file in Path(path).rglob("*") if file.is_file())
+    return json_sha256([[file.relative_to(path).as_posix(), file_sha256(file)] for file in files])
+
+
 def json_sha256(content: Any) -> str:
     """Of a JSON value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

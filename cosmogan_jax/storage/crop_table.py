@@ -26,7 +26,8 @@ _STORES = ("maps", "../simulate/maps")
 class CropTable(NamedTuple):
     """Crops are rows (map, row, column); manifest["parents"] and ["boxes"] are indexed by map.
 
-    The parameters of the maps stand in the store alone.
+    The parameters of the maps stand in the store alone. Of maps of several source bins, the store reads the one
+    that manifest["bin"] names.
     """
 
     store: MapStore
@@ -62,8 +63,8 @@ class CropTable(NamedTuple):
         Raises:
           ValueError: the maps are smaller.
         """
-        geometry = self.store.geometry.crop(num_pixels)
-        last = np.array([self.store.num_maps, *[self.store.geometry.num_pixels - num_pixels] * 2])
+        geometry = self.store.crop_geometry(num_pixels)
+        last = np.array([self.store.num_maps, *(side - num_pixels for side in self.store.image_shape)])
         crops = {
             split: np.unique(np.minimum(rows, last), axis=0).astype(rows.dtype)
             for split, rows in self.crops.items()
@@ -121,6 +122,8 @@ def open_crop_table(path: Path) -> CropTable:
             f"{said}: maps={manifest['maps']!r} is none of this run's map stores, {', '.join(_STORES)}"
         )
     store = open_map_store(path / manifest["maps"])
+    if "bin" in manifest:
+        store = store.only(check_object(manifest, {"bin": int}, said)["bin"])
     for name in ("parents", "boxes"):
         if len(manifest[name]) != store.num_maps:
             raise ValueError(
@@ -137,8 +140,8 @@ def open_crop_table(path: Path) -> CropTable:
 def _check_rows(path: Path, rows: np.ndarray, store: MapStore, crop_size: int) -> None:
     if rows.ndim != 2 or rows.shape[1] != 3 or rows.dtype.kind not in "iu":
         raise ValueError(f"{path} holds {rows.dtype.name} of shape {rows.shape}, not rows (map, row, column)")
-    room = store.geometry.num_pixels - crop_size
-    if not 1 <= crop_size <= store.geometry.num_pixels:
+    room = [side - crop_size for side in store.image_shape]
+    if not 1 <= crop_size <= min(store.image_shape):
         raise ValueError(f"{path.parent}/manifest.json: crop_size={crop_size} does not fit {store.path}")
-    if rows.size and (rows.min() < 0 or (rows.max(0) > (store.num_maps - 1, room, room)).any()):
+    if rows.size and (rows.min() < 0 or (rows.max(0) > (store.num_maps - 1, *room)).any()):
         raise ValueError(f"{path} holds crops of {crop_size} pixels outside of the maps of {store.path}")

@@ -137,14 +137,14 @@ def parsable(path: Path) -> Iterator[None]:
 def _image(path: Path, extension: str | None) -> Iterator[tuple[Any, Any]]:
     fits = astropy_fits()
     with whole_fits(path), open(path, "rb") as file:
-        _check_axes(file)
+        check_axes(file)
     with whole_fits(path), open(path, "rb") as file, fits.open(file, memmap=False) as opened:
         chosen = _choose(path, opened, extension)
         _check_size(path, chosen.header)
         yield chosen, opened[0].header
 
 
-def _check_axes(file: BinaryIO) -> None:
+def check_axes(file: BinaryIO) -> None:
     """ValueError for more axes than an image can have; astropy would count them all, were they 10^12."""
     packed = file.read(2) == _GZIP
     file.seek(0)
@@ -193,10 +193,8 @@ def _choose(path: Path, opened: Any, extension: str | None) -> Any:
     images = {n: hdu for n, hdu in enumerate(opened) if hdu.is_image and hdu.header["NAXIS"]}
     if not images:
         healpix = any(hdu.header.get("PIXTYPE") == "HEALPIX" for hdu in opened)
-        raise _NoSuchImage(
-            f"{path} holds "
-            + ("a HEALPix map: project it to flat, square maps first" if healpix else "no FITS image")
-        )
+        cut = "a HEALPix map: --cut_patches=<pixels on a side> cuts it to flat squares, --side_deg wide"
+        raise _NoSuchImage(f"{path} holds {cut if healpix else 'no FITS image'}")
     listed = ", ".join(f"{n} {hdu.name or '(no name)'} {hdu.shape}" for n, hdu in images.items())
     if extension is not None:
         wanted = extension.strip().upper()

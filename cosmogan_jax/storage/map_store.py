@@ -11,8 +11,9 @@
 Of the manifest, "shape" is [maps, rows, columns, bins]; "side_deg" is the length of a column of pixels in
 degrees (generated maps need not be square); "observed" says which shape noise and smoothing maps were given,
 where they were; "parameters" is {name: [value of every map]} of what is known (omega_m, source_redshift and so
-on), null where a map's value is not; "source_redshift" is null where it is not known or not one. Stores of
-version 2 have neither the axis of bins nor parameters; they read alike.
+on), null where a map's value is not; "source_redshift" is null where it is not known or not one;
+"bin_redshifts", where there are several bins, is each one's, null where it is not known. Stores of version 2
+have neither the axis of bins nor parameters; they read alike.
 """
 
 import contextlib
@@ -36,7 +37,7 @@ from cosmogan_jax.storage.arrays import (
     short,
 )
 from cosmogan_jax.storage.json_files import check_object, read_json, read_object, write_json
-from cosmogan_jax.storage.parameters import Parameters, check_parameters
+from cosmogan_jax.storage.parameters import Parameters, check_parameters, is_value
 
 FORMAT = "cosmogan_jax map store"
 VERSION = 3
@@ -47,11 +48,15 @@ _FIELDS = {"shape": list, "side_deg": float, "invalid_pixels": int, "shards": di
 
 @dataclasses.dataclass(frozen=True)
 class MapStore:
-    """An open map store: the manifest in memory, the maps on disk; four axes, whatever the version."""
+    """An open map store: the manifest in memory, the maps on disk; four axes, whatever the version.
+
+    bin: the one of several bins that is read; all of them where it is None.
+    """
 
     path: Path
     manifest: dict[str, Any]
     array: ts.TensorStore
+    bin: int | None = None
 
     @property
     def num_maps(self) -> int:
@@ -74,9 +79,53 @@ class MapStore:
         return MapGeometry(rows, self.manifest["side_deg"])
 
     @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of every map, which need not be as many."""
+        return self.manifest["shape"][1], self.manifest["shape"][2]
+
+    def crop_geometry(self, num_pixels: int) -> MapGeometry:
+        """Geometry of a square of so many pixels of the maps', square or not.
+
+        Raises:
+          ValueError: the maps are smaller.
+        """
+        rows, columns = self.image_shape
+        if num_pixels > min(rows, columns):
+            raise ValueError(f"crop num_pixels={num_pixels} must be at most {min(rows, columns)}")
+        return MapGeometry(num_pixels, self.manifest["side_deg"] * num_pixels / rows)
+
+    @property
     def num_bins(self) -> int:
         """Number of source bins, the last axis of the maps."""
         return self.array.shape[3]
+
+    @property
+    def bin_redshifts(self) -> tuple[float | None, ...]:
+        """Source redshift of each bin that is stored, None where it is not known."""
+        if "bin_redshifts" in self.manifest:
+            return tuple(self.manifest["bin_redshifts"])
+        bins = self.manifest["shape"][3] if self.manifest["version"] == VERSION else 1
+        return (self.manifest.get("source_redshift"),) * bins if bins == 1 else (None,) * bins
+
+    @property
+    def source_redshift(self) -> float | None:
+        """Of the maps that are read; None where it is not known, or not one."""
+        return self.manifest.get("source_redshift") if self.bin is None else self.bin_redshifts[self.bin]
+
+    def only(self, number: int) -> "MapStore":
+        """The same store, of which one bin is read.
+
+        Raises:
+          ValueError: it has no such bin.
+        """
+        if not 0 <= number < self.num_bins:
+            raise ValueError(f"{self.path}: bin={number} must lie in 0 to {self.num_bins - 1}")
+        return dataclasses.replace(self, array=self.array[..., number : number + 1], bin=number)
+
+    def with_cache(self, cache_bytes: int) -> "MapStore":
+        """The same, opened anew with room for chunks that were read."""
+        opened = open_map_store(self.path, cache_bytes=cache_bytes)
+        return opened if self.bin is None else opened.only(self.bin)
 
     @property
     def parameters(self) -> Parameters:
@@ -100,7 +149,8 @@ class MapStore:
 
         Not where the maps came from: the same maps from files that were moved are the same data set.
         """
-        keys = ("shape", "side_deg", "source_redshift", "splits", "parents", "boxes", "sha256")
+        keys: tuple[str, ...] = ("shape", "side_deg", "source_redshift", "splits", "parents", "boxes", "sha256")
+        keys += ("bin_redshifts",) if "bin_redshifts" in self.manifest else ()
         said = {key: self.manifest.get(key) for key in keys}
         # Stores without parameters are what they were before there were any.
         return said | ({"parameters": dict(self.parameters)} if self.parameters else {})
@@ -111,7 +161,8 @@ class MapStore:
         Raises:
           ValueError: a chunk whose checksum fails, or that is missing.
         """
-        invalid = sum(int((~np.isfinite(maps)).sum()) for maps in self.batches())
+        every = self if self.bin is None else open_map_store(self.path)
+        invalid = sum(int((~np.isfinite(maps)).sum()) for maps in every.batches())
         if invalid != self.manifest["invalid_pixels"]:
             raise ValueError(
                 f"{self.path}: {invalid} invalid pixels, the manifest says {self.manifest['invalid_pixels']}"
@@ -260,8 +311,12 @@ def _write(path: Path, array, first: int, maps: np.ndarray) -> int:
 
 
 def is_map_store(path: Path) -> bool:
-    """Whether the folder is a map store, or was to become one."""
-    return (path / "manifest.json").is_file() or (path / "kappa" / "zarr.json").is_file()
+    """Whether the folder is a map store, or was to become one; a zarr group of others is none."""
+    if (path / "manifest.json").is_file():
+        return True
+    group = path / "zarr.json"
+    by_others = group.is_file() and FORMAT.encode() not in group.read_bytes()
+    return (path / "kappa" / "zarr.json").is_file() and not by_others
 
 
 def open_map_store(path: Path, cache_bytes: int = 0) -> MapStore:
@@ -306,6 +361,11 @@ def _check_manifest(path: Path, manifest: dict[str, Any]) -> None:
         if any(isinstance(label, (list, dict)) for label in labels):
             raise ValueError(f"{path}: {name} must be words or numbers")
     check_parameters(manifest.get("parameters", {}), shape[0], str(path))
+    bins = shape[3] if manifest["version"] == VERSION else 1
+    redshifts = manifest.get("bin_redshifts", [None] * bins)
+    known = isinstance(redshifts, list) and all(z is None or is_value(z) for z in redshifts)
+    if not known or len(redshifts) != bins:
+        raise ValueError(f"{path}: bin_redshifts must be a number or null for each of {bins} bins")
     for name, kinds in (("source_redshift", (float, type(None))), ("origin", dict)):
         if name in manifest:
             check_object(manifest, {name: kinds}, path)

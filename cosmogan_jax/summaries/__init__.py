@@ -14,7 +14,7 @@ from cosmogan_jax.summaries.shear import (
     shear_of_canvas,
     shear_to_kappa,
 )
-from cosmogan_jax.summaries.spectrum import power_spectrum
+from cosmogan_jax.summaries.spectrum import cross_power_spectra, power_spectrum
 from cosmogan_jax.summaries.starlet import (
     StarletStatistics,
     starlet_l1_norm,
@@ -31,6 +31,7 @@ __all__ = [
     "Shear",
     "StarletStatistics",
     "bispectrum",
+    "cross_power_spectra",
     "kappa_to_shear",
     "minimum_counts",
     "minkowski_functionals",

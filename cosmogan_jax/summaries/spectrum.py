@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
@@ -55,3 +56,37 @@ def power_spectrum(
         return bin_sums.of_known_bins((f.real**2 + f.imag**2) * norm, bins, num_bins)
 
     return over_maps(spectrum, kappa)
+
+
+def cross_power_spectra(
+    kappa: Float[Array, "*batch bins size size"], l_edges: Float[np.ndarray, " edges"], side_deg: float
+) -> Float[Array, "*batch pairs bands"]:
+    """P_b = (theta/N^2)^2 <Re f_i f_j*> of every pair i < j of maps of one sky, in steradian.
+
+    Pairs are those of `numpy.triu_indices(bins, 1)`, in its order. f, theta, N and bands are those of
+    `power_spectrum` with the mean over the full plane: the pair of a map with itself would be its power.
+
+    Raises:
+      ValueError: edges that do not increase or are fewer than two, maps not square or not real floating, fewer
+        than two bins, side_deg not positive.
+    """
+    l_edges = check_edges("l_edges", l_edges)
+    kappa = check_kappa(kappa, square=True)
+    if kappa.ndim < 3 or kappa.shape[-3] < 2:
+        raise ValueError(f"kappa of shape {kappa.shape} must hold two bins or more, (..., bins, size, size)")
+    geometry = MapGeometry(kappa.shape[-1], side_deg)
+    num_bands = len(l_edges) - 1
+    bands = geometry.half_plane_bins(l_edges).ravel()
+    weights = np.where(bands >= 0, geometry.half_plane_weights().ravel(), 0.0)
+    total = np.bincount(bands[bands >= 0], weights[bands >= 0], num_bands)
+    weight = weights * (geometry.side_rad / geometry.num_pixels**2) ** 2
+    norm = jnp.asarray(weight / np.maximum(total, 1)[bands], kappa.dtype)
+    first, second = np.triu_indices(kappa.shape[-3], 1)
+    f = jnp.fft.rfft2(kappa).reshape(*kappa.shape[:-2], -1)
+
+    def of_pair(pair):
+        one, other = f[..., pair[0], :], f[..., pair[1], :]
+        return bin_sums.of_known_bins((one.real * other.real + one.imag * other.imag) * norm, bands, num_bands)
+
+    # In turn: all products of forty bins would take twenty times the maps' own memory.
+    return jnp.moveaxis(jax.lax.map(of_pair, jnp.stack([jnp.asarray(first), jnp.asarray(second)], 1)), 0, -2)

@@ -10,6 +10,7 @@ import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
+import zarr
 from astropy.io import fits
 
 from cosmogan_jax.geometry import MapGeometry
@@ -80,6 +81,31 @@ def _hdf5(path: Path, **how) -> None:
 def _kappatng(path: Path) -> None:
     n = np.array([16], "<i4").tobytes()
     path.write_bytes(n + _maps(1).astype("<f8").tobytes() + n)
+
+
+def _zarr(version: int, part: str) -> Target:
+    def make(folder: Path) -> list[Path]:
+        group = zarr.open_group(folder / "a.zarr", mode="w", zarr_format=version)
+        array = group.create_array("kappa", shape=(3, 16, 16), dtype="f4", chunks=(1, 16, 16))
+        array[...] = _maps()
+        array.attrs.update(side_deg=1.0, source_redshift=1.0)
+        return [next(path for path in sorted((folder / "a.zarr").glob(part)) if path.is_file())]
+
+    def read(folder: Path) -> object:
+        found = open_map_file(folder / "a.zarr")
+        return [found.read(n, n + 1) for n in range(min(found.num_maps, 8))] + [found.facts]
+
+    return Target(make, read)
+
+
+def _sky(path: Path) -> None:
+    column = fits.Column("KAPPA", "12E", array=np.random.default_rng(0).normal(size=(64, 12)).astype("f4"))
+    table = fits.BinTableHDU.from_columns([column])
+    table.header.update(PIXTYPE="HEALPIX", NSIDE=8, ORDERING="RING", ZSOURCE=1.0)
+    table.writeto(path)
+
+
+_PATCHES = ReadOptions(cut_patches=(8, 4), patch_side_deg=20.0)
 
 
 def _store(folder: Path) -> Path:
@@ -215,6 +241,14 @@ TARGETS: dict[str, Target] = {
     "npy": _file("a.npy", lambda path: np.save(path, _maps())),
     "npy, Fortran, float64": _file("a.npy", lambda path: np.save(path, np.asfortranarray(_maps(), np.float64))),
     "raw float32": _file("a.f32", lambda path: _maps().tofile(path), ReadOptions(raw_shape=(16, 16))),
+    "npz of maps": _file("a.npz", lambda path: np.savez(path, kappa=_maps(), ell=np.arange(4))),
+    "npz of maps, compressed": _file("a.npz", lambda path: np.savez_compressed(path, kappa=_maps())),
+    "zarr 3, metadata": _zarr(3, "kappa/zarr.json"),
+    "zarr 3, chunk": _zarr(3, "kappa/c/*/*/*"),
+    "zarr 2, metadata": _zarr(2, "kappa/.zarray"),
+    "zarr 2, chunk": _zarr(2, "kappa/1.0.0"),
+    "HEALPix": _file("a.fits", _sky, _PATCHES),
+    "HEALPix, npy": _file("a.npy", lambda path: np.save(path, np.arange(768.0)), _PATCHES),
     "kappaTNG": _file("a.dat", _kappatng),
     "FITS": _file("a.fits", lambda path: _fits(path, _maps(1)[0])),
     "FITS cube": _file("a.fits", lambda path: _fits(path, _maps())),

@@ -66,8 +66,8 @@ _WIDE = _long(
     6000, "--crop_size=128", "--crops_per_map=1", "--batch_size=48", "--fresh_maps=16", "--replayed_steps=8"
 )
 _FINE = _long(4000, "--disc_layers=6")
-# No coarser than 0.203 arcmin at the lensing peak, 0.08 Mpc/h: planes of 768 pixels left ten times as much power
-# along the axes of the maps as along their diagonals near Nyquist.
+# No coarser than 0.203 arcmin at the lensing peak, 0.08 Mpc/h: planes of 768 pixels left ten times as much
+# power along the axes of the maps as along their diagonals near Nyquist.
 _FINE_PLANES = 1536
 SKIES = {
     "paper": (

@@ -19,8 +19,16 @@ from cosmogan_jax.storage.fits_files import (
     whole_fits,
 )
 from cosmogan_jax.storage.gzip_cubes import GzipCube
-from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
+from cosmogan_jax.storage.healpix_tables import SkyTable, sky_table
+from cosmogan_jax.storage.readers.map_file import (
+    MapFile,
+    ReadOptions,
+    StackLayout,
+    check_dtype,
+    stack_layout,
+)
 from cosmogan_jax.storage.readers.said import as_number, first_number
+from cosmogan_jax.storage.readers.sky import open_sky_table
 from cosmogan_jax.storage.readers.units import FITS_UNIT, told_unit
 
 _REDSHIFT = ("ZSOURCE", "Z_SOURCE", "Z_S", "ZS", "REDSHIFT")
@@ -47,21 +55,23 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         shear), an image that is no stack of square maps, or ANGLE and WCS that contradict each other.
       ModuleNotFoundError: astropy is not installed.
     """
+    if options.cut_patches and (table := sky_table(path)) is not None:
+        return _open_sky(path, table, options)
     header = read_header(path, options.fits_extension)
     with whole_fits(path):
         said = [_said(header.own), _said(header.primary)]
     with parsable(path):
         _check_kind(path, header.own)
         shape = tuple(header.own[f"NAXIS{axis}"] for axis in range(header.own["NAXIS"], 0, -1))
-        layout = stack_layout(path, shape, options.channel)
+        layout = stack_layout(path, shape, options)
         dtype = _stored_dtype(path, header.own)
-        side = _side_deg(path, said, header.own, layout.num_pixels)
+        side = _side_deg(path, said, header.own, layout)
     read = _reader(path, header, layout.num_maps, options.fits_extension)
 
     def load(start: int, stop: int) -> np.ndarray:
         data = read(start, stop)
         check_dtype(path, data.dtype)
-        return layout.take(data, slice(0, stop - start))
+        return layout.bins_last(layout.take(data, slice(0, stop - start)))
 
     return MapFile(
         Path(path),
@@ -73,8 +83,17 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         side,
         _first(first_number(path, header, _REDSHIFT) for header in said),
         {**_cosmology(said), **_parameters(said), **told_unit({**said[1], **said[0]}, FITS_UNIT)},
+        **layout.told(),
         options_used=frozenset({"fits_extension"} | layout.options_used),
     )
+
+
+def _open_sky(path: Path, table: SkyTable, options: ReadOptions) -> MapFile:
+    with whole_fits(path):
+        said = [_said(table.header), _said(table.primary)]
+    redshift = _first(first_number(path, header, _REDSHIFT) for header in said)
+    facts = {**_cosmology(said), **_parameters(said)}
+    return open_sky_table(Path(path), table, options, {"source_redshift": redshift, "facts": facts})
 
 
 def _reader(
@@ -141,8 +160,8 @@ def _stored_dtype(path: Path, header: Any) -> str:
     return f">{'f' if bits < 0 else 'i'}{abs(bits) // 8}"
 
 
-def _side_deg(path: Path, said: list[dict[str, Any]], header: Any, num_pixels: int) -> float | None:
-    angle, wcs = _first(cards.get("ANGLE") for cards in said), _wcs_side_deg(path, header, num_pixels)
+def _side_deg(path: Path, said: list[dict[str, Any]], header: Any, layout: StackLayout) -> float | None:
+    angle, wcs = _first(cards.get("ANGLE") for cards in said), _wcs_side_deg(path, header, layout)
     if angle is None:
         return wcs
     side = as_number(angle)
@@ -153,8 +172,8 @@ def _side_deg(path: Path, said: list[dict[str, Any]], header: Any, num_pixels: i
     return side
 
 
-def _wcs_side_deg(path: Path, header: Any, num_pixels: int) -> float | None:
-    """Pixels times the pixel's width along both axes, where the header has a celestial WCS with a scale."""
+def _wcs_side_deg(path: Path, header: Any, layout: StackLayout) -> float | None:
+    """Rows times the pixel's width, where the header has a celestial WCS with a scale."""
     from astropy.wcs import WCS, FITSFixedWarning, WcsError
     from astropy.wcs.utils import proj_plane_pixel_scales
 
@@ -173,7 +192,10 @@ def _wcs_side_deg(path: Path, header: Any, num_pixels: int) -> float | None:
     scales = proj_plane_pixel_scales(wcs)  # in degrees: astropy converts CUNIT
     if not has_scale and scales.max() > _WIDEST_PIXEL_DEG:
         return None
-    sides = num_pixels * scales
-    if not math.isclose(sides[0], sides[1], rel_tol=_SAME_SIDE):
-        raise ValueError(f"{path}: its WCS makes the map {sides[0]:g} by {sides[1]:g} degrees; not square")
-    return float(sides[0])
+    columns = layout.num_pixels if layout.num_columns is None else layout.num_columns
+    sides = np.array([columns, layout.num_pixels]) * scales
+    if not math.isclose(scales[0], scales[1], rel_tol=_SAME_SIDE):
+        raise ValueError(
+            f"{path}: its WCS makes the map {sides[0]:g} by {sides[1]:g} degrees; not square pixels"
+        )
+    return float(sides[1])

@@ -9,6 +9,7 @@ import numpy as np
 
 from cosmogan_jax.storage.numpy_files import check_npy_size, npy_layout
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
+from cosmogan_jax.storage.readers.sky import is_sky, open_sky_array
 
 
 def open_npy(path: Path, options: ReadOptions) -> MapFile:
@@ -31,7 +32,7 @@ def _load_npy(path: Path) -> np.ndarray:
 
 
 def open_raw(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of raw little-endian float32, in C order, with shape options.raw_shape.
+    """Maps of raw little-endian float32, in C order, with shape options.raw_shape; nothing else.
 
     raw_shape is (row, column), then the number of maps is what the file's size says, or (map, row, column).
 
@@ -53,10 +54,19 @@ def open_raw(path: Path, options: ReadOptions) -> MapFile:
             )
         shape = (count, *shape)
     if size != 4 * math.prod(shape):
+        wider = "; it would be float64, which is not read so: store npy" if size == 8 * math.prod(shape) else ""
         raise ValueError(
             f"{path} has {size} bytes, --raw_shape={','.join(map(str, shape))} needs {4 * math.prod(shape)}"
+            + wider
         )
     return _stack(path, "raw float32", lambda: np.memmap(path, "<f4", "r", shape=shape), options, {"raw_shape"})
+
+
+def fits_raw_shape(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether the file's size is that of raw maps of this shape, or of a number of them."""
+    size, needed = Path(path).stat().st_size, 4 * math.prod(shape)
+    whole = size == needed if len(shape) == 3 else size % max(needed, 1) == 0
+    return len(shape) in (2, 3) and 0 < needed <= size and whole
 
 
 def open_kappatng(path: Path, options: ReadOptions) -> MapFile:
@@ -103,11 +113,13 @@ def _stack(
     shape, native = array.shape, array.dtype.newbyteorder("=")
     dtype = check_dtype(path, array.dtype)
     del array
-    layout = stack_layout(path, shape, options.channel)
+    if is_sky(shape):
+        return open_sky_array(path, format_, (shape, dtype), map_file, options, used=frozenset(options_used))
+    layout = stack_layout(path, shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
         # Mapped anew each time: pages that were read do not stay in this process's memory.
-        return np.array(layout.take(map_file(), slice(start, stop)), native)
+        return np.array(layout.bins_last(layout.take(map_file(), slice(start, stop))), native)
 
     return MapFile(
         Path(path),
@@ -116,5 +128,6 @@ def _stack(
         layout.num_pixels,
         dtype,
         load,
+        **layout.told(),
         options_used=layout.options_used | frozenset(options_used),
     )

@@ -14,6 +14,8 @@ from cosmogan_jax.geometry import check_side_deg
 _NAMED_REDSHIFT = re.compile(r"(?:^|[_\-.])zs?_?(\d+\.(\d+))(?=[_\-.]|$)")
 # Its older WL-conv_(cosmology)_0001r_0029p_0100z_og.gre.fit: redshift 1.00.
 _NAMED_HUNDREDTHS = re.compile(r"_\d{4}r_\d{4}p_(\d{4})z(?=[_\-.]|$)")
+# A second number after it, as of redshifts 0.3 to 0.6 in kappa_z0.3_0.6: where a range of lenses or a bin ends.
+_UPPER_END = re.compile(r"(?:_|-|\.\.|_?to_?)(?:z(?:max)?_?)?(\d+\.\d+)(?=[_\-.]|$)")
 _ROUNDED = 1e-4
 
 
@@ -72,9 +74,20 @@ def check_said(path: Path, side_deg: float | None, source_redshift: float | None
 
 
 def _named_redshift(name: str) -> tuple[float, float] | None:
-    """The redshift in a file's name, and half a unit of its last digit."""
-    if found := _NAMED_REDSHIFT.search(name):
-        return float(found[1]), 0.5 * 10.0 ** -len(found[2])
-    if found := _NAMED_HUNDREDTHS.search(name):
-        return int(found[1]) / 100, 0.005
+    """The redshift in a file's name, and half a unit of its last digit.
+
+    None where the name tells a range (kappa_z0.3_0.6), or several redshifts (lens_z0.5_zs1.0): no one of them
+    is known to be the sources'.
+    """
+    found = {}
+    for match in _NAMED_REDSHIFT.finditer(name):
+        value = float(match[1])
+        upper = _UPPER_END.match(name, match.end())
+        if upper and float(upper[1]) > value:
+            return None
+        found[value] = 0.5 * 10.0 ** -len(match[2])
+    if len(found) == 1:
+        return next(iter(found.items()))
+    if not found and (hundredths := _NAMED_HUNDREDTHS.search(name)):
+        return int(hundredths[1]) / 100, 0.005
     return None

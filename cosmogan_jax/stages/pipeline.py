@@ -218,6 +218,8 @@ def _run_stage(workdir: Path, stage: str, run_settings: RunSettings, group: proc
             finished = run_directory.finished_record(workdir, stage)["finished"]
             print(f"{stage}: finished {finished}, skipped", file=sys.stderr)
             return None
+        if stage in _RESUMABLE and (record := run_directory.stage_record(workdir, stage)) is not None:
+            whole.update(record=record, before=run_directory.contents(workdir / stage))
         print(f"{stage}: begins in {workdir / stage}{_on_device(stage, settings)}", file=sys.stderr)
         started = {**flags, "inputs": reads}
         resumable = stage in _RESUMABLE
@@ -228,7 +230,7 @@ def _run_stage(workdir: Path, stage: str, run_settings: RunSettings, group: proc
         )
 
     reads, flags = inputs(workdir, stage, settings), chain(stage, settings)
-    began = time.monotonic()
+    began, whole = time.monotonic(), dict[str, Any]()
     out = group.on_first(begin)
     if out is None:
         return
@@ -238,6 +240,11 @@ def _run_stage(workdir: Path, stage: str, run_settings: RunSettings, group: proc
         # The system's words, as of a full disk, name neither stage nor directory.
         said = f"{error.filename or out}: {error.strerror or error}"
         raise ValueError(f"stage {stage}: {said}; the same command goes on from what is whole") from error
+    except Exception as error:
+        # What was whole is so still, where nothing was done: as with a checkpoint that cannot be read.
+        if whole and run_directory.put_back(workdir, stage, **whole) and isinstance(error, ValueError):
+            raise ValueError(str(error).replace(f"{stage}.partial", stage)) from error
+        raise
     seconds = round(time.monotonic() - began, 2)
     record = {"stage": stage, "flags": flags, "inputs": reads, "summary": summary, "seconds": seconds}
     # Where a stage can say what its result is by content, the same result made again is the same.

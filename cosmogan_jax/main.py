@@ -33,8 +33,8 @@ def main(argv: list[str]) -> int:
         if not settings.verbosity_given:
             # The checkpoint library tells every file it touches, and what it raises with its traceback.
             logging.set_verbosity(logging.WARNING if debug else logging.FATAL)
-            # What JAX warns of is for the user: a GPU that is there and not used. Not by the logger "jax", whose
-            # level would have JAX say everything twice.
+            # What JAX warns of is for the user: a GPU that is there and not used. Not by the logger "jax",
+            # whose level would have JAX say everything twice.
             for name in ("jax._src", "jax_plugins"):
                 standard_logging.getLogger(name).setLevel(standard_logging.WARNING)
         pipeline.run(settings, sys.argv, flags.as_text())

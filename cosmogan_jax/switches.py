@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import jax
 
 _GUARDS = ("", "_host_to_device", "_device_to_device", "_device_to_host")
-# As JAX has them where nobody says anything, by the names that its configuration has in every version from 0.10.
+# As JAX has them where nobody says anything; a version may lack one.
 _OF_RUNS: dict[str, Any] = {
     "jax_enable_x64": False,
     "jax_explicit_x64_dtypes": "warn",
@@ -40,15 +40,14 @@ def of_runs() -> Iterator[list[str]]:
 
     Afterwards everything is as it was: a run may be one of several things that a program does.
     """
-    said = _values()
-    # In another thread, where no context of this one holds.
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        before = pool.submit(_values).result()
+    said, before = _values(), _of_other_threads()
     try:
         for name in before:
             jax.config.update(name, _OF_RUNS[name])
-        with usual(), jax.enable_x64(False), jax.debug_nans(False), jax.debug_infs(False):
-            now = _values()
+        with contextlib.ExitStack() as here:
+            if _values() != (now := _of_other_threads()):  # this thread is in a context of somebody else's
+                for context in (jax.enable_x64(False), jax.debug_nans(False), jax.debug_infs(False), usual()):
+                    here.enter_context(context)
             # No guard at all is what JAX begins with.
             otherwise = [name for name, value in said.items() if (value or now[name]) != now[name]]
             # A guard of all transfers is one of each kind too.
@@ -63,6 +62,11 @@ def of_runs() -> Iterator[list[str]]:
 def _values() -> dict[str, Any]:
     values = jax.config.values
     return {name: values[name] for name in _OF_RUNS if name in values}
+
+
+def _of_other_threads() -> dict[str, Any]:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(_values).result()
 
 
 def _in_words(value: Any) -> str:
@@ -85,7 +89,21 @@ def with_usual(function: Function) -> Function:
 
     @functools.wraps(function)
     def called(*arguments: Any, **named: Any) -> Any:
+        if _is_usual():
+            return function(*arguments, **named)
         with usual():
             return function(*arguments, **named)
 
     return called  # type: ignore[return-value]
+
+
+def _is_usual() -> bool:
+    config: Any = jax.config  # one name each: all values take ten times as long
+    return (
+        config.jax_numpy_rank_promotion == "allow"
+        and config.jax_numpy_dtype_promotion == "standard"
+        and config.jax_transfer_guard in (None, "allow")
+        and config.jax_transfer_guard_host_to_device in (None, "allow")
+        and config.jax_transfer_guard_device_to_device in (None, "allow")
+        and config.jax_transfer_guard_device_to_host in (None, "allow")
+    )

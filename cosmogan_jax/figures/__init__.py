@@ -1,7 +1,7 @@
 """Figures by matplotlib and the report page; no JAX.
 
-Files are drawn by canvases that `files.py` names, and no window is opened: MPLBACKEND has no say. It is a notebook's
-own in all that a notebook starts, and matplotlib would end over one that it cannot find.
+Files are drawn by canvases that `files.py` names, and no window is opened: MPLBACKEND has no say. It is a
+notebook's own in all that a notebook starts, and matplotlib would end over one that it cannot find.
 """
 
 import contextlib

@@ -7,6 +7,7 @@ port is free again.
 
 import contextlib
 import json
+import os
 import re
 import socket
 import time
@@ -48,7 +49,8 @@ def _gather(port: int, count: int, wait_s: float) -> list[int]:
                 socket.create_server(("", port), family=family, backlog=count, dualstack_ipv6=both)
             )
         except OSError as error:
-            raise ValueError(f"process 0 of {count} cannot listen at port {port}: {error.strerror}") from error
+            said = os.strerror(error.errno) if error.errno else str(error)
+            raise ValueError(f"process 0 of {count} cannot listen at port {port}: {said}") from error
         while len(came) < count - 1 and (left := until - time.monotonic()) > 0:
             listening.settimeout(left)
             try:

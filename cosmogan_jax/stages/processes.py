@@ -166,8 +166,8 @@ def _local_devices(explicit: bool, environ: Mapping[str, str]) -> list[int] | No
 def _said(name: str, environ: Mapping[str, str]) -> str:
     if name not in environ:
         raise ValueError(
-            f"{name} is not set, and SLURM_STEP_NUM_TASKS={environ['SLURM_STEP_NUM_TASKS']} says that this is one "
-            f"of several processes; start all by srun, or each alone with {_ALONE}"
+            f"{name} is not set, and SLURM_STEP_NUM_TASKS={environ.get('SLURM_STEP_NUM_TASKS')} says that this "
+            f"is one of several processes; start all by srun, or each alone with {_ALONE}"
         )
     return environ[name]
 

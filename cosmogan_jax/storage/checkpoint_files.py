@@ -4,7 +4,8 @@
 
 Beside the folders lie words of the library's own about itself, which nothing here reads.
 
-Nothing else proves damage. What cannot be read may be another user's, another version's, or on a disk that is away.
+Nothing else proves damage. What cannot be read may be another user's, another version's, or on a disk that is
+away.
 """
 
 import os
@@ -55,9 +56,13 @@ def examine(checkpoint: Path) -> bool:
         raise Unread(f"{error.filename or checkpoint}: {error.strerror or error}") from error
     for name, expected in known.items():
         if name not in found:
-            raise Unread(f"{checkpoint / name} is missing")
+            raise Unread(
+                f"{checkpoint / name} is missing; bring it back, or move the checkpoint away, and the same "
+                "command goes on with those that are left"
+            )
         if found[name] != expected:
-            raise Damaged(f"{checkpoint / name} has SHA-256 {found[name]}, and was written with {expected}")
+            sums = f"SHA-256 {found[name][:12]}..., written with {expected[:12]}..."
+            raise Damaged(f"the bytes of {checkpoint / name} are not those that were written ({sums})")
     return bool(known)
 
 

@@ -213,8 +213,8 @@ class Checkpoints:
             raise Damaged(f"{cannot}: {error}") from error
         bytes_are = "its bytes are those that were written" if whole else "nothing shows that it is damaged"
         raise Unread(
-            f"{cannot} by orbax-checkpoint {ocp.__version__}: {short(error) or type(error).__name__}; {bytes_are}, "
-            "and it stays where it is; runs.jsonl says with which versions it was written"
+            f"{cannot} by orbax-checkpoint {ocp.__version__}: {short(error) or type(error).__name__}; "
+            f"{bytes_are}, and it stays where it is; runs.jsonl says with which versions it was written"
         ) from error
 
     def _seal(self) -> None:
@@ -248,7 +248,7 @@ class _Others(ValueError):
 
 
 def _written(checkpoint: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shape and dtype of every array of a checkpoint, as its own tables tell; none where they cannot be read."""
+    """Shape and dtype of every array of a checkpoint, as its own tables tell; none where those cannot."""
     try:
         tables = ocp.StandardCheckpointHandler().metadata(epath.Path(checkpoint / "state"))
         return {name: (tuple(leaf.shape), np.dtype(leaf.dtype)) for name, leaf in _by_name(tables.tree).items()}

@@ -191,7 +191,8 @@ class _Canvas:
         place = self._k / np.float32(LARGEST_WAVE) * (NUM_WAVES - 1)
         low = np.minimum(place.astype(np.int32), NUM_WAVES - 2)
         share = place - low
-        return table[low] * (1 - share) + table[low + 1] * share
+        below, above = (1 - share).astype(np.float32), share.astype(np.float32)
+        return table[low] * below + table[low + 1] * above
 
     def gaussian(self, scale: float) -> Float[np.ndarray, "height half"]:
         """exp(-(k scale)^2 / 2)."""

@@ -4,6 +4,7 @@ python -m cosmogan_jax.main --flagfile=experiments/quickstart/run.flags
 """
 
 import contextlib
+import logging as standard_logging
 import os
 import sys
 import threading
@@ -32,6 +33,10 @@ def main(argv: list[str]) -> int:
         if not settings.verbosity_given:
             # The checkpoint library tells every file it touches, and what it raises with its traceback.
             logging.set_verbosity(logging.WARNING if debug else logging.FATAL)
+            # What JAX warns of is for the user: a GPU that is there and not used. Not by the logger "jax",
+            # whose level would have JAX say everything twice.
+            for name in ("jax._src", "jax_plugins"):
+                standard_logging.getLogger(name).setLevel(standard_logging.WARNING)
         pipeline.run(settings, sys.argv, flags.as_text())
     except interruption.Paused as pause:
         if str(pause):

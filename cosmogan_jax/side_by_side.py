@@ -14,6 +14,8 @@ from typing import Any
 
 import jax
 
+from cosmogan_jax.switches import with_usual
+
 _OPTIONS: dict[str, Any] = {"xla_cpu_multi_thread_eigen": False}
 
 
@@ -41,5 +43,6 @@ class SideBySide:
         with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             return first + list(pool.map(self._whole, parts[len(first) :]))
 
+    @with_usual  # a thread of the pool is in no context of its caller
     def _whole(self, part: Any) -> Any:
         return jax.block_until_ready(self._function(part))

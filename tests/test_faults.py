@@ -212,7 +212,7 @@ def test_any_file_of_a_checkpoint_damaged(tmp_path, how):
     checkpoints.save(1, state)
     checkpoints.close()
     files = [p.relative_to(tmp_path / "whole") for p in (tmp_path / "whole").rglob("*") if p.is_file()]
-    told = 0
+    told = {}
     for number, name in enumerate(sorted(files)):
         damaged = tmp_path / str(number)
         shutil.copytree(tmp_path / "whole", damaged)
@@ -221,13 +221,18 @@ def test_any_file_of_a_checkpoint_damaged(tmp_path, how):
         checkpoints = Checkpoints(damaged)
         try:
             found = checkpoints.restore(1, state)
-        except ValueError:
-            told += 1
+        except ValueError as error:
+            told[damaged / name] = str(error)
         else:
             np.testing.assert_array_equal(found["a"], state["a"])
             assert (jax.random.key_data(found["key"]) == jax.random.key_data(state["key"])).all()
         checkpoints.close()
-    assert told >= 4
+    assert len(told) >= 4
+    for path, error in told.items():
+        # A file that is lost may come back; bytes that changed do not, and only of them there is proof.
+        lost = f"{path} is missing; bring it back"
+        assert (lost if how == "deleted" else f"the bytes of {path} are not those that were written") in error
+        assert ("; remove it, and" in error) == (how != "deleted")
 
 
 def largest_file(checkpoint):
@@ -245,6 +250,41 @@ def test_a_training_goes_on_before_a_damaged_checkpoint(whole, run, cut, tmp_pat
     assert aside.is_dir()
     shutil.rmtree(aside.parent)
     assert_ends_as(whole, tmp_path / "run", run)
+
+
+def everything(folder):
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("place", [pytest.param("", marks=pytest.mark.slow), "state"])
+def test_a_checkpoint_that_may_not_be_read_is_left_alone(whole, run_main, flags, cut, tmp_path, place):
+    """A finished training stays finished; nothing is set aside, no step is trained again."""
+    cut("generate")
+    last = tmp_path / f"run/train/checkpoints/{STEPS}" / place
+    before = everything(tmp_path / "run/train")
+    grown = [f"--workdir={tmp_path}/run", *flags, f"--num_steps={STEPS + 2}", "--stages=train"]
+    last.chmod(0)
+    try:
+        with permissions_that_bite():
+            code, _, error = run_main(*grown)
+    finally:
+        last.chmod(0o755)
+    assert code == 1
+    assert error.splitlines()[-1].startswith(
+        f"error: checkpoint {tmp_path}/run/train/checkpoints/{STEPS} cannot be read"
+    )
+    assert error.splitlines()[-1].endswith(": Permission denied")
+    after = everything(tmp_path / "run/train")
+    for name in ("stage.json", "settings.json"):  # written again, with what they held
+        path = tmp_path / "run/train" / name
+        assert before.pop(path)
+        assert after.pop(path)
+        assert path.read_bytes() == (whole / "train" / name).read_bytes()
+    assert after == before
+    assert not (tmp_path / "run/train.partial").exists()
+    code, said, error = run_main(*grown)
+    assert code == 0, error
+    assert f"goes on from step {STEPS}" in said
 
 
 def test_all_checkpoints_damaged(run, cut):

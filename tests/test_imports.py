@@ -11,7 +11,7 @@ import cosmogan_jax
 
 PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
 LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "storage"}
-BOTTOM = {"summaries", "geometry", "settings", "layers", "keys", "side_by_side"}
+BOTTOM = {"summaries", "geometry", "settings", "layers", "keys", "side_by_side", "switches"}
 MAY_IMPORT = {
     "main": {"flags", "stages"},
     "flags": {"flags", "stages", "settings"},
@@ -21,10 +21,11 @@ MAY_IMPORT = {
     **{library: {library} | BOTTOM for library in ("compare", "sky", "figures", "storage")},
     "layers": {"layers"},
     "settings": {"settings"},
-    "summaries": {"summaries", "geometry"},
+    "summaries": {"summaries", "geometry", "switches"},
     "geometry": set(),
     "keys": {"settings"},
-    "side_by_side": set(),
+    "side_by_side": {"switches"},
+    "switches": set(),
     "__init__": {"pretrained"},  # when asked for
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import run_here
+from whole_runs import assert_same_stage
 
 from cosmogan_jax.stages.training_log import read_log
 from cosmogan_jax.storage.map_store import open_map_store
@@ -81,6 +82,51 @@ def test_loop_ends_in_a_report(whole):
         "step_0000004.png",
         "step_0000006.png",
     ]
+
+
+# Each of those of JAX ended some stage; the last one is what a notebook has in all that it starts.
+SWITCHES_OF_A_SHELL = {
+    "JAX_ENABLE_X64": "1",
+    "JAX_DEBUG_NANS": "1",
+    "JAX_DEBUG_INFS": "1",
+    "JAX_NUMPY_RANK_PROMOTION": "raise",
+    "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+    "JAX_TRANSFER_GUARD": "disallow",
+    "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16",
+    "JAX_EXPLICIT_X64_DTYPES": "error",
+    "JAX_LEGACY_PRNG_KEY": "error",
+    "JAX_DEBUG_KEY_REUSE": "1",
+    "MPLBACKEND": "module://nowhere.to_be_found",
+}
+
+
+def test_no_switch_of_a_shell_changes_a_run(whole, tmp_path, monkeypatch):
+    """The same bits, a line that names what does not hold, and what each stage computes on."""
+    for name, value in SWITCHES_OF_A_SHELL.items():
+        monkeypatch.setenv(name, value)
+    stages = ("simulate", "prepare", "train", "select", "generate", "evaluate")
+    said = main(tmp_path / "run", "--num_steps=6", f"--stages={','.join(stages)}")
+    first, *lines = said.splitlines()
+    assert first.endswith(": not for runs, which keep JAX's defaults")
+    for name, value in SWITCHES_OF_A_SHELL.items():
+        assert (f"{name}={'True' if value == '1' else value}" in first) == name.startswith("JAX_")
+    for stage in stages:
+        assert_same_stage(stage, tmp_path / "run", whole)
+        on = "" if stage == "prepare" else " on cpu"
+        assert f"{stage}: begins in {tmp_path}/run/{stage}{on}" in lines
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense"])
+def test_figures_are_drawn_under_any_backend(backend, tmp_path):
+    code = (
+        "import os, cosmogan_jax.figures.files as files; from matplotlib.figure import Figure; "
+        "figure = Figure(); figure.subplots(); files.write_png_and_pdf(figure, files.Path(os.environ['TO'])); "
+        "print(os.environ['MPLBACKEND'])"
+    )
+    environ = {**os.environ, "MPLBACKEND": backend, "TO": str(tmp_path / "figure")}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == f"{backend}\n", done.stderr  # what the environment says is left as it is
+    assert sorted(os.listdir(tmp_path)) == ["figure.pdf", "figure.png"]
 
 
 def test_exports_are_the_stored_maps(whole):

@@ -1,5 +1,7 @@
 """Several devices and several processes: the numbers of one device, each host reading only its share."""
 
+import concurrent.futures
+import contextlib
 import json
 import os
 import signal
@@ -16,8 +18,10 @@ import pytest
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings import Processes
+from cosmogan_jax.stages import processes
 from cosmogan_jax.stages.devices import choose_devices
 from cosmogan_jax.stages.feeding import batch_rows
+from cosmogan_jax.stages.meeting import meet
 from cosmogan_jax.stages.memory import usable_memory
 from cosmogan_jax.stages.processes import expected
 from cosmogan_jax.stages.training_log import read_log
@@ -286,14 +290,107 @@ def of(distributed="auto", address=None, number=None, index=None):
     return Processes(distributed, address, number, index)
 
 
+STEP = {
+    "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_STEP_NODELIST": "node[007-009,011],other",
+    "SLURM_JOB_ID": "4711", "SLURM_STEP_TASKS_PER_NODE": "2(x2)", "SLURM_LOCALID": "1",
+}  # fmt: skip
+
+
 def test_who_is_expected():
-    step = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3"}
+    step = STEP
     assert expected(of(), {}) == (1, 0)
     assert expected(of(), step) == (4, 3)
     assert expected(of("off"), step) == (1, 0)
     # A batch script that calls Python itself: granted four tasks, one process.
     assert expected(of(), {"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}) == (1, 0)
     assert expected(of("auto", "node1:1234", 2, 1), step) == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["SLURM_PROCID", "SLURM_STEP_NODELIST", "SLURM_JOB_ID", "SLURM_LOCALID"])
+def test_a_variable_of_slurm_that_is_missing_is_named(name):
+    step = {other: value for other, value in STEP.items() if other != name}
+    with pytest.raises(
+        ValueError, match=rf"^{name} is not set, .*_TASKS=4 .* each alone with --distributed=off$"
+    ):
+        expected(of(), step)
+    assert expected(of("off"), step) == (1, 0)
+    odd = "," if name == "SLURM_STEP_NODELIST" else "x"
+    with pytest.raises(ValueError, match=f"^{name}={odd} (must be a whole number|names no host)"):
+        expected(of(), {**STEP, name: odd})
+
+
+def test_what_slurm_need_not_say():
+    """One task on a host takes all devices whatever its local number; a port that is given wants no job's."""
+    alone = {**STEP, "SLURM_STEP_TASKS_PER_NODE": "1(x4)", "JAX_COORDINATOR_PORT": "1234"}
+    for name in ("SLURM_LOCALID", "SLURM_JOB_ID"):
+        del alone[name]
+    assert expected(of(), alone) == (4, 3)
+    assert processes._slurm_address(alone) == "node007:1234"
+    with pytest.raises(ValueError, match="SLURM_PROCID=4 must be less than SLURM_STEP_NUM_TASKS=4"):
+        expected(of(), {**STEP, "SLURM_PROCID": "4"})
+
+
+@pytest.mark.parametrize("nodes", ["node[007-009,011],other", "node007", "node007,x[1-2]"])
+def test_processes_meet_where_jax_would_have_them_meet(nodes, monkeypatch):
+    from jax._src.clusters.slurm_cluster import SlurmCluster
+
+    step = {**STEP, "SLURM_STEP_NODELIST": nodes}
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    assert processes._slurm_address(step) == SlurmCluster.get_coordinator_address(None, None)
+
+
+def together(*calls):
+    """What each call gave or raised, all run at once."""
+
+    def run(call):
+        try:
+            return call()
+        except ValueError as error:
+            return str(error)
+
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(run, call) for call in calls]]
+
+
+def test_processes_that_meet():
+    """Whoever else comes to the port is none of them, and the port is free again."""
+    at = f"localhost:{free_port()}"
+
+    def stranger():
+        for _ in range(3):
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("localhost", int(at[10:])), 1) as other,
+            ):
+                other.sendall(b"GET / HTTP/1.0\n")
+            time.sleep(0.05)
+
+    for _ in range(2):
+        assert together(*(lambda i=i: meet(at, 3, i, 30) for i in (2, 0, 1)), stranger) == [None] * 4
+
+
+def test_processes_that_do_not_meet_say_who_is_missing():
+    at = f"localhost:{free_port()}"
+    zero, two = together(lambda: meet(at, 4, 0, 1.5), lambda: meet(at, 4, 2, 1.5))
+    assert zero == f"process 0 of 4 waited 1.5 s at {at}: processes 1, 3 are missing"
+    assert two == f"process 2 of 4 waited 1.5 s at {at}: processes 1, 3 are missing"
+    (alone,) = together(lambda: meet(at, 2, 1, 0.5))
+    assert alone.startswith(f"process 1 of 2 waited 0.5 s: process 0 is missing at {at} (")
+    with socket.create_server(("", free_port())) as taken:
+        port = taken.getsockname()[1]
+        (said,) = together(lambda: meet(f"localhost:{port}", 2, 0, 0.5))
+    assert said == f"process 0 of 2 cannot listen at port {port}: Address already in use"
+
+
+def test_two_processes_of_one_number():
+    at = f"localhost:{free_port()}"
+    zero, *ones = together(*(lambda i=i: meet(at, 3, i, 1.5) for i in (0, 1, 1)))
+    assert zero.endswith("process 2 is missing")
+    assert sorted(ones, key=len) == [
+        "process_id=1 is the number of another process of this run too",
+        zero.replace("process 0", "process 1"),
+    ]
 
 
 @pytest.mark.parametrize(

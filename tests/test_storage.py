@@ -94,11 +94,121 @@ def test_arrays_in_another_order_are_not_those_that_were_written(tmp_path, monke
     assert checkpoints.steps() == [1, 2]
     assert (tmp_path / "checkpoints/1" / ("marks" if earlier else "sums")).is_dir()
     np.testing.assert_array_equal(checkpoints.restore(1, one)["weights"], [1, 2, 3])
+    for step in (1, 2):  # as of before there were checksums of files
+        (tmp_path / f"checkpoints/{step}/files.json").unlink()
     (tmp_path / "checkpoints/1/state").rename(tmp_path / "aside")
     (tmp_path / "checkpoints/2/state").rename(tmp_path / "checkpoints/1/state")
-    with pytest.raises(ValueError, match="1 cannot be read: its arrays are not those that were written"):
+    with pytest.raises(
+        ValueError, match="1 cannot be read: its arrays are not those that were written; remove"
+    ):
         checkpoints.restore(1, one)
     checkpoints.close()
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Checkpoints of two steps, and the state."""
+    state = {"weights": jnp.arange(6.0).reshape(2, 3), "key": jax.random.key(3), "count": jnp.int32(4)}
+    checkpoints = Checkpoints(tmp_path / "checkpoints", writes=True)
+    for step in (1, 2):
+        checkpoints.save(step, state)
+    assert checkpoints.steps() == [1, 2]
+    yield checkpoints, state
+    checkpoints.close()
+
+
+def everything(folder):
+    """Names and bytes of all files below a folder."""
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"weights": jnp.zeros((3, 2))}, r"weights is of shape \(2, 3\) there, and of shape \(3, 2\) here"),
+        ({"more": jnp.zeros(1)}, r"more is missing there, and of shape \(1,\) here"),
+        ({"count": None}, r"count is of shape \(\) there, and missing here"),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_not_called_damaged(written, tmp_path, other, words):
+    checkpoints, state = written
+    like = {name: leaf for name, leaf in (state | other).items() if leaf is not None}
+    before = everything(tmp_path)
+    for read in (lambda: checkpoints.restore(2, like), lambda: checkpoints.last_good(like)):
+        with pytest.raises(ValueError, match=rf"checkpoints/2 cannot be read: .* other settings: {words}$"):
+            read()
+    assert everything(tmp_path) == before
+
+
+def test_a_checkpoint_that_is_read_with_other_types_keeps_its_own(written):
+    """What is asked for may be of 64 bits, where a program has them switched on: written is written."""
+    checkpoints, state = written
+    with jax.enable_x64(True):
+        like = state | {"weights": jnp.zeros((2, 3), jnp.float64), "count": jnp.int64(0)}
+        found = checkpoints.restore(2, like)
+    assert {name: found[name].dtype.name for name in ("weights", "count")} == {
+        "weights": "float32",
+        "count": "int32",
+    }
+    np.testing.assert_array_equal(found["weights"], state["weights"])
+
+
+def test_a_checkpoint_of_64_bits_is_named_as_that(written, tmp_path):
+    checkpoints, state = written
+    with jax.enable_x64(True):
+        checkpoints.save(3, state | {"count": jnp.int64(2**40)})
+        assert checkpoints.steps() == [1, 2, 3]
+    before = everything(tmp_path)
+    with pytest.raises(
+        ValueError, match="3 cannot be read: count was written as int64, under JAX_ENABLE_X64=1"
+    ):
+        checkpoints.last_good(state)
+    assert everything(tmp_path) == before
+
+
+def test_what_only_the_library_refuses_is_said_in_its_words(written, tmp_path, monkeypatch):
+    checkpoints, state = written
+
+    def refuse(*_, **__):
+        raise KeyError("a field of the year 2030")
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", refuse)
+    before = everything(tmp_path)
+    with pytest.raises(
+        ValueError,
+        match=r"2 cannot be read by orbax-checkpoint .*: 'a field of the year 2030'; its bytes are those",
+    ):
+        checkpoints.last_good(state)
+    for step in (1, 2):
+        (tmp_path / f"checkpoints/{step}/files.json").unlink()
+    with pytest.raises(ValueError, match="2030'; nothing shows that it is damaged, and it stays"):
+        checkpoints.last_good(state)
+    assert everything(tmp_path) == {name: of for name, of in before.items() if not name.endswith("files.json")}
+
+
+def test_a_list_of_checksums_that_is_damaged_itself_proves_nothing(written, tmp_path, monkeypatch):
+    checkpoints, state = written
+    path = tmp_path / "checkpoints/2/files.json"
+    said = path.read_text()
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", lambda *_, **__: 1 / 0)
+    for damaged in (said[:-30], said.replace("a", "b")):
+        path.write_text(damaged)
+        with pytest.raises(ValueError, match="nothing shows that it is damaged"):
+            checkpoints.restore(2, state)
+    path.write_text(said)
+    with pytest.raises(ValueError, match="its bytes are those that were written"):
+        checkpoints.restore(2, state)
+
+
+def test_no_room_for_a_checkpoint_is_no_fault_of_it(written, monkeypatch):
+    checkpoints, state = written
+
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", full)
+    with pytest.raises(MemoryError):
+        checkpoints.last_good(state)
 
 
 @given(

@@ -19,6 +19,7 @@ from cosmogan_jax.emulators.shear import canvas_pixels, cut_with_shear
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
 from cosmogan_jax.summaries.observer import GalaxyNoise
 from cosmogan_jax.summaries.shear import Shear
+from cosmogan_jax.switches import with_usual
 
 Size = int | tuple[int, int]  # pixels of a square map's side, or (height, width)
 
@@ -50,10 +51,12 @@ class Emulator:
     key_scheme: int = keys.SCHEME
     training_pixels: int | None = None
 
+    @with_usual
     def key(self, seed: int) -> Array:
         """The root of the latents of a seed's maps."""
         return keys.key(seed, "latents", self.key_scheme)
 
+    @with_usual
     def latents(self, key: Array, index: Int[Array, " maps"], size: Size | None = None) -> Latent:
         """Latents of the maps of these numbers, stacked: that of map n comes from fold_in(key, n) alone.
 
@@ -61,6 +64,7 @@ class Emulator:
         """
         return compiled_latents(self.model, self._shape(size), key, index)
 
+    @with_usual
     def draw(
         self,
         key: Array,
@@ -87,6 +91,7 @@ class Emulator:
         look = look_of(self.model, self.geometry, shape, noise, smoothing_arcmin)
         return draw(self.model, self.normalisation, shape, look, variables, key, index, theta)
 
+    @with_usual
     def draw_side_by_side(
         self,
         key: Array,
@@ -118,6 +123,7 @@ class Emulator:
         parts = [(self.variables, key, index[of], theta[of]) for of in numbers]
         return jnp.concatenate(drawn(parts))[: len(index)]
 
+    @with_usual
     def kappa(
         self,
         latents: Latent,
@@ -135,6 +141,7 @@ class Emulator:
         variables = self.variables if variables is None else variables
         return _without_one_bin(kappa_of(self.model, self.normalisation, variables, latents, theta))
 
+    @with_usual
     def sample(
         self,
         seed: int | Array,
@@ -178,6 +185,7 @@ class Emulator:
         kappa = by(key, index, theta, size=size, noise=noise, smoothing_arcmin=smoothing_arcmin)
         return _without_one_bin(kappa)
 
+    @with_usual
     def sample_shear(
         self,
         seed: int | Array,
@@ -216,6 +224,7 @@ class Emulator:
         size = MapGeometry(num_pixels, self.geometry.pixel_arcmin * num_pixels / ARCMIN_PER_DEG)
         return dataclasses.replace(self, geometry=size, training_pixels=self._training_side)
 
+    @with_usual
     def check_size(self, size: Size, *, allow_untested_size: bool = False) -> tuple[int, int]:
         """Height and width, where maps of that size can be asked for.
 

@@ -13,6 +13,7 @@ from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings.key_schemes import recorded_scheme
 from cosmogan_jax.storage.weights import CARD, read_card, read_weights
+from cosmogan_jax.switches import with_usual
 
 _FOLDER = Path(__file__).parents[1] / "pretrained"
 
@@ -39,6 +40,7 @@ def find(name: str) -> Path:
     )
 
 
+@with_usual
 def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
     """Open an emulator by its name, or by the folder that stage pack wrote.
 

@@ -12,7 +12,7 @@ Variables = Any
 
 
 def _init(module: nn.Module, shapes: tuple[tuple[int, ...], ...], how: tuple, key: Array) -> Variables:
-    return module.init(key, *map(jnp.zeros, shapes), **dict(how))
+    return module.init(key, *(jnp.zeros(shape, jnp.float32) for shape in shapes), **dict(how))
 
 
 def fresh_variables(

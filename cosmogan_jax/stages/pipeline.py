@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmogan_jax.settings import RunSettings
-from cosmogan_jax.stages import processes
+from cosmogan_jax.stages import computing, processes
 from cosmogan_jax.stages.agreement import (
     STAGES,
     chain,
@@ -21,6 +21,7 @@ from cosmogan_jax.stages.agreement import (
 from cosmogan_jax.stages.programs import keep_programs
 from cosmogan_jax.storage import run_directory
 
+_WITHOUT_JAX = {"prepare", "export", "report"}
 # Stages that go on from what an interrupted run left. A training is never thrown away for other flags; the
 # parts of a simulation, an evaluation or a search are; they hold only for the very settings and maps they
 # were made of.
@@ -39,20 +40,27 @@ def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
     """
     workdir, settings, defaults = run_settings.workdir, run_settings.by_stage, run_settings.defaults
     chosen = _chosen(run_settings)
+    computes = bool(set(chosen) - _WITHOUT_JAX)
     if run_settings.dry_run:
-        _dry_run(workdir, chosen, settings, defaults)
+        with computing.settled(says=False) if computes else contextlib.nullcontext():
+            _dry_run(workdir, chosen, settings, defaults)
         return
     if run_settings.require and "evaluate" not in chosen:
         run_directory.finished_record(workdir, "evaluate")  # said now, and not after hours
-    count, _ = processes.expected(run_settings.processes, os.environ)
+    count, index = processes.expected(run_settings.processes, os.environ)
     if count > 1 and chosen != ["train"]:
         raise ValueError(
             f"stages={','.join(chosen)}: {count} processes run --stages=train only; run the others by one, or "
             f"with --distributed=off"
         )
-    if set(chosen) - {"prepare", "export", "report"}:  # which compile little, or do without JAX
+    if computes:
         keep_programs(run_settings.compilation_cache_dir)
-    with processes.join(run_settings.processes) as group, contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as held:
+        if computes:
+            held.enter_context(computing.settled(says=index == 0))
+        group = held.enter_context(processes.join(run_settings.processes))
+        if computes:
+            computing.device_in_words()  # that there is one is said before anything is done
 
         def begin():
             held.enter_context(run_directory.hold(workdir))
@@ -193,6 +201,13 @@ def _is_finished(workdir: Path, stage: str, settings: dict[str, Any], module: An
     return not grown(settings[stage], record["summary"], workdir)
 
 
+def _on_device(stage: str, settings: dict[str, Any]) -> str:
+    """What a stage computes on, in words; nothing where it does not compute."""
+    if stage in _WITHOUT_JAX or stage == "pack":
+        return ""
+    return f" on {computing.device_in_words(settings['train'].num_devices if stage == 'train' else 1)}"
+
+
 def _run_stage(workdir: Path, stage: str, run_settings: RunSettings, group: processes.Group) -> None:
     module, settings = _module(stage), run_settings.by_stage
 
@@ -203,7 +218,9 @@ def _run_stage(workdir: Path, stage: str, run_settings: RunSettings, group: proc
             finished = run_directory.finished_record(workdir, stage)["finished"]
             print(f"{stage}: finished {finished}, skipped", file=sys.stderr)
             return None
-        print(f"{stage}: begins in {workdir / stage}", file=sys.stderr)
+        if stage in _RESUMABLE and (record := run_directory.stage_record(workdir, stage)) is not None:
+            whole.update(record=record, before=run_directory.contents(workdir / stage))
+        print(f"{stage}: begins in {workdir / stage}{_on_device(stage, settings)}", file=sys.stderr)
         started = {**flags, "inputs": reads}
         resumable = stage in _RESUMABLE
         return str(
@@ -213,7 +230,7 @@ def _run_stage(workdir: Path, stage: str, run_settings: RunSettings, group: proc
         )
 
     reads, flags = inputs(workdir, stage, settings), chain(stage, settings)
-    began = time.monotonic()
+    began, whole = time.monotonic(), dict[str, Any]()
     out = group.on_first(begin)
     if out is None:
         return
@@ -223,6 +240,11 @@ def _run_stage(workdir: Path, stage: str, run_settings: RunSettings, group: proc
         # The system's words, as of a full disk, name neither stage nor directory.
         said = f"{error.filename or out}: {error.strerror or error}"
         raise ValueError(f"stage {stage}: {said}; the same command goes on from what is whole") from error
+    except Exception as error:
+        # What was whole is so still, where nothing was done: as with a checkpoint that cannot be read.
+        if whole and run_directory.put_back(workdir, stage, **whole) and isinstance(error, ValueError):
+            raise ValueError(str(error).replace(f"{stage}.partial", stage)) from error
+        raise
     seconds = round(time.monotonic() - began, 2)
     record = {"stage": stage, "flags": flags, "inputs": reads, "summary": summary, "seconds": seconds}
     # Where a stage can say what its result is by content, the same result made again is the same.

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cosmogan_jax.settings import Processes
+from cosmogan_jax.stages.meeting import meet
 
-_JOIN_S = 300  # how long a process waits for the others to start
+_JOIN_S = 60  # how long a process waits for the others to start
+_ALONE = "--distributed=off"
 _SHUTDOWN_S = 20  # how long a process that ends waits for the others: after an error they do not come
 
 
@@ -75,18 +77,20 @@ def join(settings: Processes) -> Iterator[Group]:
     import jax
 
     explicit = settings.coordinator_address is not None
-    tasks_per_node = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")  # "1(x4)" on four nodes, "1" on one
-    alone_on_host = explicit or re.fullmatch(r"1(\(x\d+\))?", tasks_per_node) is not None
+    address = settings.coordinator_address or _slurm_address(os.environ)
+    try:
+        meet(address, count, index, _JOIN_S)
+    except ValueError as error:
+        alone = "without --coordinator_address and its like" if explicit else f"with {_ALONE}"
+        raise ValueError(f"{error}; all have to be started, or each alone {alone}") from error
     # SIGTERM is stages/interruption's to answer; here JAX would take it for itself.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
-            coordinator_address=settings.coordinator_address,
+            coordinator_address=address,
             num_processes=count,
             process_id=index,
-            # An empty list is every device; None is for JAX to decide, by JAX_LOCAL_DEVICE_IDS or SLURM.
-            local_device_ids=[] if alone_on_host and "JAX_LOCAL_DEVICE_IDS" not in os.environ else None,
-            cluster_detection_method=None if explicit else "slurm",
+            local_device_ids=_local_devices(explicit, os.environ),
             initialization_timeout=_JOIN_S,
             shutdown_timeout_seconds=_SHUTDOWN_S,
         )
@@ -100,7 +104,8 @@ def expected(settings: Processes, environ: Mapping[str, str]) -> tuple[int, int]
     """(number of processes, this one's number): from the flags, else from SLURM's srun, else one.
 
     Raises:
-      ValueError: flags that are not given together or contradict each other.
+      ValueError: flags that are not given together or contradict each other; variables of SLURM that are
+        missing, or are not what they have to be.
     """
     address, count, index = settings.coordinator_address, settings.num_processes, settings.process_id
     named = f"coordinator_address={address}, num_processes={count}, process_id={index}"
@@ -115,10 +120,63 @@ def expected(settings: Processes, environ: Mapping[str, str]) -> tuple[int, int]
             raise ValueError(f"coordinator_address={address} must be host:port")
         return count, index
     # Set by srun for its tasks; a batch script that calls Python itself is one process.
-    tasks = int(environ.get("SLURM_STEP_NUM_TASKS", "1"))
-    if settings.distributed == "auto" and tasks > 1:
-        return tasks, int(environ["SLURM_PROCID"])
-    return 1, 0
+    if settings.distributed != "auto" or "SLURM_STEP_NUM_TASKS" not in environ:
+        return 1, 0
+    tasks = _number("SLURM_STEP_NUM_TASKS", environ)
+    if tasks <= 1:
+        return 1, 0
+    number = _number("SLURM_PROCID", environ)
+    if number >= tasks:
+        raise ValueError(
+            f"SLURM_PROCID={number} must be less than SLURM_STEP_NUM_TASKS={tasks}; a run alone wants {_ALONE}"
+        )
+    _slurm_address(environ)
+    _local_devices(False, environ)
+    return tasks, number
+
+
+def _slurm_address(environ: Mapping[str, str]) -> str:
+    """host:port where process 0 of a job step meets the others: its first host, a port by the job's number.
+
+    As JAX would choose them: JAX_COORDINATOR_ADDRESS and JAX_COORDINATOR_PORT win.
+    """
+    if address := environ.get("JAX_COORDINATOR_ADDRESS"):
+        return address
+    nodes = _said("SLURM_STEP_NODELIST", environ)
+    first = re.match(r"([^,\[]+)(?:\[([^],-]+))?", nodes)  # of "node[001,007-015],host2": node001
+    if first is None:
+        raise ValueError(f"SLURM_STEP_NODELIST={nodes} names no host; a run alone wants {_ALONE}")
+    if "JAX_COORDINATOR_PORT" in environ:
+        port = _number("JAX_COORDINATOR_PORT", environ)
+    else:
+        port = 2**16 - 2**12 + _number("SLURM_JOB_ID", environ) % 2**12  # of those that are for passing use
+    return f"{first[1]}{first[2] or ''}:{port}"
+
+
+def _local_devices(explicit: bool, environ: Mapping[str, str]) -> list[int] | None:
+    """Numbers of the devices that this process takes: an empty list is all, None is JAX_LOCAL_DEVICE_IDS."""
+    if "JAX_LOCAL_DEVICE_IDS" in environ:
+        return None
+    tasks_per_node = environ.get("SLURM_STEP_TASKS_PER_NODE", "")  # "1(x4)" on four nodes, "1" on one
+    if explicit or re.fullmatch(r"1(\(x\d+\))?", tasks_per_node):
+        return []
+    return [_number("SLURM_LOCALID", environ)]
+
+
+def _said(name: str, environ: Mapping[str, str]) -> str:
+    if name not in environ:
+        raise ValueError(
+            f"{name} is not set, and SLURM_STEP_NUM_TASKS={environ.get('SLURM_STEP_NUM_TASKS')} says that this "
+            f"is one of several processes; start all by srun, or each alone with {_ALONE}"
+        )
+    return environ[name]
+
+
+def _number(name: str, environ: Mapping[str, str]) -> int:
+    said = _said(name, environ)
+    if not said.isdigit():
+        raise ValueError(f"{name}={said} must be a whole number; a run alone wants {_ALONE}")
+    return int(said)
 
 
 def _broadcast(text: str) -> str:

@@ -55,8 +55,9 @@ def has_grown(settings: Train, summary: dict[str, Any], workdir: Path) -> bool:
     """
     check_object(summary, {"steps": int, "steps_per_epoch": int}, f"{workdir / 'train/stage.json'}, summary")
     steps = _num_steps(settings, summary["steps_per_epoch"])
-    # A last checkpoint that was damaged and removed is trained again.
-    gone = not (workdir / f"train/checkpoints/{summary['steps']}").is_dir()
+    # A last checkpoint that was damaged and removed is trained again; not one that cannot be looked at.
+    checkpoints = workdir / "train/checkpoints"
+    gone = not checkpoints.exists() or str(summary["steps"]) not in os.listdir(checkpoints)
     if not gone and summary.get("stopped_before") == steps:
         if summary["stopped_by"] == settings.stop_when:
             return False

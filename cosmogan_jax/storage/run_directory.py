@@ -42,6 +42,7 @@ _PACKAGES = (
     "scipy",
     "tensorstore",
 )
+Contents = dict[str, tuple[int, int]]  # of files, by their names
 _RECORD = {"flags": dict, "inputs": dict, "summary": dict, "result": str, "finished": str}
 
 
@@ -160,6 +161,29 @@ def begin_stage(
         (partial / "stage.json").unlink(missing_ok=True)
     write_json(started, {**settings, "keys": scheme})
     return partial
+
+
+def put_back(workdir: Path, stage: str, record: dict[str, Any], before: Contents) -> bool:
+    """Give a whole stage its name again, that was begun again and in which nothing was done; whether it was so.
+
+    record, before: what `stage_record` and `contents` gave of it before it was begun again.
+    """
+    partial, whole = workdir / f"{stage}.partial", workdir / stage
+    if whole.exists() or contents(partial) != before:
+        return False
+    write_json(partial / "stage.json", record)
+    partial.rename(whole)
+    return True
+
+
+def contents(directory: Path) -> Contents:
+    """Size and time of change of every file of a stage, but for those that say how it was run."""
+    own = {"stage.json", "settings.json"}
+    return {
+        str(path.relative_to(directory)): (found.st_size, found.st_mtime_ns)
+        for path in directory.rglob("*")
+        if (found := path.lstat()) and path.is_file() and str(path.relative_to(directory)) not in own
+    }
 
 
 def finish_stage(workdir: Path, stage: str, record: dict[str, Any]) -> None:

@@ -11,8 +11,10 @@ from cosmogan_jax.geometry import MapGeometry, check_edges
 from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.edges import check_kappa
+from cosmogan_jax.switches import with_usual
 
 
+@with_usual
 def bispectrum(
     kappa: Float[Array, "*batch size size"],
     l_edges: Float[np.ndarray, " edges"],

@@ -12,6 +12,7 @@ from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.derivatives import all_derivatives_valid, derivatives
 from cosmogan_jax.summaries.edges import bin_index, check_kappa, check_mask, sigma
+from cosmogan_jax.switches import with_usual
 
 
 class MinkowskiFunctionals(NamedTuple):
@@ -22,6 +23,7 @@ class MinkowskiFunctionals(NamedTuple):
     V2: Float[Array, "*batch bins"]
 
 
+@with_usual
 def minkowski_functionals(
     kappa: Float[Array, "*batch height width"],
     thresholds: Float[np.ndarray, " edges"],

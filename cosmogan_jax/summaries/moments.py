@@ -6,8 +6,10 @@ from jaxtyping import Array, Bool, Float
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.derivatives import all_derivatives_valid, derivatives
 from cosmogan_jax.summaries.edges import check_kappa, check_mask, root, sigma
+from cosmogan_jax.switches import with_usual
 
 
+@with_usual
 def moments(
     kappa: Float[Array, "*batch height width"], mask: Bool[Array, "*batch height width"] | None = None
 ) -> Float[Array, "*batch 9"]:

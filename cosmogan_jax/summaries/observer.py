@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry, half_plane_indices
 from cosmogan_jax.summaries.edges import check_kappa
+from cosmogan_jax.switches import with_usual
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,7 @@ def shape_noise_sigma(
     return sigma_e_per_component / np.sqrt(galaxies_per_arcmin2) / geometry.pixel_arcmin
 
 
+@with_usual
 def add_shape_noise(
     key: Array,
     kappa: Float[Array, "maps size size"],
@@ -90,6 +92,7 @@ def add_shape_noise(
     return kappa + jnp.asarray(sigma, kappa.dtype) * jax.vmap(noise)(map_index)
 
 
+@with_usual
 def smooth(
     kappa: Float[Array, "*batch size size"], geometry: MapGeometry, theta_arcmin: float
 ) -> Float[Array, "*batch size size"]:
@@ -115,6 +118,7 @@ def smooth(
     return _smoothed(kappa, geometry, theta_arcmin)
 
 
+@with_usual
 def smooth_inside(
     kappa: Float[Array, "*batch tall wide"], geometry: MapGeometry, theta_arcmin: float, margin: int
 ) -> Float[Array, "*batch height width"]:

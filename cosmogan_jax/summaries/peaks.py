@@ -11,10 +11,12 @@ from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.derivatives import shifted
 from cosmogan_jax.summaries.edges import bin_index, check_kappa, check_mask, sigma
+from cosmogan_jax.switches import with_usual
 
 _AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 
 
+@with_usual
 def peak_counts(
     kappa: Float[Array, "*batch height width"],
     thresholds: Float[np.ndarray, " edges"],
@@ -44,6 +46,7 @@ def peak_counts(
     return _counts(kappa, thresholds, normalised, local_maxima, mask)
 
 
+@with_usual
 def minimum_counts(
     kappa: Float[Array, "*batch height width"],
     thresholds: Float[np.ndarray, " edges"],
@@ -93,6 +96,7 @@ def _with_neighbours(valid: Bool[Array, "height width"]) -> Bool[Array, "height 
     return valid
 
 
+@with_usual
 def local_maxima(k: Float[Array, "*batch height width"]) -> Bool[Array, "*batch height width"]:
     """Where a pixel lies strictly above all eight neighbours, periodically wrapped."""
     at = shifted(k, 1)

@@ -8,8 +8,10 @@ from jaxtyping import Array, Float
 from cosmogan_jax.geometry import check_edges
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.edges import bin_index, check_kappa, sigma
+from cosmogan_jax.switches import with_usual
 
 
+@with_usual
 def pixel_histogram(
     kappa: Float[Array, "*batch height width"],
     edges: Float[np.ndarray, " edges"],

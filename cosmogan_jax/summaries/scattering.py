@@ -10,11 +10,13 @@ from jaxtyping import Array, Complex, Float
 
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.edges import check_kappa
+from cosmogan_jax.switches import with_usual
 
 # Modes along an axis that a wavelet's field keeps at least, however large its scale.
 _LEAST_MODES = 16
 
 
+@with_usual
 def scattering_coefficients(
     kappa: Float[Array, "*batch height width"],
     num_scales: int,

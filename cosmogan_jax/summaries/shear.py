@@ -21,6 +21,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from cosmogan_jax.summaries.edges import check_kappa
+from cosmogan_jax.switches import with_usual
 
 
 class Shear(NamedTuple):
@@ -31,6 +32,7 @@ class Shear(NamedTuple):
     gamma2: Float[Array, "*batch height width"]
 
 
+@with_usual
 def kappa_to_shear(
     kappa: Float[Array, "*batch height width"],
 ) -> tuple[Float[Array, "*batch height width"], Float[Array, "*batch height width"]]:
@@ -49,6 +51,7 @@ def kappa_to_shear(
     return gamma1, gamma2
 
 
+@with_usual
 def shear_to_kappa(
     gamma1: Float[Array, "*batch height width"], gamma2: Float[Array, "*batch height width"]
 ) -> tuple[Float[Array, "*batch height width"], Float[Array, "*batch height width"]]:
@@ -69,6 +72,7 @@ def shear_to_kappa(
     return e, b
 
 
+@with_usual
 def shear_of_canvas(kappa: Float[Array, "*batch tall wide"], height: int, width: int) -> Shear:
     """Compute kappa, gamma1 and gamma2 of the middle of canvases that were cut from the sky.
 
@@ -98,6 +102,7 @@ def shear_of_canvas(kappa: Float[Array, "*batch tall wide"], height: int, width:
     return Shear(kappa[middle], gamma1[middle], gamma2[middle])
 
 
+@with_usual
 def pure_modes(
     gamma1: Float[Array, "*batch height width"], gamma2: Float[Array, "*batch height width"]
 ) -> tuple[Complex[Array, "*batch height half"], Complex[Array, "*batch height half"]]:

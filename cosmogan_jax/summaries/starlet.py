@@ -25,6 +25,7 @@ from cosmogan_jax.geometry import check_edges
 from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.edges import bin_index, check_kappa
+from cosmogan_jax.switches import with_usual
 
 
 class StarletStatistics(NamedTuple):
@@ -34,6 +35,7 @@ class StarletStatistics(NamedTuple):
     peak_counts: Float[Array, "*batch scales bins"]
 
 
+@with_usual
 def starlet_transform(
     kappa: Float[Array, "*batch height width"], num_scales: int
 ) -> Float[Array, "*batch scales height width"]:
@@ -50,6 +52,7 @@ def starlet_transform(
     return over_maps(lambda k: _scales(k, num_scales), kappa)
 
 
+@with_usual
 def starlet_l1_norm(
     kappa: Float[Array, "*batch height width"], edges_per_scale: Float[np.ndarray, "scales edges"]
 ) -> Float[Array, "*batch scales bins"]:
@@ -72,6 +75,7 @@ def starlet_l1_norm(
     return _of_each_scale(kappa, (_l1_norm, edges_per_scale))[0]
 
 
+@with_usual
 def starlet_peak_counts(
     kappa: Float[Array, "*batch height width"], edges_per_scale: Float[np.ndarray, "scales edges"]
 ) -> Float[Array, "*batch scales bins"]:
@@ -86,6 +90,7 @@ def starlet_peak_counts(
     return _of_each_scale(kappa, (_peak_counts, edges_per_scale))[0]
 
 
+@with_usual
 def starlet_statistics(
     kappa: Float[Array, "*batch height width"],
     l1_edges: Float[np.ndarray, "scales edges"],

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.edges import check_kappa
+from cosmogan_jax.switches import with_usual
 
 # Wang, Simoncelli & Bovik 2003: exponents of the five scales; window, K1 and K2 are those of Wang et al. 2004.
 _WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
@@ -14,6 +15,7 @@ WINDOW_PIXELS, _WINDOW_SIGMA = 11, 1.5
 _K1, _K2 = 0.01, 0.03
 
 
+@with_usual
 def ms_ssim(
     one: Float[Array, "*batch height width"], two: Float[Array, "*batch height width"], data_range: float
 ) -> Float[Array, "*batch"]:
@@ -57,7 +59,7 @@ def ms_ssim(
     def similarity(both):
         pair = jnp.stack([both[:height], both[height:]])
         product = jnp.ones((), pair.dtype)
-        for scale, weight in enumerate(weights):
+        for scale, weight in enumerate(weights.tolist()):
             luminance, contrast = _terms(pair, float(data_range))
             last = scale == num_scales - 1
             mean = (luminance * contrast).mean() if last else contrast.mean()
@@ -72,6 +74,7 @@ def ms_ssim(
     return over_maps(similarity, jnp.concatenate([one, two], axis=-2))
 
 
+@with_usual
 def pair_similarity(
     kappa: Float[Array, "maps height width"], pairs: Int[np.ndarray, "pairs 2"], data_range: float
 ) -> Float[Array, " pairs"]:

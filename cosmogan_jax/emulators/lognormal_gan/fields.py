@@ -210,7 +210,8 @@ class _Canvas:
         place = self.k / np.float32(LARGEST_WAVE) * (NUM_WAVES - 1)
         low = np.minimum(place.astype(np.int32), NUM_WAVES - 2)
         share = place - low
-        return table[low] * (1 - share) + table[low + 1] * share
+        below, above = (1 - share).astype(np.float32), share.astype(np.float32)
+        return table[low] * below + table[low + 1] * above
 
     def directed(self, table: Float[Array, " waves"], base: Base) -> Float[Array, "height half"]:
         """The same, more along the axes than along the diagonals where the base tells directions apart."""

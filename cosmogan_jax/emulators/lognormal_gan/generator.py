@@ -38,7 +38,7 @@ class _Convolution(nn.Module):
         he = nn.initializers.variance_scaling(2.0 * self.gain, "fan_in", "normal", dtype=jnp.float32)
         kernel = self.param("kernel", he, (3, 3, x.shape[-1], self.num_features))
         y = narrow_convolution(x, kernel) if self.apart == 1 else dilated(x, kernel, self.apart)
-        return y + self.param("bias", nn.initializers.zeros, (self.num_features,))
+        return y + self.param("bias", nn.initializers.zeros, (self.num_features,), jnp.float32)
 
 
 class _Generator(nn.Module):

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
 LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "storage"}
 BOTTOM = {"summaries", "geometry", "settings", "layers", "keys", "side_by_side"}
 MAY_IMPORT = {
-    "main": {"flags", "stages"},
+    "main": {"flags", "stages", "storage"},
     "flags": {"flags", "stages", "settings"},
     "stages": LIBRARIES | {"stages", "pretrained"} | BOTTOM,
     "pretrained": {"emulators", "summaries"},
@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "geometry": set(),
     "keys": {"settings"},
     "side_by_side": set(),
-    "__init__": {"pretrained"},  # when asked for
+    "__init__": {"pretrained", "main"},  # when asked for
 }
 
 

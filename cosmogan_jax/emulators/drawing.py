@@ -76,7 +76,7 @@ def count_latents(name: str, model: Model, side: int, latents: Latent) -> int:
       ValueError: latents of another form than the model's, or of other shapes; both are named.
     """
     ours = _latent_shapes(model, side)
-    if jax.tree.structure(latents) != jax.tree.structure(ours):
+    if str(jax.tree.structure(latents)) != str(jax.tree.structure(ours)):
         shapes = str(jax.tree.map(jnp.shape, latents))[:200]
         asked = jax.tree.map(lambda of_one: ("maps", *of_one.shape), ours)
         raise ValueError(f"{name}: latents of shape {shapes} must be arrays of shape {asked}")

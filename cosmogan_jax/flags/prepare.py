@@ -1,7 +1,6 @@
 """Flags of stage prepare."""
 
-from absl import flags
-
+from cosmogan_jax.flags import defining as flags
 from cosmogan_jax.settings import Prepare as SETTINGS
 
 __all__ = ["SETTINGS", "define"]

@@ -13,6 +13,7 @@ sky.json              up to where the run's training maps are a sky (`compare/sk
 import functools
 import itertools
 import time
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,44 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     """
     began = time.monotonic()
     sets = open_map_sets(settings, workdir)
+    table = None if settings.reference else open_crop_table(stage_directory(workdir, "prepare"))
+    results = judge_sets(
+        sets, settings, out, matched=trained_on(settings, workdir), selected=was_selected(settings, workdir)
+    )
+    results["seconds"] = round(time.monotonic() - began, 1)
+    if table is not None:
+        l_edges = np.array(read_json(out / "statistics.json")["l_edges"])
+        write_json(out / "sky.json", sky_limits.measure(table, l_edges).to_json())
+    write_json(out / "results.json", results)
+    summarising.remove_parts(out)
+    print(f"evaluate: {results['overall']['said']}", flush=True)
+    return {
+        "outcome": results["overall"]["outcome"],
+        "num_generated": sets.generated.num_maps,
+        "num_validation": sets.validation.num_maps,
+        "worst_power_factor_ell_700_7000": _worst_factor(out),
+    }
+
+
+def judge_sets(
+    sets: MapSets, settings: Evaluate, out: Path, *, matched: Set[str], selected: bool
+) -> dict[str, Any]:
+    """What results.json holds, of any sets; statistics.json and the arrays are written to `out`.
+
+    Of the settings those are looked at that say how to judge, not those that say where maps are.
+
+    Args:
+      matched: names of statistics that a loss of the generator's training matched.
+      selected: whether the generator was chosen among others by its scores.
+
+    Raises:
+      ValueError: maps that are not finite or constant, sets that share maps, settings that these maps do not
+        allow.
+    """
     spread = _spread(sets.validation)
     units = {one.name: one.units(settings.independent_unit) for one in sets.present()}
     labels = {name: of for name, (of, _) in units.items()}
-    margins, matched = parse(settings.margins), trained_on(settings, workdir)
-    selected = was_selected(settings, workdir)
+    margins = parse(settings.margins)
     results: dict[str, Any] = {
         "schema": judgement.SCHEMA,
         "statistics": {
@@ -98,9 +132,6 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         results["views"][label or "as it is"] = judge.judge(each, heights=not label)
         if not label:
             _write_tables(sets, each, units, scale, out)
-            if not settings.reference:
-                table = open_crop_table(stage_directory(workdir, "prepare"))
-                write_json(out / "sky.json", sky_limits.measure(table, scale.l_edges).to_json())
             results["stationarity"] = uniformity.judge(found, labels)
             results["position"] = uniformity.fixed_in_place(found["generated"], margins)
             results["duplicates"] = duplicates.judge(sets.generated, sets.validation, labels["validation"])
@@ -112,16 +143,7 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
             write_arrays(out / "shown.npz", {"generated": first, "validation": spread[:_SHOWN]})
     results["classifier"] = _classified(sets, labels, settings.classifier_steps, margins.auc)
     results["overall"] = overall.judge(results, settings.margins)
-    results["seconds"] = round(time.monotonic() - began, 1)
-    write_json(out / "results.json", results)
-    summarising.remove_parts(out)
-    print(f"evaluate: {results['overall']['said']}", flush=True)
-    return {
-        "outcome": results["overall"]["outcome"],
-        "num_generated": sets.generated.num_maps,
-        "num_validation": sets.validation.num_maps,
-        "worst_power_factor_ell_700_7000": _worst_factor(out),
-    }
+    return results
 
 
 def _check_apart(digests: dict[str, np.ndarray]) -> None:

@@ -28,7 +28,9 @@ def maps(tmp_path):
 def test_a_run_on_one_map_ends_in_a_report(maps, tmp_path, run_main):
     """Crops of one map for all splits: no other map is there to be near to."""
     run = tmp_path / "run"
-    code, out, error = run_main(f"--workdir={run}", f"--maps={maps('one', 1)}", "--split_by=crops", *SMALL)
+    stages = "--stages=prepare,train,generate,evaluate,novelty,report"
+    given = [f"--maps={maps('one', 1)}", "--split_by=crops", stages]
+    code, out, error = run_main(f"--workdir={run}", *given, *SMALL)
     assert code == 0, error
     for name, what in planning.SEARCHES.items():
         why = planning.left_out_of_novelty([0], [0])[name]

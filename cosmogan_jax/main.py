@@ -1,6 +1,8 @@
-"""Command line: parses the flags and hands them to the stages.
+"""Command line: parses the flags and hands them to the stages; and the same from Python.
 
 python -m cosmogan_jax.main --flagfile=experiments/quickstart/run.flags
+
+cosmogan_jax.run(flagfile="experiments/quickstart/run.flags", workdir="runs/mine", num_steps=200)
 """
 
 import contextlib
@@ -8,7 +10,8 @@ import logging as standard_logging
 import os
 import sys
 import threading
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from absl import app, logging
 
@@ -53,6 +56,63 @@ def main(argv: list[str]) -> int:
         print(f"error: {_one_line(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+class Run(NamedTuple):
+    """A working directory after a run.
+
+    Attributes:
+      workdir: where it is.
+      stages: what each stage that is whole says of its result, in their order, as in its stage.json: of
+        evaluate the outcome, of generate the step of its generator.
+      paused: how a training goes on that stopped early (max_minutes, SIGTERM); None where none did.
+    """
+
+    workdir: Path
+    stages: dict[str, dict[str, Any]]
+    paused: str | None
+
+
+def run(flagfile: str | Path | None = None, workdir: str | Path | None = None, **settings: Any) -> Run:
+    """The command line as a function: the stages of a run, in this process.
+
+        cosmogan_jax.run(workdir="runs/mine", maps="sims/*.fits", side_deg=3.5, stages=["prepare", "train"])
+
+    Finished stages are skipped: the same call again goes on where it stopped. It may be called as often as is
+    wanted, on one directory or several. What stages say is printed.
+
+    Args:
+      flagfile: a file of flags, such as the flags.txt that every run leaves.
+      workdir: the run directory.
+      **settings: flags by their names (`--help` lists them), which win over the file's: numbers, words, True
+        and False; lists where a flag takes several.
+
+    Raises:
+      ValueError: what the command line refuses, in its words: an unknown flag, a value out of range, settings
+        that contradict the directory, maps that cannot be read.
+      ModuleNotFoundError: an extra that is not installed; named with what to install.
+      KeyboardInterrupt: Ctrl-C, or a notebook's stop button; a training has saved its last step.
+    """
+    from cosmogan_jax import flags
+    from cosmogan_jax.stages import pipeline
+    from cosmogan_jax.storage import run_directory
+
+    if workdir is not None:
+        settings = {"workdir": workdir, **settings}
+    told, command, text = flags.given(flagfile, settings)
+    verbosity, paused = logging.get_verbosity(), None
+    try:
+        logging.set_verbosity(logging.FATAL)  # as in `main`
+        pipeline.run(told, ["cosmogan_jax.run", *command], text)
+    except interruption.Paused as pause:
+        if pause.exit_code:
+            raise KeyboardInterrupt(str(pause)) from None
+        paused = str(pause)
+        print(paused)
+    finally:
+        logging.set_verbosity(verbosity)
+    records = {stage: run_directory.stage_record(told.workdir, stage) for stage in pipeline.STAGES}
+    return Run(told.workdir, {stage: record["summary"] for stage, record in records.items() if record}, paused)
 
 
 def _one_line(error: Exception) -> str:

@@ -122,6 +122,41 @@ def test_gradients_with_respect_to_z_and_weights(packed):
     np.testing.assert_allclose(jax.jit(emulator.kappa)(z)[:1], emulator.kappa(z[:1]), rtol=0, atol=1e-5 * 0.03)
 
 
+@pytest.mark.parametrize(
+    ("name", "spoilt", "words"),
+    [
+        ("planes-z0.99-64", lambda z: z[0], r"latents.shape=\(64,\) must be \(maps, 64\)"),
+        ("planes-z0.99-64", lambda z: z[:, :-1], r"latents.shape=\(2, 63\) must be \(maps, 64\)"),
+        ("planes-z0.99-64", lambda z: z[None], r"latents.shape=\(1, 2, 64\) must be \(maps, 64\)"),
+        ("planes-z0.99-64", list, r"latents of shape \[\(64,\), \(64,\)\] must be .* \('maps', 64\)"),
+        (
+            "pm-zs1-64", lambda z: z.field[:, 0],
+            r"latents of shape \(2, 150\) must be .* Latent\(field=\('maps', 150, 150\), noise=",
+        ),
+        (
+            "pm-zs1-64", lambda z: z._replace(noise=z.noise[:, :2]),
+            r"latents.noise.shape=\(2, 2, 96, 96\) must be \(maps, 3, 96, 96\) for maps of 64x64",
+        ),
+        (
+            "pm-zs1-64", lambda z: z._replace(field=z.field[0]),
+            r"latents.field.shape=\(150, 150\) must be \(maps, 150, 150\)",
+        ),
+        (
+            "pm-zs1-64", lambda z: z._replace(amplitude=(z.amplitude[0][:1], *z.amplitude[1:])),
+            r"latents.amplitude\[0\].shape=\(1, 96, 96\) must be of as many maps as latents.field.shape=\(2, ",
+        ),
+    ],
+)  # fmt: skip
+def test_latents_of_a_wrong_shape_are_refused_by_both_shapes(name, spoilt, words):
+    """JAX's own words, of a product of matrices or a Fourier transform, name neither."""
+    emulator = load(name)
+    latents = emulator.latents(emulator.key(0), jnp.arange(2))
+    with pytest.raises(ValueError, match=f"{name}: {words}"):
+        emulator.kappa(spoilt(latents))
+    with pytest.raises(ValueError, match=words):
+        jax.jit(emulator.kappa)(spoilt(latents))
+
+
 def test_forward_mode_agrees_with_reverse_mode(packed):
     stock, emulator = load(packed, forward_mode=True), load(packed)
     z = jax.random.normal(jax.random.key(3), (1, emulator.model.arch.latent_size))

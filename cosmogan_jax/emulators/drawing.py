@@ -8,6 +8,7 @@ by itself: what a map is made from then stays in the cache, and no thread waits 
 import functools
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from cosmogan_jax.emulators.interface import Latent, Model, Variables
@@ -64,3 +65,40 @@ def kappa_of(
 ) -> Array:
     """Convergence of latents."""
     return normalisation.inverse(model.sample(variables, latents, theta))
+
+
+def count_latents(name: str, model: Model, side: int, latents: Latent) -> int:
+    """Of how many maps they are the latents; side: of the maps that the emulator of this name makes, in pixels.
+
+    Where the model makes maps of any size, axes that grow with it may have any length.
+
+    Raises:
+      ValueError: latents of another form than the model's, or of other shapes; both are named.
+    """
+    ours = _latent_shapes(model, side)
+    if str(jax.tree.structure(latents)) != str(jax.tree.structure(ours)):
+        shapes = str(jax.tree.map(jnp.shape, latents))[:200]
+        asked = jax.tree.map(lambda of_one: ("maps", *of_one.shape), ours)
+        raise ValueError(f"{name}: latents of shape {shapes} must be arrays of shape {asked}")
+    larger = jax.tree.leaves(_latent_shapes(model, 2 * side) if model.any_size else ours)
+    found = jax.tree_util.tree_leaves_with_path(latents)
+    first = f"latents{jax.tree_util.keystr(found[0][0])}.shape={jnp.shape(found[0][1])}"
+    for (path, leaf), one, other in zip(found, jax.tree.leaves(ours), larger, strict=True):
+        shape, free = jnp.shape(leaf), [a != b for a, b in zip(one.shape, other.shape, strict=True)]
+        given = f"{name}: latents{jax.tree_util.keystr(path)}.shape={shape}"
+        fits = len(shape) == 1 + len(free) and all(
+            any_length or length == wanted
+            for any_length, length, wanted in zip(free, shape[1:], one.shape, strict=True)
+        )
+        if not fits:
+            wanted = ", ".join(("maps", *map(str, one.shape)))
+            raise ValueError(f"{given} must be ({wanted}){f' for maps of {side}x{side}' * any(free)}")
+        if shape[0] != jnp.shape(found[0][1])[0]:
+            raise ValueError(f"{given} must be of as many maps as {first}")
+    return jnp.shape(found[0][1])[0]
+
+
+@functools.lru_cache(maxsize=64)
+def _latent_shapes(model: Model, side: int) -> Latent:
+    """What one square map is made from, as `jax.ShapeDtypeStruct`s."""
+    return jax.eval_shape(lambda key: model.latent(key, side), jax.random.key(0, impl="threefry2x32"))

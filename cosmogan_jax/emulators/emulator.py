@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from cosmogan_jax import keys
-from cosmogan_jax.emulators.drawing import compiled_latents, draw, kappa_of, side_by_side
+from cosmogan_jax.emulators.drawing import compiled_latents, count_latents, draw, kappa_of, side_by_side
 from cosmogan_jax.emulators.interface import Latent, Model, Variables
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.observed import look_of
@@ -132,12 +132,13 @@ class Emulator:
     ) -> Float[Array, "maps size size"]:
         """Convergence of given latents: kappa = normalisation^-1(sample(latents)). Pure in all arguments.
 
-        A last axis of source bins stays where there are several.
+        A last axis of source bins stays where there are several. Where the model makes maps of any size, the
+        latents' own size decides that of the maps.
 
         Raises:
-          ValueError: as `draw`.
+          ValueError: latents of another form or shape than `latents` gives, with both shapes; as `draw`.
         """
-        theta = self._theta(theta, len(jax.tree.leaves(latents)[0]))
+        theta = self._theta(theta, count_latents(self.name, self.model, self.geometry.num_pixels, latents))
         variables = self.variables if variables is None else variables
         return _without_one_bin(kappa_of(self.model, self.normalisation, variables, latents, theta))
 

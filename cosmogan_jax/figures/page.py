@@ -4,9 +4,10 @@ import base64
 import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:  # tables are made without it
+    from matplotlib.figure import Figure
 
 _WIDE = 4  # columns, from which on a table does not fit a phone
 
@@ -43,7 +44,7 @@ class Section(NamedTuple):
 
     title: str
     text: tuple[str, ...] = ()
-    figure: Figure | None = None
+    figure: "Figure | None" = None
     tables: tuple[Table, ...] = ()
     number: str = ""
 
@@ -72,8 +73,8 @@ def render(
                 f"<figcaption>{caption}</figcaption></figure>"
             )
         else:
-            parts += [f"<p>{html.escape(line)}</p>" for line in section.text]
-        parts += [_table(table) for table in section.tables]
+            parts += map(paragraph, section.text)
+        parts += [table(one) for one in section.tables]
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width,initial-scale=1'>"
@@ -91,7 +92,12 @@ def _inline(image: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(image.read_bytes()).decode()
 
 
-def _table(table: Table) -> str:
+def paragraph(said: str) -> str:
+    """As HTML."""
+    return f"<p>{html.escape(said)}</p>"
+
+
+def table(table: Table) -> str:
     """As HTML; every cell knows its head, so that a phone can show a row of a wide table as a list."""
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.head)
     rows = []

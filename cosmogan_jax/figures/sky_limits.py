@@ -41,7 +41,7 @@ def draw_sky_limits(
     for share in (0.05, 0.1):
         shares.axhline(share, color=blue, lw=0.8, ls=":")
     shares.set(xscale="log", yscale="log", xlabel="multipole ℓ", ylabel="share of the power")
-    if shares.lines:
+    if shares.get_legend_handles_labels()[0]:  # of maps of files neither may be known
         shares.legend(fontsize=8)
     return figure
 

@@ -189,9 +189,12 @@ def _difference(ax, x, tables, key: str) -> None:
 
 def _slice(ax, of: dict[str, np.ndarray], num_bins: int = 30) -> None:
     both = np.concatenate(list(of.values()))
-    low, high = np.quantile(both, [0.001, 0.999])
+    # Of a few maps all are shown.
+    low, high = np.quantile(both, 0.001, method="lower"), np.quantile(both, 0.999, method="higher")
     edges = np.linspace(low, high if high > low else low + 1, num_bins + 1)
     for name, values in of.items():
         colour, line = STYLE[name]
-        ax.hist(values, edges, density=True, histtype="step", color=colour, ls=line, lw=1.4, label=name)
+        # Per unit, of all maps of the set, those beyond the edges too: of a set may all be there.
+        weights = np.full(len(values), 1 / (len(values) * (edges[1] - edges[0])))
+        ax.hist(values, edges, weights=weights, histtype="step", color=colour, ls=line, lw=1.4, label=name)
     ax.set(ylabel="density of maps")

@@ -1,13 +1,21 @@
-"""Flags of the command line, one module a stage; only here is absl.flags imported."""
+"""Flags of the command line, one module a stage; only here is absl.flags imported.
 
+`given` reads the same flags from arguments of a call.
+"""
+
+import csv
 import dataclasses
+import io
 import math
+import numbers
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from absl import flags
+import numpy as np
 
+from cosmogan_jax.flags import defining as flags
 from cosmogan_jax.flags import (
     evaluate,
     export,
@@ -59,7 +67,7 @@ def define() -> None:
     for module in _MODULES.values():
         module.define()
     for flag in _own():
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists them
+        flags.values().register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists them
 
 
 def read() -> RunSettings:
@@ -69,7 +77,7 @@ def read() -> RunSettings:
       ValueError: maps or a name that are given and yet none, as by an empty variable of a shell; a number
         that is not finite, or larger than any count can be.
     """
-    values = flags.FLAGS
+    values = flags.values()
     for flag in _own():
         _check_number(flag.name, flag.value)
     for name in _GIVEN_NAMES:
@@ -97,7 +105,7 @@ def read() -> RunSettings:
         values["stages"].present > 0,
         by_stage,
         dry_run=values.dry_run,
-        verbosity_given=values["verbosity"].present > 0,
+        verbosity_given="verbosity" in values and values["verbosity"].present > 0,
         require=values.require,
         compilation_cache_dir=values.compilation_cache_dir,
         processes=Processes(**processes),
@@ -105,10 +113,49 @@ def read() -> RunSettings:
     )
 
 
+def given(flagfile: str | Path | None, settings: dict[str, Any]) -> tuple[RunSettings, list[str], str]:
+    """What a flag file and settings by the names of flags say: as settings, as a command line, as a flag file.
+
+    The same parsing and checks as the command line's. Other flags of the process are not looked at.
+
+    Raises:
+      ValueError: as `read`; a flag that is not known, a value that it does not take.
+    """
+    with flags.apart() as values:
+        define()
+        command = [] if flagfile is None else [f"--flagfile={Path(flagfile).expanduser()}"]
+        try:
+            for name, value in settings.items():
+                if value is None:
+                    # A command line cannot say this: the flag keeps its default, which must be to be unset.
+                    if name not in values or values[name].default is not None:
+                        raise ValueError(f"{name}=None: leave it away, or give a value")
+                else:
+                    command.append(f"--{name}={_as_word(name, value)}")
+            left = values(["cosmogan_jax.run", *command])[1:]
+        except flags.Error as error:
+            raise ValueError(str(error).removeprefix("ERROR:: ")) from error
+        if left:
+            raise ValueError(f"unexpected argument {left[0]!r} in {flagfile}")
+        return read(), command, as_text()
+
+
+def _as_word(name: str, value: Any) -> str:
+    """A value as it stands behind the = of a flag."""
+    if isinstance(value, (list, tuple)):
+        row = io.StringIO()
+        # As absl reads lists: what holds a comma stands in quotes.
+        csv.writer(row, lineterminator="").writerow([_as_word(name, one) for one in value])
+        return row.getvalue()
+    if isinstance(value, (str, os.PathLike, numbers.Real, np.bool_)):
+        return str(value)
+    raise ValueError(f"{name}={value!r:.60} must be a number, a word, a path, or a list of such")
+
+
 def _settings(kind: type, more: dict[str, Any]) -> Any:
     """Settings of a class from the flags of its fields' names."""
     names = [field.name for field in dataclasses.fields(kind) if field.name not in more]
-    fields = {name: flags.FLAGS[name].value for name in names}
+    fields = {name: flags.values()[name].value for name in names}
     return kind(
         **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}, **more
     )
@@ -121,7 +168,7 @@ def _as_json(value: Any) -> Any:
 
 def debug() -> bool:
     """Whether errors are to be shown with their traceback."""
-    return flags.FLAGS.debug
+    return flags.values().debug
 
 
 def as_text() -> str:
@@ -129,7 +176,7 @@ def as_text() -> str:
 
     An empty list is left out too, but where it takes the place of a kind of emulator's own default.
     """
-    emptied = getattr(check_kind(flags.FLAGS.emulator), "DEFAULTS", {})
+    emptied = getattr(check_kind(flags.values().emulator), "DEFAULTS", {})
     lines = [
         flag.serialize()
         for flag in _own()
@@ -149,7 +196,7 @@ def _check_number(name: str, value: Any) -> None:
 
 
 def _own() -> list[flags.Flag]:
-    by_module = flags.FLAGS.flags_by_module_dict()
+    by_module = flags.values().flags_by_module_dict()
     return [
         flag for module, found in by_module.items() if module.startswith("cosmogan_jax.flags") for flag in found
     ]

@@ -5,8 +5,7 @@ import types
 import typing
 from typing import Any
 
-from absl import flags
-
+from cosmogan_jax.flags import defining as flags
 from cosmogan_jax.settings.declaration import Declared
 
 
@@ -14,7 +13,7 @@ def define_declared(settings: type) -> None:
     """Define a flag for every declared field; one that is there already belongs to an earlier kind too."""
     for field in dataclasses.fields(settings):
         declared = field.metadata.get("declared")
-        if declared is not None and field.name not in flags.FLAGS:
+        if declared is not None and field.name not in flags.values():
             _define(field.name, _kind(field.type), field.default, declared)
 
 

@@ -1,7 +1,6 @@
 """Flags of stage evaluate; those that say what map files leave open are defined with stage prepare's."""
 
-from absl import flags
-
+from cosmogan_jax.flags import defining as flags
 from cosmogan_jax.flags.number_lists import Joined, Numbers
 from cosmogan_jax.settings import Evaluate as SETTINGS
 from cosmogan_jax.settings.margins import Margins, parse

@@ -1,7 +1,6 @@
 """Flags of stage export."""
 
-from absl import flags
-
+from cosmogan_jax.flags import defining as flags
 from cosmogan_jax.settings import Export as SETTINGS
 
 __all__ = ["SETTINGS", "define"]

@@ -1,7 +1,6 @@
 """Flags of stage generate; --weights is defined with stage select's."""
 
-from absl import flags
-
+from cosmogan_jax.flags import defining as flags
 from cosmogan_jax.flags.number_lists import Joined, Numbers
 from cosmogan_jax.settings import Generate as SETTINGS
 

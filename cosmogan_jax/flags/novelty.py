@@ -1,7 +1,6 @@
 """Flags of stage novelty."""
 
-from absl import flags
-
+from cosmogan_jax.flags import defining as flags
 from cosmogan_jax.settings import Novelty as SETTINGS
 
 __all__ = ["SETTINGS", "define"]

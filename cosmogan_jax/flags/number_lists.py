@@ -1,6 +1,6 @@
 """Flags that take positive numbers between commas."""
 
-from absl import flags
+from cosmogan_jax.flags import defining as flags
 
 
 class Numbers(flags.ArgumentParser):

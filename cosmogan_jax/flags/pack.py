@@ -2,8 +2,7 @@
 
 import re
 
-from absl import flags
-
+from cosmogan_jax.flags import defining as flags
 from cosmogan_jax.settings import Pack as SETTINGS
 
 __all__ = ["SETTINGS", "define"]

@@ -1,7 +1,6 @@
 """Flags of stage prepare."""
 
-from absl import flags
-
+from cosmogan_jax.flags import defining as flags
 from cosmogan_jax.flags.number_lists import Joined, Numbers
 from cosmogan_jax.settings import VALUE_KINDS
 from cosmogan_jax.settings import Prepare as SETTINGS

@@ -1,6 +1,6 @@
 """Flags of the run as a whole."""
 
-from absl import flags
+from cosmogan_jax.flags import defining as flags
 
 # What is true of one process only, or of one moment: left out of the flag file that a run leaves.
 PASSING = ("debug", "dry_run", "require", "distributed", "coordinator_address", "num_processes", "process_id")

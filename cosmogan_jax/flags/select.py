@@ -1,7 +1,6 @@
 """Flags of stage select."""
 
-from absl import flags
-
+from cosmogan_jax.flags import defining as flags
 from cosmogan_jax.settings import Select as SETTINGS
 
 __all__ = ["SETTINGS", "define"]

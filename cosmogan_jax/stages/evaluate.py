@@ -13,6 +13,7 @@ sky.json              up to where the run's training maps are a sky (`compare/sk
 import functools
 import itertools
 import time
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,35 @@ def _judge(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     """
     began = time.monotonic()
     sets = open_map_sets(settings, workdir)
+    table = None if settings.reference else open_crop_table(stage_directory(workdir, "prepare"))
+    results = judge_sets(
+        sets, settings, out, matched=trained_on(settings, workdir), selected=was_selected(settings, workdir)
+    )
+    results["seconds"] = round(time.monotonic() - began, 1)
+    if table is not None:
+        l_edges = np.array(read_json(out / "statistics.json")["l_edges"])
+        write_json(out / "sky.json", sky_limits.measure(table, l_edges).to_json())
+    write_json(out / "results.json", results)
+    summarising.remove_parts(out)
+    print(f"evaluate: {results['overall']['said']}", flush=True)
+    return _summary(out)
+
+
+def judge_sets(
+    sets: MapSets, settings: Evaluate, out: Path, *, matched: Set[str], selected: bool
+) -> dict[str, Any]:
+    """What results.json holds, of any sets; statistics.json and the arrays are written to `out`.
+
+    Of the settings those are looked at that say how to judge, not those that say where maps are.
+
+    Args:
+      matched: names of statistics that a loss of the generator's training matched.
+      selected: whether the generator was chosen among others by its scores.
+
+    Raises:
+      ValueError: maps that are not finite or constant, sets that share maps, settings that these maps do not
+        allow.
+    """
     spread = _spread(sets.validation)
     apart = plausibility.apart(
         {f"{one.name} maps": float(np.nanmean(np.nanstd(_spread(one), axis=(1, 2)))) for one in sets.present()}
@@ -91,8 +121,7 @@ def _judge(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         print(f"evaluate: {line}", flush=True)
     units = {one.name: one.units(settings.independent_unit) for one in sets.present()}
     labels = {name: of for name, (of, _) in units.items()}
-    margins, matched = parse(settings.margins), trained_on(settings, workdir)
-    selected = was_selected(settings, workdir)
+    margins = parse(settings.margins)
     results: dict[str, Any] = {
         "schema": judgement.SCHEMA,
         "statistics": {
@@ -131,11 +160,6 @@ def _judge(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         results["views"][label or "as it is"] = judge.judge(each, heights=not label)
         if not label:
             _write_tables(sets, each, units, scale, out)
-            if not settings.reference:
-                table = open_crop_table(stage_directory(workdir, "prepare"))
-                write_json(out / "sky.json", sky_limits.measure(table, scale.l_edges).to_json())
-            first = sets.generated.read(0, min(_SHOWN, sets.generated.num_maps))
-            write_arrays(out / "shown.npz", {"generated": first, "validation": spread[:_SHOWN]})
             if masked:
                 results["masked"] = masked_sets.shares(each, sets.validation.geometry)
                 results["apart"] += masked_sets.unlike(results["masked"])
@@ -151,11 +175,7 @@ def _judge(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     if not masked:
         results["classifier"] = _classified(sets, labels, settings.classifier_steps, margins.auc)
     results["overall"] = overall.judge(results, settings.margins)
-    results["seconds"] = round(time.monotonic() - began, 1)
-    write_json(out / "results.json", results)
-    summarising.remove_parts(out)
-    print(f"evaluate: {results['overall']['said']}", flush=True)
-    return _summary(out)
+    return results
 
 
 def _summary(out: Path) -> dict[str, Any]:

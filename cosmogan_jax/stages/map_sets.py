@@ -124,7 +124,7 @@ def open_map_sets(settings: Evaluate, workdir: Path) -> MapSets:
     elif table is not None and len(table.crops.get(settings.auxiliary_split, ())):
         auxiliary = _from_table(settings.auxiliary_split, table, generated.num_maps)._replace(name="auxiliary")
     sets = MapSets(generated, validation._replace(name="validation"), auxiliary)
-    _check_alike(sets)
+    check_alike(sets)
     return sets
 
 
@@ -305,7 +305,8 @@ def check_same_geometry(name: str, one: MapGeometry, other_name: str, other: Map
         )
 
 
-def _check_alike(sets: MapSets) -> None:
+def check_alike(sets: MapSets) -> None:
+    """ValueError for fewer than two maps, or maps of another size, angle or redshift than validation's."""
     flags = {"generated": "generated", "validation": "reference", "auxiliary": "auxiliary"}
     first = sets.validation
     for other in sets.present():

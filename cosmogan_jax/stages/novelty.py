@@ -7,7 +7,7 @@ Writes novelty.json:
     features             name of the space of features that the training has (a DCGAN's: discriminator, its
                          last convolution), its label on an axis and the step of the state it is of; null where
                          there is none
-    left_out             by name why a space or the interpolation is not there
+    left_out             by name why a search (nearest, pairs), a space or the interpolation is not there
     fraction, symmetries, l_edges, num_bands (of them those that vary), side_deg, num_pixels
     nearest.<space>      for pixels (rms of kappa per pixel), spectrum (rms per band, in sigma) and, on request,
                          windows (pixels, over all shifts): quantiles of the distances to the nearest training
@@ -16,7 +16,8 @@ Writes novelty.json:
                          map, generated and real; the closest pairs; compare/birthday.py's BirthdayVerdict
     interpolation        emulators/interpolation.py's Smoothness, mean and worst over the paths; null of given
                          maps
-    verdict              copies, collisions (booleans), support_above: the least over the spaces that can tell
+    verdict              copies, collisions (booleans; null where they were not looked for), support_above: the
+                         least over the spaces that can tell
 
 and novelty.npz, what figures/novelty.py draws:
 
@@ -42,6 +43,7 @@ from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages import novelty_sources as sources
+from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.novelty_search import Arrays, Search, kept, number
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.json_files import write_json
@@ -60,8 +62,6 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
     table = open_crop_table(stage_directory(workdir, "prepare"))
     geometry = table.geometry
     count, batches = settings.novelty_maps, settings.novelty_batches
-    if len(np.unique(sources.crops_of(table, "train").parents)) < 2:
-        raise ValueError("all training crops come from one map: real pairs, the yardstick, need two")
     generated = sources.open_generated(
         settings, workdir, geometry, max(batches * count, settings.novelty_queries)
     )
@@ -72,8 +72,11 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
     l_edges = log_l_edges(geometry, settings.novelty_l_bins)
     spectrum, num_bands = sources.spectrum_space(table, geometry, l_edges)
     spaces: dict[str, sources.Space] = {"pixels": lambda kappa: kappa, "spectrum": spectrum}
-    features, left_out = None, {}
-    if generated.in_training and generated.step is not None:
+    train, validation = (set(sources.crops_of(table, of).parents.tolist()) for of in ("train", "validation"))
+    features, left_out = None, planning.left_out_of_novelty(train, validation)
+    if "pairs" in left_out:
+        pass  # which alone are looked for in features of the training
+    elif generated.in_training and generated.step is not None:
         normalisation = Normalisation.of(table.manifest["normalisation"])
         found = sources.feature_space(workdir, generated.step, normalisation)
         if isinstance(found, str):
@@ -87,13 +90,13 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
         left_out["interpolation"] = "the maps come without their generator"
     queries, read = min(settings.novelty_queries, count), generated.read
     search = Search(settings, table, np.asarray(read(0, queries)), spaces, out)
-    nearest, shown = search.nearest()
-    birthday, distances = search.birthday(read)
+    nearest, shown = ({}, {}) if "nearest" in left_out else search.nearest()
+    birthday, distances = ({}, {}) if "pairs" in left_out else search.birthday(read)
     interpolation, walk = _interpolate(settings, generated, out)
     pairs = [found["verdict"] for found in birthday.values()]
     verdict = {
-        "copies": any(found["verdict"]["copies"] > 0 for found in nearest.values()),
-        "collisions": any(found["status"] == "collisions" for found in pairs),
+        "copies": any(found["verdict"]["copies"] > 0 for found in nearest.values()) if nearest else None,
+        "collisions": any(found["status"] == "collisions" for found in pairs) if pairs else None,
         "support_above": min(
             (found["support_above"] for found in pairs if found["status"] in ("none", "collisions")),
             default=None,
@@ -126,7 +129,11 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
     )
     for part in out.glob("part_*"):
         part.unlink()
-    print(f"novelty: {_words(queries, nearest, birthday, batches, count, interpolation)}", flush=True)
+    for name, what in planning.SEARCHES.items():
+        if name in left_out:
+            print(f"novelty: leaves out {what}: {left_out[name]}", flush=True)
+    if said := _words(queries, nearest, birthday, batches, count, interpolation):
+        print(f"novelty: {said}", flush=True)
     return verdict
 
 
@@ -161,7 +168,20 @@ def _interpolate(
 
 
 def _words(queries, nearest, birthday, batches, count, interpolation) -> str:
-    """The verdict in a paragraph."""
+    """The verdict in a paragraph, of what was looked for."""
+    parts = []
+    if nearest:
+        parts.append(_of_nearest(queries, nearest))
+    if birthday:
+        parts.append(_of_pairs(birthday, batches, count))
+    if interpolation is not None:
+        worst = interpolation["largest_over_independent"]["worst"]
+        step = "not known" if worst is None else f"{worst:.2g} of the distance of independent maps"
+        parts.append(f"largest of {interpolation['num_steps']} steps between two maps: {step}")
+    return "; ".join(parts)
+
+
+def _of_nearest(queries, nearest) -> str:
     ratios = ", ".join(f"{name} {found['verdict']['ratio']:.2f}" for name, found in nearest.items()
                        if found["verdict"]["ratio"] is not None)  # fmt: skip
     copies = [
@@ -170,8 +190,11 @@ def _words(queries, nearest, birthday, batches, count, interpolation) -> str:
         if found["verdict"]["copies"]
     ]
     said = f"WARNING: {', '.join(copies)}" if copies else f"none of {queries} maps copies a training map"
-    said += f" (distance to the nearest over validation's: {ratios}); among "
-    said += f"{batches} x {count}" if batches > 1 else f"{count}"
+    return said + f" (distance to the nearest over validation's: {ratios})"
+
+
+def _of_pairs(birthday, batches, count) -> str:
+    said, parts = f"among {batches} x {count}" if batches > 1 else f"among {count}", []
     for name, found in birthday.items():
         verdict = found["verdict"]
         told = {
@@ -180,14 +203,10 @@ def _words(queries, nearest, birthday, batches, count, interpolation) -> str:
             "as real": f"{verdict['collisions']} pairs the same, no more than real crops show",
             "no yardstick": "no answer, since real crops are twice in the data",
         }[verdict["status"]]
-        said += f" {name}: {told}"
+        part = f" {name}: {told}"
         if verdict["status"] == "none":
-            said += f", above {verdict['support_above']:.2g} distinct maps (95 %)"
+            part += f", above {verdict['support_above']:.2g} distinct maps (95 %)"
         elif verdict["status"] == "collisions":
-            said += f", as of about {verdict['pairs'] / verdict['collisions']:.2g} distinct maps"
-        said += ";"
-    if interpolation is None:
-        return said.rstrip(";")
-    worst = interpolation["largest_over_independent"]["worst"]
-    step = "not known" if worst is None else f"{worst:.2g} of the distance of independent maps"
-    return said + f" largest of {interpolation['num_steps']} steps between two maps: {step}"
+            part += f", as of about {verdict['pairs'] / verdict['collisions']:.2g} distinct maps"
+        parts.append(part)
+    return said + ";".join(parts)

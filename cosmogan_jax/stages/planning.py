@@ -1,6 +1,9 @@
-"""What a dry run says of the verdict that maps will allow: `compare/designs.py` for the sets of a run."""
+"""What prepare says that later stages cannot do with its maps, and a dry run of the verdict that they allow.
 
-from collections.abc import Hashable, Mapping, Sequence
+The designs of a dry run are those of `compare/designs.py`, for the sets of a run.
+"""
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from cosmogan_jax.compare.designs import said
@@ -8,6 +11,41 @@ from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.settings.margins import SETS
 
 _MARGINS = "default"
+# What stage novelty does, by the names in its file.
+SEARCHES = {
+    "nearest": "the search for copies of training maps",
+    "pairs": "the search for maps that are the same",
+}
+
+
+def left_out_of_novelty(train: Collection[Hashable], validation: Collection[Hashable]) -> dict[str, str]:
+    """By name what stage novelty leaves out, and why: nearest (training maps) and pairs; of parents of crops.
+
+    Crops of one map share its structures, so that a crop's nearest is looked for among crops of other maps.
+    """
+    ours, theirs = set(train), set(validation)
+    found = {}
+    if len(ours) < 2 and theirs <= ours:
+        found["nearest"] = (
+            "training and validation crops come from one map, and how near a real map comes to training crops "
+            "of other maps, the yardstick, cannot be told"
+        )
+    if len(ours) < 2:
+        found["pairs"] = "all training crops come from one map, and real pairs, the yardstick, need two"
+    return found
+
+
+def tell_lacking(
+    stage: str,
+    maps: Mapping[str, Sequence[tuple[Hashable, int]]],
+    train: Collection[Hashable],
+    validation: Collection[Hashable],
+) -> None:
+    """Print what later stages will leave out or leave open, whatever the emulator; maps: as for `tell`."""
+    for name, why in left_out_of_novelty(train, validation).items():
+        print(f"{stage}: stage novelty will leave out {SEARCHES[name]}: {why}")
+    if refused := _no_verdict(maps):
+        print(f"{stage}: {refused}")
 
 
 class Sky(NamedTuple):
@@ -25,6 +63,35 @@ def tell(stage: str, maps: Mapping[str, Sequence[tuple[Hashable, int]]]) -> None
     sets = {name: of for name, of in maps.items() if of}
     if "validation" not in sets:
         return
+    if refused := _no_verdict(maps):
+        print(f"{stage}: {refused}")
+        return
+    fewest, unit, crops = _smallest(sets)
+    for line in said(fewest, crops, unit, SETS[_MARGINS], _MARGINS):
+        print(f"{stage}: {line}")
+
+
+def _no_verdict(maps: Mapping[str, Sequence[tuple[Hashable, int]]]) -> str | None:
+    """Why stage evaluate will call nothing passed; None where it may."""
+    sets = {name: of for name, of in maps.items() if of}
+    if "validation" not in sets:
+        return None
+    fewest, unit, _ = _smallest(sets)
+    if fewest >= MIN_PARENTS:
+        return None
+    where, needed = "the smallest real set", MIN_PARENTS
+    if "auxiliary" not in sets:
+        where, needed = "the validation set, without an auxiliary one", 2 * MIN_PARENTS
+        fewest = _units(sets["validation"])[0]
+    counted = f"{fewest} {unit}" if fewest != 1 else {"maps": "1 map", "boxes": "1 box", "skies": "1 sky"}[unit]
+    return (
+        f"no verdict from {counted} in {where}, of which there must be {needed}; the outcome will be "
+        "incomplete at best"
+    )
+
+
+def _smallest(sets: Mapping[str, Sequence[tuple[Hashable, int]]]) -> tuple[int, str, float]:
+    """Units of the smallest real set, what they are called, and crops of each."""
     fewest, unit = _units(sets["validation"])
     crops = sum(count for _, count in sets["validation"]) / fewest
     if "auxiliary" not in sets:
@@ -33,14 +100,7 @@ def tell(stage: str, maps: Mapping[str, Sequence[tuple[Hashable, int]]]) -> None
         theirs, _ = _units(sets["auxiliary"])
         crops = min(crops, sum(count for _, count in sets["auxiliary"]) / theirs)
         fewest = min(fewest, theirs)
-    if fewest < MIN_PARENTS:
-        print(
-            f"{stage}: no verdict from {fewest} {unit} in the smallest real set, of which there must be "
-            f"{MIN_PARENTS}; the outcome will be incomplete at best"
-        )
-        return
-    for line in said(fewest, crops, unit, SETS[_MARGINS], _MARGINS):
-        print(f"{stage}: {line}")
+    return fewest, unit, crops
 
 
 def _units(maps: Sequence[tuple[Hashable, int]]) -> tuple[int, str]:

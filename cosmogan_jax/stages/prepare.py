@@ -1,7 +1,7 @@
 """Stage prepare: maps, given or simulated, looked at, stored once; and a table of crop positions over them."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         "cannot reach",
         flush=True,
     )
+    _tell(found, dropped, splits, settings)
     manifest = {
         "maps": maps,
         "crop_size": settings.crop_size,
@@ -164,29 +165,39 @@ def dry_run(settings: Prepare, workdir: Path) -> None:
         f"prepare: would take {', '.join(f'{n} {split}' for split, n in counts.items())} maps ({stored}) and "
         f"{', '.join(f'{n} {split}' for split, n in crops.items())} crops of {settings.crop_size} pixels"
     )
-    boxes = [box for number, box in enumerate(_boxes(found.sources)) if number not in set(left_out)]
-    by_split = crop_positions.counts_by_split(splits, settings)
-    judged: dict[str, list[tuple[Hashable, int]]] = {"validation": [], "auxiliary": []}
-    for box, split in zip(boxes, splits, strict=True):
-        for name, of in judged.items():
-            if by_split[split].get(name):
-                of.append((box, by_split[split][name]))
-    planning.tell("prepare", judged)
+    _tell(found, left_out, splits, settings, designs=True)
     picture = workdir / "prepare.dry_run.png"
     if _draw(found, picture):
         print(f"prepare: a picture of {plural(len(found.shown), 'map')} is {picture}")
 
 
-def _boxes(sources: MapSources) -> list[Hashable]:
-    """The box of every map, in order, or the sky that it was cut from; None where neither is known."""
-    found: list[Hashable] = []
+def _tell(
+    found: Inspection, left_out: list[int], splits: list[str], settings: Prepare, *, designs: bool = False
+) -> None:
+    """Say what later stages cannot do with these maps; and what the verdict will resolve."""
+    gone, by_split = set(left_out), crop_positions.counts_by_split(splits, settings)
+    kept = [of for number, of in enumerate(_units(found.sources)) if number not in gone]
+    judged: dict[str, list[tuple[Hashable, int]]] = {"validation": [], "auxiliary": []}
+    parents: dict[str, set[Hashable]] = {"train": set(), "validation": set()}
+    for (parent, box), split in zip(kept, splits, strict=True):
+        for name, count in by_split[split].items():
+            if name in judged:
+                judged[name].append((box, count))
+            if name in parents:
+                parents[name].add(parent)
+    planning.tell_lacking("prepare", {} if designs else judged, parents["train"], parents["validation"])
+    if designs:
+        planning.tell("prepare", judged)
+
+
+def _units(sources: MapSources) -> Iterator[tuple[Hashable, Hashable]]:
+    """What every map was cut from, itself where that is not known; and its box or sky, None where not known."""
     for files in sources.files.values():
         for file in files:
-            if file.boxes is None and "cut_patches" in file.options_used:
-                found += [planning.Sky(str(file.path))] * file.num_maps
-            else:
-                found += [None] * file.num_maps if file.boxes is None else list(file.boxes)
-    return found
+            sky = planning.Sky(str(file.path)) if "cut_patches" in file.options_used else None
+            for index in range(file.num_maps):
+                parent = file.parents[index] if file.parents else index
+                yield (str(file.path), parent), file.boxes[index] if file.boxes else sky
 
 
 def _examine(

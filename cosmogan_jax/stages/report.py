@@ -292,19 +292,37 @@ def _novelty(folder: Path, side_deg: float) -> Iterator[Any]:
         read_object(folder / "novelty.json", {"nearest": dict, "birthday": dict, "verdict": dict}),
         read_npz(folder / "novelty.npz"),
     )
-    text = "Under each map its distance, in units of the median distance of validation maps to their nearest."
-    yield Section(
-        "Generated maps and the training maps nearest to them",
-        (text,),
-        novelty.draw_nearest(arrays, side_deg),
-        number="Figure 7",
-    )
-    yield Section("Distances to the nearest training map", (), novelty.draw_nearest_distances(arrays, tables))
+    titles = ("Generated maps and the training maps nearest to them", "The closest pairs")
+    left_out = tables.get("left_out", {})
+    if "nearest" in left_out:
+        yield Section(titles[0], (f"Not looked for: {left_out['nearest']}.",))
+    else:
+        text = (
+            "Under each map its distance, in units of the median distance of validation maps to their nearest."
+        )
+        yield Section(titles[0], (text,), novelty.draw_nearest(arrays, side_deg), number="Figure 7")
+        yield Section(
+            "Distances to the nearest training map", (), novelty.draw_nearest_distances(arrays, tables)
+        )
     if "strips" in arrays:  # given maps come without their generator
         yield Section("Interpolation", (), novelty.draw_interpolation(arrays, side_deg), number="Figure 8")
     missing = {"features": "Pairs by features of the training", "interpolation": "Interpolation"}
-    said = [f"Not drawn: {missing.get(n, n)}, since {why}." for n, why in tables.get("left_out", {}).items()]
-    yield Section("The closest pairs", (_support(tables), *said), novelty.draw_birthday(arrays, tables))
+    said = [
+        f"Not drawn: {missing.get(name, name)}, since {why}."
+        for name, why in left_out.items()
+        if name not in ("nearest", "pairs")
+    ]
+    if "pairs" in left_out:
+        yield Section(titles[1], (f"Not looked for: {left_out['pairs']}.", *_copies(tables), *said))
+        return
+    text = " ".join((_support(tables), *_copies(tables)))
+    yield Section(titles[1], (text, *said), novelty.draw_birthday(arrays, tables))
+
+
+def _copies(tables: dict[str, Any]) -> tuple[str, ...]:
+    """In words; nothing where they were not looked for."""
+    found = tables["verdict"]["copies"]
+    return () if found is None else (f"Copies of training maps: {'found' if found else 'none'}.",)
 
 
 def _support(tables: dict[str, Any]) -> str:
@@ -314,7 +332,7 @@ def _support(tables: dict[str, Any]) -> str:
     said += "maps that are the same were found" if found["collisions"] else "no two maps are the same"
     if found["support_above"]:
         said += f", which says at 95 % that there are more than {found['support_above']:.2g} distinct ones"
-    return said + f". Copies of training maps: {'found' if found['copies'] else 'none'}."
+    return said + "."
 
 
 def _file_name(section: Any) -> str:

@@ -21,7 +21,8 @@ K_MAX = 500.0  # h/Mpc, for the second check: beyond the stored table's 150
 def window_power(params, redshift):
     """C_l of a lensing source window of width 0.005 about the redshift."""
     params.set_for_lmax(8000, lens_potential_accuracy=4)
-    params.Want_CMB = False
+    params.WantCls, params.Want_CMB = True, False
+    params.NonLinear = camb.model.NonLinear_both
     params.SourceWindows = [GaussianSourceWindow(redshift=redshift, source_type="lensing", sigma=0.005)]
     return camb.get_results(params).get_source_cls_dict(raw_cl=True, lmax=8000)["W1xW1"][WINDOW_ELL]
 

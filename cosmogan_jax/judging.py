@@ -1,0 +1,159 @@
+"""Stage evaluate's judgement of maps that are arrays, with its verdict as a table that prints.
+
+from cosmogan_jax.compare import judge_maps
+
+verdict = judge_maps(emulator.sample(seed=0, num_maps=2000), validation, auxiliary, side_deg=1.75)
+print(verdict)                               # the outcome, and the report's table of effects
+verdict.results["overall"]["outcome"]        # everything that results.json holds
+"""
+
+import dataclasses
+import itertools
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+from cosmogan_jax import flags
+from cosmogan_jax.figures import page, verdict
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.settings import Evaluate, GivenMaps
+from cosmogan_jax.stages.evaluate import judge_sets
+from cosmogan_jax.stages.map_sets import MapSet, MapSets, check_alike
+from cosmogan_jax.storage.json_files import read_json
+
+# Columns of the report's table that are printed: what, where, how far, how far real maps, margin, verdict.
+_PRINTED = (0, 1, 2, 4, 5, 9, 10)
+_NO_LABELS: Mapping[str, Shaped[np.ndarray, " maps"]] = MappingProxyType({})
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+# Fields of the settings that say which maps, or what files leave open.
+_OF_FILES = {field.name for field in dataclasses.fields(GivenMaps)} | {
+    "reference",
+    "auxiliary",
+    "auxiliary_split",
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class MapsVerdict:
+    """What was found; prints as the outcome and a table.
+
+    Attributes:
+      results: as results.json of stage evaluate (`stages/judgement.py`, `stages/evaluate.py` say what is what).
+      tables: as its statistics.json: mean and scatter of every statistic, by set.
+    """
+
+    results: dict[str, Any]
+    tables: dict[str, Any]
+
+    @property
+    def outcome(self) -> str:
+        """pass, incomplete or fail."""
+        return self.results["overall"]["outcome"]
+
+    @property
+    def table(self) -> page.Table:
+        """Every effect with its limits, margin and verdict, as in the report: head, rows and marks."""
+        return verdict.section(self.results).tables[0]
+
+    def __str__(self) -> str:
+        table = self.table
+        lines = [[row[column] for column in _PRINTED] for row in (table.head, *table.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        printed = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+        return "\n".join((self.results["overall"]["said"], "", *printed))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        return page.paragraph(self.results["overall"]["said"]) + page.table(self.table)
+
+
+def judge_maps(
+    generated: Float[Array | np.ndarray, "maps size size"],
+    validation: Float[Array | np.ndarray, "maps size size"],
+    auxiliary: Float[Array | np.ndarray, "maps size size"] | None,
+    side_deg: float,
+    *,
+    parents: Mapping[str, Shaped[np.ndarray, " maps"]] = _NO_LABELS,
+    boxes: Mapping[str, Shaped[np.ndarray, " maps"]] = _NO_LABELS,
+    source_redshift: float | None = None,
+    cosmology: Mapping[str, float] = _NOTHING,
+    **settings: Any,
+) -> MapsVerdict:
+    """Judge generated maps by real ones: what stage evaluate does, by the same code, for arrays.
+
+    Args:
+      generated: convergence (dimensionless), square maps; so are the others.
+      validation: real maps that the generator never saw.
+      auxiliary: more real maps, independent of these (other boxes): the yardstick. None: one half of the
+        validation units against the other.
+      side_deg: side of a map, in degrees.
+      parents: by name of a set ("generated", "validation", "auxiliary") a label for each of its maps: what it
+        was cut from. Crops of one map are not independent, and count as one. Without: maps of their own.
+      boxes: the same of simulated boxes, which count where five or more are known.
+      source_redshift, cosmology: of the validation maps, for what it all means for Omega_m and sigma8; without
+        a redshift that is left out, parameters not named are the paper's.
+      **settings: stage evaluate's flags by name, with the flags' defaults: margins="tight", classifier_steps=0
+        (no classifier: seconds instead of minutes, and no pass), observer_smoothing_arcmin=[] (not as an
+        observer sees them), num_permutations, num_resamples, evaluate_l_bins, independent_unit and others.
+
+    Raises:
+      ValueError: maps of another form than (maps, size, size), of different sizes, fewer than two, not finite,
+        or in two sets; labels of a wrong number; a setting that there is not, or that the command line refuses.
+    """
+    own = {field.name for field in dataclasses.fields(Evaluate)} - _OF_FILES
+    for name, value in settings.items():
+        if name not in own:
+            raise ValueError(f"{name}={value!r:.60} is no setting of a judgement: {', '.join(sorted(own))}")
+    told = flags.given(None, settings)[0].by_stage["evaluate"]
+    if not 0 < side_deg < 180:
+        raise ValueError(f"side_deg={side_deg} must be positive degrees, below 180")
+    given = {"generated": generated, "validation": validation, "auxiliary": auxiliary}
+    for name in itertools.chain(parents, boxes):
+        if given.get(name) is None:
+            raise ValueError(f"labels of {name!r} are of no set of maps that is given")
+    sets = {
+        name: _as_set(name, kappa, side_deg, parents.get(name), boxes.get(name))
+        for name, kappa in given.items()
+        if kappa is not None
+    }
+    sets["validation"] = sets["validation"]._replace(source_redshift=source_redshift, cosmology=cosmology)
+    judged = MapSets(sets["generated"], sets["validation"], sets.get("auxiliary"))
+    check_alike(judged)
+    with tempfile.TemporaryDirectory() as folder:
+        results = judge_sets(judged, told, Path(folder), matched=frozenset(), selected=False)
+        return MapsVerdict(results, read_json(Path(folder) / "statistics.json"))
+
+
+def _as_set(name: str, kappa: Any, side_deg: float, parents: Any, boxes: Any) -> MapSet:
+    kappa = np.asarray(kappa)
+    if kappa.ndim != 3 or kappa.shape[1] != kappa.shape[2] or kappa.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name}: shape={kappa.shape} of {kappa.dtype} must be (maps, size, size) of real numbers"
+        )
+    labels = {}
+    for what, given in (("parents", parents), ("boxes", boxes)):
+        if given is None:
+            continue
+        if np.shape(given) != kappa.shape[:1]:
+            raise ValueError(
+                f"{what} of {name}: shape={np.shape(given)} must be {kappa.shape[:1]}, a label a map"
+            )
+        labels[what] = np.unique(np.asarray(given), return_inverse=True)[1]
+    return MapSet(
+        name,
+        MapGeometry(kappa.shape[1], side_deg),
+        len(kappa),
+        lambda start, stop: np.asarray(kappa[start:stop], np.float32),
+        labels.get("parents", np.arange(len(kappa))),
+        labels.get("boxes"),
+        None,
+        f"{name} maps of an array",
+        {},
+    )

@@ -1,0 +1,158 @@
+"""Maps that are arrays, judged from Python: as stage evaluate judges them, refused where they are none."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import quickly_compiled
+
+import cosmogan_jax.compare
+from cosmogan_jax.compare import judge_maps
+from cosmogan_jax.figures import verdict
+
+SETTINGS = {
+    "classifier_steps": 0, "observer_smoothing_arcmin": [], "num_permutations": 9, "num_resamples": 50,
+    "evaluate_l_bins": 4, "margins": "tight,mean=0.5",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sets():
+    """Skewed noise, the generated ones of half more amplitude: nobody calls them the same."""
+    rng = np.random.default_rng(7)
+    sizes = {"generated": (14, 0.03), "validation": (12, 0.02), "auxiliary": (11, 0.02)}
+    return {
+        name: ((rng.gamma(4, size=(count, 16, 16)) - 4) / 2 * sigma).astype(np.float32)
+        for name, (count, sigma) in sizes.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def judged(sets):
+    with quickly_compiled():
+        return judge_maps(**sets, side_deg=0.5, source_redshift=1.0, **SETTINGS)
+
+
+def test_arrays_are_judged_as_stage_evaluate_judges_files(sets, judged, tmp_path, run_main):
+    flags = {"generated": "generated", "validation": "reference", "auxiliary": "auxiliary"}
+    told = [f"--{flags[name]}={tmp_path}/{name}.npy" for name in sets]
+    for name, kappa in sets.items():
+        np.save(tmp_path / f"{name}.npy", kappa)
+    code, _, error = run_main(
+        f"--workdir={tmp_path}/run", *told, "--side_deg=0.5", "--source_redshift=1", "--stages=evaluate",
+        *(f"--{name}={','.join(map(str, v)) if isinstance(v, list) else v}" for name, v in SETTINGS.items()),
+    )  # fmt: skip
+    assert code == 0, error
+    theirs = json.loads((tmp_path / "run/evaluate/results.json").read_text())
+    ours = json.loads(json.dumps(judged.results))
+    theirs.pop("seconds")
+    for results in (ours, theirs):
+        assert results.pop("baseline").endswith("against validation maps")
+        for of in results["sets"].values():
+            of.pop("source")
+    assert ours == theirs
+    tables = json.loads((tmp_path / "run/evaluate/statistics.json").read_text())
+    assert judged.tables["statistics"] == tables["statistics"]
+
+
+def test_the_verdict_is_found_and_prints(judged):
+    """Twice the variance is beyond any margin; the table is the report's."""
+    effects = judged.results["views"]["as it is"]["verdicts"]["judged"]
+    power = next(of for of in effects if (of["quantity"], of["name"]) == ("power_bands", "mean"))
+    # (0.03 / 0.02)^2 - 1 = 1.25, from 12 and 14 maps with some 60 modes a band.
+    assert np.median(power["effect"]) == pytest.approx(1.25, abs=0.25)
+    assert judged.outcome == "fail"
+    first, _, head, *rows = str(judged).splitlines()
+    assert first.startswith("fail (margins: tight,mean=0.5): differs in ")
+    assert head.split()[:2] == ["statistic", "effect"]
+    assert len(rows) == len(verdict.section(judged.results).tables[0].rows)
+    failed = [row for row in rows if row.endswith("fail")]
+    assert len(failed) == len(judged.results["overall"]["fails"]) > 0
+    assert repr(judged) == str(judged)
+    html = judged._repr_html_()
+    assert html.startswith("<p>fail (margins: tight")
+    assert html.count("<tr>") == len(rows) + 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"generated": np.zeros((3, 16))},
+            r"generated: shape=\(3, 16\) of float64 must be \(maps, size, size\)",
+        ),
+        ({"validation": np.zeros((3, 16, 8))}, r"validation: shape=\(3, 16, 8\)"),
+        ({"auxiliary": np.zeros((3, 16, 16), complex)}, "auxiliary: .* of complex128"),
+        ({"generated": np.ones((3, 8, 8), np.float32)}, "generated maps have 8 pixels over 0.5 deg"),
+        ({"generated": np.ones((1, 16, 16), np.float32)}, "generated: 1 map .*; two are needed"),
+        ({"side_deg": -1.0}, "side_deg=-1.0 must be positive degrees"),
+        ({"side_deg": float("nan")}, "side_deg=nan must be positive degrees"),
+        ({"margins": "loose"}, "margins=loose"),
+        ({"classifier_steps": -1}, "classifier_steps=-1"),
+        ({"workdir": "x"}, "workdir='x' is no setting of a judgement: classifier_steps, evaluate_l_bins"),
+        ({"reference": "x"}, "reference='x' is no setting of a judgement"),
+        ({"parents": {"validation": np.arange(3)}}, r"parents of validation: shape=\(3,\) must be \(12,\)"),
+        ({"boxes": {"reference": np.arange(3)}}, "labels of 'reference' are of no set of maps"),
+        ({"auxiliary": None, "boxes": {"auxiliary": np.arange(3)}}, "labels of 'auxiliary' are of no set"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(sets, changed, words):
+    with pytest.raises(ValueError, match=words):
+        judge_maps(**{**sets, "side_deg": 0.5, **SETTINGS, **changed})
+
+
+def test_maps_that_are_not_finite_or_in_two_sets_are_refused(sets):
+    spoilt = sets["generated"].copy()
+    spoilt[3, 2, 1] = np.nan
+    shared = np.concatenate([sets["generated"][:12], sets["validation"][:2]])
+    with quickly_compiled():
+        with pytest.raises(ValueError, match="generated map 3 holds non-finite values"):
+            judge_maps(**{**sets, "generated": spoilt}, side_deg=0.5, **SETTINGS)
+        with pytest.raises(ValueError, match="2 of the 14 generated maps are among the validation maps"):
+            judge_maps(**{**sets, "generated": shared}, side_deg=0.5, **SETTINGS)
+
+
+def test_crops_of_a_map_and_maps_of_a_box_count_as_one(sets):
+    """Six parents, seven boxes: what independence is said to be is what is counted."""
+    labels = {
+        "parents": {"validation": np.array(list("aabbccddeeff"))},
+        "boxes": {"generated": np.arange(14) // 2},
+    }
+    with quickly_compiled():
+        found = judge_maps(sets["generated"], sets["validation"], None, 0.5, **labels, **SETTINGS).results
+    of = found["sets"]
+    assert (of["validation"]["unit"], of["validation"]["units"]) == ("map", 6)
+    assert (of["generated"]["unit"], of["generated"]["units"]) == ("box", 7)
+    assert "6 independent units in the validation set" in found["views"]["as it is"]["verdicts"]["refused"]
+    assert found["inference"]["refused"].startswith("the source redshift")
+
+
+def test_compare_brings_it_when_asked_for_and_loads_nothing_before():
+    code = (
+        "import sys, cosmogan_jax.compare as c; early = 'jax' in sys.modules; assert 'judge_maps' in dir(c); "
+        "from cosmogan_jax.compare import judge_maps; sys.exit(early or 'matplotlib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    with pytest.raises(AttributeError, match=r"'cosmogan_jax.compare' has no attribute 'judge_map'"):
+        cosmogan_jax.compare.judge_map  # noqa: B018
+
+
+def test_the_script_that_judges_two_emulators():
+    """Twice the convergence is four times the power; another seed is no other law."""
+    path = Path(__file__).parents[1] / "experiments/tutorial/judge.py"
+    spec = importlib.util.spec_from_file_location("judge", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    with quickly_compiled():
+        right, wrong = (script.judge(of, 64, num_permutations=0, num_resamples=50) for of in (1.0, 2.0))
+    assert right.outcome == "incomplete"
+    assert wrong.outcome == "fail"
+    assert "power spectrum, log bands: mean" in wrong.results["overall"]["fails"]
+    effects = wrong.results["views"]["as it is"]["verdicts"]["judged"]
+    power = next(of for of in effects if (of["quantity"], of["name"]) == ("power_bands", "mean"))
+    # Of bands with many modes, to some 3 % of 64 maps.
+    assert np.median(power["effect"][6:]) == pytest.approx(3.0, abs=0.4)

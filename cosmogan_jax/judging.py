@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
@@ -35,6 +36,8 @@ _OF_FILES = {field.name for field in dataclasses.fields(GivenMaps)} | {
     "reference",
     "auxiliary",
     "auxiliary_split",
+    "mask",
+    "accept_values",
 }
 
 
@@ -133,7 +136,8 @@ def judge_maps(
 
 def _as_set(name: str, kappa: Any, side_deg: float, parents: Any, boxes: Any) -> MapSet:
     kappa = np.asarray(kappa)
-    if kappa.ndim != 3 or kappa.shape[1] != kappa.shape[2] or kappa.dtype.kind not in "fiu":
+    real = jnp.issubdtype(kappa.dtype, jnp.floating) or jnp.issubdtype(kappa.dtype, jnp.integer)
+    if kappa.ndim != 3 or kappa.shape[1] != kappa.shape[2] or not real:
         raise ValueError(
             f"{name}: shape={kappa.shape} of {kappa.dtype} must be (maps, size, size) of real numbers"
         )

@@ -24,6 +24,7 @@ ROWS = np.tile(EDGES, (3, 1))
 
 STATISTICS = {
     "power_spectrum": lambda k: summaries.power_spectrum(k, L_EDGES, SIDE_DEG),
+    "cross_power_spectra": lambda k: summaries.cross_power_spectra(k, L_EDGES, SIDE_DEG),
     "bispectrum": lambda k: summaries.bispectrum(k, L_EDGES, SIDE_DEG),
     "minkowski_functionals": lambda k: summaries.minkowski_functionals(k, summaries.PAPER_THRESHOLDS),
     "pixel_histogram": lambda k: summaries.pixel_histogram(k, EDGES),

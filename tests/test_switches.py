@@ -112,6 +112,7 @@ KAPPA = np.random.default_rng(0).normal(scale=0.02, size=(3, 24, 24)).astype(np.
 ELL, HEIGHTS = np.linspace(400, 4000, 5), np.linspace(-0.04, 0.04, 6)
 PUBLIC = {
     "bispectrum": lambda: summaries.bispectrum(KAPPA, ELL, 1.0),
+    "cross_power_spectra": lambda: summaries.cross_power_spectra(KAPPA, ELL, 1.0),
     "kappa_to_shear": lambda: summaries.kappa_to_shear(KAPPA),
     "minimum_counts": lambda: summaries.minimum_counts(KAPPA, HEIGHTS),
     "minkowski_functionals": lambda: summaries.minkowski_functionals(KAPPA, HEIGHTS),

@@ -110,7 +110,7 @@ def test_maps_that_are_not_finite_or_in_two_sets_are_refused(sets):
     spoilt[3, 2, 1] = np.nan
     shared = np.concatenate([sets["generated"][:12], sets["validation"][:2]])
     with quickly_compiled():
-        with pytest.raises(ValueError, match="generated map 3 holds non-finite values"):
+        with pytest.raises(ValueError, match=r"generated map 3 .*holds non-finite values"):
             judge_maps(**{**sets, "generated": spoilt}, side_deg=0.5, **SETTINGS)
         with pytest.raises(ValueError, match="2 of the 14 generated maps are among the validation maps"):
             judge_maps(**{**sets, "generated": shared}, side_deg=0.5, **SETTINGS)
@@ -134,7 +134,7 @@ def test_crops_of_a_map_and_maps_of_a_box_count_as_one(sets):
 def test_compare_brings_it_when_asked_for_and_loads_nothing_before():
     code = (
         "import sys, cosmogan_jax.compare as c; early = 'jax' in sys.modules; assert 'judge_maps' in dir(c); "
-        "from cosmogan_jax.compare import judge_maps; sys.exit(early or 'matplotlib' in sys.modules)"
+        "from cosmogan_jax.compare import judge_maps; sys.exit(early)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     with pytest.raises(AttributeError, match=r"'cosmogan_jax.compare' has no attribute 'judge_map'"):

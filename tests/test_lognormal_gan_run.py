@@ -191,7 +191,7 @@ def test_what_was_matched_is_marked_as_trained_on(run):
 
 
 def test_maps_that_it_cannot_begin_with(folder, tmp_path, run_main):
-    kappa = -np.exp(np.random.default_rng(0).normal(size=(8, 32, 32)))
+    kappa = -0.01 * np.exp(np.random.default_rng(0).normal(size=(8, 32, 32)))
     np.save(tmp_path / "k.npy", kappa.astype(np.float32))
     flags = [flag for flag in RUN if not flag.startswith(("--stages", "--sky", "--map_pixels", "--num_"))]
     code, _, error = run_main(f"--workdir={tmp_path}/run", f"--maps={tmp_path}/k.npy", *flags, "--num_steps=3",

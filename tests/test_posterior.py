@@ -24,6 +24,8 @@ STEP = 0.05
 class Linear:
     """kappa = A z: a Gaussian field, of which everything is known."""
 
+    any_size = False
+
     def latent(self, key, size):
         return {"z": jax.random.normal(key, (size**2,), jnp.float32)}
 

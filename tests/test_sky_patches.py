@@ -198,7 +198,9 @@ def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
         f"--workdir={tmp_path}/dry", f"--maps={tmp_path}", "--cut_patches=16,40", "--side_deg=10", "--dry_run",
         "--stages=prepare", "--crop_size=16", "--crops_per_map=1",
     )  # fmt: skip
-    assert "no verdict from 0 skies in the smallest real set, of which there must be" in out
+    assert (
+        "no verdict from 1 sky in the validation set, without an auxiliary one, of which there must be" in out
+    )
     one = _from_table("train", table, 1000)
     for unit, expected in (("auto", 3), ("map", 3), ("patch", 96)):
         assert len(np.unique(one.units(unit)[0])) == expected

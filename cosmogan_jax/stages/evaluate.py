@@ -160,6 +160,8 @@ def judge_sets(
         results["views"][label or "as it is"] = judge.judge(each, heights=not label)
         if not label:
             _write_tables(sets, each, units, scale, out)
+            first = sets.generated.read(0, min(_SHOWN, sets.generated.num_maps))
+            write_arrays(out / "shown.npz", {"generated": first, "validation": spread[:_SHOWN]})
             if masked:
                 results["masked"] = masked_sets.shares(each, sets.validation.geometry)
                 results["apart"] += masked_sets.unlike(results["masked"])

@@ -5,7 +5,7 @@ from typing import Literal
 import jax
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.geometry import MapGeometry, check_edges
 from cosmogan_jax.summaries import bin_sums
@@ -45,17 +45,12 @@ def power_spectrum(
     if mode_weights not in ("half_plane", "full_plane"):
         raise ValueError(f"mode_weights={mode_weights!r} must be 'half_plane' or 'full_plane'")
     geometry = MapGeometry(kappa.shape[-1], side_deg)
-    num_bins = len(l_edges) - 1
-    bins = geometry.half_plane_bins(l_edges).ravel()
-    used = bins >= 0
-    weights = geometry.half_plane_weights().ravel() if mode_weights == "full_plane" else np.ones(bins.shape)
-    total = np.bincount(bins[used], weights[used], num_bins)
-    weight = np.where(used, weights, 0.0) * (geometry.side_rad / geometry.num_pixels**2) ** 2
-    norm = jnp.asarray(weight / np.maximum(total, 1)[bins], kappa.dtype)
+    bins, share = _of_modes(geometry, l_edges, mode_weights)
+    norm = jnp.asarray(share, kappa.dtype)
 
     def spectrum(map_):
         f = jnp.fft.rfft2(map_).ravel()
-        return bin_sums.of_known_bins((f.real**2 + f.imag**2) * norm, bins, num_bins)
+        return bin_sums.of_known_bins((f.real**2 + f.imag**2) * norm, bins, len(l_edges) - 1)
 
     return over_maps(spectrum, kappa)
 
@@ -77,19 +72,28 @@ def cross_power_spectra(
     kappa = check_kappa(kappa, square=True)
     if kappa.ndim < 3 or kappa.shape[-3] < 2:
         raise ValueError(f"kappa of shape {kappa.shape} must hold two bins or more, (..., bins, size, size)")
-    geometry = MapGeometry(kappa.shape[-1], side_deg)
-    num_bands = len(l_edges) - 1
-    bands = geometry.half_plane_bins(l_edges).ravel()
-    weights = np.where(bands >= 0, geometry.half_plane_weights().ravel(), 0.0)
-    total = np.bincount(bands[bands >= 0], weights[bands >= 0], num_bands)
-    weight = weights * (geometry.side_rad / geometry.num_pixels**2) ** 2
-    norm = jnp.asarray(weight / np.maximum(total, 1)[bands], kappa.dtype)
+    bands, share = _of_modes(MapGeometry(kappa.shape[-1], side_deg), l_edges, "full_plane")
+    norm = jnp.asarray(share, kappa.dtype)
     first, second = np.triu_indices(kappa.shape[-3], 1)
     f = jnp.fft.rfft2(kappa).reshape(*kappa.shape[:-2], -1)
 
     def of_pair(pair):
         one, other = f[..., pair[0], :], f[..., pair[1], :]
-        return bin_sums.of_known_bins((one.real * other.real + one.imag * other.imag) * norm, bands, num_bands)
+        return bin_sums.of_known_bins(
+            (one.real * other.real + one.imag * other.imag) * norm, bands, len(l_edges) - 1
+        )
 
     # In turn: all products of forty bins would take twenty times the maps' own memory.
     return jnp.moveaxis(jax.lax.map(of_pair, jnp.stack([jnp.asarray(first), jnp.asarray(second)], 1)), 0, -2)
+
+
+def _of_modes(
+    geometry: MapGeometry, l_edges: np.ndarray, mode_weights: str
+) -> tuple[Int[np.ndarray, " modes"], Float[np.ndarray, " modes"]]:
+    """Of every mode of the half plane its bin, and the factor of |f|^2 in that bin's power."""
+    bins = geometry.half_plane_bins(l_edges).ravel()
+    used = bins >= 0
+    weights = geometry.half_plane_weights().ravel() if mode_weights == "full_plane" else np.ones(bins.shape)
+    total = np.bincount(bins[used], weights[used], len(l_edges) - 1)
+    weight = np.where(used, weights, 0.0) * (geometry.side_rad / geometry.num_pixels**2) ** 2
+    return bins, weight / np.maximum(total, 1)[bins]

@@ -567,7 +567,7 @@ BUGS = (
          "jnp.insert(gaps, 0, gaps[0])) * 4",
          "matching"),
     _bug("long_noise_of_all_waves", "emulators/lognormal_gan/fields",
-         "return high if kind.stretch == 1 else high * canvas.gaussian(_HIGH_PASS)",
+         "return high if kind.stretch == 1 else high * _gaussian(k, _HIGH_PASS)",
          "return high",
          "lognormal_gan"),
     _bug("one_seed_for_maps_and_training", "settings/train",

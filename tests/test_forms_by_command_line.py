@@ -125,6 +125,7 @@ def test_zarr_through_prepare_and_what_changes_in_it(run_main, tmp_path):
     assert f"maps={tmp_path}/k.zarr has changed since" in said
 
 
+@pytest.mark.slow
 def test_npz_sets_are_judged(run_main, tmp_path):
     for n, name in enumerate(("generated", "reference")):
         np.savez_compressed(tmp_path / f"{name}.npz", kappa=maps(8, 16, 16, seed=n), theta=np.zeros((8, 2)))

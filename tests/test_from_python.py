@@ -86,6 +86,7 @@ def test_a_run_that_fails_leaves_its_directory_free(maps, tmp_path):
     assert list(cosmogan_jax.run(**settings).stages) == ["prepare"]
 
 
+@pytest.mark.slow
 def test_a_training_that_its_clock_stops_says_how_it_goes_on(maps, tmp_path):
     settings = {"workdir": tmp_path / "run", "maps": maps, **SETTINGS, "num_steps": 50}
     with quickly_compiled():

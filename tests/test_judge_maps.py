@@ -141,6 +141,7 @@ def test_compare_brings_it_when_asked_for_and_loads_nothing_before():
         cosmogan_jax.compare.judge_map  # noqa: B018
 
 
+@pytest.mark.slow
 def test_the_script_that_judges_two_emulators():
     """Twice the convergence is four times the power; another seed is no other law."""
     path = Path(__file__).parents[1] / "experiments/tutorial/judge.py"

@@ -39,6 +39,7 @@ def test_weights_of_the_past_fall_by_the_decay():
             np.testing.assert_allclose(ema.batch_stats["m"], 2 * expected, rtol=2e-5, atol=4e-5)
 
 
+@pytest.mark.slow
 def test_a_run_averages_its_generator_and_is_otherwise_the_same(tmp_path):
     real = 0.3 * jax.random.normal(jax.random.key(5), (4, 16, 16))
     with_ema, without = (

@@ -195,6 +195,7 @@ def test_random_orientations_are_the_squares_eight():
     assert not np.array_equal(of_both, np.asarray(random_orientations(jax.random.key(0), 4, kappa)))
 
 
+@pytest.mark.slow
 def test_training_streamed_equals_training_from_the_device(run_main, tiny_run, tmp_path, monkeypatch):
     """From a file to trained networks: the metrics of both feeds, and of a resumed run, are the same."""
     tiny = (

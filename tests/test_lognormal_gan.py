@@ -161,6 +161,7 @@ def test_modulated_noise_keeps_the_variance_of_plain_noise(of_sky, of_base):
     np.testing.assert_allclose((of_base.noise**2).mean((0, 1, 2)), plain.mean(), rtol=0.1)
 
 
+@pytest.mark.slow
 def test_noise_of_finer_pixels_is_shared_out_among_octaves(of_sky):
     """Together the two lengths hold what stretched noise alone would, but for the waves where both do."""
     finer = fields.Scales(2)

@@ -99,6 +99,7 @@ def test_a_checkpoint_is_of_its_step_though_the_state_is_donated(tmp_path):
     checkpoints.close()
 
 
+@pytest.mark.slow
 def test_minutes_of_training_that_end_it(run_main, tiny, tmp_path):
     flags = [f"--workdir={tmp_path}/run", *tiny, "--num_steps=4000", "--checkpoint_every_steps=4000"]
     code, said, error = run_main(*flags, "--train_minutes=0.02")

@@ -100,6 +100,7 @@ SWITCHES_OF_A_SHELL = {
 }
 
 
+@pytest.mark.slow
 def test_no_switch_of_a_shell_changes_a_run(whole, tmp_path, monkeypatch):
     """The same bits, a line that names what does not hold, and what each stage computes on."""
     for name, value in SWITCHES_OF_A_SHELL.items():

@@ -308,6 +308,7 @@ def stored_arrays(workdir):
     return {step: [np.asarray(leaf) for leaf in leaves] for step, leaves in found.items()}
 
 
+@pytest.mark.slow
 def test_stop_when_ends_a_training_that_other_bounds_let_go_on(run_main, tiny, tmp_path, monkeypatch):
     workdir = tmp_path / "run"
     # So small a generator ignores z for its first steps: a collapse, here without the patience of real runs.

@@ -201,6 +201,7 @@ def test_boxes_are_shared_and_their_settings_kept(whole, tmp_path):
     assert "was made with num_time_steps=6, now num_time_steps=7" in said
 
 
+@pytest.mark.slow
 def test_waits_for_a_box_that_another_process_makes(whole, tmp_path):
     boxes = tmp_path / "boxes"
     shutil.copytree(whole / "boxes", boxes)

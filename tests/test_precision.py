@@ -106,6 +106,7 @@ def test_products_are_of_the_dtype_and_all_else_is_float32(dtype):
     assert "bfloat16" not in set().union(*primitives(networks()).values())
 
 
+@pytest.mark.slow
 def test_activations_computed_again_give_the_same_step(in_float32):
     states, _ = in_float32
     for remat in ("none", "generator", "both"):

@@ -204,6 +204,7 @@ def test_half_precision_is_measured(packed, run_directory, run_main):
     assert size[0] < 0.75 * size[1]
 
 
+@pytest.mark.slow
 def test_evaluated_against_maps_of_the_users_own(packed, run_directory, run_main):
     np.save(
         run_directory / "own.npy", np.random.default_rng(5).normal(size=(6, 32, 32)).astype(np.float32) * 0.02

@@ -301,6 +301,7 @@ def test_ties_go_to_the_earlier_step_and_broken_generators_are_never_chosen(
             selection(parse, trained, tmp_path)
 
 
+@pytest.mark.slow
 def test_scores_of_a_dense_phase_are_read_and_its_best_scored_again(trained, parse, tmp_path):
     """Two of its four generators were kept; scores of the others are shown, checkpoint 1 is scored alike."""
     _, alone = selection(parse, trained, tmp_path)

@@ -153,6 +153,7 @@ def test_other_bins_are_other_data(run_main, tmp_path):
     assert marks[0] != marks[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 def test_training_sees_the_chosen_bin_alone(run_main, tmp_path, stream):
     """The same training as on a file of that bin: same crops, same losses."""

@@ -18,6 +18,7 @@ def tutorial():
     return module
 
 
+@pytest.mark.slow
 def test_tutorial(tutorial, tmp_path):
     found = tutorial.run(tmp_path)
     assert found.kappa.shape == (1024, 64, 64)

@@ -182,6 +182,7 @@ def test_finished_stages_are_skipped_and_contradictions_named(whole):
     assert (whole / "train/stage.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_grown_training_equals_undisturbed(whole, tmp_path):
     grown = tmp_path / "grown"
     here(grown, "--num_steps=4", "--stages=simulate,prepare,train,select")

@@ -62,6 +62,7 @@ def gradients(engine, state, batch):
     return after, metrics, after.gen.opt_state[0].mu
 
 
+@pytest.mark.slow
 def test_a_step_adds_the_capped_gradient_and_moves_the_running_means(begun, crops):
     """Against a step of the same state that matches nothing: G's gradient differs by what is matched."""
     engine, state = begun

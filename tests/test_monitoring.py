@@ -155,6 +155,7 @@ def stored(path):
     return found
 
 
+@pytest.mark.slow
 def test_best_are_kept_and_cut_off_runs_equal_undisturbed(tmp_path):
     keep(tmp_path / "whole", 10, 20)
     order = best_steps({line.pop("step"): line for line in read_scores(tmp_path / "whole")}, "chi2")

@@ -154,6 +154,7 @@ def test_the_planes_sky_refuses_planes_of_different_angle(whole):
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_number_of_devices_and_resuming_change_nothing(whole, tmp_path):
     again = tmp_path / "two"
     process = start(again, devices=2)

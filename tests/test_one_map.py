@@ -45,6 +45,7 @@ def test_a_run_on_one_map_ends_in_a_report(maps, tmp_path, run_main):
     assert found["interpolation"]["num_paths"] == 8
 
 
+@pytest.mark.slow
 def test_one_training_map_beside_others_is_searched_for_copies(maps, tmp_path, run_main):
     given = [f"--maps={maps('one', 1)}"] + [
         f"--{split}_maps={maps(split, count)}"

@@ -52,6 +52,7 @@ def test_p_is_that_of_permuted_parents_written_out(monkeypatch):
     assert found.p == pytest.approx(reached / 100, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_level_and_power():
     # 100 trials of a true null at 10 %: 3 %, three sigma 9 %. Maps without their parents fail, and pixels
     # taken for independent more so.

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from cosmogan_jax.settings.declaration import setting
 from cosmogan_jax.settings.matching import Matching
 
+BASE_POWERS = ("isotropic", "fourfold")
 _MATCHED = ("power", "mean", "heights", "covariance", "wavelets")
 
 
@@ -33,7 +34,7 @@ class LognormalGan(Matching):
         "isotropic",
         "Of lognormal_gan: whether its base has the same power in all directions, or as much along the axes "
         "and along the diagonals as the training maps have: those read off a grid differ there near Nyquist.",
-        choices=("isotropic", "fourfold"),
+        choices=BASE_POWERS,
     )
 
     gen_layers: int = setting(

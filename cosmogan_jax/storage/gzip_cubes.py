@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from cosmogan_jax.storage.fits_files import ImageHeader, astropy_fits, whole_fits
+from cosmogan_jax.storage.open_stream import OpenStream
 
 
-class GzipCube:
+class GzipCube(OpenStream):
     """One image of a gzipped FITS file, of 3 or more axes.
 
     Parts that are read in order are decompressed once, all of them together: the file stays open at the place
@@ -17,7 +18,6 @@ class GzipCube:
     """
 
     def __init__(self, path: Path, header: ImageHeader):
-        self._file: gzip.GzipFile | None = None
         axes = [header.own[f"NAXIS{axis}"] for axis in range(1, header.own["NAXIS"] + 1)]
         self._path, self._header, self._offset = path, header.own, header.gzip_offset
         self._num_maps = axes[-1]
@@ -30,22 +30,10 @@ class GzipCube:
           ValueError: a broken or truncated file.
         """
         with whole_fits(self._path):
-            try:
+            with self._closed_by_errors():
                 content = self._read(start, stop)
-            except BaseException:
-                self.close()
-                raise
             data = self._unpack(content, stop - start)
             return data.astype(data.dtype.newbyteorder("="))
-
-    def close(self) -> None:
-        """Give the open file back."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def __del__(self):
-        self.close()
 
     def _read(self, start: int, stop: int) -> bytes:
         first, length = self._offset + start * self._map_bytes, (stop - start) * self._map_bytes

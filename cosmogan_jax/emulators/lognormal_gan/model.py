@@ -20,10 +20,10 @@ from cosmogan_jax.emulators.lognormal_gan.fields import (
 )
 from cosmogan_jax.emulators.lognormal_gan.generator import START_OF_NOISE, Generator
 from cosmogan_jax.layers.initialisation import Variables
+from cosmogan_jax.settings.lognormal_gan import BASE_POWERS
 
 KIND = "lognormal_gan"
 _MOST = {"num_layers": (1, 64), "num_channels": (1, 1024), "octaves": (0, 4)}
-BASE_POWERS = ("isotropic", "fourfold")
 _EARLIER = {"base_power": BASE_POWERS[0]}  # of cards that say nothing of it
 
 

@@ -6,12 +6,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 
 from cosmogan_jax.storage.fits_files import MOST_COMPRESSED
 from cosmogan_jax.storage.numpy_files import check_npy_size, npy_layout
+from cosmogan_jax.storage.open_stream import OpenStream
 from cosmogan_jax.storage.readers.datasets import choose_datasets, join_datasets, may_be_maps
 from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 from cosmogan_jax.storage.readers.sky import is_sky, open_sky_array
@@ -71,7 +72,7 @@ def _open(path: Path, name: str, array: "_Array", options: ReadOptions) -> MapFi
     )
 
 
-class _Array:
+class _Array(OpenStream):
     """One array of an archive, read along its first axis.
 
     Parts that are read in order are decompressed once, all of them together: the file stays open where it was
@@ -80,7 +81,6 @@ class _Array:
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, member: str):
         self._path, self._member, said = path, member, f"{path}:{member.removesuffix(_ENDING)}"
-        self._file: IO[bytes] | None = None
         entry = archive.getinfo(member)
         if entry.file_size > MOST_COMPRESSED * max(entry.compress_size, 1):
             raise ValueError(f"{member} announces {entry.file_size} bytes, {entry.compress_size} are there")
@@ -94,23 +94,10 @@ class _Array:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Items [start, stop) of the first axis."""
-        with _whole(self._path):
-            try:
-                content = self._read(self._offset + start * self._item, (stop - start) * self._item)
-            except BaseException:
-                self.close()
-                raise
+        with _whole(self._path), self._closed_by_errors():
+            content = self._read(self._offset + start * self._item, (stop - start) * self._item)
         shape = (stop - start, *self.shape[1:])
         return np.frombuffer(content, self.dtype).reshape(shape, order="F" if self.fortran else "C")
-
-    def close(self) -> None:
-        """Give the open file back."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def __del__(self):
-        self.close()
 
     def _read(self, first: int, length: int) -> bytes:
         if self._file is None or self._file.tell() > first:

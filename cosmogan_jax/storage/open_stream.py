@@ -1,0 +1,30 @@
+"""What compressed files have in common that can only be read from their beginning on."""
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+
+class OpenStream:
+    """A file that stays open at the place it was read to: parts that come in order are decompressed once."""
+
+    _file: IO[bytes] | gzip.GzipFile | None = None
+
+    def close(self) -> None:
+        """Give the open file back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __del__(self):
+        self.close()
+
+    @contextmanager
+    def _closed_by_errors(self) -> Iterator[None]:
+        """Whatever ends a read, the next one begins anew."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise

@@ -105,6 +105,27 @@ def test_base_maps_have_the_training_maps_power_and_skewness(sky, of_base):
     assert 0.5 < ratio[-1] < 2
 
 
+def test_the_base_is_of_the_wider_maps_whose_long_waves_no_crop_holds(sky):
+    """Power of waves that fit into 32 pixels and not into 16, over the sky's own."""
+    halves = sky.reshape(-1, 2, 16, 2, 16).swapaxes(2, 3).reshape(-1, 16, 16)
+    k = base.wave_numbers((512, 512))
+    engine = make_engine(make_model(SETTINGS), SETTINGS, None)
+    state = engine.begin(
+        engine.init(jax.random.key(4)), lambda: iter([halves[:2000, ..., None]]), lambda: iter([sky[..., None]])
+    )
+    waves = np.linspace(0, base.LARGEST_WAVE, base.NUM_WAVES)
+    long = (waves > 2 * np.pi / 32) & (waves < 2 * np.pi / 20)
+    # The lognormal field's own power is what its Gaussian's correlation makes of it.
+    of_g = np.fft.ifft2(power(k) / power(k).mean()).real
+    of_y = np.fft.fft2(np.expm1(SPREAD**2 * of_g)).real / np.expm1(SPREAD**2)
+    true = np.interp(waves[long], k[0, :200], of_y[0, :200])
+    found, of_crops = (
+        np.mean(np.asarray(of.amplitude)[long] ** 2 / true) for of in (state.base, base.measured([halves]))
+    )
+    assert found == pytest.approx(1, abs=0.1)
+    assert of_crops < found - 0.05, (found, of_crops)
+
+
 def test_a_fresh_network_begins_with_the_training_maps_power_in_every_direction():
     """Beside the noise it begins with, on maps whose axes hold up to 20 times their diagonals' power."""
     side, fourfold, found = 256, 1.5, []
@@ -304,7 +325,7 @@ def trained(sky):
     """Engine, jitted step, the state before the first step, and the batches of eight steps."""
     engine = make_engine(make_model(SETTINGS), SETTINGS, None)
     crops = sky[:, :16, :16, None]
-    state = engine.begin(engine.init(jax.random.key(4)), lambda: iter([crops[:300], crops[300:900]]))
+    state = engine.begin(engine.init(jax.random.key(4)), *2 * [lambda: iter([crops[:300], crops[300:900]])])
     batches = [Batch(jnp.asarray(crops[6 * n : 6 * n + 6]), jnp.zeros((6, 0))) for n in range(8)]
     return engine, jax.jit(engine.step), state, batches
 
@@ -364,7 +385,7 @@ def test_without_replay_matching_or_average(trained, sky):
     settings = dataclasses.replace(SETTINGS, of_kind=own, ema_decay=0.0)
     engine = make_engine(make_model(settings), settings, None)
     crops = sky[:, :16, :16, None]
-    state = engine.begin(engine.init(jax.random.key(4)), lambda: iter([crops[:300]]))
+    state = engine.begin(engine.init(jax.random.key(4)), *2 * [lambda: iter([crops[:300]])])
     after, metrics = jax.jit(engine.step)(state, trained[3][0])
     assert "match_rms" not in metrics
     assert after.ema is None

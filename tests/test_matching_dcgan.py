@@ -38,7 +38,7 @@ def crops():
 def begun(crops):
     engine = make_engine(make_model(SETTINGS), SETTINGS, None)
     state = jax.jit(engine.init)(jax.random.key(4))
-    return engine, engine.begin(state, lambda: iter([crops[:150], crops[150:]]))
+    return engine, engine.begin(state, *2 * [lambda: iter([crops[:150], crops[150:]])])
 
 
 def test_scale_and_targets_are_of_the_training_maps_in_units_of_their_sigma(begun, crops):
@@ -134,9 +134,9 @@ def test_a_state_without_targets_is_refused(begun, crops):
 def test_maps_without_variance_and_names_that_are_none_are_refused(begun):
     engine, state = begun
     with pytest.raises(ValueError, match="variance=0 of the training maps"):
-        engine.begin(state, lambda: iter([np.full((3, 16, 16, 1), 0.5, np.float32)]))
+        engine.begin(state, *2 * [lambda: iter([np.full((3, 16, 16, 1), 0.5, np.float32)])])
     with pytest.raises(ValueError, match="no training map"):
-        engine.begin(state, lambda: iter([]))
+        engine.begin(state, *2 * [lambda: iter([])])
     own = dataclasses.replace(OWN, match=("voids",))
     with pytest.raises(ValueError, match="match='voids' is none of the statistics there are: power, mean"):
         make_model(dataclasses.replace(SETTINGS, of_kind=own))

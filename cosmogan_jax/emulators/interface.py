@@ -123,9 +123,10 @@ class Engine(NamedTuple):
       curves: panels of metrics, as the report draws them.
       warnings: rules about lines of metrics (`early_warnings.py`).
       features: None where the kind has no such space; `no_features` then says why.
-      begin: (state of step 0, training maps) -> that state, with what the kind measures of the maps before its
-        first step; None where it measures nothing. Calling the second gives the maps in network units, in
-        parts, from the first on; it may be called again.
+      begin: (state of step 0, training maps, wider ones) -> that state, with what the kind measures of the maps
+        before its first step; None where it measures nothing. Calling either gives maps in network units, in
+        parts, from the first on; they may be called again. The wider ones are squares around the others, where
+        there are any: what is of longer waves than a training map is measured there.
     """
 
     init: Callable[[Array], State]
@@ -135,7 +136,7 @@ class Engine(NamedTuple):
     warnings: tuple[Rule, ...]
     features: Features | None = None
     no_features: str = "this kind of emulator has no space of features"
-    begin: Callable[[State, TrainingMaps], State] | None = None
+    begin: Callable[[State, TrainingMaps, TrainingMaps], State] | None = None
 
 
 class Kind(NamedTuple):

@@ -117,7 +117,8 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
         say(f"train: goes on from step {first}")
     elif engine.begin is not None:
         # Of the fresh state no second copy is held while the steps donate theirs.
-        state = devices.replicate(engine.begin(devices.on_one(state), TrainingCrops(table, normalisation)))
+        crops = TrainingCrops(table, normalisation)
+        state = devices.replicate(engine.begin(devices.on_one(state), crops, crops.wider()))
     curves = [curve for panel in engine.curves for curve in panel.curves]
     if speaks:
         write_panels(out / "curves.json", engine.curves, _not_drawn(model))

@@ -73,7 +73,7 @@ def train_step(cores: list[int], repeats: int) -> dict[str, float]:
     k[0, 0] = 1 / SIZE
     g = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(480, SIZE, SIZE))) / k)
     maps = np.exp(0.4 * g / g.std()).astype(np.float32)[..., None]
-    state = engine.begin(engine.init(keys.key(SEED, "weights")), lambda: iter([maps]))
+    state = engine.begin(engine.init(keys.key(SEED, "weights")), *2 * [lambda: iter([maps])])
     step = jax.jit(engine.step, donate_argnums=0)
     batch = Batch(jnp.asarray(maps[: settings.batch_size]), jnp.zeros((settings.batch_size, 0)))
 

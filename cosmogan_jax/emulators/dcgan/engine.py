@@ -42,7 +42,7 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
     def init(key: Array) -> GanState:
         return init_state(networks, optimizer, key, with_ema=settings.ema_decay > 0, matcher=matcher)
 
-    def begin(state: GanState, maps: TrainingMaps) -> GanState:
+    def begin(state: GanState, maps: TrainingMaps, wider: TrainingMaps) -> GanState:
         """Measure what is matched: the maps' scale, and targets."""
         assert matcher is not None
         assert isinstance(state, MatchingState)

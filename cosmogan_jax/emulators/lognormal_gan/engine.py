@@ -94,9 +94,9 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
             ema=jax.tree.map(jnp.copy, gen) if settings.ema_decay > 0 else None,
         )
 
-    def begin(state: LognormalGanState, maps: TrainingMaps) -> LognormalGanState:
+    def begin(state: LognormalGanState, maps: TrainingMaps, wider: TrainingMaps) -> LognormalGanState:
         """Measure base, bands and targets, and make the first maps to be replayed."""
-        base = model.measured(part[..., 0] for part in maps())
+        base = model.measured(part[..., 0] for part in wider())
         scale = scale_of(maps, lambda x: units(x, base))
         targets = state.targets
         if matcher is not None:

@@ -8,6 +8,7 @@ import pytest
 import zarr
 from astropy.io import fits
 
+from cosmogan_jax.stages.map_sources import open_sources
 from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.readers import ReadOptions, open_map_file
@@ -208,3 +209,86 @@ def test_files_whose_bins_disagree(run_main, tmp_path):
     )
     assert code == 1
     assert "maps disagree in their source bins: 0 at 0.5, 1 at 1, 2 at 1.5, 3 at 2, 4 at 2.5 in" in error
+
+
+def in_files(folder, kappa, names=("kappa{:02d}.npy", "kappa{:02d}.npy"), first=1):
+    """Every map's folder, with a file for each bin."""
+    for number, of_map in enumerate(kappa):
+        (folder / f"run{number:03d}").mkdir(parents=True)
+        for channel in range(kappa.shape[-1]):
+            np.save(folder / f"run{number:03d}" / names[0].format(channel + first), of_map[..., channel])
+    return f"--maps={folder}/run*/*.npy"
+
+
+def test_bins_in_files_of_their_own_are_joined_by_their_names(run_main, tmp_path):
+    kappa = maps()
+    given = in_files(tmp_path / "k", kappa)
+    flags = ["--source_bins=kappa{bin}.npy", "--bin_redshifts=0.5,1,1.5,2,2.5", "--channel=3"]
+    code, out, error = run_main(f"--workdir={tmp_path}/run", *CROPS, given, *flags)
+    assert code == 0, error
+    assert "5 source bins are stored: 0 (redshift 0.5" in out
+    store = open_map_store(tmp_path / "run/prepare/maps")
+    np.testing.assert_array_equal(store.read(), kappa)
+    assert (store.bin_redshifts, store.manifest["parents"]) == (REDSHIFTS, list(range(6)))
+    # All files are recorded: one that changes is seen.
+    assert len(store.manifest["origin"]["files"]) == 30
+    np.save(tmp_path / "k/run002/kappa04.npy", -kappa[2, ..., 3])
+    code, _, error = run_main(f"--workdir={tmp_path}/run", *CROPS, given, *flags)
+    assert code == 1
+    assert "kappa04.npy" in error
+
+
+def test_some_of_the_bins_in_files_in_an_order_of_ones_own(tmp_path, parse):
+    kappa = maps()
+    given = in_files(tmp_path / "k", kappa, first=0)
+    settings = parse(given, "--side_deg=1", "--source_bins=kappa{bin},4,1", "--channel=1").by_stage["prepare"]
+    sources = open_sources(settings)
+    assert sources.files["maps"][0].bin_numbers == (4, 1)
+    assert sources.trained_bin == 1
+    np.testing.assert_array_equal([of for *_, of in sources.maps()], kappa[..., [4, 1]])
+
+
+def test_redshifts_in_the_names_number_the_bins_and_are_those_of_the_bins(tmp_path, parse):
+    kappa = maps()[..., :2]
+    for number, of_map in enumerate(kappa):
+        for channel, name in enumerate(("zs0.5", "zs1.25")):
+            np.save(tmp_path / f"kappa_{name}_{number}.npy", of_map[..., channel])
+    flags = (f"--maps={tmp_path}/*.npy", "--side_deg=1", "--source_bins=_zs{bin}_", "--channel=1")
+    sources = open_sources(parse(*flags).by_stage["prepare"])
+    assert (sources.bins, sources.source_redshift, sources.num_maps) == ((0.5, 1.25), 1.25, 6)
+    np.testing.assert_array_equal([of for *_, of in sources.maps()], kappa)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("k{bin}.npy,7", "source_bins=k{bin}.npy,7 is none of the bins of .*: 1, 2, 3, 4, 5"),
+        ("kappa{}.npy", "must hold {bin} once|names no parameter"),
+        ("kappa{bin}.npy,run{bin}", "names two patterns"),
+        ("kappa{bin}.npy,x", "must be a pattern, and whole numbers"),
+        ("kappa{bin}.npy,2,2", "names a bin twice"),
+        ("kappa{bin}.fits", "kappa01.npy: source_bins=kappa{bin}.fits does not fit it"),
+        ("{bin}", "fits it in [0-9]+ places; write more of the name"),
+    ],
+)
+def test_patterns_that_do_not_fit_are_refused(tmp_path, parse, pattern, words):
+    given = in_files(
+        tmp_path / "k", maps(), ("k{:02d}.npy" if pattern.startswith("k{") else "kappa{:02d}.npy",)
+    )
+    with pytest.raises(ValueError, match=words.replace("{", r"\{").replace("}", r"\}")):
+        open_sources(
+            parse(given, "--side_deg=1", f"--source_bins={pattern}", "--channel=1").by_stage["prepare"]
+        )
+
+
+def test_a_bin_that_is_not_there_for_every_map_is_named(tmp_path, parse):
+    given = in_files(tmp_path / "k", maps())
+    (tmp_path / "k/run004/kappa02.npy").unlink()
+    settings = parse(given, "--side_deg=1", "--source_bins=kappa{bin}", "--channel=1").by_stage["prepare"]
+    with pytest.raises(
+        ValueError, match=r"other maps have bin 2, and there is none beside .*run004/kappa01.npy"
+    ):
+        open_sources(settings)
+    np.save(tmp_path / "k/run004/kappa02.npy", np.zeros((8, 8)))
+    with pytest.raises(ValueError, match=r"source bins must be alike.*run004/kappa02.npy"):
+        open_sources(settings)

@@ -93,7 +93,9 @@ def _define_maps() -> None:
         "source_bins",
         [],
         "Channels that are maps of one sky for several source redshifts or bins, and are read and stored "
-        "together: all, or their numbers, as 0,2,4. With a glob in --hdf5_dataset each dataset is a bin.",
+        "together: all, or their numbers, as 0,2,4. With a glob in --hdf5_dataset each dataset is a bin. Where "
+        "each bin has files of its own: how their names say which it is, as 'kappa{bin}.dat' for all, "
+        "'kappa{bin}.dat',3,12 for some; names that agree but for that number are of the same maps.",
     )
     flags.DEFINE(
         Numbers(like="0.5,1"),

@@ -29,6 +29,7 @@ from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages import overall
+from cosmogan_jax.stages.bins_in_files import pattern_of
 from cosmogan_jax.stages.judgement import said_of
 from cosmogan_jax.stages.map_sets import few_boxes, open_map_sets
 from cosmogan_jax.stages.map_sources import agree, open_given, read_options, with_bins
@@ -102,9 +103,11 @@ def _same(ours: Sequence[SourceBin], theirs: Sequence[SourceBin]) -> bool:
 
 def of_each(settings: Evaluate, bins: Sequence[SourceBin]) -> Iterator[Evaluate]:
     """The settings that judge each bin by itself."""
+    pattern = pattern_of(settings.source_bins)
     for one in bins:
         redshifts = () if one.redshift is None else (one.redshift,)
-        yield dataclasses.replace(settings, source_bins=(str(one.number),), bin_redshifts=redshifts)
+        chosen = (str(one.number),) if pattern is None else (pattern.text, str(one.number))
+        yield dataclasses.replace(settings, source_bins=chosen, bin_redshifts=redshifts)
 
 
 def judge(settings: Evaluate, workdir: Path, bins: Sequence[SourceBin], out: Path) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def import_maps(
     parameters = {name: values for name, values in every.items() if any(value is not None for value in values)}
     origin: dict[str, Any] = {
         "sky": "files",
-        "files": [_file_record(file) for file in files],
+        "files": [record for file in files for record in _file_records(file)],
         "independence": _told(files),
     }
     if cosmology := shared_cosmology(files, parameters, sources.vary):
@@ -169,9 +169,9 @@ def import_maps(
     )
 
 
-def _file_record(file: MapFile) -> dict[str, Any]:
+def _file_records(file: MapFile) -> list[dict[str, Any]]:
     said = {"format": file.format, "dtype": file.dtype, "maps": file.num_maps, "says": file.facts}
-    return {**file_mark(file.path), **said}
+    return [{**file_mark(path), **said} for path in file.parts or (file.path,)]
 
 
 def _told(files: list[MapFile]) -> str:

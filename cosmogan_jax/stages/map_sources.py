@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from cosmogan_jax.geometry import MapGeometry, check_side_deg
 from cosmogan_jax.settings import GivenMaps, Prepare
+from cosmogan_jax.stages import bins_in_files
 from cosmogan_jax.stages.map_parameters import FILES_AGREE, GIVEN_AGREES, Said, Values, given_besides, join
 from cosmogan_jax.stages.survey_masks import SurveyMasks, open_masks
 from cosmogan_jax.storage.readers import MapFile, ReadOptions, check_options, find_map_files, open_map_file
@@ -143,10 +144,15 @@ def open_given(patterns: Sequence[str], name: str, options: ReadOptions) -> list
     """All files that patterns of a flag mean, opened.
 
     Raises:
-      ValueError: a pattern that means nothing, or a file that cannot be read.
+      ValueError: a pattern that means nothing, a file that cannot be read, or bins in files of their own that
+        are not there for all maps.
     """
     paths = find_map_files(patterns, name, any_ending=bool(options.raw_shape))
-    return [open_map_file(path, options) for path in paths]
+    pattern = bins_in_files.pattern_of(options.source_bins)
+    if pattern is None:
+        return [open_map_file(path, options) for path in paths]
+    options = dataclasses.replace(options, source_bins=(), channel=None)  # of bins, which are files
+    return bins_in_files.join_bins([open_map_file(path, options) for path in paths], pattern)
 
 
 def agree(

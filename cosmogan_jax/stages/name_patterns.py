@@ -1,4 +1,4 @@
-"""Parameters in the names of folders and files, where a pattern says how they are written."""
+"""Numbers in the names of folders and files, where a pattern says how they are written."""
 
 import re
 from pathlib import Path
@@ -9,16 +9,19 @@ from cosmogan_jax.storage.parameters import check_name, is_value
 # where digits follow, so that w-1.fits is -1 and an ending.
 _NUMBER = r"(?>[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?)"
 _FIELD = re.compile(r"\{([^{}]*)\}")
+_PARAMETERS = "parameters_from_name"
 
 
-def compile_pattern(pattern: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str, flag: str = _PARAMETERS) -> re.Pattern[str]:
     """Compile a pattern: {name} stands for a number to be kept, {} for one that is not, all else for itself.
+
+    flag: that gave it, for messages.
 
     Raises:
       ValueError: braces without a partner, a name that is none or comes twice, no name, or two numbers with
         nothing between them.
     """
-    said = f"parameters_from_name={pattern}"
+    said = f"{flag}={pattern}"
     parts = _FIELD.split(pattern)
     literals, names = [str(part) for part in parts[::2]], [str(part) for part in parts[1::2]]
     if any(brace in literal for literal in literals for brace in "{}"):
@@ -46,7 +49,7 @@ def numbers_in_name(pattern: str, path: Path) -> dict[str, float]:
       ValueError: names the path and the pattern: it does not fit, fits in two places that say different
         numbers, or what it finds is not finite.
     """
-    said = f"parameters_from_name={pattern}"
+    said = f"{_PARAMETERS}={pattern}"
     found = [
         {name: float(number) for name, number in match.groupdict().items()}
         for match in compile_pattern(pattern).finditer(Path(path).as_posix())

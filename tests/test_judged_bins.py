@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from cosmogan_jax.figures import source_bins
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.stages import evaluate
 from cosmogan_jax.stages.map_sets import open_map_sets
@@ -176,3 +177,32 @@ def test_a_whole_judgement_of_two_bins(run_main, tmp_path):
     assert told["overall"]["fails"][0] == "cross power of bins 0 and 1: mean"
     record = json.loads((place / "stage.json").read_text())
     assert (record["summary"]["outcome"], record["summary"]["source_bins"]) == ("fail", 2)
+
+
+def test_a_report_tells_of_every_bin_and_of_their_pairs():
+    """By what source_bins.json says of bins 3 and 7 and of their cross power."""
+    one = {
+        "quantity": "3 (redshift 0.5) and 7", "name": "mean", "bands": ["ell 100 to 200", "ell 200 to 300"],
+        "upper": [0.01, 0.04], "within_band": "ell 200 to 300", "within": 0.2, "real_within": 0.1,
+        "needs": None, "effect": [0.02, -0.17], "baseline_effect": [0.0, 0.03], "value": [0.0, 0.02],
+        "lower": [0.0, 0.01], "margin": 0.05, "outcome": "fail", "used_by_selection": False, "mean_unit": "mean",
+    }  # fmt: skip
+    bins = [
+        {"number": 3, "redshift": 0.5, "outcome": "pass", "folder": "."},
+        {"number": 7, "redshift": None, "outcome": "fail", "folder": "bin_7"},
+    ]
+    told = {"overall": {}, "bins": bins, "cross": {"refused": None, "judged": [one]}}
+    of_all, cross = source_bins.overview(told)
+    assert of_all.tables[0].rows == [("3", "0.5", "pass"), ("7", "not known", "fail")]
+    assert of_all.tables[0].marks == ("pass", "fail")
+    (row,) = cross.tables[0].rows
+    assert row[:4] == ("bins 3 (redshift 0.5) and 7", "mean", "ell 200 to 300", "-17 %")
+    results = {
+        "views": {"as it is": {"verdicts": {"refused": None, "judged": [{**one, "quantity": "peaks"}]}}},
+        "statistics": {"peaks": {"title": "peak counts", "mean_unit": "scatter"}},
+    }
+    (other,) = source_bins.others(told, [results])
+    assert other.title == "Verdict on source bin 7"
+    assert other.tables[0].rows[0][:4] == ("peak counts", "mean", "ell 200 to 300", "-0.17 σ")
+    none = {**told, "cross": {"refused": "too few boxes", "judged": []}}
+    assert list(source_bins.overview(none))[1].text == ("No verdict: too few boxes.",)

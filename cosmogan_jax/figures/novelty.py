@@ -1,11 +1,13 @@
 """Whether maps are new, as pictures: the arrays of stage novelty's novelty.npz."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from cosmogan_jax.figures.page import Section
 
 _GENERATED, _REAL, _LIMIT = "#d55e00", "#222222", "#0072b2"  # Okabe and Ito's colour-blind palette
 _SPACES = {
@@ -149,3 +151,46 @@ def _histograms(
         ax.locator_params(axis="x", nbins=5)
         ax.legend(fontsize=7)
     return figure
+
+
+def sections(tables: dict[str, Any], arrays: dict[str, np.ndarray], side_deg: float) -> Iterator[Section]:
+    """What stage novelty found, as a report tells it: novelty.json and novelty.npz."""
+    titles = ("Generated maps and the training maps nearest to them", "The closest pairs")
+    left_out = tables.get("left_out", {})
+    if "nearest" in left_out:
+        yield Section(titles[0], (f"Not looked for: {left_out['nearest']}.",))
+    else:
+        text = (
+            "Under each map its distance, in units of the median distance of validation maps to their nearest."
+        )
+        yield Section(titles[0], (text,), draw_nearest(arrays, side_deg), number="Figure 7")
+        yield Section("Distances to the nearest training map", (), draw_nearest_distances(arrays, tables))
+    if "strips" in arrays:  # given maps come without their generator
+        yield Section("Interpolation", (), draw_interpolation(arrays, side_deg), number="Figure 8")
+    missing = {"features": "Pairs by features of the training", "interpolation": "Interpolation"}
+    said = [
+        f"Not drawn: {missing.get(name, name)}, since {why}."
+        for name, why in left_out.items()
+        if name not in ("nearest", "pairs")
+    ]
+    if "pairs" in left_out:
+        yield Section(titles[1], (f"Not looked for: {left_out['pairs']}.", *_copies(tables), *said))
+        return
+    text = " ".join((_support(tables), *_copies(tables)))
+    yield Section(titles[1], (text, *said), draw_birthday(arrays, tables))
+
+
+def _copies(tables: dict[str, Any]) -> tuple[str, ...]:
+    """In words; nothing where they were not looked for."""
+    found = tables["verdict"]["copies"]
+    return () if found is None else (f"Copies of training maps: {'found' if found else 'none'}.",)
+
+
+def _support(tables: dict[str, Any]) -> str:
+    found = tables["verdict"]
+    count = tables["num_batches"]
+    said = f"{'One batch' if count == 1 else f'{count} batches'} of {tables['num_maps']} generated maps: "
+    said += "maps that are the same were found" if found["collisions"] else "no two maps are the same"
+    if found["support_above"]:
+        said += f", which says at 95 % that there are more than {found['support_above']:.2g} distinct ones"
+    return said + "."

@@ -1,6 +1,7 @@
 """The outcome and the verdict's table: what agrees to within what, what fails, what cannot be told."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from cosmogan_jax.figures.page import Section, Table
@@ -45,9 +46,13 @@ def as_seen(title: str, view: dict[str, Any], titles: dict[str, Any]) -> Section
     if not judged:
         return Section(title, (f"No verdict: {view['verdicts']['refused']}.",))
     rows = [_effect_row(of, titles[of["quantity"]]) for of in judged]
-    marks = tuple(_MARKS.get(of["outcome"], "undecided") for of in judged)
     counted = _counted([of["outcome"] for of in judged])
-    return Section(title, (counted,), tables=(Table(_HEAD, rows, marks),))
+    return Section(title, (counted,), tables=(Table(_HEAD, rows, marks(judged)),))
+
+
+def marks(judged: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Of rows that end in an outcome."""
+    return tuple(_MARKS.get(of["outcome"], "undecided") for of in judged)
 
 
 def _words(results: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ report.html       the page; needs no network
 figures/          every figure as PDF and PNG
 results.json      what evaluate found (`stages/judgement.py` and `stages/evaluate.py` say what is what)
 statistics.json   tables of the statistics
+source_bins.json  of maps of several source bins: outcomes of all of them (`stages/judged_bins.py`)
 """
 
 import contextlib
@@ -76,9 +77,12 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
             write_png_and_pdf(section.figure, out / "figures" / name)
     for table in ("results.json", "statistics.json"):
         shutil.copyfile(evaluate / table, out / table)
+    if (evaluate / "source_bins.json").is_file():
+        shutil.copyfile(evaluate / "source_bins.json", out / "source_bins.json")
     if _novelty_record(workdir):
         shutil.copyfile(workdir / "novelty" / "novelty.json", out / "novelty.json")
     files = [("what was found (JSON)", "results.json"), ("tables of the statistics (JSON)", "statistics.json")]
+    files += [("all source bins (JSON)", "source_bins.json")] * (out / "source_bins.json").is_file()
     files += [("what is new (JSON)", "novelty.json")] * (out / "novelty.json").is_file()
     files += [(f"{name}.{ending}", f"figures/{name}.{ending}") for name in names for ending in ("pdf", "png")]
     intro = _intro(tables)
@@ -102,8 +106,10 @@ def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: di
         beside_paper,
         ensembles,
         findings,
+        novelty,
         selection,
         sheets,
+        source_bins,
         statistics,
         training,
         verdict,
@@ -111,6 +117,9 @@ def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: di
     from cosmogan_jax.figures.page import Section
 
     view, titles = results["views"]["as it is"], results["statistics"]
+    bins, others = _of_bins(evaluate)
+    if bins:
+        yield from source_bins.overview(bins)
     yield verdict.section(results)
     yield Section("Beside the paper", tables=(beside_paper.beside_the_paper(results, tables),))
     yield Section("What was compared", tuple(findings.independence(results)), tables=(findings.sets(results),))
@@ -152,13 +161,17 @@ def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: di
             (findings.stationarity(results),),
         )
     if _novelty_record(workdir):
-        yield from _novelty(workdir / "novelty", side)
+        of_novelty = workdir / "novelty"
+        found = read_object(of_novelty / "novelty.json", {"nearest": dict, "birthday": dict, "verdict": dict})
+        yield from novelty.sections(found, read_npz(of_novelty / "novelty.npz"), side)
     classifier = findings.classifier(results)
     if classifier:
         text = ("A classifier trained from scratch on half of the units; 50 % is not better than guessing.",)
         yield Section("Told apart by a classifier", text, tables=(classifier,))
     said, table = findings.inference(results)
     yield Section("What it means for inference", tuple(said), tables=(table,) if table else ())
+    if bins:
+        yield from source_bins.others(bins, others)
     for label, of in results["views"].items():
         if label != "as it is":
             yield verdict.as_seen(f"Verdict with {label}", of, titles)
@@ -182,6 +195,15 @@ def _sections(workdir: Path, evaluate: Path, tables: dict[str, Any], results: di
     )
     yield Section("Cost", text, tables=beside_paper.cost(stages, lines))
     yield Section("Settings and versions", tables=findings.settings(stages))
+
+
+def _of_bins(evaluate: Path) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """What is said of all bins, and the results of those beyond the first; of maps of one bin, nothing."""
+    if not (evaluate / "source_bins.json").is_file():
+        return None, []
+    with _of_this_version(evaluate, "evaluate"):
+        told = read_object(evaluate / "source_bins.json", {"overall": dict, "bins": list, "cross": dict})
+    return told, [read_evaluated(evaluate / of["folder"])[1] for of in told["bins"][1:]]
 
 
 def _power(tables: dict[str, Any], values: dict[str, Any], view: dict[str, Any]) -> Iterator[Any]:
@@ -282,57 +304,6 @@ def _curves(train: Path) -> tuple[tuple[Panel, ...], dict[str, str]]:
         return CURVES, {}
     with _of_this_version(train, "train"):
         return read_panels(path)
-
-
-def _novelty(folder: Path, side_deg: float) -> Iterator[Any]:
-    from cosmogan_jax.figures import novelty
-    from cosmogan_jax.figures.page import Section
-
-    tables, arrays = (
-        read_object(folder / "novelty.json", {"nearest": dict, "birthday": dict, "verdict": dict}),
-        read_npz(folder / "novelty.npz"),
-    )
-    titles = ("Generated maps and the training maps nearest to them", "The closest pairs")
-    left_out = tables.get("left_out", {})
-    if "nearest" in left_out:
-        yield Section(titles[0], (f"Not looked for: {left_out['nearest']}.",))
-    else:
-        text = (
-            "Under each map its distance, in units of the median distance of validation maps to their nearest."
-        )
-        yield Section(titles[0], (text,), novelty.draw_nearest(arrays, side_deg), number="Figure 7")
-        yield Section(
-            "Distances to the nearest training map", (), novelty.draw_nearest_distances(arrays, tables)
-        )
-    if "strips" in arrays:  # given maps come without their generator
-        yield Section("Interpolation", (), novelty.draw_interpolation(arrays, side_deg), number="Figure 8")
-    missing = {"features": "Pairs by features of the training", "interpolation": "Interpolation"}
-    said = [
-        f"Not drawn: {missing.get(name, name)}, since {why}."
-        for name, why in left_out.items()
-        if name not in ("nearest", "pairs")
-    ]
-    if "pairs" in left_out:
-        yield Section(titles[1], (f"Not looked for: {left_out['pairs']}.", *_copies(tables), *said))
-        return
-    text = " ".join((_support(tables), *_copies(tables)))
-    yield Section(titles[1], (text, *said), novelty.draw_birthday(arrays, tables))
-
-
-def _copies(tables: dict[str, Any]) -> tuple[str, ...]:
-    """In words; nothing where they were not looked for."""
-    found = tables["verdict"]["copies"]
-    return () if found is None else (f"Copies of training maps: {'found' if found else 'none'}.",)
-
-
-def _support(tables: dict[str, Any]) -> str:
-    found = tables["verdict"]
-    count = tables["num_batches"]
-    said = f"{'One batch' if count == 1 else f'{count} batches'} of {tables['num_maps']} generated maps: "
-    said += "maps that are the same were found" if found["collisions"] else "no two maps are the same"
-    if found["support_above"]:
-        said += f", which says at 95 % that there are more than {found['support_above']:.2g} distinct ones"
-    return said + "."
 
 
 def _file_name(section: Any) -> str:

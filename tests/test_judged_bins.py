@@ -185,7 +185,8 @@ def test_a_report_tells_of_every_bin_and_of_their_pairs():
         "quantity": "3 (redshift 0.5) and 7", "name": "mean", "bands": ["ell 100 to 200", "ell 200 to 300"],
         "upper": [0.01, 0.04], "within_band": "ell 200 to 300", "within": 0.2, "real_within": 0.1,
         "needs": None, "effect": [0.02, -0.17], "baseline_effect": [0.0, 0.03], "value": [0.0, 0.02],
-        "lower": [0.0, 0.01], "margin": 0.05, "outcome": "fail", "used_by_selection": False, "mean_unit": "mean",
+        "lower": [0.0, 0.01], "margin": 0.05, "outcome": "fail", "used_by_selection": False,
+        "mean_unit": "mean",
     }  # fmt: skip
     bins = [
         {"number": 3, "redshift": 0.5, "outcome": "pass", "folder": "."},

@@ -6,6 +6,7 @@ import pytest
 from astropy.io import fits
 
 from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.storage.readers.masks import open_mask_file
 
 SIZE = 24
@@ -160,3 +161,44 @@ def test_flags_that_go_together(prepare, tmp_path):
     said = prepare(f"--maps={tmp_path}/k.npy", f"--mask={tmp_path}/m.txt", code=1)
     assert "m.txt is none of npy, FITS and HDF5" in said
     assert "mask=m.npy goes with --maps" in prepare("--mask=m.npy", code=1)
+
+
+def test_a_mask_of_maps_that_are_not_square_has_their_shape(prepare, tmp_path):
+    kappa = (np.random.default_rng(2).normal(size=(6, SIZE, 40)) * 0.02).astype(np.float32)
+    mask = np.ones((SIZE, 40), bool)
+    mask[3:20, 30:] = mask[:, 5] = False
+    np.save(tmp_path / "k.npy", kappa)
+    np.save(tmp_path / "m.npy", mask)
+    table, said = prepare(f"--maps={tmp_path}/k.npy", f"--mask={tmp_path}/m.npy")
+    assert f"masked: {100 * (1 - mask.mean()):.3g} % of the pixels, by 1 mask" in said
+    for rows in table.crops.values():
+        assert len(rows)
+        for _, row, column in rows:
+            assert mask[row : row + 8, column : column + 8].all()
+    np.save(tmp_path / "m.npy", mask.T)
+    error = prepare(
+        f"--workdir={tmp_path}/other", f"--maps={tmp_path}/k.npy", f"--mask={tmp_path}/m.npy", code=1
+    )
+    assert f"{SIZE}x40" in error
+    assert f"40x{SIZE}" in error
+
+
+@pytest.mark.parametrize("share", [0, 0.1])
+def test_a_mask_is_one_of_all_bins_of_a_map(prepare, tmp_path, share):
+    kappa = np.stack([maps(6, 3), 2 * maps(6, 4)], axis=-1)
+    masks = np.stack([observed() if n % 2 else observed()[::-1] for n in range(6)])
+    np.save(tmp_path / "k.npy", kappa)
+    np.save(tmp_path / "m.npy", masks)
+    table, _ = prepare(
+        f"--maps={tmp_path}/k.npy", f"--mask={tmp_path}/m.npy", "--source_bins=all", "--channel=1",
+        f"--mask_max_fraction={share}",
+    )  # fmt: skip
+    # Where a share of a crop may be masked, pixels keep their values; else they are invalid, in both bins.
+    stored = open_map_store(table.store.path).read()
+    expected = kappa if share else np.where(masks[..., None], kappa, np.nan)
+    np.testing.assert_array_equal(stored, expected)
+    for rows in table.crops.values():
+        for (number, row, column), cut in zip(rows, table.cut(rows)):
+            place = np.s_[row : row + 8, column : column + 8]
+            np.testing.assert_array_equal(cut[..., 0], kappa[number][place][..., 1])
+            assert (~masks[number][place]).mean() <= share

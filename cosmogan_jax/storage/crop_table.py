@@ -129,6 +129,8 @@ def open_crop_table(path: Path) -> CropTable:
             raise ValueError(
                 f"{said}: {len(manifest[name])} {name} for the {store.num_maps} maps of {store.path}"
             )
+    if not all(type(parent) is int for parent in manifest["parents"]):
+        raise ValueError(f"{said}: parents must be whole numbers, one for each map")
     crops = {file.stem.removeprefix("crops_"): read_npy(file) for file in sorted(path.glob("crops_*.npy"))}
     if missing := {"train", "development", "validation"} - crops.keys():
         raise ValueError(f"{path}/crops_{min(missing)}.npy is missing")

@@ -178,31 +178,33 @@ def test_num_side():
 
 
 def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
-    for n in range(3):
+    for n in range(5):
         write(tmp_path / f"sky_{n}.fits", {"KAPPA": noise(n)}, ZSOURCE=1.0)
     code, out, error = run_main(
-        f"--workdir={tmp_path}/run", f"--maps={tmp_path}", "--cut_patches=16,40", "--side_deg=10",
+        f"--workdir={tmp_path}/run", f"--maps={tmp_path}", "--cut_patches=16,24", "--side_deg=10",
         "--stages=prepare", "--crop_size=16", "--crops_per_map=1",
     )  # fmt: skip
     assert code == 0, error
     assert "120 maps of 16x16 pixels, 10 degrees wide" in out
     table = open_crop_table(tmp_path / "run/prepare")
-    assert table.store.manifest["parents"] == [0] * 40 + [1] * 40 + [2] * 40
+    assert table.store.manifest["parents"] == [n for n in range(5) for _ in range(24)]
+    # 96 to train on would be four skies, and 12 of the fifth to develop by: no sky is split.
+    assert table.store.manifest["splits"] == ["train"] * 72 + ["development"] * 24 + ["validation"] * 24
     assert table.store.manifest["source_redshift"] == 1.0
     assert table.store.manifest["origin"]["files"][0]["format"] == "HEALPix:FITS:KAPPA, nside=32, RING"
-    assert "cut_patches=16,40" in (tmp_path / "run/flags.txt").read_text()
+    assert "cut_patches=16,24" in (tmp_path / "run/flags.txt").read_text()
 
     from cosmogan_jax.stages.map_sets import _from_table
 
     code, out, _ = run_main(
-        f"--workdir={tmp_path}/dry", f"--maps={tmp_path}", "--cut_patches=16,40", "--side_deg=10", "--dry_run",
+        f"--workdir={tmp_path}/dry", f"--maps={tmp_path}", "--cut_patches=16,24", "--side_deg=10", "--dry_run",
         "--stages=prepare", "--crop_size=16", "--crops_per_map=1",
     )  # fmt: skip
     assert (
         "no verdict from 1 sky in the validation set, without an auxiliary one, of which there must be" in out
     )
     one = _from_table("train", table, 1000)
-    for unit, expected in (("auto", 3), ("map", 3), ("patch", 96)):
+    for unit, expected in (("auto", 3), ("map", 3), ("patch", 72)):
         assert len(np.unique(one.units(unit)[0])) == expected
     # Other maps have nothing to cut.
     np.save(tmp_path / "flat.npy", np.random.default_rng(0).normal(size=(9, 16, 16)).astype("f4") * 0.02)
@@ -212,3 +214,23 @@ def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
     )  # fmt: skip
     assert code == 1
     assert "cut_patches=16 is for HEALPix maps, and none is given" in error
+
+
+@pytest.mark.parametrize(
+    ("sizes", "begins", "expected"),
+    [
+        ((1,) * 10, [8, 9], [8, 9]),
+        ((4, 4, 4), [10, 11], [4, 8]),
+        ((3, 3, 3, 3), [9, 11], [6, 9]),
+        ((5, 1, 1, 5), [10, 11], [6, 7]),
+        ((2, 6, 2), [8], [8]),
+        ((4, 4), [6, 7], [6, 7]),
+    ],
+)
+def test_splits_begin_where_another_sky_does(capsys, sizes, begins, expected):
+    from cosmogan_jax.stages.map_import import _at_borders
+
+    parents = [n for n, size in enumerate(sizes) for _ in range(size)]
+    assert _at_borders(begins, parents) == expected
+    said = "the maps are parts of 2 larger ones, too few for splits without one in common"
+    assert (said in capsys.readouterr().out) == (len(sizes) == 2)

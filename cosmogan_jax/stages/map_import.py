@@ -1,7 +1,7 @@
 """Maps of files to the run's own map store: which map belongs to which split, where each came from."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ def assign_splits(found: Inspection, dropped: Iterable[int], settings: Prepare) 
     Maps of --development_maps, --validation_maps and --auxiliary_maps are these. Maps of a map store that
     records splits keep them, unless it knows no split but "train", as after split_by=crops. Else the maps of
     --maps are split in their order, which keeps neighbours (often of one simulation) together: first train,
-    then development, then validation, by the shares given; with split_by=crops all of them are "train", and
-    the crop table gives each split crops of every map.
+    then development, then validation, by the shares given, so far as no parent map or sky then lies in two
+    splits; with split_by=crops all of them are "train", and the crop table gives each split crops of every map.
 
     Raises:
       ValueError: fewer maps than splits, or the same map in two splits.
@@ -43,7 +43,8 @@ def assign_splits(found: Inspection, dropped: Iterable[int], settings: Prepare) 
     if told and set(told.values()) != {"train"}:
         split_of = told
     else:
-        labels = _by_share(len(to_split), settings, files)
+        parents = list(parents_of([file for group in files.values() for file in group]))
+        labels = _by_share([parents[number] for number in to_split], settings, files)
         split_of = dict(zip(to_split, labels))
     split_of |= {number: found.maps[number].role for number in kept if found.maps[number].role != "maps"}
     _check_twins(found, split_of, {number for number in to_split if settings.split_by == "crops"})
@@ -53,7 +54,15 @@ def assign_splits(found: Inspection, dropped: Iterable[int], settings: Prepare) 
     return [split_of[number] for number in kept]
 
 
-def _by_share(count: int, settings: Prepare, files: dict[str, Any]) -> list[str]:
+def parents_of(files: Sequence[MapFile]) -> Iterator[Hashable]:
+    """What every map was cut from: itself where its file says nothing."""
+    for file in files:
+        for index in range(file.num_maps):
+            yield str(file.path), file.parents[index] if file.parents else index
+
+
+def _by_share(parents: Sequence[Hashable], settings: Prepare, files: dict[str, Any]) -> list[str]:
+    count = len(parents)
     if settings.split_by == "crops":
         return ["train"] * count
     shares = {
@@ -69,7 +78,30 @@ def _by_share(count: int, settings: Prepare, files: dict[str, Any]) -> list[str]
             "--split_by=crops takes crops of every map for all three, or give --development_maps and "
             "--validation_maps"
         )
-    return ["train"] * train + ["development"] * counts["development"] + ["validation"] * counts["validation"]
+    after = [split for split in ("development", "validation") if counts[split]]
+    begins = [train + sum(counts[earlier] for earlier in after[:n]) for n in range(len(after))]
+    begins = _at_borders(begins, parents)
+    ends = [*begins, count]
+    sizes = [stop - start for start, stop in zip([0, *begins], ends)]
+    return [split for split, size in zip(["train", *after], sizes) for _ in range(size)]
+
+
+def _at_borders(begins: list[int], parents: Sequence[Hashable]) -> list[int]:
+    """Where splits begin, moved to where another parent begins, as near as leaves a parent for each."""
+    borders = [n for n in range(1, len(parents)) if parents[n] != parents[n - 1]]
+    if len(borders) < len(begins):
+        if begins:
+            print(
+                f"prepare: warning: the maps are parts of {len(borders) + 1} larger ones, too few for splits "
+                "without one in common: what is tested shares structures with what is trained on",
+                flush=True,
+            )
+        return begins
+    found: list[int] = []
+    for later, begin in zip(reversed(range(len(begins))), begins):
+        free = [border for border in borders[: len(borders) - later] if border > (found[-1] if found else 0)]
+        found.append(min(free, key=lambda border: abs(border - begin)))
+    return found
 
 
 def _check_twins(found: Inspection, split_of: dict[int, str], for_all: set[int]) -> None:
@@ -116,7 +148,7 @@ def import_maps(
     files = [file for group in sources.files.values() for file in group]
     places = [(file, index) for file in files for index in range(file.num_maps)]
     kept = [place for number, place in enumerate(places) if number not in gone]
-    parents = [(str(file.path), file.parents[index] if file.parents else index) for file, index in kept]
+    parents = [name for number, name in enumerate(parents_of(files)) if number not in gone]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(parents))}
     every = {
         name: [value for number, value in enumerate(values) if number not in gone]

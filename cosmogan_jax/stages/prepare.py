@@ -18,7 +18,7 @@ from cosmogan_jax.stages.inspection import (
     summaries,
     unusable,
 )
-from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps
+from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps, parents_of
 from cosmogan_jax.stages.map_sources import MapSources, as_sources, given_maps, open_sources
 from cosmogan_jax.storage.checksums import json_sha256
 from cosmogan_jax.storage.crop_table import SPLITS, open_crop_table, write_crop_table
@@ -195,9 +195,7 @@ def _units(sources: MapSources) -> Iterator[tuple[Hashable, Hashable]]:
     for files in sources.files.values():
         for file in files:
             sky = planning.Sky(str(file.path)) if "cut_patches" in file.options_used else None
-            for index in range(file.num_maps):
-                parent = file.parents[index] if file.parents else index
-                yield (str(file.path), parent), file.boxes[index] if file.boxes else sky
+            yield from zip(parents_of([file]), file.boxes or (sky,) * file.num_maps, strict=True)
 
 
 def _examine(

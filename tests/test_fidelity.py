@@ -10,6 +10,7 @@ import pytest
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
+from cosmogan_jax.layers import convolutions
 
 LAYERS, BATCH, SIZE, FILTERS, LATENT = 4, 8, 32, 4, 16
 # float32 against float64; each tensor relative to its own norm.
@@ -55,8 +56,11 @@ def latent(state):
     return np.asarray(jax.random.normal(z_key, (BATCH, LATENT)), np.float64)
 
 
-@pytest.mark.parametrize(("form", "flipped"), [("phases", 0), ("phases", 1), ("stock", 0)])
-def test_a_step_is_the_authors_algorithm(form, flipped):
+@pytest.mark.parametrize(("form", "flipped"), [("phases", 0), ("phases", 1), ("stock", 0), ("winograd", 0)])
+def test_a_step_is_the_authors_algorithm(monkeypatch, form, flipped):
+    # Winograd's form as if it paid for every layer whose maps can be cut in tiles.
+    monkeypatch.setattr(convolutions, "_WINOGRAD_CHANNELS", 1)
+    monkeypatch.setattr(convolutions, "_WINOGRAD_OPERATIONS", 0)
     networks, state, real = start(form, keep_gradients())
     step = jax.jit(make_train_step(networks, keep_gradients(), label_flip_probability=float(flipped)))
     after, metrics = step(state, real)

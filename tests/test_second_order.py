@@ -47,11 +47,10 @@ def third(convolution, form):
     return of
 
 
-def assert_forms_agree(convolution, size, channels, features, objective=penalty):
+def assert_forms_agree(convolution, size, channels, features, objective=penalty, form="phases"):
     x, kernel = normal(0, 3, *size, channels), 0.2 * normal(1, 5, 5, channels, features)
     found, expected = (
-        jax.jit(jax.grad(objective(convolution, form), argnums=(0, 1)))(x, kernel)
-        for form in ("phases", "stock")
+        jax.jit(jax.grad(objective(convolution, form), argnums=(0, 1)))(x, kernel) for form in (form, "stock")
     )
     for a, b in zip(found, expected):
         assert a.dtype == jnp.float64
@@ -82,6 +81,14 @@ def test_large_maps_way_too(monkeypatch, convolution):
 @pytest.mark.parametrize("convolution", [strided_convolution, transposed_convolution])
 def test_third_order_too(convolution):
     assert_forms_agree(convolution, (4, 6), 2, 3, third)
+
+
+@pytest.mark.parametrize("objective", [penalty, third])
+@pytest.mark.parametrize("convolution", [strided_convolution, transposed_convolution])
+def test_winograd_s_form_too(monkeypatch, convolution, objective):
+    monkeypatch.setattr(convolutions, "_WINOGRAD_CHANNELS", 1)
+    monkeypatch.setattr(convolutions, "_WINOGRAD_OPERATIONS", 0)
+    assert_forms_agree(convolution, (4, 8), 3, 2, objective, "winograd")
 
 
 @pytest.mark.parametrize("convolution", [strided_convolution, transposed_convolution])

@@ -19,6 +19,9 @@ and K, where it is large, into one matrix product a tap. experiments/benchmarks/
 whole step. On other platforms T is the gradient of S and K is left to the compiler: cuDNN has kernels for both
 (experiments/gpu/compiled.py shows what becomes of them on a GPU).
 
+The form "winograd" computes large layers of many channels with half the multiplications (`winograd.py`), on
+CPUs; all others are as in "phases".
+
 Products, all of them or only those of the gradients, may be computed in a dtype of fewer bits: what is
 multiplied is rounded to it, sums are kept as the device keeps them, and results come back in the maps' dtype.
 """
@@ -30,8 +33,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Form = Literal["phases", "stock"]
-FORMS = ("phases", "stock")
+from cosmogan_jax.layers import winograd
+
+Form = Literal["phases", "winograd", "stock"]
+FORMS = ("phases", "winograd", "stock")
 
 
 class Products(NamedTuple):
@@ -52,6 +57,8 @@ _FEW_FEATURES = 4
 # From here on (pixels of the small maps times batch; channels) matrix products beat the CPU's own kernel
 # gradient (measured: 1.5 to 2 times at 32,768 pixels and 64 channels, even below 8192).
 _MANY_PIXELS, _MANY_CHANNELS = 16384, 32
+# From here on (channels; floating-point operations of 25 taps) Winograd's transforms cost less than they save.
+_WINOGRAD_CHANNELS, _WINOGRAD_OPERATIONS = 32, 1e8
 
 
 def strided_convolution(
@@ -62,8 +69,9 @@ def strided_convolution(
 ) -> Float[Array, "batch height width features"]:
     """SAME-padded 5x5 stride-2 convolution without bias: `flax.linen.Conv(features, (5, 5), (2, 2))`.
 
-    The form changes how gradients are computed; "phases" allows reverse-mode differentiation only, of any
-    order, and "stock" takes the gradients' products in the dtype of the forward ones.
+    The form changes how gradients are computed ("winograd": the result too, by rounding); "phases" and
+    "winograd" allow reverse-mode differentiation only, of any order, and "stock" takes the gradients' products
+    in the dtype of the forward ones.
 
     Raises:
       ValueError: an odd height or width, a kernel that is not 5x5, or an unknown form.
@@ -71,7 +79,11 @@ def strided_convolution(
     _check(kernel, form)
     if x.shape[1] % 2 or x.shape[2] % 2:
         raise ValueError(f"x.shape={x.shape} must be even in height and width")
-    return _strided(x, kernel, products) if form == "phases" else _plain_strided(x, kernel, products.forward)
+    if form == "stock":
+        return _plain_strided(x, kernel, products.forward)
+    if form == "winograd" and _pays((x.shape[0], x.shape[1] // 2, x.shape[2] // 2), kernel, products):
+        return _strided_of_tiles(x, _tiles(x), kernel)
+    return _strided(x, kernel, products)
 
 
 def transposed_convolution(
@@ -83,13 +95,15 @@ def transposed_convolution(
     """SAME-padded 5x5 stride-2 transposed convolution: `flax.linen.ConvTranspose(features, (5, 5), (2, 2))`.
 
     Without bias; the same kernel layout (height, width, input channels, features; not transposed) gives the
-    same result in both forms. "phases" allows reverse-mode differentiation only, of any order.
+    same result in all forms. "phases" and "winograd" allow reverse-mode differentiation only, of any order.
 
     Raises:
       ValueError: a kernel that is not 5x5, or an unknown form.
     """
     _check(kernel, form)
-    if form == "phases":
+    if form == "winograd" and _pays((x.shape[0], x.shape[1], x.shape[2]), kernel, products):
+        return _transposed_by_tiles(x, kernel)
+    if form != "stock":
         return _transposed(x, kernel, products)
     dtype = products.forward or x.dtype
     y = jax.lax.conv_transpose(
@@ -102,7 +116,24 @@ def _check(kernel: Array, form: str) -> None:
     if kernel.shape[:2] != (5, 5):
         raise ValueError(f"kernel.shape={kernel.shape} must begin with (5, 5)")
     if form not in FORMS:
-        raise ValueError(f"form={form!r} must be 'phases' or 'stock'")
+        raise ValueError(f"form={form!r} must be one of {', '.join(FORMS)}")
+
+
+def _pays(small: tuple[int, int, int], kernel: Array, products: Products) -> bool:
+    """Whether Winograd's form is faster, by batch, height and width of the small maps; in full precision.
+
+    Its transforms add up numbers that fewer bits would round; GPUs have kernels of their own.
+    """
+    batch, height, width = small
+    channels, features = kernel.shape[2:]
+    operations = 50 * batch * height * width * channels * features
+    return (
+        jax.default_backend() == "cpu"
+        and products == Products()
+        and height % 2 == width % 2 == 0
+        and min(channels, features) >= _WINOGRAD_CHANNELS
+        and operations >= _WINOGRAD_OPERATIONS
+    )
 
 
 def _plain_strided(x: Array, kernel: Array, dtype: jnp.dtype | None) -> Array:
@@ -184,6 +215,54 @@ def _kernel_gradient_gradients(dtype: jnp.dtype, saved: tuple[Array, Array], dw:
 _kernel_gradient.defvjp(
     lambda large, small, dtype: (_kernel_gradient(large, small, dtype), (large, small)),
     _kernel_gradient_gradients,
+)
+
+
+# S, T and K by tiles of the large map, which S and K of one map share. They are made of the map and no variable
+# of their own: what differentiates sees the map alone.
+
+
+def _tiles(x: Array) -> winograd.Tiles:
+    return winograd.large_tiles(jax.lax.stop_gradient(x))
+
+
+@jax.custom_vjp
+def _strided_of_tiles(x: Array, tiles: winograd.Tiles, kernel: Array) -> Array:
+    return winograd.strided(tiles, kernel, x.shape[0], x.shape[1] // 2, x.shape[2] // 2)
+
+
+def _strided_of_tiles_gradients(saved: tuple[Array, winograd.Tiles, Array], dy: Array):
+    x, tiles, kernel = saved
+    return _transposed_by_tiles(dy, _turned(kernel)), None, _kernel_gradient_of_tiles(x, tiles, dy)
+
+
+@jax.custom_vjp
+def _transposed_by_tiles(x: Array, kernel: Array) -> Array:
+    return winograd.transposed(x, kernel)
+
+
+def _transposed_by_tiles_gradients(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    tiles = _tiles(dy)
+    dx = _strided_of_tiles(dy, tiles, _turned(kernel))
+    return dx, _turned(_kernel_gradient_of_tiles(dy, tiles, x))
+
+
+@jax.custom_vjp
+def _kernel_gradient_of_tiles(large: Array, tiles: winograd.Tiles, small: Array) -> Array:
+    del large  # the tiles are made of it
+    return winograd.kernel_gradient(tiles, small)
+
+
+def _kernel_gradient_of_tiles_gradients(saved: tuple[Array, winograd.Tiles, Array], dw: Array):
+    large, tiles, small = saved
+    return _transposed_by_tiles(small, _turned(dw)), None, _strided_of_tiles(large, tiles, dw)
+
+
+_strided_of_tiles.defvjp(lambda *args: (_strided_of_tiles(*args), args), _strided_of_tiles_gradients)
+_transposed_by_tiles.defvjp(lambda *args: (_transposed_by_tiles(*args), args), _transposed_by_tiles_gradients)
+_kernel_gradient_of_tiles.defvjp(
+    lambda *args: (_kernel_gradient_of_tiles(*args), args), _kernel_gradient_of_tiles_gradients
 )
 
 

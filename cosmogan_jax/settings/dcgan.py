@@ -14,12 +14,13 @@ class Dcgan(Matching):
     num_layers: int = setting(4, "Convolutions in each network; at least 4.")
     num_filters: int = setting(64, "Features of the layer next to the maps; doubled at every layer.")
     latent_size: int = setting(64, "Length of the latent vector z.")
-    convolution_form: Literal["phases", "stock"] = setting(
+    convolution_form: Literal["phases", "winograd", "stock"] = setting(
         "phases",
-        "How transposed convolutions and gradients are computed: phases: as is fast on the device, on a CPU by "
-        "phases, elsewhere as gradients of strided ones; stock: as autodiff writes them (several times slower "
-        "on a CPU). Equal up to rounding.",
-        choices=("phases", "stock"),
+        "How convolutions and their gradients are computed: phases: as is fast on the device, on a CPU by "
+        "phases, elsewhere as gradients of strided ones; winograd: so too, but on a CPU large layers of many "
+        "features with half the multiplications; stock: as autodiff writes them (several times slower on a "
+        "CPU). Equal up to rounding.",
+        choices=("phases", "winograd", "stock"),
     )
     borders: Literal["zeros", "canvas"] = setting(
         "zeros",

@@ -94,6 +94,8 @@ def test_sets_whose_sigmas_are_a_factor_apart():
     assert apart({"generated maps": 0.02, "validation maps": 0.055}) == []
     (line,) = apart({"generated maps": 0.02, "validation maps": 0.062, "auxiliary maps": 0.05})
     assert "sigma of generated maps is 0.02, of validation maps 0.062, a factor 3.1" in line
+    (line,) = apart({"generated maps": 0.062, "validation maps": 0.02})
+    assert "sigma of generated maps is 0.062, of validation maps 0.02, a factor 3.1" in line
 
 
 @pytest.fixture

@@ -127,6 +127,10 @@ def matrix_products(side, dtype, precision):
     return lambda: jax.block_until_ready(multiply(x)), chain * 2 * side**3
 
 
+def _ratio(times, one, other):
+    return round(statistics.median(a / b for a, b in zip(times[one], times[other], strict=True)), 3)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("size", 64), ("filters", 16), ("batch", 32), ("repeats", 20), ("matrix_side", 2048)):
@@ -141,9 +145,9 @@ def main():
     how = {"compute_dtype": args.compute_dtype, "matmul_precision": args.matmul_precision}
     dtype = "bfloat16" if args.compute_dtype == "bfloat16" else "float32"
     multiply, multiply_operations = matrix_products(args.matrix_side, dtype, args.matmul_precision)
-    steppers = {"jax phases": jax_stepper(*shape, steps, **how), "matrix products": multiply}
-    if args.stock:
-        steppers["jax stock"] = jax_stepper(*shape, steps, convolution_form="stock", **how)
+    forms = ("phases", "winograd", *(["stock"] if args.stock else []))
+    steppers = {f"jax {form}": jax_stepper(*shape, steps, convolution_form=form, **how) for form in forms}
+    steppers["matrix products"] = multiply
     if not args.no_torch:
         steppers["torch channels_last"] = torch_stepper(*shape)
     times = {name: [] for name in steppers}
@@ -170,8 +174,10 @@ def main():
         | {"matrix products": round(peak, 1)},
         "share_of_matrix_products": {name: round(value / peak, 3) for name, value in reached.items()},
     }
+    # Medians of ratios within a round: what slows a machine down slows both.
+    result["winograd_to_phases"] = _ratio(times, "jax winograd", "jax phases")
     if not args.no_torch:
-        result["jax_to_torch"] = round(medians["jax phases"] / medians["torch channels_last"], 3)
+        result["jax_to_torch"] = {f: _ratio(times, f"jax {f}", "torch channels_last") for f in forms}
     print(json.dumps(result))
 
 

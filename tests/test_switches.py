@@ -1,5 +1,6 @@
 """What a shell or a notebook has switched on in JAX: runs keep its defaults, public functions work as ever."""
 
+import ast
 import contextlib
 import os
 import subprocess
@@ -50,6 +51,26 @@ def test_no_switch_of_a_shell_changes_a_run(tmp_path):
     for stage in STAGES:
         assert_same_stage(stage, tmp_path / "usual", tmp_path / "switched")
     assert "not for runs" not in said["usual"]
+
+
+def test_runs_compute_under_what_jax_begins_with():
+    """Every switch that is set for runs, as a process has it in whose environment none is set."""
+    script = (
+        "import jax, sys; v = jax.config.values; "
+        "print({n: str(getattr(v[n], 'name', v[n])).lower() for n in sys.argv[1:] if n in v})"
+    )
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    names = list(switches._OF_RUNS)
+    command = [sys.executable, "-c", script, *names]
+    said = subprocess.run(command, capture_output=True, text=True, env=bare, check=True, timeout=120).stdout
+    expected = ast.literal_eval(said)
+    assert len(expected) > 8
+    # No guard of transfers at all is one that allows them.
+    guards = {name: "allow" for name in names if "transfer_guard" in name}
+    expected = {name: guards.get(name, value) for name, value in expected.items()}
+    with jax.debug_nans(True), jax.numpy_dtype_promotion("strict"), switches.of_runs():
+        found = {name: switches._in_words(jax.config.values[name]).lower() for name in expected}
+    assert found == expected
 
 
 def test_a_run_puts_back_what_it_switched_off():

@@ -350,8 +350,8 @@ def test_a_name_of_the_package_is_found_in_it(packed, monkeypatch, tmp_path):
     assert load("tiny").card["weights"] == load(packed).card["weights"]
 
 
-# The training maps' sigma: 0.0093, the selected generator's within 3 % of it; 0.01345; 0.0140. Pixels and degrees
-# are those that the emulator was measured at.
+# The training maps' sigma: 0.0093, the selected generator's within 3 % of it; 0.01345; 0.0140. Pixels and
+# degrees are those that the emulator was measured at.
 @pytest.mark.parametrize(
     ("name", "sigma", "pixels", "side_deg", "num_maps"),
     [
@@ -368,6 +368,7 @@ def test_the_package_brings_emulators_whose_maps_are_as_their_cards_say(
     emulator = load(name) if pixels == 64 else load(name).of_size(pixels)
     fidelity, geometry = emulator.card["fidelity"], emulator.geometry
     assert geometry.num_pixels == pixels
+    assert fidelity.get("num_pixels", 64) == pixels
     assert geometry.side_deg == pytest.approx(side_deg)
     kappa = emulator.sample(seed=7, num_maps=num_maps)
     assert np.isfinite(kappa).all()
@@ -377,3 +378,11 @@ def test_the_package_brings_emulators_whose_maps_are_as_their_cards_say(
     assert (np.diff(np.asarray(power)) < 0).all()
     # 256 maps know it to 2 %, 32 of a larger sky each to 4 %.
     assert float(kappa.std()) == pytest.approx(sigma, rel=0.1)
+
+
+def test_a_card_says_at_which_size_it_was_measured():
+    """Trained on crops of 128 pixels of maps of 256, and judged at 256."""
+    words = (find("pm-zs1-256") / "card.md").read_text()
+    assert "Convergence maps of 128x128 pixels" in words
+    assert "measured at 256 pixels on a side" in words
+    assert load("pm-zs1-256").of_size(256).geometry.side_deg == pytest.approx(0.866)

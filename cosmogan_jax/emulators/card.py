@@ -112,10 +112,11 @@ def _sizes(card: dict[str, Any], model: Model) -> str:
     if not model.any_size:
         return f"{crop} pixels on a side, no more."
     side = card["data"].get("map_pixels", crop)
+    measured = card["fidelity"].get("num_pixels", crop)
     return (
-        f"Maps of any size, also such that are not square; measured at {crop} pixels on a side. The training "
-        f"maps had {side} before they were cropped, and maps of more than {2 * side} are refused unless told "
-        "otherwise (`allow_untested_size`)."
+        f"Maps of any size, also such that are not square; measured at {measured} pixels on a side. The "
+        f"training maps had {side} before they were cropped, and maps of more than {2 * side} are refused "
+        "unless told otherwise (`allow_untested_size`)."
     )
 
 

@@ -164,7 +164,14 @@ def _training(workdir: Path, origin: dict[str, Any]) -> dict[str, Any]:
 
 def _fidelity(tables: dict[str, Any]) -> dict[str, Any]:
     """What evaluate measured, in the few numbers that a card has room for."""
-    copied = ("num_generated", "num_validation", "validation_parent_maps", "validation_boxes", "validated")
+    copied = (
+        "num_pixels",
+        "num_generated",
+        "num_validation",
+        "validation_parent_maps",
+        "validation_boxes",
+        "validated",
+    )
     power = tables["statistics"].get("power_bands")
     if power is None:
         raise ValueError(

@@ -133,6 +133,7 @@ def test_page_has_every_figure_and_fetches_nothing(judged):
         assert len(list((report / "figures").glob(f"*.{ending}"))) == page.count("<img")
 
 
+@pytest.mark.slow
 def test_other_files_are_judged_anew(folder, judged, run_main, tmp_path):
     np.save(tmp_path / "mine.npy", sky(5))
     given = ("--stages=evaluate", f"--workdir={tmp_path}/run", f"--generated={tmp_path}/mine.npy", *QUICK)

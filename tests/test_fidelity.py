@@ -56,7 +56,10 @@ def latent(state):
     return np.asarray(jax.random.normal(z_key, (BATCH, LATENT)), np.float64)
 
 
-@pytest.mark.parametrize(("form", "flipped"), [("phases", 0), ("phases", 1), ("stock", 0), ("winograd", 0)])
+@pytest.mark.parametrize(
+    ("form", "flipped"),
+    [("phases", 0), ("phases", 1), ("stock", 0), pytest.param("winograd", 0, marks=pytest.mark.slow)],
+)
 def test_a_step_is_the_authors_algorithm(monkeypatch, form, flipped):
     # Winograd's form as if it paid for every layer whose maps can be cut in tiles.
     monkeypatch.setattr(convolutions, "_WINOGRAD_CHANNELS", 1)

@@ -12,6 +12,7 @@ from cosmogan_jax.compare.scales import scales
 from cosmogan_jax.compare.statistics import STATISTICS, measure
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.stages import masked_sets
+from cosmogan_jax.stages.judged_files import open_judged_files
 from cosmogan_jax.stages.map_sets import MapSet, _masked
 from cosmogan_jax.storage.json_files import read_json
 from cosmogan_jax.summaries import minimum_counts, peak_counts
@@ -100,6 +101,23 @@ def test_generated_maps_of_a_run_are_seen_under_the_mask_of_the_others(tmp_path)
     assert seen.masked
     np.testing.assert_array_equal(seen.read(2, 5), np.where(observed(), kappa[2:5], np.float32(np.nan)))
     np.testing.assert_array_equal(seen.read_finite(2, 5), seen.read(2, 5))
+
+
+def test_masks_of_their_own_belong_to_the_maps_of_all_sets_in_their_order(tmp_path, parse):
+    masks = np.ones((5, SIZE, SIZE), bool)
+    for number, mask in enumerate(masks):
+        mask[number, 2:9] = False
+    np.save(tmp_path / "m.npy", masks)
+    sets = {"generated": sky(5, 3), "reference": sky(6, 2)}
+    for name, kappa in sets.items():
+        np.save(tmp_path / f"{name}.npy", kappa)
+    settings = parse("--side_deg=1").by_stage["evaluate"]
+    given = {name: [f"{tmp_path}/{name}.npy"] for name in sets}
+    found = open_judged_files(given, settings, "evaluate", [f"{tmp_path}/m.npy"])
+    for name, start in (("generated", 0), ("reference", 3)):
+        kappa = sets[name]
+        expected = np.where(masks[start : start + len(kappa)], kappa, np.float32(np.nan))
+        np.testing.assert_array_equal(found[name].read(0, len(kappa)), expected)
 
 
 @pytest.fixture(scope="module")

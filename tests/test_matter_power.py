@@ -55,6 +55,7 @@ def test_what_camb_cannot_compute_is_said_by_the_cosmology():
         matter_power(few_baryons)
 
 
+@pytest.mark.slow
 def test_dark_energy_with_w_other_than_minus_1():
     import camb
 

@@ -46,6 +46,7 @@ def maps_of(workdir):
     return kappa.reshape(kappa.shape[:3])
 
 
+@pytest.mark.slow
 def test_all_of_it_counts_as_finished_and_is_drawn(old, run_main):
     code, _, error = run_main(FLAGS, f"--workdir={old}")
     assert code == 0, error

@@ -215,3 +215,16 @@ def test_controls_do_not_pass(judged, name, where):
     # All but the scatter, which is off by one margin exactly, are convicted.
     assert (where in found["fails"]) or name == "tamed"
     assert found["outcome"] == ("fail" if found["fails"] else "incomplete")
+
+
+def test_copies_among_real_maps_of_one_unit_are_no_yardstick():
+    """Crops of one map overlap: what is alike in them says nothing of how alike maps of different units are."""
+    maps = np.random.default_rng(4).normal(size=(80, 32, 32)).astype(np.float32)
+    made = np.concatenate([maps[40:], maps[40:41]])
+
+    def of(kappa):
+        geometry = MapGeometry(32, 1.0)
+        return types.SimpleNamespace(num_maps=len(kappa), geometry=geometry, read=lambda a, b: kappa[a:b])
+
+    found = duplicates.judge(of(made), of(np.repeat(maps[:20], 2, axis=0)), np.arange(40) // 2)
+    assert (found["status"], found["collisions"] > 0, found["real_collisions"]) == ("collisions", True, 0)

@@ -277,6 +277,7 @@ def test_files_that_changed_since_are_noticed(run_main, tmp_path):
     assert run_main(*flags)[0] == 0
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_its_own_data_only(run_main, tmp_path):
     path, run = save(tmp_path / "k.npy", maps(8, 32)), tmp_path / "run"
     flags = [

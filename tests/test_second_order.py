@@ -83,7 +83,7 @@ def test_third_order_too(convolution):
     assert_forms_agree(convolution, (4, 6), 2, 3, third)
 
 
-@pytest.mark.parametrize("objective", [penalty, third])
+@pytest.mark.parametrize("objective", [penalty, pytest.param(third, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("convolution", [strided_convolution, transposed_convolution])
 def test_winograd_s_form_too(monkeypatch, convolution, objective):
     monkeypatch.setattr(convolutions, "_WINOGRAD_CHANNELS", 1)

@@ -1,6 +1,7 @@
 """What a shell or a notebook has switched on in JAX: runs keep its defaults, public functions work as ever."""
 
 import ast
+import concurrent.futures
 import contextlib
 import os
 import subprocess
@@ -68,9 +69,15 @@ def test_runs_compute_under_what_jax_begins_with():
     # No guard of transfers at all is one that allows them.
     guards = {name: "allow" for name in names if "transfer_guard" in name}
     expected = {name: guards.get(name, value) for name, value in expected.items()}
+
+    def now():
+        return {name: switches._in_words(jax.config.values[name]).lower() for name in expected}
+
+    with switches.of_runs(), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert now() == expected
+        assert pool.submit(now).result() == expected
     with jax.debug_nans(True), jax.numpy_dtype_promotion("strict"), switches.of_runs():
-        found = {name: switches._in_words(jax.config.values[name]).lower() for name in expected}
-    assert found == expected
+        assert now() == expected
 
 
 def test_a_run_puts_back_what_it_switched_off():

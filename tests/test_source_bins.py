@@ -211,12 +211,12 @@ def test_files_whose_bins_disagree(run_main, tmp_path):
     assert "maps disagree in their source bins: 0 at 0.5, 1 at 1, 2 at 1.5, 3 at 2, 4 at 2.5 in" in error
 
 
-def in_files(folder, kappa, names=("kappa{:02d}.npy", "kappa{:02d}.npy"), first=1):
+def in_files(folder, kappa, name="kappa{:02d}.npy", first=1):
     """Every map's folder, with a file for each bin."""
     for number, of_map in enumerate(kappa):
         (folder / f"run{number:03d}").mkdir(parents=True)
         for channel in range(kappa.shape[-1]):
-            np.save(folder / f"run{number:03d}" / names[0].format(channel + first), of_map[..., channel])
+            np.save(folder / f"run{number:03d}" / name.format(channel + first), of_map[..., channel])
     return f"--maps={folder}/run*/*.npy"
 
 
@@ -272,9 +272,7 @@ def test_redshifts_in_the_names_number_the_bins_and_are_those_of_the_bins(tmp_pa
     ],
 )
 def test_patterns_that_do_not_fit_are_refused(tmp_path, parse, pattern, words):
-    given = in_files(
-        tmp_path / "k", maps(), ("k{:02d}.npy" if pattern.startswith("k{") else "kappa{:02d}.npy",)
-    )
+    given = in_files(tmp_path / "k", maps(), "k{:02d}.npy" if pattern.startswith("k{") else "kappa{:02d}.npy")
     with pytest.raises(ValueError, match=words.replace("{", r"\{").replace("}", r"\}")):
         open_sources(
             parse(given, "--side_deg=1", f"--source_bins={pattern}", "--channel=1").by_stage["prepare"]

@@ -34,6 +34,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cosmogan_jax.layers import winograd
+from cosmogan_jax.layers.winograd import turned
 
 Form = Literal["phases", "winograd", "stock"]
 FORMS = ("phases", "winograd", "stock")
@@ -82,7 +83,7 @@ def strided_convolution(
     if form == "stock":
         return _plain_strided(x, kernel, products.forward)
     if form == "winograd" and _pays((x.shape[0], x.shape[1] // 2, x.shape[2] // 2), kernel, products):
-        return _strided_of_tiles(x, _tiles(x), kernel)
+        return winograd.strided_convolution(x, kernel)
     return _strided(x, kernel, products)
 
 
@@ -102,7 +103,7 @@ def transposed_convolution(
     """
     _check(kernel, form)
     if form == "winograd" and _pays((x.shape[0], x.shape[1], x.shape[2]), kernel, products):
-        return _transposed_by_tiles(x, kernel)
+        return winograd.transposed_convolution(x, kernel)
     if form != "stock":
         return _transposed(x, kernel, products)
     dtype = products.forward or x.dtype
@@ -167,7 +168,7 @@ def by_input_gradient(
     """T as the gradient of S with respect to its maps, T(x, w) = dS/dx of S(., w') at x."""
     batch, height, width, _ = x.shape
     zero = jnp.zeros((batch, 2 * height, 2 * width, kernel.shape[-1]), x.dtype)
-    return jax.vjp(lambda y: _convolve(y, _turned(kernel)), zero)[1](x)[0]
+    return jax.vjp(lambda y: _convolve(y, turned(kernel)), zero)[1](x)[0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -186,14 +187,14 @@ def _saved(x: Array, kernel: Array, products: Products) -> tuple[Array, Array]:
 
 def _strided_gradients(products: Products, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    dx = _transposed(dy, _turned(kernel), products.of_gradients)
+    dx = _transposed(dy, turned(kernel), products.of_gradients)
     return dx, _kernel_gradient(x, dy.astype(x.dtype), kernel.dtype)
 
 
 def _transposed_gradients(products: Products, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    dx = _strided(dy, _turned(kernel), products.of_gradients)
-    return dx, _turned(_kernel_gradient(dy.astype(x.dtype), x, kernel.dtype))
+    dx = _strided(dy, turned(kernel), products.of_gradients)
+    return dx, turned(_kernel_gradient(dy.astype(x.dtype), x, kernel.dtype))
 
 
 _strided.defvjp(lambda *args: (_strided(*args), _saved(*args)), _strided_gradients)
@@ -209,65 +210,13 @@ def _kernel_gradient_gradients(dtype: jnp.dtype, saved: tuple[Array, Array], dw:
     large, small = saved
     # Rounded to what the maps were given in: that is the gradients' dtype already.
     products = Products(large.dtype, large.dtype)
-    return _transposed(small, _turned(dw), products), _strided(large, dw, products)
+    return _transposed(small, turned(dw), products), _strided(large, dw, products)
 
 
 _kernel_gradient.defvjp(
     lambda large, small, dtype: (_kernel_gradient(large, small, dtype), (large, small)),
     _kernel_gradient_gradients,
 )
-
-
-# S, T and K by tiles of the large map, which S and K of one map share. They are made of the map and no variable
-# of their own: what differentiates sees the map alone.
-
-
-def _tiles(x: Array) -> winograd.Tiles:
-    return winograd.large_tiles(jax.lax.stop_gradient(x))
-
-
-@jax.custom_vjp
-def _strided_of_tiles(x: Array, tiles: winograd.Tiles, kernel: Array) -> Array:
-    return winograd.strided(tiles, kernel, x.shape[0], x.shape[1] // 2, x.shape[2] // 2)
-
-
-def _strided_of_tiles_gradients(saved: tuple[Array, winograd.Tiles, Array], dy: Array):
-    x, tiles, kernel = saved
-    return _transposed_by_tiles(dy, _turned(kernel)), None, _kernel_gradient_of_tiles(x, tiles, dy)
-
-
-@jax.custom_vjp
-def _transposed_by_tiles(x: Array, kernel: Array) -> Array:
-    return winograd.transposed(x, kernel)
-
-
-def _transposed_by_tiles_gradients(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    tiles = _tiles(dy)
-    dx = _strided_of_tiles(dy, tiles, _turned(kernel))
-    return dx, _turned(_kernel_gradient_of_tiles(dy, tiles, x))
-
-
-@jax.custom_vjp
-def _kernel_gradient_of_tiles(large: Array, tiles: winograd.Tiles, small: Array) -> Array:
-    del large  # the tiles are made of it
-    return winograd.kernel_gradient(tiles, small)
-
-
-def _kernel_gradient_of_tiles_gradients(saved: tuple[Array, winograd.Tiles, Array], dw: Array):
-    large, tiles, small = saved
-    return _transposed_by_tiles(small, _turned(dw)), None, _strided_of_tiles(large, tiles, dw)
-
-
-_strided_of_tiles.defvjp(lambda *args: (_strided_of_tiles(*args), args), _strided_of_tiles_gradients)
-_transposed_by_tiles.defvjp(lambda *args: (_transposed_by_tiles(*args), args), _transposed_by_tiles_gradients)
-_kernel_gradient_of_tiles.defvjp(
-    lambda *args: (_kernel_gradient_of_tiles(*args), args), _kernel_gradient_of_tiles_gradients
-)
-
-
-def _turned(kernel: Array) -> Array:
-    return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
 def _convolve(x: Array, kernel: Array) -> Array:

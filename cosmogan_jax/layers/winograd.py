@@ -20,7 +20,8 @@ of three taps for p = 1 and two for p = 0. A filter of two taps is one of three 
 point is a matrix product over channels; S joins the parities' channels in it, T their features.
 
 K, the gradient with respect to the kernel, has the transposed matrices, and multiplies the same transform of
-the large map as S does: `large_tiles` is computed once for both.
+the large map as S does: `large_tiles` is computed once for both. Derivatives of any order are made of the same
+three (`convolutions.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -142,6 +143,69 @@ def kernel_gradient(
         return taps[int(i % 2 == 0), int(j % 2 == 0)][(i + 1) // 2][(j + 1) // 2]
 
     return jnp.stack([jnp.stack([tap(i, j) for j in range(5)]) for i in range(5)])
+
+
+# S, T and K by tiles of the large map, which S and K of one map share. They are made of the map and no variable
+# of their own: what differentiates sees the map alone.
+
+
+def strided_convolution(
+    x: Float[Array, "batch 4*rows 4*columns channels"], kernel: Float[Array, "5 5 channels features"]
+) -> Float[Array, "batch 2*rows 2*columns features"]:
+    """S, to be differentiated in reverse, in any order."""
+    return _strided_of_tiles(x, _tiles(x), kernel)
+
+
+def turned(kernel: Float[Array, "5 5 channels features"]) -> Float[Array, "5 5 features channels"]:
+    """w': by 180 degrees, with channels and features exchanged."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
+
+
+def _tiles(x: Array) -> Tiles:
+    return large_tiles(jax.lax.stop_gradient(x))
+
+
+@jax.custom_vjp
+def _strided_of_tiles(x: Array, tiles: Tiles, kernel: Array) -> Array:
+    return strided(tiles, kernel, x.shape[0], x.shape[1] // 2, x.shape[2] // 2)
+
+
+def _strided_of_tiles_gradients(saved: tuple[Array, Tiles, Array], dy: Array):
+    x, tiles, kernel = saved
+    return transposed_convolution(dy, turned(kernel)), None, _kernel_gradient_of_tiles(x, tiles, dy)
+
+
+@jax.custom_vjp
+def transposed_convolution(
+    x: Float[Array, "batch height width channels"], kernel: Float[Array, "5 5 channels features"]
+) -> Float[Array, "batch 2*height 2*width features"]:
+    """T, to be differentiated in reverse, in any order; height and width must be even."""
+    return transposed(x, kernel)
+
+
+def _transposed_gradients(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    tiles = _tiles(dy)
+    dx = _strided_of_tiles(dy, tiles, turned(kernel))
+    return dx, turned(_kernel_gradient_of_tiles(dy, tiles, x))
+
+
+@jax.custom_vjp
+def _kernel_gradient_of_tiles(large: Array, tiles: Tiles, small: Array) -> Array:
+    del large  # the tiles are made of it
+    return kernel_gradient(tiles, small)
+
+
+def _kernel_gradient_of_tiles_gradients(saved: tuple[Array, Tiles, Array], dw: Array):
+    large, tiles, small = saved
+    return transposed_convolution(small, turned(dw)), None, _strided_of_tiles(large, tiles, dw)
+
+
+_strided_of_tiles.defvjp(lambda *args: (_strided_of_tiles(*args), args), _strided_of_tiles_gradients)
+transposed_convolution.defvjp(lambda *args: (transposed_convolution(*args), args), _transposed_gradients)
+_kernel_gradient_of_tiles.defvjp(
+    lambda *args: (_kernel_gradient_of_tiles(*args), args), _kernel_gradient_of_tiles_gradients
+)
 
 
 def _transformed_taps(kernel: Array, lost: int) -> dict[tuple[int, int], Grid]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from cosmogan_jax.stages.name_patterns import compile_pattern
 from cosmogan_jax.storage.readers import MapFile
 from cosmogan_jax.storage.readers.bins import join_as_bins
-from cosmogan_jax.storage.readers.map_file import ALL
+from cosmogan_jax.storage.readers.map_file import ALL, bin_numbers
 
 FIELD = "{bin}"
 _FLAG = "source_bins"
@@ -52,12 +52,8 @@ def pattern_of(source_bins: Sequence[str]) -> Pattern | None:
     rest = [text for text in source_bins if text != texts[0]]
     if rest in ([], [ALL]):
         return Pattern(texts[0], ())
-    if not all(text.isascii() and text.isdigit() and len(text) < 9 for text in rest):
-        raise ValueError(f"{given} must be a pattern, and whole numbers of bins as the names have them")
-    chosen = tuple(int(text) for text in rest)
-    if len(set(chosen)) < len(chosen):
-        raise ValueError(f"{given} names a bin twice")
-    return Pattern(texts[0], chosen)
+    words = "a pattern, and whole numbers of bins as the names have them"
+    return Pattern(texts[0], tuple(bin_numbers(rest, given, words)))
 
 
 def join_bins(files: Sequence[MapFile], pattern: Pattern) -> list[MapFile]:

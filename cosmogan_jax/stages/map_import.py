@@ -1,5 +1,6 @@
 """Maps of files to the run's own map store: which map belongs to which split, where each came from."""
 
+import itertools
 import shutil
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -80,9 +81,8 @@ def _by_share(parents: Sequence[Hashable], settings: Prepare, files: dict[str, A
         )
     after = [split for split in ("development", "validation") if counts[split]]
     begins = [train + sum(counts[earlier] for earlier in after[:n]) for n in range(len(after))]
-    begins = _at_borders(begins, parents)
-    ends = [*begins, count]
-    sizes = [stop - start for start, stop in zip([0, *begins], ends)]
+    bounds = [0, *_at_borders(begins, parents), count]
+    sizes = [stop - start for start, stop in itertools.pairwise(bounds)]
     return [split for split, size in zip(["train", *after], sizes) for _ in range(size)]
 
 

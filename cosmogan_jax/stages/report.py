@@ -75,14 +75,13 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
         images[section.title] = out / "figures" / f"{name}.png"
         with named(out / "figures" / name):
             write_png_and_pdf(section.figure, out / "figures" / name)
-    for table in ("results.json", "statistics.json"):
+    of_bins = ["source_bins.json"] * (evaluate / "source_bins.json").is_file()
+    for table in ("results.json", "statistics.json", *of_bins):
         shutil.copyfile(evaluate / table, out / table)
-    if (evaluate / "source_bins.json").is_file():
-        shutil.copyfile(evaluate / "source_bins.json", out / "source_bins.json")
     if _novelty_record(workdir):
         shutil.copyfile(workdir / "novelty" / "novelty.json", out / "novelty.json")
     files = [("what was found (JSON)", "results.json"), ("tables of the statistics (JSON)", "statistics.json")]
-    files += [("all source bins (JSON)", "source_bins.json")] * (out / "source_bins.json").is_file()
+    files += [("all source bins (JSON)", table) for table in of_bins]
     files += [("what is new (JSON)", "novelty.json")] * (out / "novelty.json").is_file()
     files += [(f"{name}.{ending}", f"figures/{name}.{ending}") for name in names for ending in ("pdf", "png")]
     intro = _intro(tables)

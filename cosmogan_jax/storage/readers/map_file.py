@@ -215,6 +215,20 @@ def stack_layout(path: Path, shape: tuple[int, ...], options: ReadOptions) -> St
     )
 
 
+def bin_numbers(names: Sequence[str], given: str, words: str) -> list[int]:
+    """Numbers of bins as a flag names them; given: the flag, words: what it must be.
+
+    Raises:
+      ValueError: no number, or one twice.
+    """
+    if not all(name.isascii() and name.isdigit() and len(name) < 9 for name in names):
+        raise ValueError(f"{given} must be {words}")
+    numbers = [int(name) for name in names]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"{given} names a bin twice")
+    return numbers
+
+
 def chosen_bins(said: str, source_bins: Sequence[str], there: int) -> list[int]:
     """Numbers of the bins that `--source_bins` names, of so many as there are: "all", or each by its number.
 
@@ -224,11 +238,7 @@ def chosen_bins(said: str, source_bins: Sequence[str], there: int) -> list[int]:
     given = f"source_bins={','.join(source_bins)}"
     if tuple(source_bins) == (ALL,):
         return list(range(there))
-    if not all(name.isascii() and name.isdigit() and len(name) < 9 for name in source_bins):
-        raise ValueError(f"{given} must be all, or numbers of channels, as 0,2,4")
-    numbers = [int(name) for name in source_bins]
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f"{given} names a bin twice")
+    numbers = bin_numbers(source_bins, given, "all, or numbers of channels, as 0,2,4")
     if max(numbers) >= there:
         raise ValueError(f"{said}: {given} must lie in 0 to {there - 1}")
     return numbers

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from absl import app, logging
 
+from cosmogan_jax.machine import allocation
 from cosmogan_jax.stages import interruption
 
 
@@ -129,6 +130,7 @@ def _one_line(error: Exception) -> str:
 def console() -> None:
     """Define the flags and start absl."""
     interruption.end_on_signals()
+    allocation.keep_freed_memory()
     # What fails where nobody can catch it, as in the checkpoint library's loop after a full disk.
     sys.unraisablehook = lambda _: None
     threading.excepthook = lambda _: None

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
 LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "storage"}
 BOTTOM = {"summaries", "geometry", "settings", "layers", "keys", "side_by_side", "switches"}
 MAY_IMPORT = {
-    "main": {"flags", "stages", "storage"},
+    "main": {"flags", "stages", "storage", "machine"},
     "judging": {"flags", "stages", "settings", "storage", "figures", "geometry"},
     "flags": {"flags", "stages", "settings"},
     "stages": LIBRARIES | {"stages", "pretrained"} | BOTTOM,
@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "keys": {"settings"},
     "side_by_side": {"switches"},
     "switches": set(),
+    "machine": set(),
     "__init__": {"pretrained", "main"},  # when asked for
 }
 

@@ -30,6 +30,7 @@ from cosmogan_jax.summaries import peak_counts, power_spectrum
 
 ROOT = Path(__file__).resolve().parents[2]
 MATCHED = ("power", "mean", "heights", "covariance", "wavelets")
+LAST_WEIGHTS = "last weights instead of their average"  # of the training with all parts
 PEAK_EDGES = np.array([-1, 0, 1, 2, 3, 4, 5, 7, 10.0])  # of validation maps' sigma
 
 
@@ -45,25 +46,32 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no replayed maps": ("--replayed_steps=1",),
     "no penalty on pixels": ("--pixel_penalty=0",),
     "no penalty on bands": ("--band_penalty=0",),
-    "rates do not fall": ("--decay_from_step=1999",),
-    "last weights, no average": ("--weights=last",),
+    "isotropic base": ("--base_power=isotropic",),
+    "rates do not fall": (),  # from the last step but one on
+    LAST_WEIGHTS: ("--weights=last",),
     "maps not turned": ("--augment=none",),
     "3 layers instead of 5": ("--gen_layers=3",),
 }
 
 
-def train(run: Path, workdir: Path, flags: tuple[str, ...], seed: int, more: list[str]) -> None:
+def train(run: Path, workdir: Path, name: str, seed: int, steps: int, more: list[str]) -> None:
     """A training and its maps; stages that are whole are not run again."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    for stage in ("simulate", "prepare"):
-        if (run / stage).is_dir() and not (workdir / stage).exists():
-            shutil.copytree(run / stage, workdir / stage, copy_function=os.link)
+    folder = _folder(workdir, name, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    linked = {stage: run / stage for stage in ("simulate", "prepare")}
+    if name == LAST_WEIGHTS:
+        linked["train"] = _folder(workdir, "all", seed) / "train"
+    for stage, there in linked.items():
+        if there.is_dir() and not (folder / stage).exists():
+            shutil.copytree(there, folder / stage, copy_function=os.link)
+    fall_from = steps - 1 if name == "rates do not fall" else min(300, steps // 5)
     command = [
-        sys.executable, "-m", "cosmogan_jax.main", f"--flagfile={run / 'flags.txt'}", f"--workdir={workdir}",
+        sys.executable, "-m", "cosmogan_jax.main", f"--flagfile={run / 'flags.txt'}", f"--workdir={folder}",
         "--stages=train,generate", f"--train_seed={seed}", "--sample_every_steps=0", "--score_every_steps=0",
-        *flags, *more,
+        f"--num_steps={steps}", f"--decay_from_step={fall_from}", f"--decay_to_step={steps}", *more,
+        *VARIANTS[name],
     ]  # fmt: skip
-    with open(workdir / "log", "a") as log:
+    with open(folder / "log", "a") as log:
         subprocess.run(command, check=True, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
@@ -122,6 +130,9 @@ def main() -> None:
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--variants", default=",".join(VARIANTS), help="names, with commas between")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--steps", type=int, default=2000, help="of each training, at whose end rates have fallen"
+    )
     parser.add_argument("--together", type=int, default=1, help="trainings at a time")
     parser.add_argument("--maps", type=int, default=4800, help="of each set")
     args, more = parser.parse_known_args()
@@ -132,8 +143,7 @@ def main() -> None:
     more = [*more, f"--num_generated={args.maps}"]
     with concurrent.futures.ThreadPoolExecutor(args.together) as pool:
         running = [
-            pool.submit(train, args.run, _folder(args.workdir, *job), VARIANTS[job[0]], job[1], more)
-            for job in jobs
+            pool.submit(train, args.run, args.workdir, name, seed, args.steps, more) for name, seed in jobs
         ]
         for job in concurrent.futures.as_completed(running):
             job.result()

@@ -4,8 +4,8 @@
 
 Every part runs in a process of its own, on one core and on two; times are medians, beside them the time of the
 processor, which says more where cores are shared. Peaks are resident memory of that process (memory.py). The
-default recipe: 64^2 maps, 5 layers of 12 features, 24 maps a batch. Weights are those of the start, which the
-time does not depend on.
+default recipe: 64^2 maps, 5 layers of 12 features, 24 maps a batch, and 8. Weights are those of the start, on
+which the time does not depend.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from memory import measure
 ROOT = Path(__file__).resolve().parents[2]
 SIZE, SIDE_DEG, SEED = 64, 0.875, 0
 SAMPLED = {64: 256, 128: 64, 256: 16}  # maps of a call, by their pixels
+BATCHES = (24, 8)  # the recipe's, and as many as are made in a step
 STORED = (1_000, 10_000, 20_000)
 RUN = (
     "--emulator=lognormal_gan", "--sky=lognormal", "--map_pixels=128", "--side_deg=1.75", "--crop_size=64",
@@ -49,9 +50,8 @@ def timed(call: Callable[[], Any], repeats: int) -> dict[str, float]:
     }
 
 
-def train_step(cores: list[int], repeats: int) -> dict[str, float]:
-    """A step of the default recipe, on skewed maps."""
-    os.sched_setaffinity(0, cores)
+def stepper(**changed: Any) -> Callable[[], None]:
+    """A step of the default recipe, but for the settings of `Train` named, on skewed maps."""
     import dataclasses
 
     import jax
@@ -66,7 +66,7 @@ def train_step(cores: list[int], repeats: int) -> dict[str, float]:
 
     names = {field.name for field in dataclasses.fields(Train)}
     recipe = {name: value for name, value in LognormalGan.DEFAULTS.items() if name in names}
-    settings = Train(SEED, SIZE, LognormalGan(), "lognormal_gan", **recipe)
+    settings = Train(SEED, SIZE, LognormalGan(), "lognormal_gan", **(recipe | changed))
     _, engine = build(settings)
     rng = np.random.default_rng(SEED)
     k = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE))
@@ -82,7 +82,16 @@ def train_step(cores: list[int], repeats: int) -> dict[str, float]:
         state, metrics = step(state, batch)
         jax.block_until_ready((state.gen, metrics))
 
-    return timed(call, repeats) | {"peak_mib": _peak_mib()}
+    return call
+
+
+def train_step(cores: list[int], repeats: int, batch_size: int) -> dict[str, float]:
+    """`stepper` on these cores, with memory as runs have it."""
+    os.sched_setaffinity(0, cores)
+    from cosmogan_jax.machine import allocation
+
+    allocation.keep_freed_memory()
+    return timed(stepper(batch_size=batch_size), repeats) | {"peak_mib": _peak_mib()}
 
 
 def sample(cores: list[int], repeats: int, size: int) -> dict[str, float]:
@@ -142,11 +151,13 @@ def main() -> None:
     sets = [here[:count] for count in (1, 2) if count <= len(here)]
     print(f"{time.strftime('%Y-%m-%d')}, of {len(here)} cores, load {os.getloadavg()[0]:.1f} at the start")
     if "step" in parts:
-        print("| cores | train step, ms: median | fastest | processor | peak, MiB |\n|---|---|---|---|---|")
-        for cores in sets:
-            of = _apart(train_step, cores, asked.repeats)
-            times = " | ".join(f"{1e3 * of[name]:.0f}" for name in ("seconds", "fastest", "processor"))
-            print(f"| {len(cores)} | {times} | {of['peak_mib']} |", flush=True)
+        print("| batch | cores | train step, ms: median | fastest | processor | peak, MiB |")
+        print("|---|---|---|---|---|---|")
+        for batch_size in BATCHES:
+            for cores in sets:
+                of = _apart(train_step, cores, asked.repeats, batch_size)
+                times = " | ".join(f"{1e3 * of[name]:.0f}" for name in ("seconds", "fastest", "processor"))
+                print(f"| {batch_size} | {len(cores)} | {times} | {of['peak_mib']} |", flush=True)
     if "sample" in parts:
         print("| pixels | cores | maps a second: median | fastest | processor, ms a map | peak, MiB |")
         print("|---|---|---|---|---|---|")

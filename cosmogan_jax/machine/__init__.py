@@ -1,0 +1,1 @@
+"""What a run computes on: the C library's memory."""

@@ -169,7 +169,7 @@ VALUES = {
     "--stop_when=luck<1": "stop_when='luck<1': unknown score 'luck'; there are",
     "--score_maps=100": "score_maps=100 must be at most 64 or a multiple of it",
     "--weights=ema": "weights=ema, but ema_decay=0 keeps no average",
-    "--compute_dtype=bfloat16_gradients --convolution_form=stock": "needs convolution_form=phases or winograd",
+    "--compute_dtype=bfloat16_gradients --convolution_form=stock": "needs convolution_form=auto, phases",
     "--select_again=0": "select_again=0 must be at least 1",
     "--num_generated=-5": "num_generated=-5 must be positive",
     "--generate_batch=0": "generate_batch=0 must be positive",

@@ -63,7 +63,7 @@ def latent(state):
 def test_a_step_is_the_authors_algorithm(monkeypatch, form, flipped):
     # Winograd's form as if it paid for every layer whose maps can be cut in tiles.
     monkeypatch.setattr(convolutions, "_WINOGRAD_CHANNELS", 1)
-    monkeypatch.setattr(convolutions, "_WINOGRAD_OPERATIONS", 0)
+    monkeypatch.setattr(convolutions, "_WINOGRAD_OPERATIONS", {"winograd": 0})
     networks, state, real = start(form, keep_gradients())
     step = jax.jit(make_train_step(networks, keep_gradients(), label_flip_probability=float(flipped)))
     after, metrics = step(state, real)

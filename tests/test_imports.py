@@ -15,7 +15,7 @@ BOTTOM = {"summaries", "geometry", "settings", "layers", "keys", "side_by_side",
 MAY_IMPORT = {
     "main": {"flags", "stages", "storage", "machine"},
     "judging": {"flags", "stages", "settings", "storage", "figures", "geometry"},
-    "flags": {"flags", "stages", "settings"},
+    "flags": {"flags", "stages", "settings", "storage"},
     "stages": LIBRARIES | {"stages", "pretrained"} | BOTTOM,
     "pretrained": {"emulators", "summaries"},
     "emulators": {"emulators", "compare", "storage"} | BOTTOM,

@@ -123,5 +123,5 @@ def test_bad_arguments():
         networks(matmul_precision="low")
     with pytest.raises(ValueError, match="remat='all'"):
         networks(remat="all")
-    with pytest.raises(ValueError, match="needs convolution_form=phases or winograd"):
+    with pytest.raises(ValueError, match="needs convolution_form=auto, phases or winograd"):
         networks("bfloat16_gradients", convolution_form="stock")

@@ -1,7 +1,10 @@
 """Settings as a run recorded them, in JSON: lists come back as the tuples they were, others as defaults."""
 
+import json
+
 import pytest
 
+from cosmogan_jax import flags
 from cosmogan_jax.settings import Train, results_only
 from cosmogan_jax.settings.kinds import train_from_record
 from cosmogan_jax.settings.lognormal_gan import LognormalGan
@@ -24,3 +27,24 @@ def test_what_was_not_recorded_is_its_default():
         train_from_record({"seed": 1})
     with pytest.raises(ValueError, match="emulator='flow' is none of the kinds"):
         train_from_record({"seed": 1, "crop_size": 64, "emulator": "flow"})
+
+
+@pytest.mark.parametrize(
+    ("begun", "said", "form"),
+    [
+        (None, {}, "auto"),
+        (("train.partial", {"convolution_form": "winograd"}), {}, "winograd"),
+        (("train", {"convolution_form": "phases"}), {}, "phases"),
+        (("train", {"num_filters": 64}), {}, "phases"),  # of before there was a choice
+        (("train", {"convolution_form": "phases"}), {"convolution_form": "stock"}, "stock"),
+        (("train", {"convolution_form": "phases", "num_filters": 16}), {"num_filters": 32}, "phases"),
+    ],
+)
+def test_a_training_goes_on_with_the_form_it_began_with(tmp_path, begun, said, form):
+    if begun is not None:
+        (tmp_path / begun[0]).mkdir()
+        (tmp_path / begun[0] / "settings.json").write_text(json.dumps(begun[1]))
+    settings, _, text = flags.given(None, {"workdir": tmp_path, "emulator": "dcgan", **said})
+    own = settings.by_stage["train"].of_kind
+    assert (own.convolution_form, own.num_filters) == (form, said.get("num_filters", 64))
+    assert f"--convolution_form={form}" in text.splitlines()

@@ -17,7 +17,7 @@ ROUNDING = 3e-6
 def everywhere(monkeypatch):
     """As if it paid for every layer."""
     monkeypatch.setattr(convolutions, "_WINOGRAD_CHANNELS", 1)
-    monkeypatch.setattr(convolutions, "_WINOGRAD_OPERATIONS", 0)
+    monkeypatch.setattr(convolutions, "_WINOGRAD_OPERATIONS", {"winograd": 0})
 
 
 def arrays(batch, height, width, channels, features):
@@ -97,7 +97,10 @@ def _products_of(line):
 
 def test_only_where_it_pays(monkeypatch):
     kernel = jnp.zeros((5, 5, 64, 32))
-    assert convolutions._pays((32, 16, 16), kernel, Products())
+    assert convolutions._pays((32, 16, 16), kernel, Products(), "winograd")
+    for form in ("phases", "stock", "auto"):
+        assert not convolutions._pays((32, 16, 16), kernel, Products(), form)
+    assert convolutions._pays((64, 16, 16), kernel, Products(), "auto")
     for other in (
         ((1, 2, 2), kernel, Products()),
         ((32, 16, 15), kernel, Products()),
@@ -105,6 +108,6 @@ def test_only_where_it_pays(monkeypatch):
         ((32, 16, 16), kernel[:, :, :1], Products()),
         ((32, 16, 16), kernel, Products(None, jnp.dtype(jnp.bfloat16))),
     ):
-        assert not convolutions._pays(*other)
+        assert not convolutions._pays(*other, "winograd")
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert not convolutions._pays((32, 16, 16), kernel, Products())
+    assert not convolutions._pays((32, 16, 16), kernel, Products(), "winograd")

@@ -87,9 +87,7 @@ def read() -> RunSettings:
         if values[name].present and not values[name].value:
             raise ValueError(f"{name}= names nothing; leave the flag away, or name files, folders or globs")
     own = check_kind(values.emulator)
-    for name, value in getattr(own, "DEFAULTS", {}).items():
-        if not values[name].present:
-            values[name].value = value
+    _take_defaults(own, values)
     by_stage = {}
     for stage, module in _MODULES.items():
         more = {}
@@ -111,6 +109,22 @@ def read() -> RunSettings:
         processes=Processes(**processes),
         defaults={flag.name: _as_json(flag.default) for flag in _own()},
     )
+
+
+def _take_defaults(own: Any, values: Any) -> None:
+    """Give flags that are not said what their kind of emulator takes, or what the training began with."""
+    begun, kept = None, getattr(own, "KEPT", ())
+    if kept and str(values.workdir).strip():
+        from cosmogan_jax.storage import run_directory  # here: --help reads no directory
+
+        begun = run_directory.begun_with(Path(values.workdir).expanduser(), "train")
+    for name, value in getattr(own, "DEFAULTS", {}).items():
+        if values[name].present:
+            continue
+        # A training that does not know the flag was made as its default says.
+        values[name].value = (
+            value if begun is None or name not in kept else begun.get(name, values[name].default)
+        )
 
 
 def given(flagfile: str | Path | None, settings: dict[str, Any]) -> tuple[RunSettings, list[str], str]:

@@ -20,7 +20,8 @@ whole step. On other platforms T is the gradient of S and K is left to the compi
 (experiments/gpu/compiled.py shows what becomes of them on a GPU).
 
 The form "winograd" computes large layers of many channels with half the multiplications (`winograd.py`), on
-CPUs; all others are as in "phases".
+CPUs; all others are as in "phases". Programs of it take 20 to 60 s more to compile, so the form "auto" takes it
+for very large layers only.
 
 Products, all of them or only those of the gradients, may be computed in a dtype of fewer bits: what is
 multiplied is rounded to it, sums are kept as the device keeps them, and results come back in the maps' dtype.
@@ -36,8 +37,8 @@ from jaxtyping import Array, Float
 from cosmogan_jax.layers import winograd
 from cosmogan_jax.layers.winograd import turned
 
-Form = Literal["phases", "winograd", "stock"]
-FORMS = ("phases", "winograd", "stock")
+Form = Literal["auto", "phases", "winograd", "stock"]
+FORMS = ("auto", "phases", "winograd", "stock")
 
 
 class Products(NamedTuple):
@@ -58,8 +59,9 @@ _FEW_FEATURES = 4
 # From here on (pixels of the small maps times batch; channels) matrix products beat the CPU's own kernel
 # gradient (measured: 1.5 to 2 times at 32,768 pixels and 64 channels, even below 8192).
 _MANY_PIXELS, _MANY_CHANNELS = 16384, 32
-# From here on (channels; floating-point operations of 25 taps) Winograd's transforms cost less than they save.
-_WINOGRAD_CHANNELS, _WINOGRAD_OPERATIONS = 32, 1e8
+# From here on (channels; floating-point operations of 25 taps) Winograd's transforms cost less than they save,
+# and by so much ("auto") that some hundred steps make up for the compilation.
+_WINOGRAD_CHANNELS, _WINOGRAD_OPERATIONS = 32, {"winograd": 1e8, "auto": 1e9}
 
 
 def strided_convolution(
@@ -70,8 +72,8 @@ def strided_convolution(
 ) -> Float[Array, "batch height width features"]:
     """SAME-padded 5x5 stride-2 convolution without bias: `flax.linen.Conv(features, (5, 5), (2, 2))`.
 
-    The form changes how gradients are computed ("winograd": the result too, by rounding); "phases" and
-    "winograd" allow reverse-mode differentiation only, of any order, and "stock" takes the gradients' products
+    The form changes how gradients are computed ("winograd" and "auto": the result too, by rounding); all but
+    "stock" allow reverse-mode differentiation only, of any order; "stock" takes the gradients' products
     in the dtype of the forward ones.
 
     Raises:
@@ -82,7 +84,7 @@ def strided_convolution(
         raise ValueError(f"x.shape={x.shape} must be even in height and width")
     if form == "stock":
         return _plain_strided(x, kernel, products.forward)
-    if form == "winograd" and _pays((x.shape[0], x.shape[1] // 2, x.shape[2] // 2), kernel, products):
+    if _pays((x.shape[0], x.shape[1] // 2, x.shape[2] // 2), kernel, products, form):
         return winograd.strided_convolution(x, kernel)
     return _strided(x, kernel, products)
 
@@ -96,13 +98,13 @@ def transposed_convolution(
     """SAME-padded 5x5 stride-2 transposed convolution: `flax.linen.ConvTranspose(features, (5, 5), (2, 2))`.
 
     Without bias; the same kernel layout (height, width, input channels, features; not transposed) gives the
-    same result in all forms. "phases" and "winograd" allow reverse-mode differentiation only, of any order.
+    same result in all forms. All but "stock" allow reverse-mode differentiation only, of any order.
 
     Raises:
       ValueError: a kernel that is not 5x5, or an unknown form.
     """
     _check(kernel, form)
-    if form == "winograd" and _pays((x.shape[0], x.shape[1], x.shape[2]), kernel, products):
+    if _pays((x.shape[0], x.shape[1], x.shape[2]), kernel, products, form):
         return winograd.transposed_convolution(x, kernel)
     if form != "stock":
         return _transposed(x, kernel, products)
@@ -120,8 +122,8 @@ def _check(kernel: Array, form: str) -> None:
         raise ValueError(f"form={form!r} must be one of {', '.join(FORMS)}")
 
 
-def _pays(small: tuple[int, int, int], kernel: Array, products: Products) -> bool:
-    """Whether Winograd's form is faster, by batch, height and width of the small maps; in full precision.
+def _pays(small: tuple[int, int, int], kernel: Array, products: Products, form: Form) -> bool:
+    """Whether Winograd's form is taken, by batch, height and width of the small maps; in full precision.
 
     Its transforms add up numbers that fewer bits would round; GPUs have kernels of their own.
     """
@@ -129,11 +131,12 @@ def _pays(small: tuple[int, int, int], kernel: Array, products: Products) -> boo
     channels, features = kernel.shape[2:]
     operations = 50 * batch * height * width * channels * features
     return (
-        jax.default_backend() == "cpu"
+        form in _WINOGRAD_OPERATIONS
+        and jax.default_backend() == "cpu"
         and products == Products()
         and height % 2 == width % 2 == 0
         and min(channels, features) >= _WINOGRAD_CHANNELS
-        and operations >= _WINOGRAD_OPERATIONS
+        and operations >= _WINOGRAD_OPERATIONS[form]
     )
 
 

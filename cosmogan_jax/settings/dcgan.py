@@ -1,7 +1,7 @@
 """Settings of the paper's kind of emulator, a DCGAN."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from cosmogan_jax.settings.declaration import setting
 from cosmogan_jax.settings.matching import Matching
@@ -11,16 +11,23 @@ from cosmogan_jax.settings.matching import Matching
 class Dcgan(Matching):
     """What the networks are made of, and the game between them."""
 
+    # What flags are where the command line does not say them, in new trainings. Those of KEPT stay as they were
+    # in a training that is gone on with: they change its digits and nothing else.
+    DEFAULTS: ClassVar[dict[str, Any]] = {"convolution_form": "auto"}
+    KEPT: ClassVar[tuple[str, ...]] = ("convolution_form",)
+
     num_layers: int = setting(4, "Convolutions in each network; at least 4.")
     num_filters: int = setting(64, "Features of the layer next to the maps; doubled at every layer.")
     latent_size: int = setting(64, "Length of the latent vector z.")
-    convolution_form: Literal["phases", "winograd", "stock"] = setting(
+    convolution_form: Literal["auto", "phases", "winograd", "stock"] = setting(
         "phases",
         "How convolutions and their gradients are computed: phases: as is fast on the device, on a CPU by "
         "phases, elsewhere as gradients of strided ones; winograd: so too, but on a CPU large layers of many "
-        "features with half the multiplications; stock: as autodiff writes them (several times slower on a "
-        "CPU). Equal up to rounding.",
-        choices=("phases", "winograd", "stock"),
+        "features with half the multiplications, which takes half a minute to compile; auto: winograd's form "
+        "of the largest layers only, as the paper's, where that pays soon; stock: as autodiff writes them "
+        "(several times slower on a CPU). Equal up to rounding. Trainings of dcgan begin with auto, and go on "
+        "with what they began with.",
+        choices=("auto", "phases", "winograd", "stock"),
     )
     borders: Literal["zeros", "canvas"] = setting(
         "zeros",

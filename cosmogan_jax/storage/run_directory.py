@@ -129,6 +129,14 @@ def key_scheme(workdir: Path) -> int:
     return min((recorded_scheme(read_object(record, {}), record) for record in records), default=SCHEME)
 
 
+def begun_with(workdir: Path, stage: str) -> dict[str, Any] | None:
+    """Flags that a stage was begun with, whole or not; None where it never was."""
+    for folder in (f"{stage}.partial", stage):
+        if (settings := workdir / folder / "settings.json").is_file():
+            return read_object(settings, {})
+    return None
+
+
 def begin_stage(
     workdir: Path,
     stage: str,

@@ -27,7 +27,7 @@ class Architecture:
       num_layers: convolutions in each network, at least 4.
       num_filters: features of the widest-resolution layer; doubled at every halving of the resolution.
       latent_size: length of z.
-      convolution_form: "phases", "winograd" or "stock", see `layers/convolutions.py`.
+      convolution_form: "auto", "phases", "winograd" or "stock", see `layers/convolutions.py`.
       borders: "zeros" (the paper) or "canvas" for the generator's, see `borders.py`.
       compute_dtype: "float32"; "bfloat16": the convolutions' inputs, products and outputs, forward and for
         gradients; or "bfloat16_gradients": only for gradients. Whichever it is, parameters, batch statistics,
@@ -92,7 +92,7 @@ class Architecture:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be one of {', '.join(known)}")
         if self.compute_dtype == "bfloat16_gradients" and self.convolution_form == "stock":
-            raise ValueError("compute_dtype=bfloat16_gradients needs convolution_form=phases or winograd")
+            raise ValueError("compute_dtype=bfloat16_gradients needs convolution_form=auto, phases or winograd")
 
     @property
     def products(self) -> Products:

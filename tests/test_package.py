@@ -37,12 +37,3 @@ def test_every_file_beside_the_code_is_package_data(package_data):
 def test_every_folder_with_code_is_a_package():
     folders = {path.parent for path in (ROOT / "cosmogan_jax").rglob("*.py")}
     assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
-
-
-def test_files_that_the_documentation_names_are_there():
-    for document in ("README.md", "BUILD.md", "experiments/README.md"):
-        text = (ROOT / document).read_text()
-        for target in text.split("](")[1:]:
-            name = target.split(")")[0].split("#")[0]
-            if not name.startswith("http"):
-                assert ((ROOT / document).parent / name).exists(), f"{document} names {name}"

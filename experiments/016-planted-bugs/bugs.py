@@ -591,8 +591,8 @@ BUGS = (
          "for turn in _ROTATIONS[0]:",
          "keys"),
     _bug("kinds_have_no_defaults", "flags/__init__",
-         "if not values[name].present:",
-         "if False:",
+         "if values[name].present:",
+         "if True:",
          "lognormal_gan_run"),
     # Storage, settings, keys.
     _bug("rows_and_columns_of_a_crop", "storage/crop_table",

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 from absl import app, logging
 
-from cosmogan_jax.machine import allocation
-from cosmogan_jax.stages import interruption
+from cosmogan_jax.machine import allocation, interruption
 
 
 def main(argv: list[str]) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from whole_runs import assert_same_stage
 
-from cosmogan_jax.stages.interruption import Paused, watch
+from cosmogan_jax.machine.interruption import Paused, watch
 from cosmogan_jax.storage.best_generators import at_hand
 from cosmogan_jax.storage.checkpoints import Checkpoints
 from cosmogan_jax.storage.run_directory import begin_stage, finish_stage, hold, record_run, stage_record

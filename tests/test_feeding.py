@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.machine.devices import choose_devices
 from cosmogan_jax.stages import train
-from cosmogan_jax.stages.devices import choose_devices
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, batch_rows, open_feed, random_orientations
 from cosmogan_jax.stages.training_log import read_log
 from cosmogan_jax.storage.crop_stream import stream_crops

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.stages.devices import choose_devices
+from cosmogan_jax.machine.devices import choose_devices
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, batch_rows
 from cosmogan_jax.stages.map_sources import as_sources
 from cosmogan_jax.stages.name_patterns import numbers_in_name

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
+from cosmogan_jax.machine.compilation import keep_programs
+from cosmogan_jax.machine.profiling import Profiler
 from cosmogan_jax.stages.dispatch import Dispatcher, scan_steps
-from cosmogan_jax.stages.profiling import Profiler
-from cosmogan_jax.stages.programs import keep_programs
 from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.training_log import NonFinite, TrainingLog, read_log
 

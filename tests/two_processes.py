@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from cosmogan_jax.machine import processes
 from cosmogan_jax.settings import Processes
-from cosmogan_jax.stages import processes
 
 BATCH, SEED, STEPS = 8, 5, 7
 
@@ -21,9 +21,9 @@ def main(folder):
     with processes.join(Processes("auto", None, None, None)) as group:
         import jax
 
+        from cosmogan_jax.machine.consensus import processes_here, smallest, stop_together
+        from cosmogan_jax.machine.devices import choose_devices
         from cosmogan_jax.stages import feeding
-        from cosmogan_jax.stages.consensus import processes_here, smallest, stop_together
-        from cosmogan_jax.stages.devices import choose_devices
         from cosmogan_jax.storage import map_store
         from cosmogan_jax.storage.crop_table import open_crop_table
 

@@ -4,8 +4,8 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.settings import Export
-from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS, PARAMETER_CARD, Cards
 from cosmogan_jax.storage.json_files import check_object, read_object, write_json
 from cosmogan_jax.storage.map_files import write_fits_map, write_npy_maps

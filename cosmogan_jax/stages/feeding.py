@@ -12,12 +12,12 @@ from jaxtyping import Array, Float, Int
 from cosmogan_jax import keys
 from cosmogan_jax.emulators.batch import Batch
 from cosmogan_jax.keys import SCHEME
+from cosmogan_jax.machine.consensus import processes_here, smallest
+from cosmogan_jax.machine.devices import Devices
+from cosmogan_jax.machine.memory import free_memory, usable_memory
 from cosmogan_jax.settings import Train
 from cosmogan_jax.sky.symmetries import orient
-from cosmogan_jax.stages.consensus import processes_here, smallest
 from cosmogan_jax.stages.crop_batches import cut_crops, epoch_order
-from cosmogan_jax.stages.devices import Devices
-from cosmogan_jax.stages.memory import free_memory, usable_memory
 from cosmogan_jax.storage.crop_stream import stream_crops
 from cosmogan_jax.storage.crop_table import CropTable
 

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.stages.crops import num_positions, valid_positions
 from cosmogan_jax.stages.map_parameters import as_line
 from cosmogan_jax.stages.map_sources import MapSources
-from cosmogan_jax.stages.progress import progress
 
 _ROWS = 12
 _SHOWN = 8

@@ -37,10 +37,10 @@ from cosmogan_jax.compare.scales import Scales
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.compare.two_sample import permutation_tests
 from cosmogan_jax.compare.verdict import Judged, judge
+from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages import contrasts
-from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.summarising import Summaries
 
 SCHEMA = 3

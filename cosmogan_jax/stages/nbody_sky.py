@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax import keys
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.machine.memory import free_memory
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.sky import light_cone, ray_tracing, resolution, sharpening
@@ -22,7 +23,6 @@ from cosmogan_jax.sky.matter_power import matter_power
 from cosmogan_jax.sky.nbody import BoxSettings
 from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.boxes import BoxPlan, get_boxes
-from cosmogan_jax.stages.memory import free_memory
 from cosmogan_jax.stages.skies import PAPER_SIDE_DEG, chosen_cosmology, source_redshift, told_parameters
 from cosmogan_jax.storage.boxes import Box
 from cosmogan_jax.storage.crop_table import SPLITS

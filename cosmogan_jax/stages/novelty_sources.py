@@ -16,12 +16,12 @@ from cosmogan_jax.emulators.interface import Features
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.machine.memory import free_memory
+from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages.emulators import pretrained, trained
 from cosmogan_jax.stages.map_sets import check_not_observed, check_same_geometry, from_files
-from cosmogan_jax.stages.memory import free_memory
-from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.storage.crop_table import CropTable
 from cosmogan_jax.storage.map_store import MapStore, open_map_store
 from cosmogan_jax.storage.run_directory import finished_record, stage_directory

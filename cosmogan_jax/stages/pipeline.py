@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.machine import computing, processes
+from cosmogan_jax.machine.compilation import keep_programs
 from cosmogan_jax.settings import RunSettings
-from cosmogan_jax.stages import computing, processes
 from cosmogan_jax.stages.agreement import (
     STAGES,
     chain,
@@ -18,7 +19,6 @@ from cosmogan_jax.stages.agreement import (
     inputs,
     needed,
 )
-from cosmogan_jax.stages.programs import keep_programs
 from cosmogan_jax.storage import run_directory
 
 _WITHOUT_JAX = {"prepare", "export", "report"}

@@ -35,8 +35,8 @@ from cosmogan_jax.compare.second_scores import fallback
 from cosmogan_jax.compare.spectrum_distance import expected_distance
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import Generators
+from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.settings import Select
-from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.scoring import (
     RANKINGS,
     HostScores,

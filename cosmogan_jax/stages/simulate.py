@@ -7,10 +7,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.nbody_sky import NbodySky
-from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.skies import LognormalSky, MakeSky, PlanesSky, source_redshift
 from cosmogan_jax.storage.checksums import json_sha256
 from cosmogan_jax.storage.crop_table import SPLITS

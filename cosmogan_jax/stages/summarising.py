@@ -15,9 +15,9 @@ from cosmogan_jax.compare.scales import Scales
 from cosmogan_jax.compare.stationarity import axis_power, ring_moments, ring_widths
 from cosmogan_jax.compare.statistics import measure
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.stages.map_sets import MapSet
-from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.storage.numpy_files import read_npz
 from cosmogan_jax.storage.whole_files import write_arrays
 

@@ -17,17 +17,17 @@ from cosmogan_jax.emulators.interface import Batch, Engine, Model, State
 from cosmogan_jax.emulators.kinds import build, kind
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import Trained
+from cosmogan_jax.machine.consensus import stop_together
+from cosmogan_jax.machine.devices import Devices, choose_devices
+from cosmogan_jax.machine.interruption import Paused, watch
+from cosmogan_jax.machine.processes import Group
+from cosmogan_jax.machine.profiling import Profiler
+from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.settings import Train
 from cosmogan_jax.stages.beginning import TrainingCrops
-from cosmogan_jax.stages.consensus import stop_together
-from cosmogan_jax.stages.devices import Devices, choose_devices
 from cosmogan_jax.stages.dispatch import Dispatcher, Step
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, open_feed, random_orientations
-from cosmogan_jax.stages.interruption import Paused, watch
 from cosmogan_jax.stages.monitoring import Monitor, check_scores, scored, scores_every
-from cosmogan_jax.stages.processes import Group
-from cosmogan_jax.stages.profiling import Profiler
-from cosmogan_jax.stages.progress import progress
 from cosmogan_jax.stages.sample_sheets import sheet_writer
 from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.scoring import RANKINGS, Scorers, make_scorers

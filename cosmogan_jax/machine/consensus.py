@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
-from cosmogan_jax.stages.devices import Devices
+from cosmogan_jax.machine.devices import Devices
 
 _LAG = 2  # dispatches: what is looked at was enqueued behind an earlier one, so that no device waits for a host
 

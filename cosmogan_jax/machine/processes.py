@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from cosmogan_jax.machine.meeting import meet
 from cosmogan_jax.settings import Processes
-from cosmogan_jax.stages.meeting import meet
 
 _JOIN_S = 60  # how long a process waits for the others to start
 _ALONE = "--distributed=off"
@@ -83,7 +83,7 @@ def join(settings: Processes) -> Iterator[Group]:
     except ValueError as error:
         alone = "without --coordinator_address and its like" if explicit else f"with {_ALONE}"
         raise ValueError(f"{error}; all have to be started, or each alone {alone}") from error
-    # SIGTERM is stages/interruption's to answer; here JAX would take it for itself.
+    # SIGTERM is machine/interruption's to answer; here JAX would take it for itself.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(

@@ -94,8 +94,8 @@ def run(flagfile: str | Path | None = None, workdir: str | Path | None = None, *
       KeyboardInterrupt: Ctrl-C, or a notebook's stop button; a training has saved its last step.
     """
     from cosmogan_jax import flags
+    from cosmogan_jax.runs import directory as run_directory
     from cosmogan_jax.stages import pipeline
-    from cosmogan_jax.storage import run_directory
 
     if workdir is not None:
         settings = {"workdir": workdir, **settings}

@@ -13,12 +13,12 @@ import pytest
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.machine.devices import choose_devices
+from cosmogan_jax.maps.crop_stream import stream_crops
+from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
+from cosmogan_jax.maps.store import open_map_store, write_map_store
 from cosmogan_jax.stages import train
 from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, batch_rows, open_feed, random_orientations
 from cosmogan_jax.stages.training_log import read_log
-from cosmogan_jax.storage.crop_stream import stream_crops
-from cosmogan_jax.storage.crop_table import open_crop_table, write_crop_table
-from cosmogan_jax.storage.map_store import open_map_store, write_map_store
 
 NUM_MAPS, SIZE, CROP, CROPS = 6, 96, 40, 53
 

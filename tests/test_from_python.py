@@ -12,7 +12,7 @@ from conftest import quickly_compiled
 
 import cosmogan_jax
 from cosmogan_jax import flags
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.maps.store import open_map_store
 
 SETTINGS = {
     "side_deg": 1, "crop_size": 16, "crops_per_map": 2, "normalisation": "linear",

@@ -10,16 +10,19 @@ import pytest
 import cosmogan_jax
 
 PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
-LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "storage"}
+LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "maps", "runs", "files"}
 BOTTOM = {"summaries", "geometry", "settings", "layers", "keys", "side_by_side", "switches"}
 MAY_IMPORT = {
-    "main": {"flags", "stages", "storage", "machine"},
-    "judging": {"flags", "stages", "settings", "storage", "figures", "geometry"},
-    "flags": {"flags", "stages", "settings", "storage"},
+    "main": {"flags", "stages", "runs", "machine"},
+    "judging": {"flags", "stages", "settings", "files", "figures", "geometry"},
+    "flags": {"flags", "settings", "runs"},
     "stages": LIBRARIES | {"stages", "pretrained", "machine"} | BOTTOM,
     "pretrained": {"emulators", "summaries"},
-    "emulators": {"emulators", "compare", "storage"} | BOTTOM,
-    **{library: {library} | BOTTOM for library in ("compare", "sky", "figures", "storage")},
+    "emulators": {"emulators", "compare", "maps", "runs", "files"} | BOTTOM,
+    **{library: {library} | BOTTOM for library in ("compare", "sky", "figures")},
+    "maps": {"maps", "files", "geometry"},
+    "runs": {"runs", "files", "keys", "settings"},
+    "files": {"files"},
     "layers": {"layers"},
     "settings": {"settings"},
     "summaries": {"summaries", "geometry", "switches"},
@@ -96,7 +99,7 @@ def test_flags_are_known_to_flags_only_and_report_needs_no_jax():
 
 def test_what_needs_no_jax_loads_none():
     """Flags, --help and the report."""
-    modules = ("flags", "main", "stages.report", "settings.kinds", "storage.run_directory", "figures.training")
+    modules = ("flags", "main", "stages.report", "settings.kinds", "runs.directory", "figures.training")
     for module in modules:
         code = f"import sys, cosmogan_jax.{module}; sys.exit('jax' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, module

@@ -7,9 +7,9 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from astropy_healpix import core
 
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.readers import ReadOptions, find_map_files, open_map_file
-from cosmogan_jax.storage.sky_patches import (
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.formats import ReadOptions, find_map_files, open_map_file
+from cosmogan_jax.maps.formats.sky_patches import (
     chosen_centres,
     num_side,
     patch_centres,

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cosmogan_jax.emulators.normalisation import Normalisation
-from cosmogan_jax.storage.crop_table import CropTable
+from cosmogan_jax.maps.crop_table import CropTable
 
 # Enough that what is measured is uncertain by the number of simulated boxes, not by that of their crops.
 _MOST_CROPS = 16384

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from cosmogan_jax.maps.formats import MapFile
+from cosmogan_jax.maps.formats.bins import join_as_bins
+from cosmogan_jax.maps.formats.map_file import ALL, bin_numbers
 from cosmogan_jax.stages.name_patterns import compile_pattern
-from cosmogan_jax.storage.readers import MapFile
-from cosmogan_jax.storage.readers.bins import join_as_bins
-from cosmogan_jax.storage.readers.map_file import ALL, bin_numbers
 
 FIELD = "{bin}"
 _FLAG = "source_bins"

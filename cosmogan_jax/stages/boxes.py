@@ -14,12 +14,12 @@ import numpy as np
 
 from cosmogan_jax.machine.memory import allocator_free
 from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.boxes import Box, BoxWriter, claim, open_box
 from cosmogan_jax.sky.initial_conditions import mode_amplitudes
 from cosmogan_jax.sky.light_cone import PlaneSchedule
 from cosmogan_jax.sky.matter_power import MatterPower
 from cosmogan_jax.sky.nbody import BoxSettings, evolve
 from cosmogan_jax.sky.resolution import box_bytes
-from cosmogan_jax.storage.boxes import Box, BoxWriter, claim, open_box
 
 _POLL_SECONDS = 5.0
 

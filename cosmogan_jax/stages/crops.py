@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from cosmogan_jax.maps.crop_table import SPLITS
+from cosmogan_jax.maps.store import MapStore
 from cosmogan_jax.settings import Prepare
-from cosmogan_jax.storage.crop_table import SPLITS
-from cosmogan_jax.storage.map_store import MapStore
 
 
 def counts_by_split(splits: list[str], settings: Prepare) -> dict[str, dict[str, int]]:

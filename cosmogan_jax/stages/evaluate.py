@@ -25,6 +25,10 @@ from cosmogan_jax.compare.ensembles import bands, effective_modes
 from cosmogan_jax.compare.scales import Scales, scales
 from cosmogan_jax.compare.statistics import STATISTICS, display_pixels
 from cosmogan_jax.compare.validity import AGREEMENT_FACTOR, agreeing_range
+from cosmogan_jax.files.json_files import read_json, write_json
+from cosmogan_jax.files.whole_files import write_arrays
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages import (
@@ -44,10 +48,6 @@ from cosmogan_jax.stages.classification import MapSet as ClassifiedSet
 from cosmogan_jax.stages.map_sets import MapSet, MapSets, few_boxes, open_map_sets
 from cosmogan_jax.stages.observing import View, views
 from cosmogan_jax.stages.trained_on import trained_on, was_selected
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.json_files import read_json, write_json
-from cosmogan_jax.storage.run_directory import stage_directory
-from cosmogan_jax.storage.whole_files import write_arrays
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS
 
 _SHOWN = 8

@@ -15,11 +15,11 @@ from cosmogan_jax.keys import SCHEME
 from cosmogan_jax.machine.consensus import processes_here, smallest
 from cosmogan_jax.machine.devices import Devices
 from cosmogan_jax.machine.memory import free_memory, usable_memory
+from cosmogan_jax.maps.crop_stream import stream_crops
+from cosmogan_jax.maps.crop_table import CropTable
 from cosmogan_jax.settings import Train
 from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.crop_batches import cut_crops, epoch_order
-from cosmogan_jax.storage.crop_stream import stream_crops
-from cosmogan_jax.storage.crop_table import CropTable
 
 _AHEAD = 4  # batches: 67 MB of 64 maps of 256^2
 _SHARE_OF_MEMORY = 0.5

@@ -25,6 +25,7 @@ from cosmogan_jax.compare.quantities import Quantity
 from cosmogan_jax.compare.statistics import ell_labels
 from cosmogan_jax.compare.verdict import Judged
 from cosmogan_jax.compare.verdict import judge as judge_effects
+from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.settings import Evaluate
@@ -34,7 +35,6 @@ from cosmogan_jax.stages.bins_in_files import pattern_of
 from cosmogan_jax.stages.judgement import said_of
 from cosmogan_jax.stages.map_sets import few_boxes, open_map_sets
 from cosmogan_jax.stages.map_sources import agree, open_given, read_options, with_bins
-from cosmogan_jax.storage.json_files import read_json, write_json
 from cosmogan_jax.summaries import cross_power_spectra
 
 _AT_ONCE = 16  # maps in memory, of all bins

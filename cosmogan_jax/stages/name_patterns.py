@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from cosmogan_jax.storage.parameters import check_name, is_value
+from cosmogan_jax.maps.parameters import check_name, is_value
 
 # Taken whole or not at all (atomic): of Om0.300 never 0.30 and a literal 0. A point belongs to a number only
 # where digits follow, so that w-1.fits is -1 and an ending.

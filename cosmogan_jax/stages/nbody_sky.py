@@ -14,6 +14,10 @@ from jaxtyping import Array, Float, Int
 from cosmogan_jax import keys
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.machine.memory import free_memory
+from cosmogan_jax.maps.boxes import Box
+from cosmogan_jax.maps.crop_table import SPLITS
+from cosmogan_jax.maps.lens_planes import LensPlanes, write_lens_planes
+from cosmogan_jax.runs.directory import key_scheme
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.sky import light_cone, ray_tracing, resolution, sharpening
@@ -24,10 +28,6 @@ from cosmogan_jax.sky.nbody import BoxSettings
 from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.boxes import BoxPlan, get_boxes
 from cosmogan_jax.stages.skies import PAPER_SIDE_DEG, chosen_cosmology, source_redshift, told_parameters
-from cosmogan_jax.storage.boxes import Box
-from cosmogan_jax.storage.crop_table import SPLITS
-from cosmogan_jax.storage.lens_planes import LensPlanes, write_lens_planes
-from cosmogan_jax.storage.run_directory import key_scheme
 
 _BATCH_BYTES = 512 * 2**20
 _MAX_BATCH = 128

@@ -40,15 +40,15 @@ import numpy as np
 
 from cosmogan_jax.emulators.interpolation import paths, smoothness
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages import novelty_sources as sources
 from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.novelty_search import Arrays, Search, kept, number
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.json_files import write_json
-from cosmogan_jax.storage.run_directory import stage_directory
-from cosmogan_jax.storage.whole_files import write_arrays
 
 _SHOWN_STEPS = 8  # of an interpolation
 _PATHS = 8

@@ -12,13 +12,13 @@ from cosmogan_jax.compare.birthday import Neighbours, judge_birthday, nearest_ot
 from cosmogan_jax.compare.distances import Read, copy_distance
 from cosmogan_jax.compare.nearest import judge_copies, nearest, nearest_turned, turned_back
 from cosmogan_jax.compare.nearest_window import nearest_window, window
+from cosmogan_jax.files.numpy_files import read_npz
+from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.machine.memory import free_memory
+from cosmogan_jax.maps.crop_table import CropTable
+from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages import novelty_sources as sources
-from cosmogan_jax.storage.crop_table import CropTable
-from cosmogan_jax.storage.numpy_files import read_npz
-from cosmogan_jax.storage.source_bins import only_bin
-from cosmogan_jax.storage.whole_files import write_arrays
 
 _SHOWN = 6
 _TILE = 1024

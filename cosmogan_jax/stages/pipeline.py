@@ -10,6 +10,7 @@ from typing import Any
 
 from cosmogan_jax.machine import computing, processes
 from cosmogan_jax.machine.compilation import keep_programs
+from cosmogan_jax.runs import directory as run_directory
 from cosmogan_jax.settings import RunSettings
 from cosmogan_jax.stages.agreement import (
     STAGES,
@@ -19,7 +20,6 @@ from cosmogan_jax.stages.agreement import (
     inputs,
     needed,
 )
-from cosmogan_jax.storage import run_directory
 
 _WITHOUT_JAX = {"prepare", "export", "report"}
 # Stages that go on from what an interrupted run left. A training is never thrown away for other flags; the

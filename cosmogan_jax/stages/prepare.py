@@ -5,6 +5,12 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.files.checksums import json_sha256
+from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.maps.crop_table import SPLITS, open_crop_table, write_crop_table
+from cosmogan_jax.maps.formats import find_map_files
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages import crops as crop_positions
 from cosmogan_jax.stages import map_parameters, planning, plausibility, source_changes
@@ -20,12 +26,6 @@ from cosmogan_jax.stages.inspection import (
 )
 from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps, parents_of
 from cosmogan_jax.stages.map_sources import MapSources, as_sources, given_maps, open_sources
-from cosmogan_jax.storage.checksums import json_sha256
-from cosmogan_jax.storage.crop_table import SPLITS, open_crop_table, write_crop_table
-from cosmogan_jax.storage.json_files import write_json
-from cosmogan_jax.storage.map_store import open_map_store
-from cosmogan_jax.storage.readers import find_map_files
-from cosmogan_jax.storage.run_directory import stage_directory
 
 
 def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from typing import Any
 from cosmogan_jax.compare import sky_limits
 from cosmogan_jax.emulators.curves import Panel, read_panels
 from cosmogan_jax.emulators.dcgan.curves import CURVES
+from cosmogan_jax.files.json_files import Fields, check_object, read_json_lines, read_object
+from cosmogan_jax.files.numpy_files import read_npz
+from cosmogan_jax.files.whole_files import named, write_text
 from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.runs.directory import finished_record, stage_directory, stage_record
 from cosmogan_jax.settings import Report
 from cosmogan_jax.stages.old_results import of_schema_2
-from cosmogan_jax.storage.json_files import Fields, check_object, read_json_lines, read_object
-from cosmogan_jax.storage.numpy_files import read_npz
-from cosmogan_jax.storage.run_directory import finished_record, stage_directory, stage_record
-from cosmogan_jax.storage.whole_files import named, write_text
 
 # What the page draws from, as the stages of this version write it (`judgement.SCHEMA`).
 SCHEMA = 3

@@ -11,8 +11,8 @@ from jaxtyping import Array
 
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Variables
-from cosmogan_jax.storage.crop_table import CropTable
-from cosmogan_jax.storage.source_bins import only_bin
+from cosmogan_jax.maps.crop_table import CropTable
+from cosmogan_jax.maps.source_bins import only_bin
 
 _MAPS = 8
 

@@ -21,8 +21,8 @@ from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Variables
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.keys import SCHEME
-from cosmogan_jax.storage.crop_table import CropTable
-from cosmogan_jax.storage.source_bins import only_bin
+from cosmogan_jax.maps.crop_table import CropTable
+from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.summaries import PAPER_L_EDGES
 
 # What may rank generators, and the score that does.

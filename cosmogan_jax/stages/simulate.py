@@ -7,15 +7,15 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from cosmogan_jax.files.checksums import json_sha256
+from cosmogan_jax.files.json_files import write_json
 from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.crop_table import SPLITS
+from cosmogan_jax.maps.store import maps_written, open_map_store, write_map_store
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.nbody_sky import NbodySky
 from cosmogan_jax.stages.skies import LognormalSky, MakeSky, PlanesSky, source_redshift
-from cosmogan_jax.storage.checksums import json_sha256
-from cosmogan_jax.storage.crop_table import SPLITS
-from cosmogan_jax.storage.json_files import write_json
-from cosmogan_jax.storage.map_store import maps_written, open_map_store, write_map_store
 
 _SKIES: dict[str, MakeSky] = {"lognormal": LognormalSky, "planes": PlanesSky, "nbody": NbodySky}
 

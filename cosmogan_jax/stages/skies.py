@@ -15,14 +15,14 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax import keys
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.lens_planes import read_lens_planes
+from cosmogan_jax.runs.directory import key_scheme
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.sky import lognormal, planes
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.matter_power import matter_power
-from cosmogan_jax.storage.lens_planes import read_lens_planes
-from cosmogan_jax.storage.run_directory import key_scheme
 
 PAPER_REDSHIFT = 1.0
 PAPER_SIDE_DEG = math.sqrt(12.0)  # maps of 12 square degrees

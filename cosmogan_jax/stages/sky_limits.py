@@ -9,16 +9,16 @@ import numpy as np
 from jaxtyping import Float
 
 from cosmogan_jax.compare.sky_limits import SkyLimits
+from cosmogan_jax.files.json_files import Fields, check_object, read_object
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.crop_table import CropTable
+from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.sky import light_cone, resolution
 from cosmogan_jax.sky.cosmology import Cosmology
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.map_power import expected_bands, pixel_window_bands
 from cosmogan_jax.sky.matter_power import matter_power
 from cosmogan_jax.sky.particle_noise import particle_noise_bands
-from cosmogan_jax.storage.crop_table import CropTable
-from cosmogan_jax.storage.json_files import Fields, check_object, read_object
-from cosmogan_jax.storage.source_bins import only_bin
 from cosmogan_jax.summaries import power_spectrum
 
 # More crops of the same volume make its mean no better known.

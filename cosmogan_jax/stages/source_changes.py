@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cosmogan_jax.storage.checksums import file_sha256, folder_sha256
+from cosmogan_jax.files.checksums import file_sha256, folder_sha256
 
 
 def file_mark(path: Path) -> dict[str, Any]:

@@ -17,12 +17,17 @@ from cosmogan_jax.emulators.interface import Batch, Engine, Model, State
 from cosmogan_jax.emulators.kinds import build, kind
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import Trained
+from cosmogan_jax.files.json_files import check_object
 from cosmogan_jax.machine.consensus import stop_together
 from cosmogan_jax.machine.devices import Devices, choose_devices
 from cosmogan_jax.machine.interruption import Paused, watch
 from cosmogan_jax.machine.processes import Group
 from cosmogan_jax.machine.profiling import Profiler
 from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.runs.best_generators import at_hand
+from cosmogan_jax.runs.checkpoints import Checkpoints
+from cosmogan_jax.runs.directory import key_scheme, stage_directory
 from cosmogan_jax.settings import Train
 from cosmogan_jax.stages.beginning import TrainingCrops
 from cosmogan_jax.stages.dispatch import Dispatcher, Step
@@ -33,11 +38,6 @@ from cosmogan_jax.stages.schedule import Every, Schedule
 from cosmogan_jax.stages.scoring import RANKINGS, Scorers, make_scorers
 from cosmogan_jax.stages.stopping import ended_by_time, time_is_up
 from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
-from cosmogan_jax.storage.best_generators import at_hand
-from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.json_files import check_object
-from cosmogan_jax.storage.run_directory import key_scheme, stage_directory
 
 # What is asked of the state after a step of the schedule's event of the observer's name; the numbers go into
 # the line of metrics.jsonl, if that step has one.

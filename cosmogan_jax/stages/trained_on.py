@@ -5,9 +5,9 @@ from typing import Any
 
 from cosmogan_jax.emulators.matched_statistics import SEEN_BY
 from cosmogan_jax.emulators.packed import find
+from cosmogan_jax.emulators.weights import read_card
+from cosmogan_jax.runs.directory import finished_record
 from cosmogan_jax.settings import Evaluate
-from cosmogan_jax.storage.run_directory import finished_record
-from cosmogan_jax.storage.weights import read_card
 
 
 def was_selected(settings: Evaluate, workdir: Path) -> bool:

@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from cosmogan_jax.storage.json_files import read_json_lines
-from cosmogan_jax.storage.whole_files import append_lines, write_text
+from cosmogan_jax.files.json_files import read_json_lines
+from cosmogan_jax.files.whole_files import append_lines, write_text
 
 _NEUTRAL = ("steps_per_second", "minutes")
 

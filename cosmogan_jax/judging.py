@@ -23,9 +23,9 @@ from cosmogan_jax import flags
 from cosmogan_jax.figures import page, verdict
 from cosmogan_jax.files.json_files import read_json
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.sets import MapSet, MapSets, check_alike
 from cosmogan_jax.settings import Evaluate, GivenMaps
 from cosmogan_jax.stages.evaluate import judge_sets
-from cosmogan_jax.stages.map_sets import MapSet, MapSets, check_alike
 
 # Columns of the report's table that are printed: what, where, how far, how far real maps, margin, verdict.
 _PRINTED = (0, 1, 2, 4, 5, 9, 10)

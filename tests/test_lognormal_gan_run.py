@@ -12,9 +12,9 @@ from cosmogan_jax.emulators.matched_statistics import SEEN_BY
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.emulators.weights import read_card
 from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.sets import open_map_sets
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.pretrained import GalaxyNoise, load
-from cosmogan_jax.stages.map_sets import open_map_sets
 
 pytestmark = pytest.mark.usefixtures("quick")
 

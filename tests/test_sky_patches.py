@@ -194,7 +194,7 @@ def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
     assert table.store.manifest["origin"]["files"][0]["format"] == "HEALPix:FITS:KAPPA, nside=32, RING"
     assert "cut_patches=16,24" in (tmp_path / "run/flags.txt").read_text()
 
-    from cosmogan_jax.stages.map_sets import _from_table
+    from cosmogan_jax.maps.sets import _from_table
 
     code, out, _ = run_main(
         f"--workdir={tmp_path}/dry", f"--maps={tmp_path}", "--cut_patches=16,24", "--side_deg=10", "--dry_run",

@@ -21,7 +21,7 @@ from cosmogan_jax.compare.discrimination import (
     parts_by_parent,
 )
 from cosmogan_jax.machine.progress import progress
-from cosmogan_jax.stages.map_sets import spread_over
+from cosmogan_jax.maps.sets import spread_over
 
 # Measured on 64^2 maps (experiments/010-classifier): twice the filters find no more, at 2.8 times the cost.
 NUM_FILTERS = 8

@@ -26,8 +26,8 @@ from jaxtyping import Float
 from cosmogan_jax.compare.birthday import judge_birthday, nearest_others
 from cosmogan_jax.compare.distances import copy_distance
 from cosmogan_jax.compare.ensembles import one_of_each
+from cosmogan_jax.maps.sets import MapSet, spread_over
 from cosmogan_jax.side_by_side import jit_on_one_thread
-from cosmogan_jax.stages.map_sets import MapSet, spread_over
 from cosmogan_jax.summaries.structural_similarity import WINDOW_PIXELS, ms_ssim
 
 _MOST, _PIXELS = 4096, 32

@@ -27,7 +27,9 @@ from cosmogan_jax.compare.statistics import STATISTICS, display_pixels
 from cosmogan_jax.compare.validity import AGREEMENT_FACTOR, agreeing_range
 from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.files.whole_files import write_arrays
+from cosmogan_jax.maps import plausibility
 from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.sets import MapSet, MapSets, few_boxes, open_map_sets
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
@@ -38,14 +40,12 @@ from cosmogan_jax.stages import (
     judgement,
     masked_sets,
     overall,
-    plausibility,
     sky_limits,
     summarising,
     uniformity,
 )
 from cosmogan_jax.stages.classification import FEWEST_PARENTS, ClassificationSettings, classify_sets
 from cosmogan_jax.stages.classification import MapSet as ClassifiedSet
-from cosmogan_jax.stages.map_sets import MapSet, MapSets, few_boxes, open_map_sets
 from cosmogan_jax.stages.observing import View, views
 from cosmogan_jax.stages.trained_on import trained_on, was_selected
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from cosmogan_jax.compare.fisher import infer
+from cosmogan_jax.maps.sets import MapSets
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
 from cosmogan_jax.sky.response import PARAMETERS, band_response
-from cosmogan_jax.stages.map_sets import MapSets
 from cosmogan_jax.stages.summarising import Summaries
 
 _SEED = 0

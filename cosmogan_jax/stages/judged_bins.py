@@ -28,13 +28,13 @@ from cosmogan_jax.compare.verdict import judge as judge_effects
 from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.bins_in_files import pattern_of
+from cosmogan_jax.maps.sets import few_boxes, open_map_sets
+from cosmogan_jax.maps.sources import agree, open_given, read_options, with_bins
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages import overall
-from cosmogan_jax.stages.bins_in_files import pattern_of
 from cosmogan_jax.stages.judgement import said_of
-from cosmogan_jax.stages.map_sets import few_boxes, open_map_sets
-from cosmogan_jax.stages.map_sources import agree, open_given, read_options, with_bins
 from cosmogan_jax.summaries import cross_power_spectra
 
 _AT_ONCE = 16  # maps in memory, of all bins

@@ -9,12 +9,12 @@ from typing import Any
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.crop_table import SPLITS
 from cosmogan_jax.maps.formats import MapFile
+from cosmogan_jax.maps.inspection import Inspection, map_digest, plural
+from cosmogan_jax.maps.map_parameters import shared_cosmology
+from cosmogan_jax.maps.source_changes import file_mark
+from cosmogan_jax.maps.sources import MapSources
 from cosmogan_jax.maps.store import MapStore, write_map_store
 from cosmogan_jax.settings import Prepare
-from cosmogan_jax.stages.inspection import Inspection, map_digest, plural
-from cosmogan_jax.stages.map_parameters import shared_cosmology
-from cosmogan_jax.stages.map_sources import MapSources
-from cosmogan_jax.stages.source_changes import file_mark
 
 _UNKNOWN = (
     "not known: the files do not say which maps share structures, so errors of means over them may be too small"

@@ -11,13 +11,13 @@ from typing import Any
 from cosmogan_jax.compare.generator_score import SCORES, not_shown
 from cosmogan_jax.emulators.early_warnings import Episodes, observe
 from cosmogan_jax.emulators.interface import Engine, Model, State
+from cosmogan_jax.emulators.scoring import RANKINGS, Pass, Scorers, check_bands, check_maps, first_pass
 from cosmogan_jax.files.json_files import read_object, write_json
 from cosmogan_jax.maps.crop_table import CropTable
 from cosmogan_jax.runs.best_generators import BestGenerators
 from cosmogan_jax.runs.checkpoints import Checkpoints
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.key_schemes import SCHEME
-from cosmogan_jax.stages.scoring import RANKINGS, Pass, Scorers, check_bands, check_maps, first_pass
 from cosmogan_jax.stages.stopping import STOP_AFTER, in_bounds, parse_bounds
 
 

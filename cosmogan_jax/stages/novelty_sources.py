@@ -19,13 +19,13 @@ from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.machine.memory import free_memory
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.crop_table import CropTable
+from cosmogan_jax.maps.sets import check_not_observed, check_same_geometry, from_files
 from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.maps.store import MapStore, open_map_store
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.runs.directory import finished_record, stage_directory
 from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages.emulators import pretrained, trained
-from cosmogan_jax.stages.map_sets import check_not_observed, check_same_geometry, from_files
 from cosmogan_jax.summaries import power_spectrum
 
 # (maps of kappa) -> their features in a space, (maps, ...).

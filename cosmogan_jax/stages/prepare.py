@@ -7,14 +7,11 @@ from typing import Any
 
 from cosmogan_jax.files.checksums import json_sha256
 from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.maps import crops as crop_positions
+from cosmogan_jax.maps import map_parameters, plausibility, source_changes
 from cosmogan_jax.maps.crop_table import SPLITS, open_crop_table, write_crop_table
 from cosmogan_jax.maps.formats import find_map_files
-from cosmogan_jax.maps.store import open_map_store
-from cosmogan_jax.runs.directory import stage_directory
-from cosmogan_jax.settings import Prepare
-from cosmogan_jax.stages import crops as crop_positions
-from cosmogan_jax.stages import map_parameters, planning, plausibility, source_changes
-from cosmogan_jax.stages.inspection import (
+from cosmogan_jax.maps.inspection import (
     Inspection,
     MapFacts,
     as_left_out,
@@ -24,8 +21,12 @@ from cosmogan_jax.stages.inspection import (
     summaries,
     unusable,
 )
+from cosmogan_jax.maps.sources import MapSources, as_sources, given_maps, open_sources
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.runs.directory import stage_directory
+from cosmogan_jax.settings import Prepare
+from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps, parents_of
-from cosmogan_jax.stages.map_sources import MapSources, as_sources, given_maps, open_sources
 
 
 def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:

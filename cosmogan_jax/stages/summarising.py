@@ -18,8 +18,8 @@ from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.sets import MapSet
 from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
-from cosmogan_jax.stages.map_sets import MapSet
 
 CHUNK = 256  # maps in memory at a time, and in one part of an interrupted run: 67 MB at 256^2
 _TOGETHER = 16  # maps in one program of a CPU's

@@ -16,6 +16,7 @@ from cosmogan_jax.emulators.curves import write_panels
 from cosmogan_jax.emulators.interface import Batch, Engine, Model, State
 from cosmogan_jax.emulators.kinds import build, kind
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.scoring import RANKINGS, Scorers, make_scorers
 from cosmogan_jax.emulators.trained import Trained
 from cosmogan_jax.files.json_files import check_object
 from cosmogan_jax.machine.consensus import stop_together
@@ -35,7 +36,6 @@ from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, open_feed, rando
 from cosmogan_jax.stages.monitoring import Monitor, check_scores, scored, scores_every
 from cosmogan_jax.stages.sample_sheets import sheet_writer
 from cosmogan_jax.stages.schedule import Every, Schedule
-from cosmogan_jax.stages.scoring import RANKINGS, Scorers, make_scorers
 from cosmogan_jax.stages.stopping import ended_by_time, time_is_up
 from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
 

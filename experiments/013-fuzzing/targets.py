@@ -22,12 +22,12 @@ from cosmogan_jax.maps.formats import ReadOptions, open_map_file
 from cosmogan_jax.maps.formats.masks import open_mask_file
 from cosmogan_jax.maps.lens_planes import LensPlanes, read_lens_planes, write_lens_planes
 from cosmogan_jax.maps.parameter_tables import read_parameter_table
+from cosmogan_jax.maps.sources import as_sources
 from cosmogan_jax.maps.store import open_map_store, write_map_store
 from cosmogan_jax.pretrained import find, load
 from cosmogan_jax.runs.best_generators import read_scores
 from cosmogan_jax.runs.checkpoints import Checkpoints
 from cosmogan_jax.runs.directory import stage_record
-from cosmogan_jax.stages.map_sources import as_sources
 from cosmogan_jax.stages.training_log import read_log
 
 _GEOMETRY = MapGeometry(16, 1.0)

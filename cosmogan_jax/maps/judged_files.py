@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from cosmogan_jax.maps import plausibility
 from cosmogan_jax.maps.formats import check_options
+from cosmogan_jax.maps.inspection import as_left_out, inspect, unusable
+from cosmogan_jax.maps.sources import MapSources, agree, open_given, read_options, with_bins
+from cosmogan_jax.maps.survey_masks import open_masks
 from cosmogan_jax.settings import Evaluate, Novelty
-from cosmogan_jax.stages import plausibility
-from cosmogan_jax.stages.inspection import as_left_out, inspect, unusable
-from cosmogan_jax.stages.map_sources import MapSources, agree, open_given, read_options, with_bins
-from cosmogan_jax.stages.survey_masks import open_masks
 
 
 class JudgedMaps(NamedTuple):

@@ -14,15 +14,15 @@ from jaxtyping import Float, Int
 from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.crop_table import CropTable, open_crop_table
+from cosmogan_jax.maps.crops import valid_positions
+from cosmogan_jax.maps.judged_files import open_judged_files
+from cosmogan_jax.maps.map_parameters import told_cosmology
 from cosmogan_jax.maps.source_bins import only_bin
+from cosmogan_jax.maps.sources import MapSources
 from cosmogan_jax.maps.store import MapStore, open_map_store
+from cosmogan_jax.maps.survey_masks import open_masks
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Evaluate, Novelty
-from cosmogan_jax.stages.crops import valid_positions
-from cosmogan_jax.stages.judged_files import open_judged_files
-from cosmogan_jax.stages.map_parameters import told_cosmology
-from cosmogan_jax.stages.map_sources import MapSources
-from cosmogan_jax.stages.survey_masks import open_masks
 
 # Of fewer boxes no error can be told (`compare/resamples.py`).
 FEWEST_BOXES = MIN_PARENTS

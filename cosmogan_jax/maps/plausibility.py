@@ -17,7 +17,7 @@ import numpy as np
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.formats import MapFile
-from cosmogan_jax.stages.inspection import MapFacts, plural
+from cosmogan_jax.maps.inspection import MapFacts, plural
 
 # Scatter of the bulk of the pixels that noise may have: 0.6, or that of 3 galaxies of sigma_e = 0.26 a square
 # arcminute.

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from cosmogan_jax.files.fits_files import COSMOLOGY_CARDS
 from cosmogan_jax.maps.formats import MapFile
+from cosmogan_jax.maps.name_patterns import compile_pattern, numbers_in_name
 from cosmogan_jax.maps.parameter_tables import ParameterTable, read_parameter_table
 from cosmogan_jax.maps.parameters import check_name, is_value, shown
 from cosmogan_jax.settings import Prepare
-from cosmogan_jax.stages.name_patterns import compile_pattern, numbers_in_name
 
 # A user's rounding of 0.25999 to 0.26 agrees with the file's.
 GIVEN_AGREES = 1e-4

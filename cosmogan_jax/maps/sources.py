@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cosmogan_jax.geometry import MapGeometry, check_side_deg
+from cosmogan_jax.maps import bins_in_files
 from cosmogan_jax.maps.formats import MapFile, ReadOptions, check_options, find_map_files, open_map_file
+from cosmogan_jax.maps.map_parameters import FILES_AGREE, GIVEN_AGREES, Said, Values, given_besides, join
+from cosmogan_jax.maps.survey_masks import SurveyMasks, open_masks
 from cosmogan_jax.settings import GivenMaps, Prepare
-from cosmogan_jax.stages import bins_in_files
-from cosmogan_jax.stages.map_parameters import FILES_AGREE, GIVEN_AGREES, Said, Values, given_besides, join
-from cosmogan_jax.stages.survey_masks import SurveyMasks, open_masks
 
 _BATCH_BYTES = 64 * 2**20
 

@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.machine.progress import progress
-from cosmogan_jax.stages.crops import num_positions, valid_positions
-from cosmogan_jax.stages.map_parameters import as_line
-from cosmogan_jax.stages.map_sources import MapSources
+from cosmogan_jax.maps.crops import num_positions, valid_positions
+from cosmogan_jax.maps.map_parameters import as_line
+from cosmogan_jax.maps.sources import MapSources
 
 _ROWS = 12
 _SHOWN = 8

@@ -46,7 +46,7 @@ class MapsVerdict:
     """What was found; prints as the outcome and a table.
 
     Attributes:
-      results: as results.json of stage evaluate (`stages/judgement.py`, `stages/evaluate.py` say what is what).
+      results: as results.json of stage evaluate (`stages/evaluate` and its `judgement.py` say what is what).
       tables: as its statistics.json: mean and scatter of every statistic, by set.
     """
 

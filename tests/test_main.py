@@ -13,7 +13,7 @@ from conftest import run_here
 from whole_runs import assert_same_stage
 
 from cosmogan_jax.maps.store import open_map_store
-from cosmogan_jax.stages.training_log import read_log
+from cosmogan_jax.stages.train.training_log import read_log
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [

@@ -291,7 +291,7 @@ def test_power_of_240_boxes_is_limbers(tmp_path):
 
 def test_planes_are_read_once_a_box_and_amplitudes_made_once(run_main, tmp_path, monkeypatch):
     from cosmogan_jax.maps.boxes import Box
-    from cosmogan_jax.stages import boxes, nbody_sky
+    from cosmogan_jax.stages.simulate import boxes, nbody_sky
 
     read, made, read_plane, make = [], [], Box.read, boxes.mode_amplitudes
     monkeypatch.setattr(
@@ -318,7 +318,7 @@ def test_planes_are_read_once_a_box_and_amplitudes_made_once(run_main, tmp_path,
 
 def test_what_a_thread_could_not_write_is_told(tmp_path):
     from cosmogan_jax.maps.boxes import BoxWriter
-    from cosmogan_jax.stages.boxes import _WriteBehind
+    from cosmogan_jax.stages.simulate.boxes import _WriteBehind
 
     writer, plane = BoxWriter(tmp_path, "b", 3, 3, 4), np.ones((3, 4, 4), np.float32)
     with _WriteBehind(writer) as behind:

@@ -23,7 +23,7 @@ from cosmogan_jax.maps.name_patterns import numbers_in_name
 from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.maps.sources import as_sources
 from cosmogan_jax.maps.store import maps_written, open_map_store, write_map_store
-from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, batch_rows
+from cosmogan_jax.stages.train.feeding import DeviceFeed, StreamFeed, batch_rows
 
 GOLDEN = Path(__file__).parent / "golden"
 GEOMETRY = MapGeometry(16, 1.5)

@@ -228,7 +228,7 @@ def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
     ],
 )
 def test_splits_begin_where_another_sky_does(capsys, sizes, begins, expected):
-    from cosmogan_jax.stages.map_import import _at_borders
+    from cosmogan_jax.stages.prepare.map_import import _at_borders
 
     parents = [n for n, size in enumerate(sizes) for _ in range(size)]
     assert _at_borders(begins, parents) == expected

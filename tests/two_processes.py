@@ -25,7 +25,7 @@ def main(folder):
         from cosmogan_jax.machine.devices import choose_devices
         from cosmogan_jax.maps import store as map_store
         from cosmogan_jax.maps.crop_table import open_crop_table
-        from cosmogan_jax.stages import feeding
+        from cosmogan_jax.stages.train import feeding
 
         assert (group.count, group.index) == (jax.process_count(), jax.process_index())
         read = []

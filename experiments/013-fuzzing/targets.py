@@ -28,7 +28,7 @@ from cosmogan_jax.pretrained import find, load
 from cosmogan_jax.runs.best_generators import read_scores
 from cosmogan_jax.runs.checkpoints import Checkpoints
 from cosmogan_jax.runs.directory import stage_record
-from cosmogan_jax.stages.training_log import read_log
+from cosmogan_jax.stages.train.training_log import read_log
 
 _GEOMETRY = MapGeometry(16, 1.0)
 

@@ -30,14 +30,14 @@ from cosmogan_jax.runs.best_generators import at_hand
 from cosmogan_jax.runs.checkpoints import Checkpoints
 from cosmogan_jax.runs.directory import key_scheme, stage_directory
 from cosmogan_jax.settings import Train
-from cosmogan_jax.stages.beginning import TrainingCrops
-from cosmogan_jax.stages.dispatch import Dispatcher, Step
-from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, open_feed, random_orientations
-from cosmogan_jax.stages.monitoring import Monitor, check_scores, scored, scores_every
-from cosmogan_jax.stages.sample_sheets import sheet_writer
-from cosmogan_jax.stages.schedule import Every, Schedule
-from cosmogan_jax.stages.stopping import ended_by_time, time_is_up
-from cosmogan_jax.stages.training_log import NonFinite, TrainingLog
+from cosmogan_jax.stages.train.beginning import TrainingCrops
+from cosmogan_jax.stages.train.dispatch import Dispatcher, Step
+from cosmogan_jax.stages.train.feeding import DeviceFeed, StreamFeed, open_feed, random_orientations
+from cosmogan_jax.stages.train.monitoring import Monitor, check_scores, scored, scores_every
+from cosmogan_jax.stages.train.sample_sheets import sheet_writer
+from cosmogan_jax.stages.train.schedule import Every, Schedule
+from cosmogan_jax.stages.train.stopping import ended_by_time, time_is_up
+from cosmogan_jax.stages.train.training_log import NonFinite, TrainingLog
 
 # What is asked of the state after a step of the schedule's event of the observer's name; the numbers go into
 # the line of metrics.jsonl, if that step has one.

@@ -46,9 +46,9 @@ from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Novelty
-from cosmogan_jax.stages import novelty_sources as sources
 from cosmogan_jax.stages import planning
-from cosmogan_jax.stages.novelty_search import Arrays, Search, kept, number
+from cosmogan_jax.stages.novelty import sources
+from cosmogan_jax.stages.novelty.search import Arrays, Search, kept, number
 
 _SHOWN_STEPS = 8  # of an interpolation
 _PATHS = 8

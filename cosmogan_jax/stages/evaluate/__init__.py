@@ -1,9 +1,9 @@
 """Stage evaluate: generated maps against validation maps, with real maps against real maps as the yardstick.
 
 statistics.json       tables: mean and scatter over maps of every statistic, their errors, where they agree
-results.json          the outcome (`stages/overall.py`); tests, effects, verdicts (`stages/judgement.py` says
-                      what each entry is); duplicates (`stages/duplicates.py`); contrasts and patterns by
-                      position (`stages/uniformity.py`); inference; the classifier
+results.json          the outcome (`overall.py`); tests, effects, verdicts (`judgement.py` says
+                      what each entry is); duplicates (`duplicates.py`); contrasts and patterns by
+                      position (`uniformity.py`); inference; the classifier
 generated.npz, ...    statistics of every map, a file a set
 positions.npz         mean and scatter at every pixel
 shown.npz             maps to look at
@@ -33,7 +33,7 @@ from cosmogan_jax.maps.sets import MapSet, MapSets, few_boxes, open_map_sets
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
-from cosmogan_jax.stages import (
+from cosmogan_jax.stages.evaluate import (
     duplicates,
     inference,
     judged_bins,
@@ -44,10 +44,10 @@ from cosmogan_jax.stages import (
     summarising,
     uniformity,
 )
-from cosmogan_jax.stages.classification import FEWEST_PARENTS, ClassificationSettings, classify_sets
-from cosmogan_jax.stages.classification import MapSet as ClassifiedSet
-from cosmogan_jax.stages.observing import View, views
-from cosmogan_jax.stages.trained_on import trained_on, was_selected
+from cosmogan_jax.stages.evaluate.classification import FEWEST_PARENTS, ClassificationSettings, classify_sets
+from cosmogan_jax.stages.evaluate.classification import MapSet as ClassifiedSet
+from cosmogan_jax.stages.evaluate.observing import View, views
+from cosmogan_jax.stages.evaluate.training_targets import trained_on, was_selected
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS
 
 _SHOWN = 8
@@ -204,7 +204,7 @@ def _check_apart(digests: dict[str, np.ndarray]) -> None:
 def _classified(
     sets: MapSets, labels: dict[str, np.ndarray], num_steps: int, margin: float
 ) -> dict[str, Any] | None:
-    """`stages/classification.py`; refused: why there is none, where one was asked for."""
+    """`classification.py`; refused: why there is none, where one was asked for."""
     if not num_steps:
         return None
     size = sets.validation.geometry.num_pixels

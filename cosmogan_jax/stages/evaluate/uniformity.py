@@ -10,7 +10,7 @@ from cosmogan_jax.compare.position_moments import PositionMoments
 from cosmogan_jax.compare.position_pattern import MIN_GROUPS, patterns
 from cosmogan_jax.compare.stationarity import border_against_centre, ring_widths, row_against_column
 from cosmogan_jax.settings.margins import Margins
-from cosmogan_jax.stages.summarising import GROUP, Summaries, position_groups, position_moments
+from cosmogan_jax.stages.evaluate.summarising import GROUP, Summaries, position_groups, position_moments
 
 # A last group of a few maps has a scatter that says nothing.
 _FEWEST_IN_GROUP = GROUP // 4

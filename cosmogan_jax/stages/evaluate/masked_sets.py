@@ -16,7 +16,7 @@ import numpy as np
 
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.stages.summarising import Summaries
+from cosmogan_jax.stages.evaluate.summarising import Summaries
 
 _MODES = "maps are masked, and it is defined on whole maps"
 # Shares of valid pixels that may differ so much before the scatter over maps is said not to compare.

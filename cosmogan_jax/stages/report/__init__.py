@@ -2,9 +2,9 @@
 
 report.html       the page; needs no network
 figures/          every figure as PDF and PNG
-results.json      what evaluate found (`stages/judgement.py` and `stages/evaluate.py` say what is what)
+results.json      what evaluate found (`stages/evaluate` and its `judgement.py` say what is what)
 statistics.json   tables of the statistics
-source_bins.json  of maps of several source bins: outcomes of all of them (`stages/judged_bins.py`)
+source_bins.json  of maps of several source bins: outcomes of all of them (`stages/evaluate/judged_bins.py`)
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from cosmogan_jax.files.whole_files import named, write_text
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.runs.directory import finished_record, stage_directory, stage_record
 from cosmogan_jax.settings import Report
-from cosmogan_jax.stages.old_results import of_schema_2
+from cosmogan_jax.stages.report.old_results import of_schema_2
 
 # What the page draws from, as the stages of this version write it (`judgement.SCHEMA`).
 SCHEMA = 3

@@ -18,7 +18,7 @@ from cosmogan_jax.runs.best_generators import BestGenerators
 from cosmogan_jax.runs.checkpoints import Checkpoints
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.key_schemes import SCHEME
-from cosmogan_jax.stages.stopping import STOP_AFTER, in_bounds, parse_bounds
+from cosmogan_jax.stages.train.stopping import STOP_AFTER, in_bounds, parse_bounds
 
 
 def check_scores(settings: Train, model: Model) -> None:

@@ -1,7 +1,7 @@
 """Judged maps of several source bins: each bin by itself, and all pairs of bins by their cross spectra.
 
 source_bins.json   of all bins together
-  overall          the joint outcome (`stages/overall.py`): a pass needs every bin and every pair to pass
+  overall          the joint outcome (`overall.py`): a pass needs every bin and every pair to pass
   bins             number, redshift, outcome and folder of each: the first is judged in evaluate's own folder,
                    the others in bin_<number> below it
   cross            verdicts on the cross power of each pair (`compare/verdict.py`); refused: why there are none
@@ -33,8 +33,8 @@ from cosmogan_jax.maps.sets import few_boxes, open_map_sets
 from cosmogan_jax.maps.sources import agree, open_given, read_options, with_bins
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
-from cosmogan_jax.stages import overall
-from cosmogan_jax.stages.judgement import said_of
+from cosmogan_jax.stages.evaluate import overall
+from cosmogan_jax.stages.evaluate.judgement import said_of
 from cosmogan_jax.summaries import cross_power_spectra
 
 _AT_ONCE = 16  # maps in memory, of all bins

@@ -9,7 +9,7 @@ from cosmogan_jax.maps.sets import MapSets
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
 from cosmogan_jax.sky.response import PARAMETERS, band_response
-from cosmogan_jax.stages.summarising import Summaries
+from cosmogan_jax.stages.evaluate.summarising import Summaries
 
 _SEED = 0
 _PARAMETERS = ("omega_m", "h", "w0", "wa", "omega_b", "sigma8", "n_s")

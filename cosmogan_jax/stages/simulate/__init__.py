@@ -14,8 +14,8 @@ from cosmogan_jax.maps.crop_table import SPLITS
 from cosmogan_jax.maps.store import maps_written, open_map_store, write_map_store
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.stages import planning
-from cosmogan_jax.stages.nbody_sky import NbodySky
-from cosmogan_jax.stages.skies import LognormalSky, MakeSky, PlanesSky, source_redshift
+from cosmogan_jax.stages.simulate.nbody_sky import NbodySky
+from cosmogan_jax.stages.simulate.skies import LognormalSky, MakeSky, PlanesSky, source_redshift
 
 _SKIES: dict[str, MakeSky] = {"lognormal": LognormalSky, "planes": PlanesSky, "nbody": NbodySky}
 

@@ -26,7 +26,7 @@ from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages import planning
-from cosmogan_jax.stages.map_import import assign_splits, check_room, import_maps, parents_of
+from cosmogan_jax.stages.prepare.map_import import assign_splits, check_room, import_maps, parents_of
 
 
 def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:

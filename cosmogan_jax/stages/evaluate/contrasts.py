@@ -25,7 +25,7 @@ from cosmogan_jax.compare.effects import (
 from cosmogan_jax.compare.ensembles import lower_median
 from cosmogan_jax.compare.resamples import Ensemble, ensemble, resample
 from cosmogan_jax.compare.statistics import STATISTICS
-from cosmogan_jax.stages.summarising import Summaries
+from cosmogan_jax.stages.evaluate.summarising import Summaries
 
 _SEED = 0
 

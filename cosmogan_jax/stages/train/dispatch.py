@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.interface import State
-from cosmogan_jax.stages.schedule import Schedule
+from cosmogan_jax.stages.train.schedule import Schedule
 
 # (state, maps held on the device, a batch) -> (state, metrics)
 Step = Callable[[State, Any, Any], tuple[State, dict[str, Float[Array, ""]]]]

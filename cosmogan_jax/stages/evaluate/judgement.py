@@ -20,7 +20,7 @@ verdicts     effects with their limits, margins and outcomes, as `compare/verdic
              real maps in their place would be expected to reach, and within_band, which band that is;
              required: no emulator passes without it; needs: in words, what would resolve it
   refused    why there are none
-correlation, distances    `stages/contrasts.py` says what is what; of the same two comparisons as tests
+correlation, distances    `contrasts.py` says what is what; of the same two comparisons as tests
 """
 
 from typing import Any
@@ -40,8 +40,8 @@ from cosmogan_jax.compare.verdict import Judged, judge
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
-from cosmogan_jax.stages import contrasts
-from cosmogan_jax.stages.summarising import Summaries
+from cosmogan_jax.stages.evaluate import contrasts
+from cosmogan_jax.stages.evaluate.summarising import Summaries
 
 SCHEMA = 3
 # A band that is the same in all but a few units (tall peaks, empty thresholds) is constant in some resample.

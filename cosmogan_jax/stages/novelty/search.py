@@ -18,7 +18,7 @@ from cosmogan_jax.machine.memory import free_memory
 from cosmogan_jax.maps.crop_table import CropTable
 from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.settings import Novelty
-from cosmogan_jax.stages import novelty_sources as sources
+from cosmogan_jax.stages.novelty import sources
 
 _SHOWN = 6
 _TILE = 1024

@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from conftest import run_here
@@ -326,3 +328,37 @@ def test_what_a_thread_could_not_write_is_told(tmp_path):
         behind.write([(1, np.nan * plane)])
         with pytest.raises(ValueError, match=r"plane 1 of .*b holds non-finite values"):
             behind.write([(2, plane)])
+
+
+def test_boxes_side_by_side_are_those_made_one_after_the_other(run_main, tmp_path, monkeypatch):
+    from cosmogan_jax.stages.simulate import boxes
+
+    kappa, cpu, threads, make = [], jax.local_devices()[:1], [], boxes._make
+    monkeypatch.setattr(boxes, "_make", lambda *given: threads.append(threading.get_ident()) or make(*given))
+    for count in (1, 3):
+        monkeypatch.setattr(boxes, "_devices", lambda settings, missing, count=count: cpu * count)
+        threads.clear()
+        code, _, error = run_main(f"--workdir={tmp_path}/{count}", *TINY)
+        assert code == 0, error
+        assert len(threads) == 5
+        assert (len(set(threads)) > 1) == (count > 1)
+        kappa.append(open_map_store(tmp_path / str(count) / "simulate/maps").read())
+    np.testing.assert_array_equal(*kappa)
+
+
+@pytest.mark.parametrize(
+    ("cores", "missing", "free_boxes", "workers"),
+    [(8, 20, 100, 8), (8, 3, 100, 3), (8, 20, 7, 3), (8, 20, 1, 1), (1, 20, 100, 1), (8, 20, None, 1)],
+)
+def test_boxes_at_a_time_are_those_that_cores_and_half_the_memory_hold(
+    monkeypatch, cores, missing, free_boxes, workers
+):
+    from cosmogan_jax.sky.resolution import box_bytes
+    from cosmogan_jax.stages.simulate import boxes
+
+    settings = boxes.BoxSettings(64.0, 16, 32, 6, 9.0, 1, 64)
+    free = None if free_boxes is None else free_boxes * box_bytes(16, 32, 1, 64)
+    monkeypatch.setattr(boxes, "free_bytes", lambda *_: free)
+    monkeypatch.setattr(boxes.os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(boxes.jax, "local_devices", lambda: jax.devices("cpu")[:1])
+    assert len(boxes._devices(settings, missing)) == workers

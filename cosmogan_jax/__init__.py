@@ -8,8 +8,8 @@
 
 Importing this package imports neither JAX nor matplotlib; `load`, `names` and `run` do when they are asked for.
 Beside them import the subpackage you need: `emulators` (networks, training, sampling), `summaries` (per-map
-statistics), `compare` (two ensembles), `sky` (convergence maps from theory and simulations), `storage` (map
-store, map formats, runs).
+statistics), `compare` (two ensembles), `sky` (convergence maps from theory and simulations), `maps` (map
+store, crops, map formats), `runs` (run directories, checkpoints).
 """
 
 import importlib

@@ -21,11 +21,11 @@ from jaxtyping import Array, Float, Shaped
 
 from cosmogan_jax import flags
 from cosmogan_jax.figures import page, verdict
+from cosmogan_jax.files.json_files import read_json
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.sets import MapSet, MapSets, check_alike
 from cosmogan_jax.settings import Evaluate, GivenMaps
 from cosmogan_jax.stages.evaluate import judge_sets
-from cosmogan_jax.stages.map_sets import MapSet, MapSets, check_alike
-from cosmogan_jax.storage.json_files import read_json
 
 # Columns of the report's table that are printed: what, where, how far, how far real maps, margin, verdict.
 _PRINTED = (0, 1, 2, 4, 5, 9, 10)
@@ -46,7 +46,7 @@ class MapsVerdict:
     """What was found; prints as the outcome and a table.
 
     Attributes:
-      results: as results.json of stage evaluate (`stages/judgement.py`, `stages/evaluate.py` say what is what).
+      results: as results.json of stage evaluate (`stages/evaluate` and its `judgement.py` say what is what).
       tables: as its statistics.json: mean and scatter of every statistic, by set.
     """
 

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 from absl import app, logging
 
-from cosmogan_jax.machine import allocation
-from cosmogan_jax.stages import interruption
+from cosmogan_jax.machine import allocation, interruption
 
 
 def main(argv: list[str]) -> int:
@@ -95,8 +94,8 @@ def run(flagfile: str | Path | None = None, workdir: str | Path | None = None, *
       KeyboardInterrupt: Ctrl-C, or a notebook's stop button; a training has saved its last step.
     """
     from cosmogan_jax import flags
+    from cosmogan_jax.runs import directory as run_directory
     from cosmogan_jax.stages import pipeline
-    from cosmogan_jax.storage import run_directory
 
     if workdir is not None:
         settings = {"workdir": workdir, **settings}

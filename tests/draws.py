@@ -24,7 +24,7 @@ from cosmogan_jax.settings.train import Train
 from cosmogan_jax.sky.initial_conditions import linear_density
 from cosmogan_jax.sky.light_cone import placements
 from cosmogan_jax.sky.lognormal import lognormal_maps
-from cosmogan_jax.stages.feeding import batch_rows, random_orientations
+from cosmogan_jax.stages.train.feeding import batch_rows, random_orientations
 
 SEED = 5
 

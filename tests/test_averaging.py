@@ -13,8 +13,8 @@ from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import NetState, adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.emulators.trained import open_trained
-from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.runs.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("quick")
 

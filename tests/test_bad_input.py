@@ -15,9 +15,10 @@ import pytest
 from absl import flags as absl_flags
 from astropy.io import fits
 
-from cosmogan_jax.stages import judgement, report
+from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.stages import report
 from cosmogan_jax.stages.agreement import chain
-from cosmogan_jax.storage.json_files import write_json
+from cosmogan_jax.stages.evaluate import judgement
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 32

@@ -5,9 +5,9 @@ import pytest
 
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.stages.beginning import TrainingCrops
-from cosmogan_jax.storage.crop_table import open_crop_table, write_crop_table
-from cosmogan_jax.storage.map_store import write_map_store
+from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
+from cosmogan_jax.maps.store import write_map_store
+from cosmogan_jax.stages.train.beginning import TrainingCrops
 
 MAPS, SIDE, CROP = 3, 40, 16
 NONE = Normalisation("none", 1.0)

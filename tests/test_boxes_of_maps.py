@@ -3,7 +3,7 @@
 from collections import Counter
 from types import SimpleNamespace
 
-from cosmogan_jax.stages.nbody_sky import SPLITS, NbodySky
+from cosmogan_jax.stages.simulate.nbody_sky import SPLITS, NbodySky
 
 
 def test_every_split_begins_with_its_first_box_and_ends_with_its_last():

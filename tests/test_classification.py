@@ -18,8 +18,8 @@ from cosmogan_jax.compare.discrimination import (
     parts_by_parent,
 )
 from cosmogan_jax.sky.symmetries import orient
-from cosmogan_jax.stages import classification
-from cosmogan_jax.stages.classification import (
+from cosmogan_jax.stages.evaluate import classification
+from cosmogan_jax.stages.evaluate.classification import (
     BATCH_SIZE,
     NUM_FILTERS,
     ClassificationSettings,

@@ -12,8 +12,8 @@ import pytest
 from conftest import flags_to_be_set, run_here
 
 from cosmogan_jax import flags
+from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.settings import results_only
-from cosmogan_jax.storage.json_files import read_json, write_json
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "experiments/quickstart"
 SIZE = 16

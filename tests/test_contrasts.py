@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cosmogan_jax.stages.contrasts import correlation
+from cosmogan_jax.stages.evaluate.contrasts import correlation
 
 MAPS, SHARE = 3000, 0.9
 

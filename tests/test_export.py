@@ -12,11 +12,11 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from cosmogan_jax.compare.validity import agreeing_range
+from cosmogan_jax.files.checksums import tree_sha256
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.storage.checksums import tree_sha256
-from cosmogan_jax.storage.map_files import write_fits_map, write_npy_maps
-from cosmogan_jax.storage.map_store import write_map_store
-from cosmogan_jax.storage.readers import find_map_files, open_map_file
+from cosmogan_jax.maps.formats import find_map_files, open_map_file
+from cosmogan_jax.maps.map_files import write_fits_map, write_npy_maps
+from cosmogan_jax.maps.store import write_map_store
 
 ROOT = Path(__file__).resolve().parents[1]
 VALIDATED = {"factor": 1.25, "ell": [420.0, 9000.0], "kappa": None}
@@ -114,7 +114,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.storage.map_files import write_fits_map, write_npy_maps
+from cosmogan_jax.maps.map_files import write_fits_map, write_npy_maps
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path, kappa = Path(sys.argv[1]), np.random.default_rng(0).normal(size=(20, 64, 64)).astype("f4")
 def write():

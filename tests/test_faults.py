@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from whole_runs import assert_same_stage
 
-from cosmogan_jax.stages.interruption import Paused, watch
-from cosmogan_jax.storage.best_generators import at_hand
-from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.run_directory import begin_stage, finish_stage, hold, record_run, stage_record
+from cosmogan_jax.machine.interruption import Paused, watch
+from cosmogan_jax.runs.best_generators import at_hand
+from cosmogan_jax.runs.checkpoints import Checkpoints
+from cosmogan_jax.runs.directory import begin_stage, finish_stage, hold, record_run, stage_record
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 6
@@ -337,7 +337,7 @@ def test_a_damaged_map_store(whole, run, cut, tmp_path):
 def test_two_runs_and_a_lock_left_by_a_kill(tmp_path):
     code = """
 import pathlib, sys, time
-from cosmogan_jax.storage.run_directory import hold
+from cosmogan_jax.runs.directory import hold
 with hold(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

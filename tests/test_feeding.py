@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.machine.devices import choose_devices
+from cosmogan_jax.maps.crop_stream import stream_crops
+from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
+from cosmogan_jax.maps.store import open_map_store, write_map_store
 from cosmogan_jax.stages import train
-from cosmogan_jax.stages.devices import choose_devices
-from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, batch_rows, open_feed, random_orientations
-from cosmogan_jax.stages.training_log import read_log
-from cosmogan_jax.storage.crop_stream import stream_crops
-from cosmogan_jax.storage.crop_table import open_crop_table, write_crop_table
-from cosmogan_jax.storage.map_store import open_map_store, write_map_store
+from cosmogan_jax.stages.train.feeding import DeviceFeed, StreamFeed, batch_rows, open_feed, random_orientations
+from cosmogan_jax.stages.train.training_log import read_log
 
 NUM_MAPS, SIZE, CROP, CROPS = 6, 96, 40, 53
 
@@ -109,7 +109,7 @@ def test_each_epoch_is_a_new_permutation_without_its_part_batch():
 
 def test_the_order_is_the_same_on_any_number_of_devices():
     code = (
-        "import jax, numpy as np; from cosmogan_jax.stages.feeding import batch_rows;"
+        "import jax, numpy as np; from cosmogan_jax.stages.train.feeding import batch_rows;"
         "rows = np.concatenate(list(batch_rows(np.arange(159).reshape(53, 3), 5, 8, 0, 30)));"
         "print(len(jax.devices()), rows.sum(0), (rows * np.arange(len(rows))[:, None]).sum())"
     )
@@ -164,7 +164,7 @@ def test_streaming_reads_ahead_and_notices_broken_chunks(table, tmp_path):
 
 
 def test_auto_holds_maps_where_they_fit(table, settings, devices, monkeypatch):
-    from cosmogan_jax.stages import feeding
+    from cosmogan_jax.stages.train import feeding
 
     assert isinstance(open_feed(table, settings(), devices), DeviceFeed)
     needed = 4 * 3 * SIZE * SIZE  # the three maps that training crops lie in

@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from cosmogan_jax.compare.nearest_window import nearest_window, window
-from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.maps.crop_table import open_crop_table
 
 CROPS = ("--stages=prepare", "--crop_size=8", "--crops_per_map=20")
 

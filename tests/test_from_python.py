@@ -12,7 +12,7 @@ from conftest import quickly_compiled
 
 import cosmogan_jax
 from cosmogan_jax import flags
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.maps.store import open_map_store
 
 SETTINGS = {
     "side_deg": 1, "crop_size": 16, "crops_per_map": 2, "normalisation": "linear",
@@ -96,7 +96,8 @@ def test_a_training_that_its_clock_stops_says_how_it_goes_on(maps, tmp_path):
 
 
 def test_ctrl_c_in_a_training_is_python_s_own_exception(maps, tmp_path, monkeypatch):
-    from cosmogan_jax.stages import interruption, pipeline
+    from cosmogan_jax.machine import interruption
+    from cosmogan_jax.stages import pipeline
 
     def stopped(*_):
         raise interruption.Paused("stopped by SIGINT after step 1", "SIGINT")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.maps.store import open_map_store
 
 ROOT = Path(__file__).resolve().parents[1]
 GPU = ROOT / "experiments/gpu"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
+from cosmogan_jax.maps.sets import MapSet, MapSets
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY
 from cosmogan_jax.sky.response import band_response
-from cosmogan_jax.stages import inference
-from cosmogan_jax.stages.map_sets import MapSet, MapSets
+from cosmogan_jax.stages.evaluate import inference
 
 GEOMETRY = MapGeometry(64, 3.5)
 L_EDGES = log_l_edges(GEOMETRY, 6)

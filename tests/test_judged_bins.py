@@ -7,8 +7,8 @@ import pytest
 
 from cosmogan_jax.figures import source_bins
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
+from cosmogan_jax.maps.sets import open_map_sets
 from cosmogan_jax.stages import evaluate
-from cosmogan_jax.stages.map_sets import open_map_sets
 from cosmogan_jax.summaries import cross_power_spectra, power_spectrum
 
 SIDE = 2.0

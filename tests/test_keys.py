@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from cosmogan_jax import keys
-from cosmogan_jax.storage.run_directory import begin_stage, finish_stage, key_scheme
+from cosmogan_jax.runs.directory import begin_stage, finish_stage, key_scheme
 
 TESTS = Path(__file__).parent
 ENVIRONMENTS = {

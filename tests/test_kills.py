@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from whole_runs import assert_nothing_half, whole_stages
 
+from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.stages.agreement import STAGES
-from cosmogan_jax.storage.map_store import open_map_store
 
 ROOT = Path(__file__).resolve().parents[1]
 LOGNORMAL = [

@@ -15,10 +15,10 @@ from cosmogan_jax.emulators.interpolation import paths, slerp
 from cosmogan_jax.emulators.kinds import KINDS, model_of
 from cosmogan_jax.emulators.trained import Generators, open_trained
 from cosmogan_jax.flags.declared import define_declared
+from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.pretrained import load
 from cosmogan_jax.settings.kinds import OF_KIND
 from cosmogan_jax.stages.emulators import trained
-from cosmogan_jax.storage.map_store import open_map_store
 
 pytestmark = pytest.mark.usefixtures("quick")
 

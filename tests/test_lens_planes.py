@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from cosmogan_jax.maps.lens_planes import LensPlanes, read_lens_planes, write_lens_planes
 from cosmogan_jax.sky.planes import plane_convergence
-from cosmogan_jax.storage.lens_planes import LensPlanes, read_lens_planes, write_lens_planes
 
 HEADER = {"H": 0.7, "OMEGA_M": 0.26, "OMEGA_L": 0.74, "W0": -0.9, "WA": 0.1}
 # A FITS card holds 20 characters of a number.

@@ -10,11 +10,11 @@ from absl import flags as absl_flags
 
 from cosmogan_jax.emulators.matched_statistics import SEEN_BY
 from cosmogan_jax.emulators.trained import open_trained
+from cosmogan_jax.emulators.weights import read_card
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.sets import open_map_sets
+from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.pretrained import GalaxyNoise, load
-from cosmogan_jax.stages.map_sets import open_map_sets
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.map_store import open_map_store
-from cosmogan_jax.storage.weights import read_card
 
 pytestmark = pytest.mark.usefixtures("quick")
 

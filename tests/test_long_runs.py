@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.emulators.trained import open_trained
-from cosmogan_jax.stages.training_log import read_log
-from cosmogan_jax.storage.checkpoints import Checkpoints
+from cosmogan_jax.runs.checkpoints import Checkpoints
+from cosmogan_jax.stages.train.training_log import read_log
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import run_here
 from whole_runs import assert_same_stage
 
-from cosmogan_jax.stages.training_log import read_log
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.stages.train.training_log import read_log
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [
@@ -197,7 +197,7 @@ def test_grown_training_equals_undisturbed(whole, tmp_path):
 def test_interrupted_evaluation_goes_on(whole):
     import shutil
 
-    from cosmogan_jax.storage.json_files import read_json, write_json
+    from cosmogan_jax.files.json_files import read_json, write_json
 
     before = (whole / "evaluate/statistics.json").read_text()
     # What a run cut off after its first set of maps leaves: settings and finished parts, no record.
@@ -254,7 +254,7 @@ def test_bad_input(tmp_path, run_main, flags, words):
 
 
 def test_a_held_work_directory(tmp_path):
-    from cosmogan_jax.storage.run_directory import hold
+    from cosmogan_jax.runs.directory import hold
 
     with hold(tmp_path):
         assert "is held by another run" in here(tmp_path, code=1)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from cosmogan_jax.storage.map_store import open_map_store
-from cosmogan_jax.storage.readers import ReadOptions, open_map_file
+from cosmogan_jax.maps.formats import ReadOptions, open_map_file
+from cosmogan_jax.maps.store import open_map_store
 
 KAPPA = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
 

@@ -14,8 +14,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmogan_jax.storage import gzip_cubes
-from cosmogan_jax.storage.readers import ReadOptions, as_kappa, find_map_files, open_map_file
+from cosmogan_jax.maps.formats import ReadOptions, as_kappa, find_map_files, gzip_cubes, open_map_file
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "real"
@@ -404,7 +403,7 @@ def test_thousands_of_files_need_no_file_descriptor_each(tmp_path):
 import resource, shutil, sys
 import numpy as np
 from pathlib import Path
-from cosmogan_jax.storage.readers import ReadOptions, find_map_files, open_map_file
+from cosmogan_jax.maps.formats import ReadOptions, find_map_files, open_map_file
 folder = Path(sys.argv[1])
 for path in list(folder.iterdir()):
     for n in range(60):

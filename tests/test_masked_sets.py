@@ -10,11 +10,11 @@ from conftest import quickly_compiled
 
 from cosmogan_jax.compare.scales import scales
 from cosmogan_jax.compare.statistics import STATISTICS, measure
+from cosmogan_jax.files.json_files import read_json
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.stages import masked_sets
-from cosmogan_jax.stages.judged_files import open_judged_files
-from cosmogan_jax.stages.map_sets import MapSet, _masked
-from cosmogan_jax.storage.json_files import read_json
+from cosmogan_jax.maps.judged_files import open_judged_files
+from cosmogan_jax.maps.sets import MapSet, _masked
+from cosmogan_jax.stages.evaluate import masked_sets
 from cosmogan_jax.summaries import minimum_counts, peak_counts
 
 SIZE, GEOMETRY = 16, MapGeometry(16, 1.0)

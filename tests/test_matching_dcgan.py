@@ -15,7 +15,7 @@ from cosmogan_jax.emulators.dcgan.state import GanState
 from cosmogan_jax.emulators.interface import Batch
 from cosmogan_jax.settings import Evaluate, Train
 from cosmogan_jax.settings.dcgan import Dcgan
-from cosmogan_jax.stages.trained_on import trained_on, was_selected
+from cosmogan_jax.stages.evaluate.training_targets import trained_on, was_selected
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -15,13 +15,13 @@ from cosmogan_jax.emulators.early_warnings import LASTING, WARM_UP, observe
 from cosmogan_jax.emulators.kinds import build
 from cosmogan_jax.emulators.trained import Generators, open_trained
 from cosmogan_jax.figures.training import draw_training
-from cosmogan_jax.stages.monitoring import check_scores
-from cosmogan_jax.stages.stopping import STOP_AFTER, Bound, in_bounds, parse_bounds
-from cosmogan_jax.stages.training_log import read_log
-from cosmogan_jax.storage.best_generators import BestGenerators, best_steps, read_scores
-from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.json_files import read_json
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.files.json_files import read_json
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.runs.best_generators import BestGenerators, best_steps, read_scores
+from cosmogan_jax.runs.checkpoints import Checkpoints
+from cosmogan_jax.stages.train.monitoring import check_scores
+from cosmogan_jax.stages.train.stopping import STOP_AFTER, Bound, in_bounds, parse_bounds
+from cosmogan_jax.stages.train.training_log import read_log
 
 pytestmark = pytest.mark.usefixtures("quick")
 

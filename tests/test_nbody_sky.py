@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from conftest import run_here
 
-from cosmogan_jax.storage.lens_planes import read_lens_planes
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.maps.lens_planes import read_lens_planes
+from cosmogan_jax.maps.store import open_map_store
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [
@@ -94,9 +94,9 @@ def test_a_map_can_be_made_again_from_the_manifest_and_the_box(whole):
     """By an independent route: interpolation of the corrected plane by scipy, in float64."""
     from scipy.ndimage import map_coordinates
 
+    from cosmogan_jax.maps.boxes import open_box
     from cosmogan_jax.sky import light_cone
     from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY
-    from cosmogan_jax.storage.boxes import open_box
 
     store = open_map_store(whole / "simulate/maps")
     record = json.loads((whole / "boxes/train_001/box.json").read_text())
@@ -129,9 +129,9 @@ def test_a_map_can_be_made_again_from_the_manifest_and_the_box(whole):
 
 
 def test_lens_planes_hold_the_boxes_convergence(whole):
+    from cosmogan_jax.files.zarr_arrays import open_array
     from cosmogan_jax.sky import light_cone, planes
     from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY
-    from cosmogan_jax.storage.arrays import open_array
 
     lens = read_lens_planes(whole / "boxes/train_000/lens_planes")
     schedule = light_cone.plane_schedule(PAPER_COSMOLOGY, 0.1, 64.0, 2)
@@ -172,8 +172,8 @@ def test_number_of_devices_and_resuming_change_nothing(whole, tmp_path):
 
 def test_interrupted_maps_go_on(whole, tmp_path):
     """The store's journal says three maps are written: these are kept as they are, the rest is made."""
-    from cosmogan_jax.storage.arrays import open_array
-    from cosmogan_jax.storage.json_files import read_json, write_json
+    from cosmogan_jax.files.json_files import read_json, write_json
+    from cosmogan_jax.files.zarr_arrays import open_array
 
     cut = tmp_path / "cut"
     shutil.copytree(whole, cut)
@@ -292,8 +292,8 @@ def test_power_of_240_boxes_is_limbers(tmp_path):
 
 
 def test_planes_are_read_once_a_box_and_amplitudes_made_once(run_main, tmp_path, monkeypatch):
-    from cosmogan_jax.stages import boxes, nbody_sky
-    from cosmogan_jax.storage.boxes import Box
+    from cosmogan_jax.maps.boxes import Box
+    from cosmogan_jax.stages.simulate import boxes, nbody_sky
 
     read, made, read_plane, make = [], [], Box.read, boxes.mode_amplitudes
     monkeypatch.setattr(
@@ -319,8 +319,8 @@ def test_planes_are_read_once_a_box_and_amplitudes_made_once(run_main, tmp_path,
 
 
 def test_what_a_thread_could_not_write_is_told(tmp_path):
-    from cosmogan_jax.stages.boxes import _WriteBehind
-    from cosmogan_jax.storage.boxes import BoxWriter
+    from cosmogan_jax.maps.boxes import BoxWriter
+    from cosmogan_jax.stages.simulate.boxes import _WriteBehind
 
     writer, plane = BoxWriter(tmp_path, "b", 3, 3, 4), np.ones((3, 4, 4), np.float32)
     with _WriteBehind(writer) as behind:
@@ -331,7 +331,7 @@ def test_what_a_thread_could_not_write_is_told(tmp_path):
 
 
 def test_boxes_side_by_side_are_those_made_one_after_the_other(run_main, tmp_path, monkeypatch):
-    from cosmogan_jax.stages import boxes
+    from cosmogan_jax.stages.simulate import boxes
 
     kappa, cpu, threads, make = [], jax.local_devices()[:1], [], boxes._make
     monkeypatch.setattr(boxes, "_make", lambda *given: threads.append(threading.get_ident()) or make(*given))
@@ -354,7 +354,7 @@ def test_boxes_at_a_time_are_those_that_cores_and_half_the_memory_hold(
     monkeypatch, cores, missing, free_boxes, workers
 ):
     from cosmogan_jax.sky.resolution import box_bytes
-    from cosmogan_jax.stages import boxes
+    from cosmogan_jax.stages.simulate import boxes
 
     settings = boxes.BoxSettings(64.0, 16, 32, 6, 9.0, 1, 64)
     free = None if free_boxes is None else free_boxes * box_bytes(16, 32, 1, 64)

@@ -17,8 +17,9 @@ from cosmogan_jax.compare.nearest_window import nearest_window, window, window_s
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.interpolation import paths, slerp, smoothness
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
-from cosmogan_jax.stages import novelty, novelty_search
-from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.stages import novelty
+from cosmogan_jax.stages.novelty import search as novelty_search
 from cosmogan_jax.summaries import power_spectrum
 
 SIZE = 16

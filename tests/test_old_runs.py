@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.emulators.trained import Generators
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.pretrained import load
-from cosmogan_jax.stages.training_log import read_log
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.stages.train.training_log import read_log
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -14,11 +14,11 @@ from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.emulators.lognormal_gan import base, fields
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings.margins import SETS, parse
-from cosmogan_jax.stages import duplicates
-from cosmogan_jax.stages import overall as outcome
-from cosmogan_jax.stages.judgement import Judge
-from cosmogan_jax.stages.summarising import of_each_map, summariser
-from cosmogan_jax.stages.uniformity import fixed_in_place
+from cosmogan_jax.stages.evaluate import duplicates
+from cosmogan_jax.stages.evaluate import overall as outcome
+from cosmogan_jax.stages.evaluate.judgement import Judge
+from cosmogan_jax.stages.evaluate.summarising import of_each_map, summariser
+from cosmogan_jax.stages.evaluate.uniformity import fixed_in_place
 
 SIZE = 16
 

@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.stages.devices import choose_devices
-from cosmogan_jax.stages.feeding import DeviceFeed, StreamFeed, batch_rows
-from cosmogan_jax.stages.map_sources import as_sources
-from cosmogan_jax.stages.name_patterns import numbers_in_name
-from cosmogan_jax.storage.crop_stream import stream_crops
-from cosmogan_jax.storage.crop_table import open_crop_table, write_crop_table
-from cosmogan_jax.storage.map_files import write_npy_maps
-from cosmogan_jax.storage.map_store import maps_written, open_map_store, write_map_store
-from cosmogan_jax.storage.readers import open_map_file
-from cosmogan_jax.storage.source_bins import only_bin
+from cosmogan_jax.machine.devices import choose_devices
+from cosmogan_jax.maps.crop_stream import stream_crops
+from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
+from cosmogan_jax.maps.formats import open_map_file
+from cosmogan_jax.maps.map_files import write_npy_maps
+from cosmogan_jax.maps.name_patterns import numbers_in_name
+from cosmogan_jax.maps.source_bins import only_bin
+from cosmogan_jax.maps.sources import as_sources
+from cosmogan_jax.maps.store import maps_written, open_map_store, write_map_store
+from cosmogan_jax.stages.train.feeding import DeviceFeed, StreamFeed, batch_rows
 
 GOLDEN = Path(__file__).parent / "golden"
 GEOMETRY = MapGeometry(16, 1.5)
@@ -72,7 +72,7 @@ def test_bins_and_parameters_come_back(tmp_path):
 
 def old_store(path, kappa, **more):
     """A store of version 2: an array of three axes, as the versions before wrote it."""
-    from cosmogan_jax.storage.arrays import create_array, file_sizes, shard_checksums
+    from cosmogan_jax.files.zarr_arrays import create_array, file_sizes, shard_checksums
 
     size = kappa.shape[1]
     array = create_array(path / "kappa", kappa.shape, kappa.shape, ["map", "row", "column"])

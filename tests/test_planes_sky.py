@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from astropy.cosmology import FlatLambdaCDM
 
-from cosmogan_jax.storage.json_files import read_json
-from cosmogan_jax.storage.lens_planes import LensPlanes, write_lens_planes
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.files.json_files import read_json
+from cosmogan_jax.maps.lens_planes import LensPlanes, write_lens_planes
+from cosmogan_jax.maps.store import open_map_store
 
 HEADER = {"H": 0.7, "OMEGA_M": 0.26, "OMEGA_L": 0.74, "W0": -1.0, "WA": 0.0}
 PIXELS, SIZE, SIDE_DEG = 64, 8, 3.2

@@ -7,8 +7,8 @@ from absl import flags
 from astropy.io import fits
 
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.stages.inspection import inspect_map
-from cosmogan_jax.stages.plausibility import apart, unlike_convergence
+from cosmogan_jax.maps.inspection import inspect_map
+from cosmogan_jax.maps.plausibility import apart, unlike_convergence
 
 SIZE, SIDE_DEG = 64, 0.875
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from cosmogan_jax.stages import map_import
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.stages.prepare import map_import
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("--stages=prepare", "--crop_size=8", "--crops_per_map=12")

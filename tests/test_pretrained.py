@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.emulators import packed as packed_emulators
+from cosmogan_jax.files.checksums import file_sha256, tree_sha256
+from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.pretrained import find, load, names
 from cosmogan_jax.stages import pack
-from cosmogan_jax.storage.checksums import file_sha256, tree_sha256
-from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.summaries import power_spectrum
 
 pytestmark = pytest.mark.usefixtures("quick")

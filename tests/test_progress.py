@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from cosmogan_jax.stages import progress as module
-from cosmogan_jax.stages.progress import progress
+from cosmogan_jax.machine import progress as module
+from cosmogan_jax.machine.progress import progress
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_against_an_independent_ray_tracer():
     """The map at redshift 0.99, from the same planes; numbers of all variants in experiments/004-nbody."""
     from astropy.io import fits
 
-    from cosmogan_jax.storage.lens_planes import read_lens_planes
+    from cosmogan_jax.maps.lens_planes import read_lens_planes
 
     lens = read_lens_planes(SHARED / "lens_planes")
     rolls = json.loads((SHARED / "rolls.json").read_text())

@@ -17,16 +17,16 @@ import pytest
 
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.machine import processes
+from cosmogan_jax.machine.devices import choose_devices
+from cosmogan_jax.machine.meeting import meet
+from cosmogan_jax.machine.memory import usable_memory
+from cosmogan_jax.machine.processes import expected
+from cosmogan_jax.maps.crop_table import write_crop_table
+from cosmogan_jax.maps.store import write_map_store
 from cosmogan_jax.settings import Processes
-from cosmogan_jax.stages import processes
-from cosmogan_jax.stages.devices import choose_devices
-from cosmogan_jax.stages.feeding import batch_rows
-from cosmogan_jax.stages.meeting import meet
-from cosmogan_jax.stages.memory import usable_memory
-from cosmogan_jax.stages.processes import expected
-from cosmogan_jax.stages.training_log import read_log
-from cosmogan_jax.storage.crop_table import write_crop_table
-from cosmogan_jax.storage.map_store import write_map_store
+from cosmogan_jax.stages.train.feeding import batch_rows
+from cosmogan_jax.stages.train.training_log import read_log
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
@@ -419,7 +419,7 @@ def test_devices_must_divide_the_batch():
     with pytest.raises(ValueError, match="num_devices=99 must lie between 1 and"):
         choose_devices(99, 8)
     code = (
-        "from cosmogan_jax.stages.devices import choose_devices\n"
+        "from cosmogan_jax.machine.devices import choose_devices\n"
         "print(choose_devices(None, 6).mesh.size, choose_devices(2, 8).mesh.size)\n"
         "try: choose_devices(None, 8)\n"
         "except ValueError as error: print(error)"

@@ -13,18 +13,18 @@ from cosmogan_jax.compare.second_scores import fallback
 from cosmogan_jax.compare.spectrum_distance import expected_distance, spectrum_chi2
 from cosmogan_jax.emulators.kinds import build
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.scoring import Scorers
 from cosmogan_jax.emulators.trained import Generators
 from cosmogan_jax.figures.selection import draw_selection
+from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.store import MapStore
+from cosmogan_jax.runs import directory as run_directory
+from cosmogan_jax.runs.best_generators import BestGenerators
+from cosmogan_jax.runs.checkpoints import Checkpoints
 from cosmogan_jax.settings import results_only
 from cosmogan_jax.stages import select
-from cosmogan_jax.stages.scoring import Scorers
-from cosmogan_jax.storage import run_directory
-from cosmogan_jax.storage.best_generators import BestGenerators
-from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.json_files import read_json, write_json
-from cosmogan_jax.storage.map_store import MapStore
 from cosmogan_jax.summaries import power_spectrum
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -8,7 +8,7 @@ import pytest
 
 from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.sky import ray_tracing
-from cosmogan_jax.stages.skies import LognormalSky
+from cosmogan_jax.stages.simulate.skies import LognormalSky
 
 # By jax.jit the field below came out in 8 ways in 700 runs on two cores, the commonest in 40 % of them.
 RUNS = 60

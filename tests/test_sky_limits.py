@@ -9,13 +9,13 @@ import pytest
 
 from cosmogan_jax.compare.sky_limits import SkyLimits, rows, words
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
+from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.sky import light_cone
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY
 from cosmogan_jax.sky.map_power import band_means, cut_out_power, expected_bands, folded_power, pixel_window
 from cosmogan_jax.sky.particle_noise import particle_noise_bands, plane_noise
 from cosmogan_jax.sky.resolution import shot_noise_power
-from cosmogan_jax.stages.sky_limits import measure
-from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.stages.evaluate.sky_limits import measure
 from cosmogan_jax.summaries import power_spectrum
 
 
@@ -116,7 +116,7 @@ NOISE = [
 def strewn(monkeypatch):
     """Boxes of particles that no force has moved anywhere: at random, anew on every plane."""
     from cosmogan_jax.sky import nbody
-    from cosmogan_jax.stages import boxes
+    from cosmogan_jax.stages.simulate import boxes
 
     def evolve(key, settings, power, schedule, amplitudes=None):
         n = settings.num_particles_side

@@ -7,9 +7,9 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from astropy_healpix import core
 
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.readers import ReadOptions, find_map_files, open_map_file
-from cosmogan_jax.storage.sky_patches import (
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.formats import ReadOptions, find_map_files, open_map_file
+from cosmogan_jax.maps.formats.sky_patches import (
     chosen_centres,
     num_side,
     patch_centres,
@@ -194,7 +194,7 @@ def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
     assert table.store.manifest["origin"]["files"][0]["format"] == "HEALPix:FITS:KAPPA, nside=32, RING"
     assert "cut_patches=16,24" in (tmp_path / "run/flags.txt").read_text()
 
-    from cosmogan_jax.stages.map_sets import _from_table
+    from cosmogan_jax.maps.sets import _from_table
 
     code, out, _ = run_main(
         f"--workdir={tmp_path}/dry", f"--maps={tmp_path}", "--cut_patches=16,24", "--side_deg=10", "--dry_run",
@@ -228,7 +228,7 @@ def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
     ],
 )
 def test_splits_begin_where_another_sky_does(capsys, sizes, begins, expected):
-    from cosmogan_jax.stages.map_import import _at_borders
+    from cosmogan_jax.stages.prepare.map_import import _at_borders
 
     parents = [n for n, size in enumerate(sizes) for _ in range(size)]
     assert _at_borders(begins, parents) == expected

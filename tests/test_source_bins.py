@@ -8,10 +8,10 @@ import pytest
 import zarr
 from astropy.io import fits
 
-from cosmogan_jax.stages.map_sources import open_sources
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.map_store import open_map_store
-from cosmogan_jax.storage.readers import ReadOptions, open_map_file
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.formats import ReadOptions, open_map_file
+from cosmogan_jax.maps.sources import open_sources
+from cosmogan_jax.maps.store import open_map_store
 
 REDSHIFTS = (0.5, 1.0, 1.5, 2.0, 2.5)
 CROPS = ("--stages=prepare", "--crop_size=8", "--crops_per_map=20", "--side_deg=2")

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.storage import checkpoints as checkpoint_files
-from cosmogan_jax.storage import map_store
-from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.lens_planes import read_lens_planes
-from cosmogan_jax.storage.map_store import open_map_store, write_map_store
+from cosmogan_jax.maps import store as map_store
+from cosmogan_jax.maps.lens_planes import read_lens_planes
+from cosmogan_jax.maps.store import open_map_store, write_map_store
+from cosmogan_jax.runs import checkpoints as checkpoint_files
+from cosmogan_jax.runs.checkpoints import Checkpoints
 
 GEOMETRY = MapGeometry(16, 1.5)
 

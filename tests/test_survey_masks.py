@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.map_store import open_map_store
-from cosmogan_jax.storage.readers.masks import open_mask_file
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.formats.masks import open_mask_file
+from cosmogan_jax.maps.store import open_map_store
 
 SIZE = 24
 

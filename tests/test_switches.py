@@ -19,7 +19,7 @@ from whole_runs import assert_same_stage
 import cosmogan_jax
 from cosmogan_jax import summaries, switches
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.stages import computing
+from cosmogan_jax.machine import computing
 from cosmogan_jax.summaries.observer import smooth
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
-from cosmogan_jax.stages.dispatch import Dispatcher, scan_steps
-from cosmogan_jax.stages.profiling import Profiler
-from cosmogan_jax.stages.programs import keep_programs
-from cosmogan_jax.stages.schedule import Every, Schedule
-from cosmogan_jax.stages.training_log import NonFinite, TrainingLog, read_log
+from cosmogan_jax.machine.compilation import keep_programs
+from cosmogan_jax.machine.profiling import Profiler
+from cosmogan_jax.stages.train.dispatch import Dispatcher, scan_steps
+from cosmogan_jax.stages.train.schedule import Every, Schedule
+from cosmogan_jax.stages.train.training_log import NonFinite, TrainingLog, read_log
 
 NETWORKS = build_networks(Architecture(16, 4, 2, 8))
 BATCHES = [0.3 * np.random.default_rng(n).normal(size=(4, 16, 16)).astype(np.float32) for n in range(6)]

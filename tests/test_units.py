@@ -5,7 +5,7 @@ import pytest
 
 from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.stages.map_sets import MapSet
+from cosmogan_jax.maps.sets import MapSet
 
 
 def of_boxes(number, maps_each=3):

@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 
 import cosmogan_jax
+from cosmogan_jax.files.checksums import file_sha256
+from cosmogan_jax.files.numpy_files import read_npy, read_npz
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.boxes import open_box
+from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
+from cosmogan_jax.maps.formats import ReadOptions, open_map_file
+from cosmogan_jax.maps.store import open_map_store, write_map_store
 from cosmogan_jax.pretrained import find, load
+from cosmogan_jax.runs.best_generators import read_scores
+from cosmogan_jax.runs.checkpoints import Checkpoints
+from cosmogan_jax.runs.directory import stage_record
 from cosmogan_jax.settings import Report
 from cosmogan_jax.stages.report import run as report
-from cosmogan_jax.storage.best_generators import read_scores
-from cosmogan_jax.storage.boxes import open_box
-from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.checksums import file_sha256
-from cosmogan_jax.storage.crop_table import open_crop_table, write_crop_table
-from cosmogan_jax.storage.map_store import open_map_store, write_map_store
-from cosmogan_jax.storage.numpy_files import read_npy, read_npz
-from cosmogan_jax.storage.readers import ReadOptions, open_map_file
-from cosmogan_jax.storage.run_directory import stage_record
 
 SOURCES = sorted(Path(cosmogan_jax.__file__).parent.rglob("*.py"))
 

@@ -13,9 +13,9 @@ from cosmogan_jax.compare.scales import scales
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings.margins import parse as margins_of
-from cosmogan_jax.stages import summarising
-from cosmogan_jax.stages.judgement import Judge
-from cosmogan_jax.stages.observing import views
+from cosmogan_jax.stages.evaluate import summarising
+from cosmogan_jax.stages.evaluate.judgement import Judge
+from cosmogan_jax.stages.evaluate.observing import views
 from cosmogan_jax.summaries import power_spectrum
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -14,7 +14,7 @@ from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.layers import convolutions
-from cosmogan_jax.stages.devices import choose_devices
+from cosmogan_jax.machine.devices import choose_devices
 
 SIZE, FILTERS, LATENT, BATCH, STEPS = 16, 2, 8, 14, 5
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from cosmogan_jax.emulators.interface import Batch
 from cosmogan_jax.emulators.lognormal_gan.engine import make_engine, make_model
+from cosmogan_jax.machine.devices import choose_devices
+from cosmogan_jax.runs.checkpoints import Checkpoints
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.lognormal_gan import LognormalGan
-from cosmogan_jax.stages.devices import choose_devices
-from cosmogan_jax.storage.checkpoints import Checkpoints
 
 OWN = LognormalGan(
     gen_layers=2, gen_channels=4, disc_layers=2, disc_filters=3, fresh_maps=2, replayed_steps=3,

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from cosmogan_jax.machine import processes
 from cosmogan_jax.settings import Processes
-from cosmogan_jax.stages import processes
 
 BATCH, SEED, STEPS = 8, 5, 7
 
@@ -21,11 +21,11 @@ def main(folder):
     with processes.join(Processes("auto", None, None, None)) as group:
         import jax
 
-        from cosmogan_jax.stages import feeding
-        from cosmogan_jax.stages.consensus import processes_here, smallest, stop_together
-        from cosmogan_jax.stages.devices import choose_devices
-        from cosmogan_jax.storage import map_store
-        from cosmogan_jax.storage.crop_table import open_crop_table
+        from cosmogan_jax.machine.consensus import processes_here, smallest, stop_together
+        from cosmogan_jax.machine.devices import choose_devices
+        from cosmogan_jax.maps import store as map_store
+        from cosmogan_jax.maps.crop_table import open_crop_table
+        from cosmogan_jax.stages.train import feeding
 
         assert (group.count, group.index) == (jax.process_count(), jax.process_index())
         read = []

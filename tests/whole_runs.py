@@ -8,7 +8,7 @@ import numpy as np
 
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.stages.agreement import STAGES
-from cosmogan_jax.stages.training_log import read_log
+from cosmogan_jax.stages.train.training_log import read_log
 
 # Measured times, dates, and the random marks by which a stage's results are told apart.
 _NEUTRAL = {"finished", "result", "inputs", "map", "total", "made"}

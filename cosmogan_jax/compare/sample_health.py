@@ -1,7 +1,7 @@
 """Known ways in which a generator's maps fail, as numbers beside those of real maps.
 
 Each measure is a mean over maps or needs one batch; all are in jnp, to be jitted or vmapped. What counts as
-too much stands in `stages/early_warnings.py`.
+too much stands in `emulators/early_warnings.py`.
 """
 
 import numpy as np

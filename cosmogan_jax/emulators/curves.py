@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cosmogan_jax.storage.json_files import check_object, read_object, write_json
+from cosmogan_jax.files.json_files import check_object, read_object, write_json
 
 
 class Curve(NamedTuple):

@@ -1,4 +1,4 @@
-"""Emulators that are trained already, by name or by folder; `storage/weights.py` says what a folder holds."""
+"""Emulators that are trained already, by name or by folder; `weights.py` says what a folder holds."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from cosmogan_jax import keys
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.kinds import model_of
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.weights import CARD, read_card, read_weights
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings.key_schemes import recorded_scheme
-from cosmogan_jax.storage.weights import CARD, read_card, read_weights
 from cosmogan_jax.switches import with_usual
 
 _FOLDER = Path(__file__).parents[1] / "pretrained"

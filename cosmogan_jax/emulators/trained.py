@@ -11,13 +11,13 @@ from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Engine, Model, State, Variables, Weights
 from cosmogan_jax.emulators.kinds import build
 from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.files.json_files import read_object
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.runs.best_generators import read_scores
+from cosmogan_jax.runs.checkpoints import Checkpoints
+from cosmogan_jax.runs.directory import finished_record, key_scheme, stage_directory
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.kinds import train_from_record
-from cosmogan_jax.storage.best_generators import read_scores
-from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.json_files import read_object
-from cosmogan_jax.storage.run_directory import finished_record, key_scheme, stage_directory
 
 _DENSE = {"weights": str, "score_maps": int, "score_l_bins": int}
 

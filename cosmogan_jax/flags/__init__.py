@@ -115,7 +115,7 @@ def _take_defaults(own: Any, values: Any) -> None:
     """Give flags that are not said what their kind of emulator takes, or what the training began with."""
     begun, kept = None, getattr(own, "KEPT", ())
     if kept and str(values.workdir).strip():
-        from cosmogan_jax.storage import run_directory  # here: --help reads no directory
+        from cosmogan_jax.runs import directory as run_directory  # here: --help reads no directory
 
         begun = run_directory.begun_with(Path(values.workdir).expanduser(), "train")
     for name, value in getattr(own, "DEFAULTS", {}).items():

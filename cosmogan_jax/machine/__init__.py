@@ -1,1 +1,1 @@
-"""What a run computes on: the C library's memory."""
+"""What a run computes on: devices and processes, memory, compiled programs, signals, and how far it is."""

@@ -24,8 +24,8 @@ def keep_freed_memory() -> bool:
     Results do not depend on it. Blocks of 1 GiB and more are given back as ever.
 
     Returns:
-      Whether it was done: not where the C library is another than glibc, nor where MALLOC_TRIM_THRESHOLD_ and
-      its like or GLIBC_TUNABLES=glibc.malloc... say otherwise.
+      Whether it was done: not where the C library is another than glibc, nor where `MALLOC_TRIM_THRESHOLD_`
+      and its like or GLIBC_TUNABLES=glibc.malloc... say otherwise.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if "glibc.malloc." in tunables or any(name in os.environ for name in _SETTINGS):

@@ -52,7 +52,7 @@ class Simulate:
     write_lens_planes: bool = neutral()
 
 
-# What values may look like that are not convergence (`stages/plausibility.py`).
+# What values may look like that are not convergence (`maps/plausibility.py`).
 VALUE_KINDS = ("units", "fill", "mask", "counts", "bins")
 
 

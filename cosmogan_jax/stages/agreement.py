@@ -4,12 +4,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.files.checksums import file_sha256
+from cosmogan_jax.files.json_files import read_object
+from cosmogan_jax.maps.formats import find_map_files
+from cosmogan_jax.maps.source_changes import marked, quick_mark
+from cosmogan_jax.runs import directory as run_directory
 from cosmogan_jax.settings import results_only
-from cosmogan_jax.stages.source_changes import marked, quick_mark
-from cosmogan_jax.storage import run_directory
-from cosmogan_jax.storage.checksums import file_sha256
-from cosmogan_jax.storage.json_files import read_object
-from cosmogan_jax.storage.readers import find_map_files
 
 # Each stage with the earlier stages whose directories it reads, in the one order they run in.
 INPUTS: dict[str, tuple[str, ...]] = {

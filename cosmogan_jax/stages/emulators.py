@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import Generators
+from cosmogan_jax.files.checksums import tree_sha256
+from cosmogan_jax.files.json_files import read_object
+from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.pretrained import Emulator, load
-from cosmogan_jax.storage.checksums import tree_sha256
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.json_files import read_object
-from cosmogan_jax.storage.run_directory import stage_directory
+from cosmogan_jax.runs.directory import stage_directory
 
 
 class Source(NamedTuple):

@@ -4,14 +4,14 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.files.fits_files import COSMOLOGY_CARDS, PARAMETER_CARD, Cards
+from cosmogan_jax.files.json_files import check_object, read_object, write_json
+from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.map_files import write_fits_map, write_npy_maps
+from cosmogan_jax.maps.source_bins import only_bin
+from cosmogan_jax.maps.store import MapStore, open_map_store
+from cosmogan_jax.runs.directory import stage_directory, stage_record
 from cosmogan_jax.settings import Export
-from cosmogan_jax.stages.progress import progress
-from cosmogan_jax.storage.fits_files import COSMOLOGY_CARDS, PARAMETER_CARD, Cards
-from cosmogan_jax.storage.json_files import check_object, read_object, write_json
-from cosmogan_jax.storage.map_files import write_fits_map, write_npy_maps
-from cosmogan_jax.storage.map_store import MapStore, open_map_store
-from cosmogan_jax.storage.run_directory import stage_directory, stage_record
-from cosmogan_jax.storage.source_bins import only_bin
 
 
 def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:

@@ -12,15 +12,15 @@ from cosmogan_jax.compare.sky_limits import SkyLimits
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.emulators.card import as_markdown
 from cosmogan_jax.emulators.packed import load
+from cosmogan_jax.emulators.weights import read_weights, write_card, write_weights
+from cosmogan_jax.files.json_files import check_object, read_json
 from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.maps.crop_table import CropTable, open_crop_table
+from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.pretrained import Emulator
+from cosmogan_jax.runs.directory import finished_record, stage_directory
 from cosmogan_jax.settings import Pack
 from cosmogan_jax.stages.emulators import trained
-from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
-from cosmogan_jax.storage.json_files import check_object, read_json
-from cosmogan_jax.storage.map_store import open_map_store
-from cosmogan_jax.storage.run_directory import finished_record, stage_directory
-from cosmogan_jax.storage.weights import read_weights, write_card, write_weights
 from cosmogan_jax.summaries import power_spectrum
 
 _COMPARED_MAPS = 64

@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cosmogan_jax.machine import computing, processes
+from cosmogan_jax.machine.compilation import keep_programs
+from cosmogan_jax.runs import directory as run_directory
 from cosmogan_jax.settings import RunSettings
-from cosmogan_jax.stages import computing, processes
 from cosmogan_jax.stages.agreement import (
     STAGES,
     chain,
@@ -18,8 +20,6 @@ from cosmogan_jax.stages.agreement import (
     inputs,
     needed,
 )
-from cosmogan_jax.stages.programs import keep_programs
-from cosmogan_jax.storage import run_directory
 
 _WITHOUT_JAX = {"prepare", "export", "report"}
 # Stages that go on from what an interrupted run left. A training is never thrown away for other flags; the

@@ -34,10 +34,7 @@ import numpy as np
 from cosmogan_jax.compare.second_scores import fallback
 from cosmogan_jax.compare.spectrum_distance import expected_distance
 from cosmogan_jax.emulators.normalisation import Normalisation
-from cosmogan_jax.emulators.trained import Generators
-from cosmogan_jax.settings import Select
-from cosmogan_jax.stages.progress import progress
-from cosmogan_jax.stages.scoring import (
+from cosmogan_jax.emulators.scoring import (
     RANKINGS,
     HostScores,
     Pass,
@@ -47,10 +44,13 @@ from cosmogan_jax.stages.scoring import (
     make_scorers,
     second_pass,
 )
-from cosmogan_jax.storage.best_generators import best_steps
-from cosmogan_jax.storage.crop_table import CropTable, open_crop_table
-from cosmogan_jax.storage.json_files import write_json
-from cosmogan_jax.storage.run_directory import stage_directory
+from cosmogan_jax.emulators.trained import Generators
+from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.crop_table import CropTable, open_crop_table
+from cosmogan_jax.runs.best_generators import best_steps
+from cosmogan_jax.runs.directory import stage_directory
+from cosmogan_jax.settings import Select
 
 _BATCH_NORM = {
     "last": "running averages of the training",

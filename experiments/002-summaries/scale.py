@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.crop_table import write_crop_table
+from cosmogan_jax.maps.store import write_map_store
+from cosmogan_jax.runs import directory as run_directory
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.stages import evaluate
-from cosmogan_jax.storage import run_directory
-from cosmogan_jax.storage.crop_table import write_crop_table
-from cosmogan_jax.storage.map_store import write_map_store
 
 SIDE_DEG = np.sqrt(12.0)
 CROPS = 200

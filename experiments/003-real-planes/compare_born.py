@@ -13,9 +13,9 @@ import numpy as np
 from astropy.io import fits
 
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
+from cosmogan_jax.maps.lens_planes import read_lens_planes
 from cosmogan_jax.sky.cosmology import Cosmology
 from cosmogan_jax.sky.planes import born_maps, born_weights, plane_convergence, split_regions
-from cosmogan_jax.storage.lens_planes import read_lens_planes
 from cosmogan_jax.summaries import power_spectrum
 
 SIZE = 128

@@ -12,8 +12,8 @@ from astropy.io import fits
 from scipy.ndimage import gaussian_filter
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.sky.limber import convergence_power
-from cosmogan_jax.storage.map_store import open_map_store
 from cosmogan_jax.summaries import minkowski_functionals, peak_counts, power_spectrum
 
 L_EDGES = np.array([100, 200, 400, 800, 1500, 3000, 6000, 12000, 26000, 50000.0])

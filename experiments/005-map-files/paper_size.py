@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.run_directory import versions
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.runs.directory import versions
 
 HERE, WORK, PIXELS = Path(__file__).parent, Path("runs/paper-size"), 2048
 

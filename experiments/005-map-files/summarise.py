@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cosmogan_jax.stages.inspection import inspect_map
-from cosmogan_jax.storage.lens_planes import read_lens_planes
-from cosmogan_jax.storage.readers import find_map_files, open_map_file
-from cosmogan_jax.storage.run_directory import versions
+from cosmogan_jax.maps.formats import find_map_files, open_map_file
+from cosmogan_jax.maps.inspection import inspect_map
+from cosmogan_jax.maps.lens_planes import read_lens_planes
+from cosmogan_jax.runs.directory import versions
 
 HERE = Path(__file__).parent
 

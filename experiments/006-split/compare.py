@@ -19,10 +19,10 @@ import numpy as np
 
 from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
 from cosmogan_jax.geometry import log_l_edges
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.map_files import write_npy_maps
-from cosmogan_jax.storage.map_store import open_map_store
-from cosmogan_jax.storage.run_directory import versions
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.map_files import write_npy_maps
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.runs.directory import versions
 from cosmogan_jax.summaries import PAPER_THRESHOLDS, minkowski_functionals, power_spectrum
 
 HERE, WORK = Path(__file__).parent, Path("runs/split")

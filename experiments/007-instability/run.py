@@ -18,8 +18,8 @@ import jax
 import numpy as np
 from score import Scorer
 
-from cosmogan_jax.storage.json_files import read_json, write_json
-from cosmogan_jax.storage.run_directory import stage_record, versions
+from cosmogan_jax.files.json_files import read_json, write_json
+from cosmogan_jax.runs.directory import stage_record, versions
 
 HERE, WORK = Path(__file__).parent, Path("runs/instability")
 STEPS = (500, 750, 1000, 1250, 1500)

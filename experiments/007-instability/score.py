@@ -9,8 +9,8 @@ from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.pretrained import Emulator
-from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.summaries import PAPER_THRESHOLDS, minkowski_functionals, power_spectrum
 
 MAPS, BATCH, BANDS, RING = 512, 128, 12, 3

@@ -20,9 +20,9 @@ from cosmogan_jax.compare.histogram_heights import height_tests, power_under_shi
 from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
 from cosmogan_jax.compare.two_sample import clustered_tests, permutation_tests
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.lens_planes import read_lens_planes
 from cosmogan_jax.sky.cosmology import Cosmology
 from cosmogan_jax.sky.planes import Region, born_maps, born_weights, plane_convergence
-from cosmogan_jax.storage.lens_planes import read_lens_planes
 from cosmogan_jax.summaries import power_spectrum
 
 TILE, CROP, CROPS_EACH = 64, 32, 16

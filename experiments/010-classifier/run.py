@@ -17,10 +17,10 @@ from scipy.stats import norm
 
 from cosmogan_jax.compare.classifier_features import features_of, reference_of
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps
-from cosmogan_jax.stages.classification import ClassificationSettings, KeptMaps, split, tell_apart
-from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.stages.evaluate.classification import ClassificationSettings, KeptMaps, split, tell_apart
 
 RESULTS = Path(__file__).with_name("results.json")
 GEOMETRY = MapGeometry(64, 0.875)

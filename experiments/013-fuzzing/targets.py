@@ -13,22 +13,22 @@ import numpy as np
 import zarr
 from astropy.io import fits
 
+from cosmogan_jax.files.checksums import file_sha256
+from cosmogan_jax.files.numpy_files import read_npy, read_npz
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.boxes import BoxWriter, open_box
+from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
+from cosmogan_jax.maps.formats import ReadOptions, open_map_file
+from cosmogan_jax.maps.formats.masks import open_mask_file
+from cosmogan_jax.maps.lens_planes import LensPlanes, read_lens_planes, write_lens_planes
+from cosmogan_jax.maps.parameter_tables import read_parameter_table
+from cosmogan_jax.maps.sources import as_sources
+from cosmogan_jax.maps.store import open_map_store, write_map_store
 from cosmogan_jax.pretrained import find, load
-from cosmogan_jax.stages.map_sources import as_sources
-from cosmogan_jax.stages.training_log import read_log
-from cosmogan_jax.storage.best_generators import read_scores
-from cosmogan_jax.storage.boxes import BoxWriter, open_box
-from cosmogan_jax.storage.checkpoints import Checkpoints
-from cosmogan_jax.storage.checksums import file_sha256
-from cosmogan_jax.storage.crop_table import open_crop_table, write_crop_table
-from cosmogan_jax.storage.lens_planes import LensPlanes, read_lens_planes, write_lens_planes
-from cosmogan_jax.storage.map_store import open_map_store, write_map_store
-from cosmogan_jax.storage.numpy_files import read_npy, read_npz
-from cosmogan_jax.storage.parameter_tables import read_parameter_table
-from cosmogan_jax.storage.readers import ReadOptions, open_map_file
-from cosmogan_jax.storage.readers.masks import open_mask_file
-from cosmogan_jax.storage.run_directory import stage_record
+from cosmogan_jax.runs.best_generators import read_scores
+from cosmogan_jax.runs.checkpoints import Checkpoints
+from cosmogan_jax.runs.directory import stage_record
+from cosmogan_jax.stages.train.training_log import read_log
 
 _GEOMETRY = MapGeometry(16, 1.0)
 

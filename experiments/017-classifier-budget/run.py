@@ -13,9 +13,9 @@ import numpy as np
 
 from cosmogan_jax.compare.classifier_features import l_edges_of_classifier
 from cosmogan_jax.compare.discrimination import Share, excess_auc
+from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps
-from cosmogan_jax.stages.classification import ClassificationSettings, KeptMaps, split, tell_apart
-from cosmogan_jax.storage.crop_table import open_crop_table
+from cosmogan_jax.stages.evaluate.classification import ClassificationSettings, KeptMaps, split, tell_apart
 from cosmogan_jax.summaries import power_spectrum
 
 STEPS, MAPS = (100, 300, 1000, 2000), (1500, 3000)

@@ -24,8 +24,8 @@ import numpy as np
 
 from cosmogan_jax.compare import classifier_features as features
 from cosmogan_jax.geometry import log_l_edges
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.summaries import peak_counts, power_spectrum
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.store import open_map_store
 
 MAPS = 2400
 

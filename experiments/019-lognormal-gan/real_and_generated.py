@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cosmogan_jax.emulators.packed import load
-from cosmogan_jax.storage.map_store import open_map_store
+from cosmogan_jax.maps.store import open_map_store
 
 SHOWN, PIXELS = 4, 128
 LOW, HIGH = -0.02, 0.06

@@ -18,8 +18,8 @@ import optax
 
 from cosmogan_jax import keys
 from cosmogan_jax.emulators.posterior import log_likelihood, log_prior
+from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.pretrained import load
-from cosmogan_jax.storage.crop_table import open_crop_table
 from cosmogan_jax.summaries.observer import add_shape_noise, shape_noise_sigma
 
 OBSERVED_SHARE, HOLES = 0.8, (3.0, 6.0)  # of the pixels; the discs' radii in pixels

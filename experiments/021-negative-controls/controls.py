@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.map_store import open_map_store, write_map_store
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.store import open_map_store, write_map_store
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_RATE = 1e-30

@@ -37,7 +37,7 @@ class Package(SphinxDirective):
         name = self.arguments[0]
         folder = Path(cosmogan_jax.__file__).parents[1].joinpath(*name.split("."))
         modules = sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.ispkg)
-        lines = [f".. automodule:: {name}", "   :no-members:", ""]
+        lines = [f".. automodule:: {name}", "   :members:", "   :ignore-module-all:", ""]
         for module in (f"{name}.{each}" for each in modules):
             lines += [module, "-" * len(module), "", f".. automodule:: {module}", "   :members:", ""]
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)

@@ -17,7 +17,7 @@ import numpy as np
 from cosmogan_jax.compare.scales import scales
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.side_by_side import jit_on_one_thread
-from cosmogan_jax.stages import summarising
+from cosmogan_jax.stages.evaluate import summarising
 from cosmogan_jax.summaries import (
     PAPER_L_EDGES,
     PAPER_THRESHOLDS,

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.storage import map_store
-from cosmogan_jax.storage.crop_stream import stream_crops
-from cosmogan_jax.storage.map_store import open_map_store, write_map_store
+from cosmogan_jax.maps import store as map_store
+from cosmogan_jax.maps.crop_stream import stream_crops
+from cosmogan_jax.maps.store import open_map_store, write_map_store
 
 PIXELS, CROP, BATCH, STEP_SECONDS, AHEAD = 1024, 256, 64, 0.010, 4
 

@@ -42,7 +42,7 @@ def jax_stepper(size, filters, batch, steps, **how):
     from cosmogan_jax.emulators.dcgan.networks import build_networks
     from cosmogan_jax.emulators.dcgan.state import adam, init_state
     from cosmogan_jax.emulators.dcgan.train_step import make_train_step
-    from cosmogan_jax.stages.dispatch import scan_steps
+    from cosmogan_jax.stages.train.dispatch import scan_steps
 
     networks, optimizer = build_networks(Architecture(size, 4, filters, 64, **how)), adam(2e-4, 0.5)
     step = make_train_step(networks, optimizer, label_flip_probability=0.01)

@@ -176,7 +176,7 @@ def make_sky(work: Work, sky: Sky) -> tuple[Path, list[str]]:
 
 def keep_maps(work: Work, sky: Sky, workdir: Path) -> None:
     """Of every box its first maps, in 16 bits, compressed, in files that may come back; the manifest first."""
-    from cosmogan_jax.storage.map_store import open_map_store
+    from cosmogan_jax.maps.store import open_map_store
 
     store = open_map_store(workdir / "simulate/maps")
     boxes, chosen, seen = store.manifest["boxes"], [], {}

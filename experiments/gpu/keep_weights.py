@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+from cosmogan_jax.emulators.weights import write_weights
 from cosmogan_jax.stages.emulators import trained
-from cosmogan_jax.storage.weights import write_weights
 
 if __name__ == "__main__":
     run, folder = map(Path, sys.argv[1:])

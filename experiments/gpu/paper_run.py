@@ -54,7 +54,7 @@ def box(tell: Teller, args, size: Size) -> None:
     from absl import logging  # noqa: F401  whose flags the package reads
 
     from cosmogan_jax import flags
-    from cosmogan_jax.stages.nbody_sky import NbodySky
+    from cosmogan_jax.stages.simulate.nbody_sky import NbodySky
 
     flags.define()
     maps = size.maps_of_a_box

@@ -24,7 +24,7 @@ from cosmogan_jax.emulators.dcgan.networks import build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.layers import convolutions
-from cosmogan_jax.stages.dispatch import scan_steps
+from cosmogan_jax.stages.train.dispatch import scan_steps
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS, minkowski_functionals, power_spectrum
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))

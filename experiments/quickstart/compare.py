@@ -21,7 +21,7 @@ from compared_runs import Judged, largest_shift, power_ratio, read_runs, scatter
 from cosmogan_jax.figures.beside_paper import cost
 from cosmogan_jax.figures.files import write_png
 from cosmogan_jax.figures.page import Section, Table, render
-from cosmogan_jax.storage.whole_files import write_text
+from cosmogan_jax.files.whole_files import write_text
 
 _AREAS = {
     "auc": "a classifier's area under the curve",

@@ -10,13 +10,13 @@ import numpy as np
 from cosmogan_jax.compare.ensembles import Bands, bands
 from cosmogan_jax.emulators.kinds import build
 from cosmogan_jax.emulators.packed import load
+from cosmogan_jax.files.checksums import json_sha256
+from cosmogan_jax.files.json_files import read_json_lines
+from cosmogan_jax.files.numpy_files import read_npz
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.runs.directory import finished_record, stage_record
 from cosmogan_jax.settings.kinds import train_from_record
 from cosmogan_jax.stages.report import read_evaluated, shown_stages
-from cosmogan_jax.storage.checksums import json_sha256
-from cosmogan_jax.storage.crop_table import open_crop_table
-from cosmogan_jax.storage.json_files import read_json_lines
-from cosmogan_jax.storage.numpy_files import read_npz
-from cosmogan_jax.storage.run_directory import finished_record, stage_record
 
 MOST = 5  # runs: columns that a page has room for
 _EDGES = ("l_edges", "paper_l_edges", "pixel_edges", "peak_edges", "thresholds")

@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 from cosmogan_jax.compare import verdict
 from cosmogan_jax.compare.two_sample import TwoSampleTests, permutation_tests
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
+from cosmogan_jax.maps.formats import open_map_file
+from cosmogan_jax.maps.map_files import write_fits_map
 from cosmogan_jax.pretrained import Emulator, load
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps
-from cosmogan_jax.storage.map_files import write_fits_map
-from cosmogan_jax.storage.readers import open_map_file
 from cosmogan_jax.summaries import MinkowskiFunctionals, minkowski_functionals, power_spectrum
 
 SHIFT = 0.025  # lowest convergence of the mock sky is -SHIFT: about that of sources at redshift 1

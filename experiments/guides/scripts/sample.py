@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import cosmogan_jax
-from cosmogan_jax.storage.map_files import write_fits_map
+from cosmogan_jax.maps.map_files import write_fits_map
 
 
 def main(folder: str = "runs/guides", name: str = "pm-zs1-64", pixels: str = "128") -> None:

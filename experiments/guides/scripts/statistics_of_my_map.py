@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
-from cosmogan_jax.storage.readers import open_map_file
+from cosmogan_jax.maps.formats import open_map_file
 from cosmogan_jax.summaries import minkowski_functionals, peak_counts, power_spectrum
 
 

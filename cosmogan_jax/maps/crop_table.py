@@ -1,0 +1,149 @@
+"""The crop table: positions of crops in the maps of a store, by split, with the normalisation to be used."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cosmogan_jax.files.json_files import Fields, check_object, read_object, write_json
+from cosmogan_jax.files.numpy_files import read_npy
+from cosmogan_jax.files.whole_files import write_whole
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.parameters import known_for_all, parameter_rows
+from cosmogan_jax.maps.store import MapStore, open_map_store
+
+SPLITS = ("train", "development", "validation", "auxiliary")
+_FIELDS: Fields = {
+    "maps": str, "crop_size": int, "side_deg": float, "source_redshift": (float, type(None)),
+    "normalisation": dict, "parents": list, "boxes": list, "origin": dict,
+}  # fmt: skip
+# The run's own maps, imported or simulated; a table that names others is not this run's.
+_STORES = ("maps", "../simulate/maps")
+
+
+class CropTable(NamedTuple):
+    """Crops are rows (map, row, column); manifest["parents"] and ["boxes"] are indexed by map.
+
+    The parameters of the maps stand in the store alone. Of maps of several source bins, the store reads the one
+    that manifest["bin"] names.
+    """
+
+    store: MapStore
+    crops: dict[str, Int[np.ndarray, "crops 3"]]
+    manifest: dict[str, Any]
+
+    @property
+    def geometry(self) -> MapGeometry:
+        """Pixels and side of a crop."""
+        return MapGeometry(self.manifest["crop_size"], self.manifest["side_deg"])
+
+    def choose(
+        self, split: str, limit: int | None = None, half: Literal[0, 1] | None = None
+    ) -> Int[np.ndarray, "crops 3"]:
+        """At most `limit` crops of a split, as many of each map as of any other, in the order of the maps.
+
+        half=0 and half=1 are those of every other parent map: they have no parent in common. Where there is
+        one parent only, both are all crops.
+        """
+        crops = self.crops[split][np.argsort(self.crops[split][:, 0], kind="stable")]
+        names, rank = np.unique(np.array(self.manifest["parents"])[crops[:, 0]], return_inverse=True)
+        if half is not None and len(names) > 1:
+            crops = crops[rank % 2 == half]
+        _, counts = np.unique(crops[:, 0], return_counts=True)
+        turn = np.concatenate([np.arange(count) for count in counts])
+        return crops[np.sort(np.argsort(turn, kind="stable")[:limit])]
+
+    def of_size(self, num_pixels: int) -> "CropTable":
+        """Crops of another size that begin where these do, or as near to there as the map's borders allow.
+
+        Each place once: of maps that are no larger than the crops there is one crop.
+
+        Raises:
+          ValueError: the maps are smaller.
+        """
+        geometry = self.store.crop_geometry(num_pixels)
+        last = np.array([self.store.num_maps, *(side - num_pixels for side in self.store.image_shape)])
+        crops = {
+            split: np.unique(np.minimum(rows, last), axis=0).astype(rows.dtype)
+            for split, rows in self.crops.items()
+        }
+        sizes = {"crop_size": num_pixels, "side_deg": geometry.side_deg}
+        return self._replace(crops=crops, manifest={**self.manifest, **sizes})
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that are known of all maps."""
+        return known_for_all(self.store.parameters)
+
+    def theta(
+        self, crops: Int[np.ndarray, "crops 3"], names: Sequence[str]
+    ) -> Float[np.ndarray, "crops parameters"]:
+        """The named parameters of each crop's map, float32, a column for each name.
+
+        Raises:
+          ValueError: names the parameter, and a map where it is not known.
+        """
+        return parameter_rows(self.store.parameters, crops[:, 0], names, str(self.store.path))
+
+    def cut(self, crops: Int[np.ndarray, "crops 3"]) -> Float[np.ndarray, "crops size size bins"]:
+        """The given crops; each map they touch is read once, and one map is in memory at a time."""
+        size = self.manifest["crop_size"]
+        kappa = np.empty((len(crops), size, size, self.store.num_bins), np.float32)
+        for index in np.unique(crops[:, 0]):
+            whole = self.store.read(int(index), int(index) + 1)[0]
+            for i in np.flatnonzero(crops[:, 0] == index):
+                _, row, column = crops[i]
+                kappa[i] = whole[row : row + size, column : column + size]
+        return kappa
+
+
+def write_crop_table(path: Path, crops: dict[str, np.ndarray], manifest: dict[str, Any]) -> None:
+    """Write one npy file a split, then the manifest."""
+    for split, table in crops.items():
+        with write_whole(path / f"crops_{split}.npy") as file:
+            np.save(file, table, allow_pickle=False)
+    write_json(path / "manifest.json", manifest)
+
+
+def open_crop_table(path: Path) -> CropTable:
+    """Open the table and the map store it points to.
+
+    Raises:
+      ValueError: names what is missing or damaged: a field of the manifest, a store that is not this run's,
+        crops that lie outside of their maps.
+    """
+    said = path / "manifest.json"
+    manifest = read_object(said, _FIELDS)
+    check_object(manifest["normalisation"], {"kind": str, "scale": float}, f"{said}, normalisation")
+    if manifest["maps"] not in _STORES:
+        raise ValueError(
+            f"{said}: maps={manifest['maps']!r} is none of this run's map stores, {', '.join(_STORES)}"
+        )
+    store = open_map_store(path / manifest["maps"])
+    if "bin" in manifest:
+        store = store.only(check_object(manifest, {"bin": int}, said)["bin"])
+    for name in ("parents", "boxes"):
+        if len(manifest[name]) != store.num_maps:
+            raise ValueError(
+                f"{said}: {len(manifest[name])} {name} for the {store.num_maps} maps of {store.path}"
+            )
+    if not all(type(parent) is int for parent in manifest["parents"]):
+        raise ValueError(f"{said}: parents must be whole numbers, one for each map")
+    crops = {file.stem.removeprefix("crops_"): read_npy(file) for file in sorted(path.glob("crops_*.npy"))}
+    if missing := {"train", "development", "validation"} - crops.keys():
+        raise ValueError(f"{path}/crops_{min(missing)}.npy is missing")
+    for split, rows in crops.items():
+        _check_rows(path / f"crops_{split}.npy", rows, store, manifest["crop_size"])
+    return CropTable(store, crops, manifest)
+
+
+def _check_rows(path: Path, rows: np.ndarray, store: MapStore, crop_size: int) -> None:
+    if rows.ndim != 2 or rows.shape[1] != 3 or rows.dtype.kind not in "iu":
+        raise ValueError(f"{path} holds {rows.dtype.name} of shape {rows.shape}, not rows (map, row, column)")
+    room = [side - crop_size for side in store.image_shape]
+    if not 1 <= crop_size <= min(store.image_shape):
+        raise ValueError(f"{path.parent}/manifest.json: crop_size={crop_size} does not fit {store.path}")
+    if rows.size and (rows.min() < 0 or (rows.max(0) > (store.num_maps - 1, *room)).any()):
+        raise ValueError(f"{path} holds crops of {crop_size} pixels outside of the maps of {store.path}")

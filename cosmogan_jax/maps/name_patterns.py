@@ -1,0 +1,65 @@
+"""Numbers in the names of folders and files, where a pattern says how they are written."""
+
+import re
+from pathlib import Path
+
+from cosmogan_jax.maps.parameters import check_name, is_value
+
+# Taken whole or not at all (atomic): of Om0.300 never 0.30 and a literal 0. A point belongs to a number only
+# where digits follow, so that w-1.fits is -1 and an ending.
+_NUMBER = r"(?>[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?)"
+_FIELD = re.compile(r"\{([^{}]*)\}")
+_PARAMETERS = "parameters_from_name"
+
+
+def compile_pattern(pattern: str, flag: str = _PARAMETERS) -> re.Pattern[str]:
+    """Compile a pattern: {name} stands for a number to be kept, {} for one that is not, all else for itself.
+
+    flag: that gave it, for messages.
+
+    Raises:
+      ValueError: braces without a partner, a name that is none or comes twice, no name, or two numbers with
+        nothing between them.
+    """
+    said = f"{flag}={pattern}"
+    parts = _FIELD.split(pattern)
+    literals, names = [str(part) for part in parts[::2]], [str(part) for part in parts[1::2]]
+    if any(brace in literal for literal in literals for brace in "{}"):
+        raise ValueError(f"{said}: a brace without its partner; write {{omega_m}} for a number, {{}} for any")
+    kept = [check_name(name, said) for name in names if name]
+    if not kept:
+        raise ValueError(f"{said} names no parameter, as in Om{{omega_m}}_si{{sigma8}}")
+    for name in kept:
+        if kept.count(name) > 1:
+            raise ValueError(f"{said}: {{{name}}} comes twice")
+    if "" in literals[1:-1]:
+        raise ValueError(f"{said}: two numbers with nothing between them cannot be told apart")
+    # A number with which the pattern begins is not the tail of a longer one.
+    text = r"(?<![\d.])" if not literals[0] else ""
+    text += re.escape(literals[0])
+    for name, literal in zip(names, literals[1:]):
+        text += (f"(?P<{name}>{_NUMBER})" if name else _NUMBER) + re.escape(literal)
+    return re.compile(text)
+
+
+def numbers_in_name(pattern: str, path: Path) -> dict[str, float]:
+    """Find the numbers of the pattern in the path as it was given, folders included.
+
+    Raises:
+      ValueError: names the path and the pattern: it does not fit, fits in two places that say different
+        numbers, or what it finds is not finite.
+    """
+    said = f"{_PARAMETERS}={pattern}"
+    found = [
+        {name: float(number) for name, number in match.groupdict().items()}
+        for match in compile_pattern(pattern).finditer(Path(path).as_posix())
+    ]
+    if not found:
+        raise ValueError(f"{said} does not fit {path}")
+    if other := next((numbers for numbers in found[1:] if numbers != found[0]), None):
+        one, two = (", ".join(f"{k}={v:g}" for k, v in numbers.items()) for numbers in (found[0], other))
+        raise ValueError(f"{said} fits {path} in two places: {one} and {two}")
+    for name, value in found[0].items():
+        if not is_value(value):
+            raise ValueError(f"{said}: {path} says {name}={value:g}, which is not a finite number")
+    return found[0]

@@ -1,0 +1,241 @@
+"""Can a classifier tell generated from validation maps, and real maps of other boxes from validation maps?"""
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from cosmogan_jax import keys
+from cosmogan_jax.compare import classify
+from cosmogan_jax.compare.classifier_features import features_of, linear_rule, reference_of
+from cosmogan_jax.compare.classifier_network import Classifier
+from cosmogan_jax.compare.discrimination import (
+    MARGIN,
+    Share,
+    discrimination,
+    equally_many,
+    excess_auc,
+    parts_by_parent,
+)
+from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.sets import spread_over
+
+# Measured on 64^2 maps (experiments/010-classifier): twice the filters find no more, at 2.8 times the cost.
+NUM_FILTERS = 8
+BATCH_SIZE = 64
+# What is kept of each set: 65,536 maps of 64^2, 4096 of 256^2. At its peak the whole takes some six times that.
+MOST_BYTES = 2**30
+# Maps to test on, to train rules on, and to weigh the rules by; in the order in which parents are dealt out.
+_SHARES = (4, 3, 1)
+# In each part of a set two parents at least are wanted to train and to test on.
+FEWEST_PARENTS = 5
+_SEEN = 512  # training maps of each set that say how often it is right on what it has seen
+
+
+class MapSet(NamedTuple):
+    """Where maps come from: read(start, stop) gives kappa of maps start to stop - 1; parents are in order."""
+
+    name: str
+    read: Callable[[int, int], Float[np.ndarray, "maps size size"]]
+    parents: Shaped[np.ndarray, " maps"]
+
+
+class ClassificationSettings(NamedTuple):
+    """num_steps of training, 0 for none; seed of everything random.
+
+    max_maps: of each set at most so many are read; None: what MOST_BYTES hold.
+    margin: of the AUC beyond what real maps excuse.
+    """
+
+    num_steps: int
+    max_maps: int | None
+    seed: int
+    margin: float = MARGIN
+
+
+class KeptMaps(NamedTuple):
+    """Maps in memory, and the parent of each."""
+
+    kappa: Float[np.ndarray, "maps size size"]
+    parents: Shaped[np.ndarray, " maps"]
+
+    def at(self, index: np.ndarray) -> "KeptMaps":
+        """Some of them."""
+        return KeptMaps(self.kappa[index], self.parents[index])
+
+
+class Parts(NamedTuple):
+    """Maps to train on, to weigh the rules by, and to test on, without a parent in common."""
+
+    train: KeptMaps
+    weigh: KeptMaps
+    test: KeptMaps
+
+
+def classify_sets(
+    generated: MapSet,
+    validation: MapSet,
+    auxiliary: MapSet | None,
+    side_deg: float,
+    settings: ClassificationSettings,
+) -> dict[str, Any] | None:
+    """Accuracy and AUC of a classifier trained from scratch: generated against validation, and the control.
+
+    The control is auxiliary against validation: the same validation maps, as many maps and parents as in the
+    first comparison, the same steps. "excess" of the first says what the one means beside the other
+    (`discrimination.excess_auc`). Without an auxiliary set one half of the validation parents is told from the
+    other, on half as many maps: two such halves are alike whatever their number, so that a smaller control
+    excuses no more, and the first comparison uses all maps. None where num_steps is 0.
+
+    Raises:
+      ValueError: maps that are not finite, not of one size or of less than 16 pixels; too few parents.
+    """
+    if settings.num_steps == 0:
+        return None
+    kept = [_read(s, settings.max_maps) for s in (generated, validation, auxiliary) if s is not None]
+    seed, names = settings.seed, ["auxiliary", "validation"]
+    if auxiliary is None:
+        made, real = split(kept, seed)
+        # The two halves must be those of the parents, not of the maps.
+        halves = [kept[1].at(half) for half in parts_by_parent(kept[1].parents, (1, 1), seed=seed)]
+        others = split(halves, seed)
+        names = ["one half of the validation parents", "the other half"]
+    else:
+        made, real, other = split(kept, seed)
+        others = [other, real]
+    del kept
+    found = tell_apart(made, real, side_deg, settings) | {"sets": ["generated", "validation"]}
+    control = tell_apart(others[0], others[1], side_deg, settings) | {"sets": names}
+    print(
+        f"evaluate: classifier took {found['seconds'] + control['seconds']:.0f} s: twice {settings.num_steps} "
+        f"steps, {found['maps_each']['train']} maps of each set to train on",
+        flush=True,
+    )
+    excess = excess_auc(_share(found["auc"]), _share(control["auc"]), settings.margin)
+    return {
+        "generated": found | {"excess": excess._asdict() | {"margin": settings.margin}},
+        "control": control,
+    }
+
+
+def split(sets: Sequence[KeptMaps], seed: int) -> list[Parts]:
+    """Each set in parts of its parents, as many maps of one set as of any other in every part.
+
+    Sets whose parents gave several maps each are cut to as many parents as the one of them that has fewest:
+    more boxes teach more, and are known better.
+    """
+    counts = [len(np.unique(s.parents)) for s in sets]
+    boxes = [n for n, s in zip(counts, sets) if n < len(s.parents)]
+    sets = [_of_some_parents(s, min(boxes), seed) if n < len(s.parents) else s for n, s in zip(counts, sets)]
+    parts = [parts_by_parent(s.parents, _SHARES, seed=seed) for s in sets]
+    fewest = [min(map(len, of_all)) for of_all in zip(*parts)]
+    chosen = [
+        [s.at(equally_many(most, s.parents, index)) for most, index in zip(fewest, of_set)]
+        for s, of_set in zip(sets, parts)
+    ]
+    return [Parts(train, weigh, test) for test, train, weigh in chosen]
+
+
+def tell_apart(
+    first: Parts, second: Parts, side_deg: float, settings: ClassificationSettings
+) -> dict[str, Any]:
+    """Train on the first parts of both sets, weigh the rules by the second ones, test on the last.
+
+    Beside the classifier's own accuracy and AUC stand those of its three rules alone: a small tilt of the power
+    spectrum is seen by the spectrum as well as by all together, what spectra do not hold by the heights and by
+    the network's pixels only. Where all four are looked at, the smallest of four chances is to be multiplied by
+    four; the verdict looks at the whole alone.
+
+    There is one split, not two that change places: each half would test what the other taught, and where the
+    sets are alike both results would err together, beyond what their errors say.
+    """
+    began = time.monotonic()
+    sizes = [part.kappa.shape[1:] for part in (first.train, second.train)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"maps of {sizes[0]} and {sizes[1]} pixels cannot be told apart")
+    if min(sizes[0]) < classify.STRIDE:
+        raise ValueError(
+            f"maps of {min(sizes[0])} pixels are too small for the classifier, which needs {classify.STRIDE}"
+        )
+    both = first.train.kappa, second.train.kappa
+    reference = reference_of(*both, side_deg)
+    taught = [features_of(kappa, reference, side_deg) for kappa in both]
+    rules = [linear_rule(*of_both) for of_both in zip(*taught)]
+    standard = classify.standard_of(*both)
+    train = [standard.of(kappa) for kappa in both]
+    network = Classifier(train[0].shape[-1], classify.NUM_LAYERS, NUM_FILTERS)
+    params = classify.train(
+        network,
+        keys.key(settings.seed, "classifier"),
+        *train,
+        num_steps=settings.num_steps,
+        batch_size=BATCH_SIZE,
+        counted=functools.partial(progress, desc="evaluate classifier", unit="step"),
+    )
+
+    def judged(kappa):
+        features = features_of(kappa, reference, side_deg)
+        pixels = classify.logits(network, params, standard.of(kappa))
+        return np.stack([pixels, *(rule(x) for rule, x in zip(rules, features))], -1)
+
+    combined = classify.combination(judged(first.weigh.kappa), judged(second.weigh.kappa))
+    logits = [judged(part.kappa) for part in (first.test, second.test)]
+    parents = [part.parents for part in (first.test, second.test)]
+    whole = discrimination(*(combined(x) for x in logits), *parents)
+    alone = [discrimination(*(x[:, i] for x in logits), *parents) for i in range(3)]
+    seen = [np.mean(combined(judged(kappa[:: -(-len(kappa) // _SEEN)])) > 0) for kappa in both]
+    return {
+        "accuracy": _said(whole.accuracy),
+        "auc": _said(whole.auc),
+        "auc_of_pixels": _said(alone[0].auc),
+        "auc_of_spectrum": _said(alone[1].auc),
+        "auc_of_heights": _said(alone[2].auc),
+        "accuracy_on_training_maps": float((seen[0] + 1 - seen[1]) / 2),
+        "num_steps": settings.num_steps,
+        "maps_each": {name: len(part.parents) for name, part in first._asdict().items()},
+        "parents": [
+            {name: len(np.unique(part.parents)) for name, part in s._asdict().items()} for s in (first, second)
+        ],
+        "test_parents": [len(np.unique(p)) for p in parents],
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def _said(share: Share) -> dict[str, Any]:
+    return {
+        "value": share.value,
+        "standard_error": share.standard_error,
+        "degrees_of_freedom": share.degrees,
+        "interval_95": list(share.interval),
+        # A perfect score has no error of its own.
+        "sigma_from_one_half": (share.value - 0.5) / share.standard_error if share.standard_error > 0 else None,
+    }
+
+
+def _share(said: dict[str, Any]) -> Share:
+    return Share(said["value"], said["standard_error"], said["degrees_of_freedom"])
+
+
+def _of_some_parents(maps: KeptMaps, count: int, seed: int) -> KeptMaps:
+    names = np.unique(maps.parents)
+    if len(names) == count:
+        return maps
+    chosen = np.random.Generator(np.random.Philox(key=[seed, 1])).permutation(len(names))[:count]
+    return maps.at(np.flatnonzero(np.isin(maps.parents, names[chosen])))
+
+
+def _read(maps: MapSet, most: int | None) -> KeptMaps:
+    """At most so many maps, or what MOST_BYTES hold, evenly spread over the set, read by chunks."""
+    if most is None:
+        most = max(1, MOST_BYTES // np.asarray(maps.read(0, 1), np.float32).nbytes)
+    kept, numbers = [], []
+    for kappa, index in spread_over(maps.read, len(maps.parents), most):
+        finite = np.isfinite(kappa).all(axis=(1, 2))
+        if not finite.all():
+            raise ValueError(f"{maps.name} map {index[np.argmin(finite)]} holds non-finite values")
+        kept.append(kappa)
+        numbers.append(index)
+    return KeptMaps(np.concatenate(kept), np.asarray(maps.parents)[np.concatenate(numbers)])

@@ -1,0 +1,161 @@
+"""Up to where a run's training maps are a sky: from what their manifest says, and their mean power by bands."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from cosmogan_jax.compare.sky_limits import SkyLimits
+from cosmogan_jax.files.json_files import Fields, check_object, read_object
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.crop_table import CropTable
+from cosmogan_jax.maps.source_bins import only_bin
+from cosmogan_jax.sky import light_cone, resolution
+from cosmogan_jax.sky.cosmology import Cosmology
+from cosmogan_jax.sky.limber import convergence_power
+from cosmogan_jax.sky.map_power import expected_bands, pixel_window_bands
+from cosmogan_jax.sky.matter_power import matter_power
+from cosmogan_jax.sky.particle_noise import particle_noise_bands
+from cosmogan_jax.summaries import power_spectrum
+
+# More crops of the same volume make its mean no better known.
+_MOST_CROPS, _AT_ONCE = 8192, 256
+_BOX: Fields = {"box_size": float, "num_particles_side": int, "slabs_per_box": int, "plane_pixels": int}
+
+
+def measure(table: CropTable, l_edges: Float[np.ndarray, " edges"]) -> SkyLimits:
+    """The training crops' power beside the theory of their sky, where the manifest tells it."""
+    crops = table.choose("train", _MOST_CROPS)
+    power = _power(table, crops, l_edges)
+    unit, labels = _units(table, crops[:, 0])
+    of_unit = np.array([power[labels == label].mean(0) for label in np.unique(labels)])
+    error = of_unit.std(0, ddof=1) / np.sqrt(len(of_unit)) if len(of_unit) > 1 else None
+    modes = np.bincount(
+        (bins := table.geometry.half_plane_bins(l_edges))[bins >= 0], minlength=len(l_edges) - 1
+    )
+    mean = np.where(modes, of_unit.mean(0), np.nan)
+    return SkyLimits(
+        l_edges=tuple(l_edges),
+        num_maps=len(crops),
+        units=len(of_unit),
+        unit=unit,
+        power=tuple(mean),
+        power_error=None if error is None else tuple(error),
+        **_sky(table, l_edges),
+    )
+
+
+def _power(table: CropTable, crops: np.ndarray, l_edges: np.ndarray) -> Float[np.ndarray, "maps bands"]:
+    side_deg = table.geometry.side_deg
+
+    @jax.jit
+    def of(kappa):
+        return power_spectrum(kappa, l_edges, side_deg, mode_weights="full_plane")
+
+    starts = range(0, len(crops), _AT_ONCE)
+    found = [of(jnp.asarray(only_bin(table.cut(crops[i : i + _AT_ONCE])))) for i in starts]
+    return np.concatenate([np.asarray(part, np.float64) for part in found])
+
+
+def _units(table: CropTable, of_map: np.ndarray) -> tuple[str, np.ndarray]:
+    """What counts as one: the box or region where it is known, else the map that crops were cut from."""
+    boxes = [table.manifest["boxes"][index] for index in of_map]
+    if None not in boxes:
+        own = table.manifest["origin"].get("sky") == "lognormal"  # every map is a box of its own
+        return ("map" if own else "box"), np.array([str(box) for box in boxes])
+    return "map", np.array(table.manifest["parents"])[of_map]
+
+
+def _sky(table: CropTable, l_edges: np.ndarray) -> dict[str, Any]:
+    origin, redshift = table.manifest["origin"], table.manifest["source_redshift"]
+    sky = origin.get("sky")
+    if sky not in ("nbody", "lognormal", "planes"):
+        return {
+            "sky": "given",
+            "unknown": "the maps come as files, which tell neither the power that they should have nor box, "
+            "particles, rays and pixels",
+        }
+    rays = {"nbody": origin.get("rays_per_pixel"), "lognormal": 1, "planes": 1}[sky]
+    told = {"sky": sky, "rays_per_pixel": rays, "ray_tracing": origin.get("ray_tracing")}
+    if sky == "nbody":
+        said = f"{table.store.path}/manifest.json, origin"
+        check_object(origin, {"box": dict, "ray_tracing": str, "rays_per_pixel": int}, said)
+        check_object(origin["box"], _BOX, f"{said}, box")
+    if sky == "planes":
+        unknown = (
+            "lens planes tell neither the power that they should have nor the box and particles behind them"
+        )
+        return {**told, "unknown": unknown}
+    cosmology = _cosmology(origin)
+    try:
+        power = matter_power(cosmology)
+    except ModuleNotFoundError as error:
+        return {**told, **_boxes(origin, cosmology, redshift), "unknown": str(error)}
+
+    def c_ell(ell):
+        return convergence_power(ell, redshift, power)
+
+    geometry = table.geometry
+    told["theory"] = tuple(expected_bands(c_ell, geometry, l_edges, rays))
+    if sky == "nbody":
+        told |= _boxes(origin, cosmology, redshift)
+        told["pixel_window"] = tuple(pixel_window_bands(c_ell, geometry, l_edges, rays))
+        told["particle_noise"] = tuple(_noise(table, origin, cosmology, redshift, geometry, l_edges))
+    return told
+
+
+def _cosmology(origin: dict[str, Any]) -> Cosmology:
+    if "box" in origin:
+        mark = "cosmology."
+        return Cosmology(**{k.removeprefix(mark): v for k, v in origin["box"].items() if k.startswith(mark)})
+    return Cosmology(**origin["cosmology"])
+
+
+def _planes(box: dict[str, Any], cosmology: Cosmology, redshift: float):
+    schedule = light_cone.plane_schedule(cosmology, redshift, box["box_size"], box["slabs_per_box"])
+    return schedule, *light_cone.lensing_weights(cosmology, schedule, redshift)
+
+
+def _boxes(origin: dict[str, Any], cosmology: Cosmology, redshift: float) -> dict[str, Any]:
+    box = origin["box"]
+    schedule, strength, weights = _planes(box, cosmology, redshift)
+    peak = schedule.chi[np.argmax(strength * weights)]
+    return {
+        "box_size": float(box["box_size"]),
+        "slab_size": schedule.thickness,
+        # Two cells make the shortest wave: the longest, the box, is the Nyquist wave of two cells.
+        "box_ell": float(resolution.nyquist_ell(2, box["box_size"], peak)),
+        "particles_side": box["num_particles_side"],
+        "sharpened": origin.get("sharpen_to", "none") != "none",
+    }
+
+
+def _noise(
+    table: CropTable,
+    origin: dict[str, Any],
+    cosmology: Cosmology,
+    redshift: float,
+    geometry: MapGeometry,
+    l_edges: np.ndarray,
+) -> Float[np.ndarray, " bands"]:
+    box = origin["box"]
+    schedule, strength, weights = _planes(box, cosmology, redshift)
+    transfer = np.ones((len(schedule.chi), 2))
+    if origin.get("sharpening"):  # the noise is sharpened too
+        path = Path(table.store.path).parent / origin["sharpening"]
+        transfer = np.array(read_object(path, {"gain": list})["gain"], float)
+    return particle_noise_bands(
+        schedule,
+        strength,
+        weights,
+        box["box_size"],
+        box["num_particles_side"],
+        transfer,
+        box["plane_pixels"],
+        geometry,
+        l_edges,
+        origin["rays_per_pixel"],
+    )

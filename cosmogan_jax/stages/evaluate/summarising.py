@@ -1,0 +1,157 @@
+"""Statistics of every map of a set, by any view of it; in parts that an interruption keeps."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from cosmogan_jax.compare.position_moments import PositionMoments, add_maps, merge, no_maps
+from cosmogan_jax.compare.position_pattern import fewer
+from cosmogan_jax.compare.scales import Scales
+from cosmogan_jax.compare.stationarity import axis_power, ring_moments, ring_widths
+from cosmogan_jax.compare.statistics import measure
+from cosmogan_jax.files.numpy_files import read_npz
+from cosmogan_jax.files.whole_files import write_arrays
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.sets import MapSet
+from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
+
+CHUNK = 256  # maps in memory at a time, and in one part of an interrupted run: 67 MB at 256^2
+_TOGETHER = 16  # maps in one program of a CPU's
+_PIXELS_IN_A_DIGEST = 4096
+# Maps whose moments at every pixel are kept together, and groups of a set that are kept at most.
+GROUP, _GROUPS = 64, 16
+
+Summaries = dict[str, np.ndarray]
+View = Callable[[Float[np.ndarray, "maps size size"], np.ndarray], jax.Array]
+
+
+def summariser(
+    scale: Scales, geometry: MapGeometry, *, masked: bool = False
+) -> Callable[[Float[np.ndarray, "maps size size"]], Summaries]:
+    """A function of maps, compiled: every statistic of each (`compare/statistics.py`); on a CPU on one thread.
+
+    rings, axes and the sums at every position are what `compare/stationarity.py` and `position_moments` need;
+    masked maps, whose NaN are no measurement, have none, and statistics that take masks alone.
+    """
+
+    @jit_on_one_thread
+    def of_each(kappa):
+        if masked:
+            return measure(kappa, scale, geometry, masked=True)
+        return {
+            **measure(kappa, scale, geometry),
+            "rings": ring_moments(kappa, ring_widths(geometry.num_pixels)),
+            "axes": axis_power(kappa, scale.l_edges, geometry.side_deg),
+        }
+
+    positions = jit_on_one_thread(_position_sums)
+
+    def summarise(kappa):
+        # Filled up, so that the last maps of a set take no program of their own.
+        count = len(kappa)
+        index = np.minimum(np.arange(-(-count // _TOGETHER) * _TOGETHER), count - 1)
+        found = of_each(jnp.asarray(kappa)[index])
+        found = {key: value[:count] for key, value in found.items()}
+        return found if masked else {**found, **positions(kappa)}
+
+    return summarise
+
+
+def _position_sums(kappa):
+    """Moments at every pixel, of groups of at most GROUP maps, along a leading axis."""
+    groups = [
+        add_maps(no_maps(kappa.shape[1:]), kappa[start : start + GROUP])
+        for start in range(0, len(kappa), GROUP)
+    ]
+    return {f"position_{name}": jnp.stack(of) for name, of in zip(PositionMoments._fields, zip(*groups))}
+
+
+def position_groups(summaries: Summaries) -> PositionMoments:
+    """Moments at every pixel of groups of maps, along a leading axis."""
+    return PositionMoments(*(jnp.asarray(summaries[f"position_{name}"]) for name in PositionMoments._fields))
+
+
+def position_moments(summaries: Summaries) -> PositionMoments:
+    """Mean and scatter over all maps at every pixel."""
+    total = no_maps(summaries["position_mean"].shape[1:])
+    for group in zip(*position_groups(summaries)):
+        total = merge(total, PositionMoments(*group))
+    return total
+
+
+def of_each_map(summaries: Summaries) -> Summaries:
+    """Those statistics that have one row a map."""
+    return {key: value for key, value in summaries.items() if not key.startswith("position_")}
+
+
+def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: str) -> Summaries:
+    """Statistics of all maps of a set by chunks; finished chunks stay as files until `remove_parts`.
+
+    Raises:
+      ValueError: a map with a value that is not finite.
+    """
+    # So few at a time that every core gets some of a chunk; as many whatever the number of cores.
+    size = _TOGETHER if jax.default_backend() == "cpu" else CHUNK
+
+    def seen(part: tuple[np.ndarray, np.ndarray]) -> Summaries:
+        return jax.tree.map(np.asarray, summarise(view(*part)))
+
+    side_by_side = SideBySide(seen)
+    parts, groups = [], None
+    starts = range(0, maps.num_maps, CHUNK)
+    for start in progress(starts, desc=f"evaluate {maps.name} {label}".strip(), unit="chunk"):
+        path = out / ("_".join(["part", maps.name, *label.split(), f"{start:08d}"]) + ".npz")
+        if not path.exists():
+            kappa = maps.read_finite(start, min(start + CHUNK, maps.num_maps))
+            index = np.arange(start, start + len(kappa))
+            pieces = [(kappa[i : i + size], index[i : i + size]) for i in range(0, len(kappa), size)]
+            found = _joined(side_by_side(pieces))
+            write_arrays(path, {**found, "digest": np.array([_digest(one) for one in kappa])})
+        part = read_npz(path)
+        parts.append(of_each_map(part))
+        if "position_mean" not in part:
+            continue
+        # In turn: moments at every pixel take as much memory whatever the number of chunks.
+        of_part = position_groups(part)
+        if groups is not None:
+            of_part = PositionMoments(*map(jnp.concatenate, zip(groups, of_part)))
+        groups = fewer(of_part, _GROUPS)
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return joined if groups is None else joined | _named(groups)
+
+
+def _joined(pieces: list[Summaries]) -> Summaries:
+    """The statistics of a chunk: rows one after the other, moments at every pixel by groups of GROUP maps."""
+    found = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+    if "position_mean" not in found:
+        return found
+    groups, count = [], np.inf
+    for one in zip(*position_groups(found)):
+        if count + one[0] > GROUP:
+            groups.append(no_maps(one[1].shape))
+            count = 0
+        groups[-1] = merge(groups[-1], PositionMoments(*one))
+        count += one[0]
+    return found | _named(PositionMoments(*map(jnp.stack, zip(*groups))))
+
+
+def _named(groups: PositionMoments) -> Summaries:
+    return {f"position_{name}": np.asarray(value, np.float32) for name, value in groups._asdict().items()}
+
+
+def _digest(kappa: Float[np.ndarray, "size size"]) -> np.uint64:
+    """A map's mark, from some thousand of its pixels: no two maps of a simulation have all of them equal."""
+    some = kappa.reshape(-1)[:: max(1, kappa.size // _PIXELS_IN_A_DIGEST)]
+    return np.uint64(int.from_bytes(hashlib.blake2b(some.tobytes(), digest_size=8).digest(), "little"))
+
+
+def remove_parts(out: Path) -> None:
+    """The chunks that `in_parts` kept."""
+    for part in out.glob("part_*"):
+        part.unlink()

@@ -1,0 +1,42 @@
+"""What the generated maps' generator was trained to match or chosen by: agreement in that is no finding."""
+
+from pathlib import Path
+from typing import Any
+
+from cosmogan_jax.emulators.matched_statistics import SEEN_BY
+from cosmogan_jax.emulators.packed import find
+from cosmogan_jax.emulators.weights import read_card
+from cosmogan_jax.runs.directory import finished_record
+from cosmogan_jax.settings import Evaluate
+
+
+def was_selected(settings: Evaluate, workdir: Path) -> bool:
+    """Whether the generator was chosen among others by its scores; not known, and so no, of files.
+
+    Raises:
+      ValueError: as `trained_on`.
+    """
+    if settings.generated:
+        return False
+    made = finished_record(workdir, "generate")["flags"]
+    if name := made.get("pretrained"):
+        # Cards that do not say it are of generators that were selected.
+        return bool(read_card(find(name))["training"].get("selected", True))
+    return made.get("checkpoint") == "selected"
+
+
+def trained_on(settings: Evaluate, workdir: Path) -> set[str]:
+    """Names in `compare/statistics.py`; none of maps that are given as files, of which nothing is known.
+
+    Raises:
+      ValueError: the run has no generated maps, or they are of a package that is gone.
+    """
+    if settings.generated:
+        return set()
+    name = finished_record(workdir, "generate")["flags"].get("pretrained")
+    said: dict[str, Any] = (
+        read_card(find(name))["training"]["flags"] if name else finished_record(workdir, "train")["flags"]
+    )
+    if not said.get("match_weight", 0):
+        return set()
+    return {seen for matched in said.get("match", ()) for seen in SEEN_BY.get(matched, ())}

@@ -1,0 +1,77 @@
+"""Are maps alike at every place and in both directions? What evaluate says of it, for every set."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from cosmogan_jax.compare.clustered import Contrast, group
+from cosmogan_jax.compare.position_moments import PositionMoments
+from cosmogan_jax.compare.position_pattern import MIN_GROUPS, patterns
+from cosmogan_jax.compare.stationarity import border_against_centre, ring_widths, row_against_column
+from cosmogan_jax.settings.margins import Margins
+from cosmogan_jax.stages.evaluate.summarising import GROUP, Summaries, position_groups, position_moments
+
+# A last group of a few maps has a scatter that says nothing.
+_FEWEST_IN_GROUP = GROUP // 4
+
+
+def judge(found: dict[str, Summaries], units: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Contrasts of `compare/stationarity.py` with their errors, for generated and real maps alike.
+
+    ring_widths: pixels from the border at which each ring begins; the last one is the centre, against which
+    the others stand. border_mean in units of the centre's sigma, border_sigma as a ratio less 1; row_column is
+    log(P_row / P_column) for each band of ell. largest: the significance farthest from 0 over rings or bands.
+    """
+    said: dict[str, Any] = {}
+    for name, values in found.items():
+        labels = units[name]
+        if len(np.unique(labels)) < 2:
+            said[name] = None
+            continue
+        groups = group(labels)
+        border = border_against_centre(jnp.asarray(values["rings"]), groups)
+        said[name] = {
+            "ring_widths": list(ring_widths(values["position_mean"].shape[-1])),
+            "border_mean": _contrast(border.mean),
+            "border_sigma": _contrast(border.sigma),
+            "row_column": _contrast(row_against_column(jnp.asarray(values["axes"]), groups)),
+        }
+    return said
+
+
+def fixed_in_place(summaries: Summaries, margins: Margins) -> dict[str, Any]:
+    """`compare/position_pattern.py` of one set: squares, limits and outcomes, or why there are none."""
+    groups = position_groups(summaries)
+    large = np.asarray(groups.count) >= _FEWEST_IN_GROUP
+    if large.sum() < MIN_GROUPS:
+        needed = MIN_GROUPS * GROUP
+        return {"too_few": f"{needed} maps", "maps": int(np.sum(groups.count))}
+    found = patterns(PositionMoments(*(x[large] for x in groups)))
+    return {
+        "groups": int(large.sum()),
+        "mean": found.mean._asdict() | {"outcome": found.mean.outcome(margins.position_mean)},
+        "sigma": found.sigma._asdict() | {"outcome": found.sigma.outcome(margins.position_sigma)},
+    }
+
+
+def position_maps(found: dict[str, Summaries]) -> dict[str, np.ndarray]:
+    """Mean and sigma at every pixel: arrays <set>_mean and <set>_sigma."""
+    moments = {name: position_moments(values) for name, values in found.items()}
+    return {
+        f"{name}_{what}": np.asarray(getattr(of, what))
+        for name, of in moments.items()
+        for what in ("mean", "sigma")
+    }
+
+
+def _contrast(contrast: Contrast) -> dict[str, Any]:
+    value, error = np.asarray(contrast.value), np.asarray(contrast.standard_error)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        significance = value / error
+    known = significance[np.isfinite(significance)]
+    return {
+        "value": [float(v) if np.isfinite(v) else None for v in value],
+        "standard_error": [float(v) if np.isfinite(v) else None for v in error],
+        "largest": float(known[np.argmax(np.abs(known))]) if known.size else None,
+    }

@@ -1,0 +1,218 @@
+"""Where stage novelty takes its maps from, and the spaces in which it compares them."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from cosmogan_jax.compare.band_space import band_space, coordinates
+from cosmogan_jax.compare.distances import Read
+from cosmogan_jax.emulators.interface import Features
+from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.trained import open_trained
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.machine.memory import free_memory
+from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.crop_table import CropTable
+from cosmogan_jax.maps.sets import check_not_observed, check_same_geometry, from_files
+from cosmogan_jax.maps.source_bins import only_bin
+from cosmogan_jax.maps.store import MapStore, open_map_store
+from cosmogan_jax.pretrained import Emulator
+from cosmogan_jax.runs.directory import finished_record, stage_directory
+from cosmogan_jax.settings import Novelty
+from cosmogan_jax.stages.emulators import pretrained, trained
+from cosmogan_jax.summaries import power_spectrum
+
+# (maps of kappa) -> their features in a space, (maps, ...).
+Space = Callable[[Array | np.ndarray], Array | np.ndarray]
+
+_AT_ONCE = 64  # maps in a network: its features are hundreds of times larger
+_BLOCK_BYTES = 2**28
+_STANDARDISED_OVER = 1024  # real maps
+
+
+class Crops(NamedTuple):
+    """Crops of one split in the order of their maps, with the number of the parent of each."""
+
+    table: CropTable
+    rows: Int[np.ndarray, "crops 3"]
+    parents: Int[np.ndarray, " crops"]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Crops start to stop."""
+        return only_bin(self.table.cut(self.rows[start:stop]))
+
+    def fetch(self, numbers: Int[np.ndarray, " numbers"]) -> np.ndarray:
+        """The crops of these numbers."""
+        return only_bin(self.table.cut(self.rows[numbers]))
+
+    def blocks(self, words: str) -> Iterator[np.ndarray]:
+        """All crops, a block at a time."""
+        size = max(1, _BLOCK_BYTES // (4 * self.table.manifest["crop_size"] ** 2))
+        for start in progress(range(0, len(self.rows), size), desc=words, unit="block"):
+            yield self.read(start, start + size)
+
+
+def crops_of(table: CropTable, split: str, limit: int | None = None) -> Crops:
+    """At most `limit` crops of a split, as many of each map as of any other."""
+    rows = table.choose(split, limit)
+    parents = np.unique(np.array(table.manifest["parents"]), return_inverse=True)[1]
+    return Crops(table, rows, parents[rows[:, 0]])
+
+
+def open_emulator(workdir: Path) -> Emulator:
+    """The generator that stage generate used, whatever the flags say now."""
+    record = finished_record(workdir, "generate")
+    flags = record["flags"]
+    if flags["pretrained"]:
+        return pretrained(flags["pretrained"]).emulator
+    return trained(workdir, str(record["summary"]["step"]), flags["weights"]).emulator
+
+
+def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
+    """Maps 0 to `wanted` of the store's seed: from the store where it holds them all, else made anew each time.
+
+    Map n of a seed is the same map either way.
+    """
+    if store.num_maps >= wanted:
+        return lambda start, stop: only_bin(store.read(start, stop))
+    key = emulator.key(store.manifest["seed"])
+    draw = jax.jit(lambda index: only_bin(emulator.draw(key, index)))
+
+    def read(start: int, stop: int) -> Array:
+        parts = [draw(first + jnp.arange(_AT_ONCE)) for first in range(start, stop, _AT_ONCE)]
+        return jnp.concatenate(parts)[: stop - start]
+
+    return read
+
+
+class Generated(NamedTuple):
+    """The maps whose novelty is asked for.
+
+    Attributes:
+      num_maps: how many there are; None of a generator, which makes as many as are wanted.
+      emulator, seed, step: the generator and what it made its maps from; None where only maps are given.
+      in_training: whether they are of this run's own training, whose features go with them.
+    """
+
+    read: Read
+    num_maps: int | None
+    emulator: Emulator | None
+    seed: int | None
+    step: int | None
+    in_training: bool
+
+
+def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, wanted: int) -> Generated:
+    """Maps of stage generate, of its seed as far as `wanted`, or the files that --generated names.
+
+    Raises:
+      ValueError: maps of another size or angle than the training crops; maps given that are fewer than two, or
+        not finite where they are read.
+    """
+    if settings.generated:
+        maps = from_files({"generated": settings.generated}, settings, "novelty")["generated"]
+        if maps.masked:
+            raise ValueError(
+                f"generated={','.join(settings.generated)} holds masked or invalid pixels, and stage novelty "
+                "looks for copies of whole maps; leave it out (--novelty_maps=0)"
+            )
+        if maps.num_maps < 2:
+            raise ValueError(f"generated: {maps.num_maps} map from {maps.source}; two are needed")
+        check_same_geometry("generated maps", maps.geometry, "training crops", geometry)
+        return Generated(maps.read_finite, maps.num_maps, None, None, None, False)
+    store = open_map_store(stage_directory(workdir, "generate") / "maps")
+    check_not_observed(store, "novelty")
+    if store.geometry.num_pixels != geometry.num_pixels:
+        raise ValueError(
+            f"generated maps have {store.geometry.num_pixels} pixels, training crops {geometry.num_pixels}: "
+            "stage novelty looks for copies of the crops; leave it out (--novelty_maps=0)"
+        )
+    check_same_geometry("generated maps", store.geometry, "training crops", geometry)
+    emulator, record = open_emulator(workdir), finished_record(workdir, "generate")
+    return Generated(
+        read_generated(store, emulator, wanted),
+        None,
+        emulator,
+        store.manifest["seed"],
+        record["summary"]["step"],
+        not record["flags"]["pretrained"],
+    )
+
+
+def held_batch(read: Read, first: int, count: int, num_pixels: int, tile_size: int) -> Read:
+    """Maps first to first + count as 0 to count; on a CPU made once, where half the free memory holds them."""
+    device = jax.devices()[0]
+    if device.platform != "cpu" or 4 * count * num_pixels**2 > free_memory(device) / 2:
+        return lambda start, stop: read(first + start, first + stop)
+    held = np.empty((count, num_pixels, num_pixels), np.float32)
+    for start in progress(range(0, count, tile_size), desc="novelty maps", unit="tile"):
+        stop = min(start + tile_size, count)
+        held[start:stop] = read(first + start, first + stop)
+    return lambda start, stop: held[start:stop]
+
+
+def spectrum_space(
+    table: CropTable, geometry: MapGeometry, l_edges: Float[np.ndarray, " edges"]
+) -> tuple[Space, int]:
+    """Log band powers in units of their scatter over training crops, and how many bands vary."""
+    spectrum = partial(power_spectrum, l_edges=l_edges, side_deg=geometry.side_deg, mode_weights="full_plane")
+    real = crops_of(table, "train", _STANDARDISED_OVER)
+    power = _in_parts(jax.jit(spectrum))(real.read(0, len(real.rows)))
+    space = band_space(np.asarray(power))
+    return _in_parts(jax.jit(lambda kappa: coordinates(space, spectrum(kappa)))), int(space.used.sum())
+
+
+class FeatureSpace(NamedTuple):
+    """The training's own space: its name and label, its features, and the step of the state they are of."""
+
+    features: Features
+    space: Space
+    step: int
+
+
+def feature_space(workdir: Path, step: int, normalisation: Normalisation) -> FeatureSpace | str:
+    """The space of features that the training's engine has; in words why there is none.
+
+    That of the generator's own step, or of the checkpoint nearest to it: of the generators that training
+    kept in its dense phase there is no whole state.
+    """
+    trained, like, checkpoints = open_trained(workdir)
+    features = trained.engine.features
+    if features is None:
+        checkpoints.close()
+        return trained.engine.no_features
+    nearest_step = min(checkpoints.steps(), key=lambda other: (abs(other - step), other))
+    state: Any = checkpoints.restore(nearest_step, like)
+    checkpoints.close()
+
+    @jax.jit
+    def of_maps(state, kappa):
+        return features.of(state, normalisation.forward(kappa)[..., None])  # one bin, as all that is judged
+
+    return FeatureSpace(features, _in_parts(partial(of_maps, state)), nearest_step)
+
+
+def _in_parts(features: Space) -> Space:
+    """Features of any number of maps by one compiled program, a few maps at a time."""
+
+    def of_all(kappa):
+        parts = []
+        for start in range(0, len(kappa), _AT_ONCE):
+            part = kappa[start : start + _AT_ONCE]
+            if len(part) < _AT_ONCE:
+                part = np.pad(np.asarray(part), ((0, _AT_ONCE - len(part)), (0, 0), (0, 0)))
+            parts.append(features(jnp.asarray(part))[: len(kappa) - start])
+        return jnp.concatenate(parts)
+
+    return of_all
+
+
+def through(space: Space, read: Read) -> Read:
+    """Features of maps, in place of the maps."""
+    return lambda start, stop: space(read(start, stop))

@@ -1,0 +1,280 @@
+"""Stage prepare: maps, given or simulated, looked at, stored once; and a table of crop positions over them."""
+
+import math
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cosmogan_jax.files.checksums import json_sha256
+from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.maps import crops as crop_positions
+from cosmogan_jax.maps import map_parameters, plausibility, source_changes
+from cosmogan_jax.maps.crop_table import SPLITS, open_crop_table, write_crop_table
+from cosmogan_jax.maps.formats import find_map_files
+from cosmogan_jax.maps.inspection import (
+    Inspection,
+    MapFacts,
+    as_left_out,
+    as_table,
+    inspect,
+    plural,
+    summaries,
+    unusable,
+)
+from cosmogan_jax.maps.sources import MapSources, as_sources, given_maps, open_sources
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.runs.directory import stage_directory
+from cosmogan_jax.settings import Prepare
+from cosmogan_jax.stages import planning
+from cosmogan_jax.stages.prepare.map_import import assign_splits, check_room, import_maps, parents_of
+
+
+def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
+    """Look at the maps, store those that come as files, draw the crops."""
+    found, dropped, splits = _examine(settings, workdir)
+    if _draw(found, out / "found.png"):
+        where = workdir / "prepare" / "found.png"
+        print(f"prepare: a picture of {plural(len(found.shown), 'map')} is {where}", flush=True)
+    write_json(
+        out / "found.json",
+        {
+            "num_pixels": found.geometry.num_pixels,
+            **({} if found.image[0] == found.image[1] else {"num_columns": found.image[1]}),
+            "side_deg": found.geometry.side_deg,
+            "source_redshift": found.sources.source_redshift,
+            "parameters": map_parameters.ranges(found.sources.parameters),
+            "files": _finite(summaries(found, per_file=True)),
+        },
+    )
+    if settings.maps:
+        check_room(workdir, found.sources, len(splits))
+        store, maps = import_maps(out / "maps", found, dropped, splits, settings.seed), "maps"
+    else:
+        store, maps = open_map_store(stage_directory(workdir, "simulate") / "maps"), "../simulate/maps"
+    trained = found.sources.trained_bin
+    kept = [number for number in range(len(found.maps)) if number not in set(dropped)]
+    table, shares = crop_positions.draw_crops(
+        store, settings, _network_limit(settings), trained, lambda index: found.sources.observed(kept[index])
+    )
+    print(
+        f"prepare: {', '.join(f'{len(rows)} {split}' for split, rows in table.items())} crops; "
+        f"{100 * shares['outside_unit_range']:.3g} % of the training crops hold a pixel outside [-1, 1] "
+        f"(paper: below 0.9 %), {100 * shares['outside_network_range']:.3g} % one that dcgan's tanh "
+        "cannot reach",
+        flush=True,
+    )
+    _tell(found, dropped, splits, settings)
+    manifest = {
+        "maps": maps,
+        "crop_size": settings.crop_size,
+        "side_deg": store.crop_geometry(settings.crop_size).side_deg,
+        "source_redshift": found.sources.source_redshift,
+        **({"bin": trained} if store.num_bins > 1 else {}),
+        "normalisation": {"kind": settings.normalisation, "scale": settings.normalisation_scale},
+        **{f"share_of_crops_{name}": share for name, share in shares.items()},
+        "split_by": settings.split_by,
+        "seed": settings.seed,
+        "parents": store.manifest["parents"],
+        "boxes": store.manifest["boxes"],
+        "origin": store.manifest["origin"],
+    }
+    if settings.split_by == "crops":
+        manifest["overlap"] = "crops of different splits come from the same maps and may share pixels"
+    write_crop_table(out, table, manifest)
+    return {split: len(rows) for split, rows in table.items()} | {"maps": len(splits)}
+
+
+def result_mark(out: Path) -> str:
+    """The data set by its content: maps, crops and normalisation, not where the maps were read from."""
+    table = open_crop_table(out)
+    crops = {split: rows.tolist() for split, rows in table.crops.items()}
+    keys = ("crop_size", "side_deg", "normalisation", *(["bin"] if "bin" in table.manifest else []))
+    told = {key: table.manifest[key] for key in keys}
+    return json_sha256({"maps": table.store.identity(), "crops": crops, **told})
+
+
+def check_unchanged(settings: Prepare, workdir: Path) -> None:
+    """ValueError where --maps means other files, or files of other content, than when this stage took them."""
+    if not settings.maps:
+        return
+    now = []
+    for patterns in given_maps(settings).values():
+        # Where nothing is there any more: reported with what is gone.
+        now += find_map_files(patterns, any_ending=bool(settings.raw_shape), missing_ok=True)
+    store = open_map_store(workdir / "prepare/maps")
+    origin = store.manifest["origin"]
+    recorded = [*origin["files"], *([origin["map_parameters"]] if "map_parameters" in origin else [])]
+    recorded += origin.get("masks", [])
+    now += find_map_files(settings.mask, "mask", missing_ok=True)
+    if settings.map_parameters and (table := Path(settings.map_parameters).expanduser()).is_file():
+        now.append(table)
+    gone = source_changes.check_unchanged(recorded, now, workdir / "prepare")
+    if gone:
+        print(f"prepare: {plural(len(gone), 'file')} of its maps are gone, as {gone[0]}; the stored ones serve")
+
+
+def check(settings: Prepare) -> None:
+    """ValueError for flags that cannot be meant, before an earlier stage works for hours."""
+    for name in ("crops_per_map", "normalisation_scale"):
+        if not getattr(settings, name) > 0:
+            raise ValueError(f"{name}={getattr(settings, name)} must be positive")
+    shares = settings.development_share + settings.validation_share
+    if min(settings.development_share, settings.validation_share) <= 0 or shares >= 1:
+        raise ValueError(
+            f"development_share={settings.development_share} and validation_share={settings.validation_share} "
+            "must be positive and leave some maps to train on"
+        )
+    if settings.mask_max_fraction and not settings.mask:
+        raise ValueError(f"mask_max_fraction={settings.mask_max_fraction:g} goes with --mask")
+    map_parameters.check(settings)
+    if settings.maps:
+        return
+    unset = {f"{split}_maps": () for split in SPLITS[1:]} | {"downsample": 1, "invalid_pixels": "refuse"}
+    unset |= {
+        "hdf5_dataset": None,
+        "fits_extension": None,
+        "raw_shape": (),
+        "channel": None,
+        "cut_patches": (),
+        "source_bins": (),
+        "bin_redshifts": (),
+    }
+    unset |= {"mask": (), "map_parameters": None, "parameters_from_name": None, "vary": ()}
+    for name, nothing in unset.items():
+        value = getattr(settings, name)
+        if value != nothing:
+            said = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            raise ValueError(f"{name}={said} goes with --maps; without it, maps come from stage simulate")
+
+
+def dry_run(settings: Prepare, workdir: Path) -> None:
+    """Look at the maps and say what would be made of them; the only thing written is a picture."""
+    found, left_out, splits = _examine(settings, workdir, looks=True)
+    if settings.maps:
+        check_room(workdir, found.sources, len(splits))
+    counts = {split: splits.count(split) for split in dict.fromkeys(splits)}
+    crops: dict[str, int] = {}
+    for split, given in crop_positions.counts_by_split(splits, settings).items():
+        for target, count in given.items():
+            crops[target] = crops.get(target, 0) + count * counts[split]
+    stored = (
+        f"{4e-9 * len(splits) * math.prod(found.image) * found.sources.num_bins:.3g} GB stored"
+        if settings.maps
+        else "in place"
+    )
+    print(
+        f"prepare: would take {', '.join(f'{n} {split}' for split, n in counts.items())} maps ({stored}) and "
+        f"{', '.join(f'{n} {split}' for split, n in crops.items())} crops of {settings.crop_size} pixels"
+    )
+    _tell(found, left_out, splits, settings, designs=True)
+    picture = workdir / "prepare.dry_run.png"
+    if _draw(found, picture):
+        print(f"prepare: a picture of {plural(len(found.shown), 'map')} is {picture}")
+
+
+def _tell(
+    found: Inspection, left_out: list[int], splits: list[str], settings: Prepare, *, designs: bool = False
+) -> None:
+    """Say what later stages cannot do with these maps; and what the verdict will resolve."""
+    gone, by_split = set(left_out), crop_positions.counts_by_split(splits, settings)
+    kept = [of for number, of in enumerate(_units(found.sources)) if number not in gone]
+    judged: dict[str, list[tuple[Hashable, int]]] = {"validation": [], "auxiliary": []}
+    parents: dict[str, set[Hashable]] = {"train": set(), "validation": set()}
+    for (parent, box), split in zip(kept, splits, strict=True):
+        for name, count in by_split[split].items():
+            if name in judged:
+                judged[name].append((box, count))
+            if name in parents:
+                parents[name].add(parent)
+    planning.tell_lacking("prepare", {} if designs else judged, parents["train"], parents["validation"])
+    if designs:
+        planning.tell("prepare", judged)
+
+
+def _units(sources: MapSources) -> Iterator[tuple[Hashable, Hashable]]:
+    """What every map was cut from, itself where that is not known; and its box or sky, None where not known."""
+    for files in sources.files.values():
+        for file in files:
+            sky = planning.Sky(str(file.path)) if "cut_patches" in file.options_used else None
+            yield from zip(parents_of([file]), file.boxes or (sky,) * file.num_maps, strict=True)
+
+
+def _examine(
+    settings: Prepare, workdir: Path, *, looks: bool = False
+) -> tuple[Inspection, list[int], list[str]]:
+    """What the maps are like, printed; those that are left out; the split of the others."""
+    if settings.maps:
+        sources = open_sources(settings)
+    else:
+        sources = as_sources(stage_directory(workdir, "simulate") / "maps")
+    image = sources.geometry.num_pixels, sources.columns
+    try:
+        _check_crops(settings, image)
+    except ValueError:
+        if looks:  # what the maps are like tells which crops there can be
+            print(as_table(inspect(sources, min(image))), flush=True)
+        raise
+    found = inspect(sources, settings.crop_size)
+    print(as_table(found), flush=True)
+    dropped = unusable(found, settings.invalid_pixels)
+    for line in as_left_out(found, dropped):
+        print(f"prepare: {line}", flush=True)
+    kept = [facts for number, facts in enumerate(found.maps) if number not in dropped]
+    if settings.maps:
+        _check_values(found, kept, settings, looks=looks)
+    splits = assign_splits(found, dropped, settings)
+    names, positions = [facts.name for facts in kept], [facts.positions for facts in kept]
+    crop_positions.check_positions(names, positions, image, splits, settings)
+    return found, list(dropped), splits
+
+
+def _check_values(found: Inspection, kept: list[MapFacts], settings: Prepare, *, looks: bool) -> None:
+    """Say what does not look like convergence, or refuse it."""
+    files = [file for group in found.sources.files.values() for file in group]
+    findings = plausibility.unlike_convergence(kept, files, found.geometry, one_set=not settings.vary)
+    if not looks:
+        plausibility.refuse(findings, settings.accept_values)
+    for line in plausibility.warnings(findings, settings.accept_values):
+        print(f"prepare: {line}", flush=True)
+
+
+def _check_crops(settings: Prepare, image: tuple[int, int]) -> None:
+    pixels = image[0] if image[0] == image[1] else f"{image[0]}x{image[1]}"
+    if settings.crop_size > min(image):
+        raise ValueError(f"crop_size={settings.crop_size} is larger than the maps of {pixels} pixels")
+    room = crop_positions.num_positions(image, settings.crop_size)
+    if settings.crops_per_map > room:
+        raise ValueError(
+            f"crops_per_map={settings.crops_per_map} is more than the {room} positions of a crop of "
+            f"{settings.crop_size} pixels in a map of {pixels}"
+            + (": maps that are crops already go with --crops_per_map=1" if room == 1 else "")
+        )
+
+
+def _network_limit(settings: Prepare) -> float:
+    """Largest convergence that tanh can make: the normalisation's inverse of 1."""
+    if settings.normalisation == "none":
+        return 1.0
+    return settings.normalisation_scale * (math.sinh(3.0) if settings.normalisation == "arcsinh" else 1.0)
+
+
+def _draw(found: Inspection, path: Path) -> bool:
+    try:
+        from cosmogan_jax.figures.sheets import write_maps
+    except ModuleNotFoundError as error:
+        print(f"prepare: no picture of the maps ({error})", flush=True)
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_maps(path, found.shown, found.geometry.side_deg, "maps as found")
+    return True
+
+
+def _finite(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """JSON has no NaN."""
+    return [
+        {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in e.items()
+        }
+        for e in entries
+    ]

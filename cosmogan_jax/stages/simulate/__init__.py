@@ -1,0 +1,111 @@
+"""Stage simulate: convergence maps from a sky, each with its split and what it was made of."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from cosmogan_jax.files.checksums import json_sha256
+from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.crop_table import SPLITS
+from cosmogan_jax.maps.store import maps_written, open_map_store, write_map_store
+from cosmogan_jax.settings import Simulate
+from cosmogan_jax.stages import planning
+from cosmogan_jax.stages.simulate.nbody_sky import NbodySky
+from cosmogan_jax.stages.simulate.skies import LognormalSky, MakeSky, PlanesSky, source_redshift
+
+_SKIES: dict[str, MakeSky] = {"lognormal": LognormalSky, "planes": PlanesSky, "nbody": NbodySky}
+
+
+def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
+    """Write the map store `maps`; its manifest tells split, parent, parameters and box or region of every map.
+
+    A run that was cut off goes on with the box and the maps it had not finished.
+    """
+    counts = _counts(settings)
+    began = time.monotonic()
+    sky = _SKIES[settings.sky](settings, workdir, counts)
+    split_of = [split for split, count in counts.items() for _ in range(count)]
+    manifest = {
+        "source_redshift": source_redshift(settings),
+        "seed": settings.seed,
+        "origin": sky.origin,
+        "splits": split_of,
+        "parents": list(range(len(split_of))),
+        "boxes": [sky.box(i, split) for i, split in enumerate(split_of)],
+        "parameters": {name: [value] * len(split_of) for name, value in sky.parameters.items()},
+    }
+    for name, content in sky.records.items():
+        write_json(out / f"{name}.json", content)
+    start = maps_written(out / "maps")
+    seconds = []
+
+    def batches():
+        with progress(total=len(split_of), initial=start, desc="simulate", unit="map") as bar:
+            first = 0
+            for split, count in counts.items():
+                for begin in range(max(first, start), first + count, sky.batch_size):
+                    index = np.arange(begin, min(begin + sky.batch_size, first + count))
+                    mark = time.monotonic()
+                    yield np.asarray(sky.maps(jnp.asarray(index), split))
+                    seconds.append((len(index), (time.monotonic() - mark) / len(index)))
+                    bar.update(len(index))
+                first += count
+
+    write_map_store(out / "maps", batches(), len(split_of), sky.geometry, manifest, start)
+    cost = {
+        "total": round(time.monotonic() - began, 3),
+        # Of the largest batch: small ones are mostly compilation.
+        "map": round(max(seconds)[1], 5) if seconds else None,
+        **sky.cost,
+    }
+    write_json(out / "cost.json", {"unit": "seconds of wall time; of a box, step, plane: medians", **cost})
+    return {"num_maps": len(split_of), "side_deg": sky.geometry.side_deg, **counts, "seconds": cost}
+
+
+def check(settings: Simulate) -> None:
+    """ValueError for flags that another sky would need, which would be passed over in silence."""
+    planes, nbody = "--sky=planes", "--sky=nbody"
+    for name, nothing, sky in (
+        ("lens_planes", None, planes),
+        ("boxes_dir", None, nbody),
+        ("plane_pixels", None, nbody),
+        ("write_lens_planes", False, nbody),
+        ("sharpen_to", "none", nbody),
+    ):
+        value = getattr(settings, name)
+        if value != nothing and sky != f"--sky={settings.sky}":
+            raise ValueError(f"{name}={value} goes with {sky}; sky={settings.sky} makes nothing of it")
+
+
+def dry_run(settings: Simulate, workdir: Path) -> None:
+    """What a verdict on maps of this design could resolve, before any box is made."""
+    counts = _counts(settings)
+    sets: dict[str, list[tuple[int | None, int]]] = {}
+    for split in ("validation", "auxiliary"):
+        # Lognormal maps are independent; all windows of given planes are of one light cone.
+        boxes = getattr(settings, f"num_{split}_boxes") if settings.sky == "nbody" else 1
+        independent = settings.sky == "lognormal"
+        sets[split] = [(None if independent else i % boxes, 1) for i in range(counts[split])]
+    planning.tell("simulate", sets)
+
+
+def result_mark(out: Path) -> str:
+    """The maps by their content."""
+    return json_sha256(open_map_store(out / "maps").identity())
+
+
+def _counts(settings: Simulate) -> dict[str, int]:
+    counts = {split: getattr(settings, f"num_{split}_maps") for split in SPLITS}
+    if counts["auxiliary"] is None:
+        counts["auxiliary"] = 0 if settings.sky == "planes" else counts["validation"]
+    for split, count in counts.items():
+        least = 0 if split == "auxiliary" else 1
+        if count < least:
+            raise ValueError(f"num_{split}_maps={count} must be at least {least}")
+    if settings.map_pixels < 1:
+        raise ValueError(f"map_pixels={settings.map_pixels} must be positive")
+    return counts

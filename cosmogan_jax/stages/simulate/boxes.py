@@ -1,0 +1,218 @@
+"""The boxes of stage simulate: makes those that are missing, one at a time on every local device.
+
+On a CPU as many at a time as there are cores and memory for: of a box's steps the painting of particles runs
+on one core, whatever the number of threads. A box is the same to the bit, alone or beside others.
+"""
+
+import concurrent.futures
+import dataclasses
+import os
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import jax
+import numpy as np
+
+from cosmogan_jax.machine.memory import allocator_free
+from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.boxes import Box, BoxWriter, claim, open_box
+from cosmogan_jax.sky.initial_conditions import mode_amplitudes
+from cosmogan_jax.sky.light_cone import PlaneSchedule
+from cosmogan_jax.sky.matter_power import MatterPower
+from cosmogan_jax.sky.nbody import BoxSettings, evolve
+from cosmogan_jax.sky.resolution import box_bytes
+
+_POLL_SECONDS = 5.0
+# Of a host's free memory, that boxes beside the first may take: others use it too.
+_SHARE = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxPlan:
+    """What all boxes of a run have in common."""
+
+    settings: BoxSettings
+    power: MatterPower
+    schedule: PlaneSchedule
+    source_redshift: float
+    seed: int
+    key_scheme: int
+
+    def identity(self) -> dict[str, Any]:
+        """What makes a box this box, but for its name."""
+        cosmology = {f"cosmology.{name}": value for name, value in vars(self.power.cosmology).items()}
+        own = {"source_redshift": self.source_redshift, "seed": self.seed}
+        if self.key_scheme > 1:  # boxes of the first scheme do not say so
+            own["keys"] = self.key_scheme
+        return {**dataclasses.asdict(self.settings), **cosmology, **own}
+
+
+def get_boxes(folder: Path, keys: dict[str, jax.Array], plan: BoxPlan) -> dict[str, Box]:
+    """All boxes named, made where they are not whole; several processes may make boxes of one folder.
+
+    Raises:
+      ValueError: a box of other settings, or a device that has not the memory for one.
+    """
+    identity = plan.identity()
+    missing: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for name in keys:
+        if open_box(folder, name, identity) is None:
+            missing.put(name)
+    if not missing.empty():
+        devices = _devices(plan.settings, missing.qsize())
+        amplitudes = mode_amplitudes(plan.power, plan.settings.num_particles_side, plan.settings.box_size)
+        stop = threading.Event()
+        with (
+            progress(total=missing.qsize() * plan.settings.num_time_steps, desc="boxes", unit="step") as bar,
+            concurrent.futures.ThreadPoolExecutor(len(devices)) as pool,
+        ):  # fmt: skip
+            workers = [
+                pool.submit(_work, device, missing, folder, keys, plan, amplitudes, bar, stop)
+                for device in devices
+            ]
+            try:
+                for done in concurrent.futures.as_completed(workers):
+                    done.result()
+            except BaseException:
+                stop.set()  # the other devices stop after their step
+                raise
+    found = {name: open_box(folder, name, identity) for name in keys}
+    return {name: box for name, box in found.items() if box is not None}
+
+
+def _work(device, missing, folder, keys, plan, amplitudes, bar, stop) -> None:
+    told = False
+    while not stop.is_set():
+        try:
+            name = missing.get_nowait()
+        except queue.Empty:
+            return
+        with claim(folder, name) as mine:
+            if mine and open_box(folder, name, plan.identity()) is None:
+                with jax.default_device(device):
+                    _make(folder, name, keys[name], plan, amplitudes, bar, stop)
+                continue
+        if open_box(folder, name, plan.identity()) is None:
+            if not told:
+                print(f"simulate: waits for box {name}, which another process makes", file=sys.stderr)
+                told = True
+            missing.put(name)
+            stop.wait(_POLL_SECONDS)
+        else:
+            bar.update(plan.settings.num_time_steps)
+
+
+class _WriteBehind:
+    """Writes planes in a thread while the next step is computed; those of one step at most wait for it."""
+
+    def __init__(self, writer: BoxWriter):
+        self._writer, self._pool = writer, concurrent.futures.ThreadPoolExecutor(1)
+        self._last: concurrent.futures.Future | None = None
+        self.seconds = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()  # whoever makes the box again begins when nobody writes to it
+
+    def write(self, planes: list[tuple[int, jax.Array]]) -> None:
+        """Take planes to write; raises what the writing of those before raised."""
+        self.wait()
+        if planes:
+            self._last = self._pool.submit(self._write, planes)
+
+    def wait(self) -> None:
+        """Until all planes are written."""
+        if self._last is not None:
+            self._last.result()
+            self._last = None
+
+    def _write(self, planes: list[tuple[int, jax.Array]]) -> None:
+        began = time.monotonic()
+        for index, contrast in planes:
+            self._writer.write(index, np.asarray(contrast))
+        self.seconds += time.monotonic() - began
+
+
+def _make(folder: Path, name: str, key: jax.Array, plan: BoxPlan, amplitudes, bar, stop) -> None:
+    settings = plan.settings
+    cuts = 3 * settings.slabs_per_box
+    writer = BoxWriter(folder, name, len(plan.schedule.chi), cuts, settings.plane_pixels)
+    began = time.monotonic()
+    step_seconds, waited = [], 0.0
+    steps = evolve(key, settings, plan.power, plan.schedule, amplitudes)
+    mark = began
+    with _WriteBehind(writer) as behind:
+        for particles, planes in steps:
+            jax.block_until_ready((particles, planes))
+            ready = time.monotonic()
+            if not planes:
+                step_seconds.append(ready - mark)
+            behind.write(planes)
+            mark = time.monotonic()
+            waited += mark - ready
+            bar.update()
+            if stop.is_set():
+                return
+        behind.wait()
+    total = time.monotonic() - began
+    step_median = float(np.median(step_seconds)) if step_seconds else total / settings.num_time_steps
+    planes_seconds = max(0.0, total - waited - step_median * settings.num_time_steps)
+    seconds = {
+        "total": total,
+        "step": step_median,
+        "plane": planes_seconds / (len(plan.schedule.chi) * cuts),
+        "write": behind.seconds,
+    }
+    device = jax.numpy.zeros(()).devices().pop()
+    writer.finish(
+        plan.identity(),
+        {
+            "seconds": {what: round(value, 5) for what, value in seconds.items()},
+            "device": device.device_kind,
+            "chi": plan.schedule.chi.tolist(),
+            "redshift": plan.schedule.redshift.tolist(),
+        },
+    )
+
+
+def _devices(settings: BoxSettings, num_boxes: int) -> list[Any]:
+    """The local devices; a CPU that is the only one as often as it has cores, and memory for a box on each.
+
+    Raises:
+      ValueError: a device that has not the memory for a box.
+    """
+    devices, free = jax.local_devices(), None
+    needed = box_bytes(
+        settings.num_particles_side, settings.num_mesh, settings.slabs_per_box, settings.plane_pixels
+    )
+    for device in devices:
+        free = free_bytes(device, len(devices))
+        if free is not None and needed > free:
+            raise ValueError(
+                f"num_particles_side={settings.num_particles_side} on a mesh of {settings.num_mesh} needs "
+                f"about {needed / 2**30:.1f} GiB, {device.device_kind} has {free / 2**30:.1f} GiB free"
+            )
+    if len(devices) > 1 or devices[0].platform != "cpu" or free is None:
+        return devices
+    return devices * max(1, min(len(os.sched_getaffinity(0)), num_boxes, int(_SHARE * free // needed)))
+
+
+def free_bytes(device, num_devices: int) -> int | None:
+    """Memory that may still be taken on a device, None if it does not say; the host's is shared out."""
+    free = allocator_free(device)
+    if free is not None:
+        return free
+    if device.platform == "cpu":
+        try:
+            lines = Path("/proc/meminfo").read_text().splitlines()
+        except OSError:
+            return None
+        available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+        return available[0] // num_devices if available else None
+    return None

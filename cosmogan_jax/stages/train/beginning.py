@@ -1,0 +1,43 @@
+"""What a kind of emulator is given to measure before its first step: the training maps, in parts."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.maps.crop_table import CropTable
+
+# Enough that what is measured is uncertain by the number of simulated boxes, not by that of their crops.
+_MOST_CROPS = 16384
+_TOGETHER = 512 * 64**2  # pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingCrops:
+    """Training crops in network units, as many of each map as of any other; the same in every process."""
+
+    table: CropTable
+    normalisation: Normalisation
+    most: int = _MOST_CROPS
+
+    def __call__(self) -> Iterator[Float[np.ndarray, "maps size size bins"]]:
+        """All of them again, from the first on."""
+        crops = self.table.choose("train", self.most)
+        together = max(_TOGETHER // self.table.geometry.num_pixels**2, 1)
+        for start in range(0, len(crops), together):
+            kappa = jnp.asarray(self.table.cut(crops[start : start + together]))
+            yield np.asarray(self.normalisation.forward(kappa))
+
+    def wider(self) -> "TrainingCrops":
+        """Squares around the crops, twice as wide or as wide as the maps are: longer waves fit in.
+
+        The crops themselves where some pixels are invalid or masked, as crops keep clear of them.
+        """
+        store, size = self.table.store, self.table.geometry.num_pixels
+        within = min(2 * size, *store.image_shape)
+        if within == size or store.manifest["invalid_pixels"] or store.manifest.get("origin", {}).get("masks"):
+            return self
+        return dataclasses.replace(self, table=self.table.of_size(within), most=self.most // 4)

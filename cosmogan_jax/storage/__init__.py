@@ -1,1 +1,0 @@
-"""All input and output: map store, map and plane files, run directory, checkpoints."""

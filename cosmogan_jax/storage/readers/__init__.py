@@ -1,7 +1,0 @@
-"""Readers of convergence maps in the forms users have them; `find_map_files` and `open_map_file` choose."""
-
-from cosmogan_jax.storage.readers.detect import check_options, open_map_file
-from cosmogan_jax.storage.readers.find import find_map_files
-from cosmogan_jax.storage.readers.map_file import MapFile, ReadOptions, as_kappa
-
-__all__ = ["MapFile", "ReadOptions", "as_kappa", "check_options", "find_map_files", "open_map_file"]

@@ -4,10 +4,10 @@
     python experiments/019-lognormal-gan/ablation.py --run=runs/lognormal-gan --workdir=runs/ablation
 
 Trainings share the run's maps and crops, --together of them are made at a time; what is there is not made
-again. A row is the mean over seeds, and their scatter: power and the standard deviation of its logarithm in
-12 bands (rms of what they are off validation crops'), the area under the curve of the classifier's linear
-rule on heights and of that on bands (taught by every other map), peaks of the worst bin in one map's
-standard deviation. Auxiliary crops stand below as the control.
+again. A row is the mean over seeds, and what it is more than with all parts, of the same seeds: power and the
+standard deviation of its logarithm in 12 bands (rms of what they are off validation crops'), the area under
+the curve of the classifier's linear rule on heights and of that on bands (taught by every other map), peaks
+of the worst bin in one map's standard deviation. Auxiliary crops stand below as the control.
 """
 
 import argparse
@@ -156,11 +156,17 @@ def main() -> None:
     columns = list(rows["auxiliary crops (control)"][0])
     print(f"| left out | {' | '.join(columns)} |\n{'|---' * (len(columns) + 1)}|")
     for name, found in rows.items():
-        values = {column: [row[column] for row in found] for column in columns}
-        cells = [
-            f"{np.mean(v):.3g} ± {np.std(v, ddof=1) if len(v) > 1 else np.nan:.2g}" for v in values.values()
-        ]
-        print(f"| {name} | {' | '.join(cells)} |")
+        beside = rows.get("all", []) if name in VARIANTS and name != "all" else []
+        print(f"| {name} | {' | '.join(_cell(column, found, beside) for column in columns)} |")
+
+
+def _cell(column: str, found: list[dict[str, float]], beside: list[dict[str, float]]) -> str:
+    """The mean over seeds, and what it is more than the trainings of the same seeds beside, with its range."""
+    values = np.array([row[column] for row in found])
+    differences = values - [row[column] for row in beside] if beside else values
+    span = f"{differences.min():+.2g} to {differences.max():+.2g}"
+    more = f"{differences.mean():+.2g}, {span}" if beside else span.replace("+", "")
+    return f"{values.mean():.3g} ({more})"
 
 
 def _folder(workdir: Path, name: str, seed: int) -> Path:

@@ -13,8 +13,10 @@ import statistics
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS, minkowski_functionals, power_spectrum
 
 SIDE_DEG = np.sqrt(12) / 4
@@ -35,11 +37,15 @@ def main():
         "power_spectrum, vmapped": jax.vmap(lambda k: power_spectrum(k, PAPER_L_EDGES, SIDE_DEG)),
         "minkowski_functionals, vmapped": jax.vmap(lambda k: minkowski_functionals(k, PAPER_THRESHOLDS)),
     }
+    # As stage evaluate takes them: programs of one thread, for each core maps of its own.
+    side_by_side = SideBySide(jit_on_one_thread(functions["both"]))
     functions = {name: jax.jit(function) for name, function in functions.items()}
+    functions["both, side by side"] = lambda _: side_by_side(pieces)
     times = {name: [] for name in functions}
     for repeat in range(args.repeats + 1):
         kappa = 0.02 * jax.random.normal(jax.random.key(repeat), (args.maps, 256, 256))
-        jax.block_until_ready(kappa)
+        pieces = jnp.split(kappa, max(1, len(kappa) // 16))
+        jax.block_until_ready((kappa, pieces))
         for name, function in functions.items():
             began = time.perf_counter()
             jax.block_until_ready(function(kappa))

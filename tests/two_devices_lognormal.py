@@ -33,7 +33,7 @@ def main(folder):
     g = (g[:, :-2, :-2] + g[:, 1:-1, :-2] + g[:, :-2, 1:-1] + g[:, 1:-1, 1:-1]) / 2
     crops = np.exp(0.4 * g).astype(np.float32)[..., None]
     engine = make_engine(make_model(SETTINGS), SETTINGS, None)
-    start = engine.begin(engine.init(jax.random.key(4)), lambda: iter([crops]))
+    start = engine.begin(engine.init(jax.random.key(4)), *2 * [lambda: iter([crops])])
     checkpoints = Checkpoints(folder / "checkpoints", writes=True)
     one = train(start, crops, 1, range(STEPS))
     halfway = train(start, crops, 2, range(BEFORE))

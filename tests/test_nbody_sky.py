@@ -333,10 +333,10 @@ def test_what_a_thread_could_not_write_is_told(tmp_path):
 def test_boxes_side_by_side_are_those_made_one_after_the_other(run_main, tmp_path, monkeypatch):
     from cosmogan_jax.stages.simulate import boxes
 
-    kappa, cpu, threads, make = [], jax.local_devices()[:1], [], boxes._make
+    kappa, threads, make = [], [], boxes._make
     monkeypatch.setattr(boxes, "_make", lambda *given: threads.append(threading.get_ident()) or make(*given))
     for count in (1, 3):
-        monkeypatch.setattr(boxes, "_devices", lambda settings, missing, count=count: cpu * count)
+        monkeypatch.setattr(boxes, "_at_a_time", lambda *_, count=count: count)
         threads.clear()
         code, _, error = run_main(f"--workdir={tmp_path}/{count}", *TINY)
         assert code == 0, error
@@ -347,18 +347,28 @@ def test_boxes_side_by_side_are_those_made_one_after_the_other(run_main, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("cores", "missing", "free_boxes", "workers"),
-    [(8, 20, 100, 8), (8, 3, 100, 3), (8, 20, 7, 3), (8, 20, 1, 1), (1, 20, 100, 1), (8, 20, None, 1)],
+    ("cores", "missing", "free_boxes", "container_boxes", "at_a_time"),
+    [
+        (8, 20, 100, 100, 8),
+        (8, 3, 100, 100, 3),
+        (8, 20, 7, 100, 3),
+        (8, 20, 100, 7, 3),  # of a host of much memory, whose container may take little
+        (8, 20, 1, 100, 1),
+        (1, 20, 100, 100, 1),
+        (8, 20, None, 100, 1),
+    ],
 )
 def test_boxes_at_a_time_are_those_that_cores_and_half_the_memory_hold(
-    monkeypatch, cores, missing, free_boxes, workers
+    monkeypatch, cores, missing, free_boxes, container_boxes, at_a_time
 ):
+    from cosmogan_jax.machine import memory
     from cosmogan_jax.sky.resolution import box_bytes
     from cosmogan_jax.stages.simulate import boxes
 
     settings = boxes.BoxSettings(64.0, 16, 32, 6, 9.0, 1, 64)
-    free = None if free_boxes is None else free_boxes * box_bytes(16, 32, 1, 64)
+    size = box_bytes(16, 32, 1, 64)
+    free = None if free_boxes is None else free_boxes * size
     monkeypatch.setattr(boxes, "free_bytes", lambda *_: free)
     monkeypatch.setattr(boxes.os, "sched_getaffinity", lambda _: set(range(cores)))
-    monkeypatch.setattr(boxes.jax, "local_devices", lambda: jax.devices("cpu")[:1])
-    assert len(boxes._devices(settings, missing)) == workers
+    monkeypatch.setattr(memory, "usable_memory", lambda: container_boxes * size)
+    assert boxes._at_a_time(jax.devices("cpu")[0], settings, missing) == at_a_time

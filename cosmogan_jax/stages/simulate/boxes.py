@@ -1,7 +1,7 @@
 """The boxes of stage simulate: makes those that are missing, one at a time on every local device.
 
-On a CPU as many at a time as there are cores and memory for: of a box's steps the painting of particles runs
-on one core, whatever the number of threads. A box is the same to the bit, alone or beside others.
+On a CPU as many at a time as there are cores and memory for: one box is hardly faster on two cores than on one
+(experiments/benchmarks/README.md). A box is the same to the bit, alone or beside others.
 """
 
 import concurrent.futures
@@ -17,7 +17,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from cosmogan_jax.machine.memory import allocator_free
+from cosmogan_jax.machine.memory import allocator_free, free_memory
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.boxes import Box, BoxWriter, claim, open_box
 from cosmogan_jax.sky.initial_conditions import mode_amplitudes
@@ -27,8 +27,6 @@ from cosmogan_jax.sky.nbody import BoxSettings, evolve
 from cosmogan_jax.sky.resolution import box_bytes
 
 _POLL_SECONDS = 5.0
-# Of a host's free memory, that boxes beside the first may take: others use it too.
-_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +61,11 @@ def get_boxes(folder: Path, keys: dict[str, jax.Array], plan: BoxPlan) -> dict[s
         if open_box(folder, name, identity) is None:
             missing.put(name)
     if not missing.empty():
-        devices = _devices(plan.settings, missing.qsize())
+        devices = jax.local_devices()
+        for device in devices:
+            _check_memory(device, plan.settings, len(devices))
+        if len(devices) == 1:
+            devices = devices * _at_a_time(devices[0], plan.settings, missing.qsize())
         amplitudes = mode_amplitudes(plan.power, plan.settings.num_particles_side, plan.settings.box_size)
         stop = threading.Event()
         with (
@@ -181,26 +183,28 @@ def _make(folder: Path, name: str, key: jax.Array, plan: BoxPlan, amplitudes, ba
     )
 
 
-def _devices(settings: BoxSettings, num_boxes: int) -> list[Any]:
-    """The local devices; a CPU that is the only one as often as it has cores, and memory for a box on each.
+def _check_memory(device, settings: BoxSettings, num_devices: int) -> None:
+    needed, free = _bytes(settings), free_bytes(device, num_devices)
+    if free is not None and needed > free:
+        raise ValueError(
+            f"num_particles_side={settings.num_particles_side} on a mesh of {settings.num_mesh} needs about "
+            f"{needed / 2**30:.1f} GiB, {device.device_kind} has {free / 2**30:.1f} GiB free"
+        )
 
-    Raises:
-      ValueError: a device that has not the memory for a box.
-    """
-    devices, free = jax.local_devices(), None
-    needed = box_bytes(
+
+def _at_a_time(device, settings: BoxSettings, num_boxes: int) -> int:
+    """Boxes that a device makes at a time; a CPU as many as it has cores, and memory to spare."""
+    free = free_bytes(device, 1)
+    if device.platform != "cpu" or free is None:
+        return 1
+    memory = min(free / 2, free_memory(device))  # a container's limit is the second's to know
+    return max(1, min(len(os.sched_getaffinity(0)), num_boxes, int(memory // _bytes(settings))))
+
+
+def _bytes(settings: BoxSettings) -> int:
+    return box_bytes(
         settings.num_particles_side, settings.num_mesh, settings.slabs_per_box, settings.plane_pixels
     )
-    for device in devices:
-        free = free_bytes(device, len(devices))
-        if free is not None and needed > free:
-            raise ValueError(
-                f"num_particles_side={settings.num_particles_side} on a mesh of {settings.num_mesh} needs "
-                f"about {needed / 2**30:.1f} GiB, {device.device_kind} has {free / 2**30:.1f} GiB free"
-            )
-    if len(devices) > 1 or devices[0].platform != "cpu" or free is None:
-        return devices
-    return devices * max(1, min(len(os.sched_getaffinity(0)), num_boxes, int(_SHARE * free // needed)))
 
 
 def free_bytes(device, num_devices: int) -> int | None:

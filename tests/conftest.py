@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import importlib.util
 import io
 import os
 import shutil
@@ -134,6 +135,14 @@ def tiny_run(tmp_path):
         f"--maps={tmp_path}/k.npy", "--side_deg=1", "--crop_size=16", "--normalisation=linear",
         "--normalisation_scale=0.1", "--num_filters=4", "--batch_size=4", "--sample_every_steps=0",
     ]  # fmt: skip
+
+
+def load_script(path):
+    """A script of experiments/ as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
 
 
 def run_here(*given):

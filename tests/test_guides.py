@@ -1,6 +1,5 @@
 """What users read first: README's length and Python, all links; the guides' scripts and the notebook run."""
 
-import importlib.util
 import json
 import re
 import unicodedata
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import load_script
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -18,25 +18,18 @@ PAGES = [ROOT / "README.md", ROOT / "BUILD.md", *sorted((ROOT / "experiments").r
 CODE = re.compile(r"^```.*?^```$|^ {4}[^\n]*$|`[^`\n]*`(?!\])", re.M | re.S)  # `of` a link's text stays
 
 
-def module(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
-
-
 def test_sample_and_statistics(tmp_path, capsys):
     """One writes maps, the other reads one of them: its width is in the file."""
-    module(SCRIPTS / "sample.py").main(str(tmp_path), "pm-zs1-64", "128")  # as README's: one program
+    load_script(SCRIPTS / "sample.py").main(str(tmp_path), "pm-zs1-64", "128")  # as README's: one program
     maps = np.load(tmp_path / "maps.npy")
     assert maps.shape == (16, 128, 128)
     capsys.readouterr()
-    module(SCRIPTS / "statistics_of_my_map.py").main(str(tmp_path / "map.fits"))
+    load_script(SCRIPTS / "statistics_of_my_map.py").main(str(tmp_path / "map.fits"))
     said = capsys.readouterr().out
     assert f"(128, 128) pixels, 1.75 degrees, sigma {maps[0].std():.5f}" in said
     assert len(re.findall(r"^ell .*", said, re.M)) == 8
     with pytest.raises(SystemExit, match="give their side in degrees"):
-        module(SCRIPTS / "statistics_of_my_map.py").main(str(tmp_path / "maps.npy"))
+        load_script(SCRIPTS / "statistics_of_my_map.py").main(str(tmp_path / "maps.npy"))
 
 
 def test_judge_two_sets(tmp_path, capsys):
@@ -44,14 +37,16 @@ def test_judge_two_sets(tmp_path, capsys):
     rng = np.random.default_rng(3)
     for name, count, sigma in (("judged", 24, 0.03), ("real", 40, 0.02)):
         np.save(tmp_path / name, ((rng.gamma(4, size=(count, 16, 16)) - 4) / 2 * sigma).astype(np.float32))
-    module(SCRIPTS / "judge_two_sets.py").main(str(tmp_path / "judged.npy"), str(tmp_path / "real.npy"), "0.5")
+    load_script(SCRIPTS / "judge_two_sets.py").main(
+        str(tmp_path / "judged.npy"), str(tmp_path / "real.npy"), "0.5"
+    )
     said = capsys.readouterr().out
     assert "fail (margins: default): differs in " in said
     assert re.search(r"\d+ of \d+ effects agree within their margins: fail", said)
 
 
 def test_a_new_loss(capsys):
-    module(SCRIPTS / "new_loss.py").main("3")
+    load_script(SCRIPTS / "new_loss.py").main("3")
     steps = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines() if line[:4] == "step"]
     assert len(steps) == 3
     assert steps[-1] < 0.5 * steps[0]
@@ -64,7 +59,7 @@ def cells(kind):
 
 def test_the_notebook_is_the_tutorial(tmp_path, monkeypatch):
     """What its script makes of tutorial.py; and it runs, with fewer maps."""
-    made = module(TUTORIAL / "make_notebook.py").notebook((TUTORIAL / "tutorial.py").read_text())
+    made = load_script(TUTORIAL / "make_notebook.py").notebook((TUTORIAL / "tutorial.py").read_text())
     assert made == (TUTORIAL / "tutorial.ipynb").read_text(), "run experiments/tutorial/make_notebook.py"
     assert [text[:5] for text in cells("markdown") if re.match(r"## \d", text)] == [
         f"## {n}" + "." for n in "12345"

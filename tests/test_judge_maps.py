@@ -1,6 +1,5 @@
 """Maps that are arrays, judged from Python: as stage evaluate judges them, refused where they are none."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import quickly_compiled
+from conftest import load_script, quickly_compiled
 
 import cosmogan_jax.compare
 from cosmogan_jax.compare import judge_maps
@@ -144,10 +143,7 @@ def test_compare_brings_it_when_asked_for_and_loads_nothing_before():
 @pytest.mark.slow
 def test_the_script_that_judges_two_emulators():
     """Twice the convergence is four times the power; another seed is no other law."""
-    path = Path(__file__).parents[1] / "experiments/tutorial/judge.py"
-    spec = importlib.util.spec_from_file_location("judge", path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_script(Path(__file__).parents[1] / "experiments/tutorial/judge.py")
     with quickly_compiled():
         right, wrong = (script.judge(of, 64, num_permutations=0, num_resamples=50) for of in (1.0, 2.0))
     assert right.outcome == "incomplete"

@@ -1,10 +1,10 @@
 """The tutorial runs, and its numbers are what closed forms and differences say."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import load_script
 from scipy.special import erfc
 
 TUTORIAL = Path(__file__).parents[1] / "experiments/tutorial/tutorial.py"
@@ -12,10 +12,7 @@ TUTORIAL = Path(__file__).parents[1] / "experiments/tutorial/tutorial.py"
 
 @pytest.fixture(scope="module")
 def tutorial():
-    spec = importlib.util.spec_from_file_location("tutorial", TUTORIAL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(TUTORIAL)
 
 
 @pytest.mark.slow

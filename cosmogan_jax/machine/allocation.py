@@ -2,7 +2,7 @@
 
 A compiled program asks for its intermediate arrays anew at every call. glibc maps every block above some 32 MiB
 from the system and gives it back when it is freed, so that each step of a training begins with pages that the
-system has to find and to fill with zeros: a quarter to a third of a step's time
+system has to find and to fill with zeros: a tenth to a third of a step's time
 (experiments/benchmarks/README.md). Kept, they are used again.
 """
 

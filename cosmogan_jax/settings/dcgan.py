@@ -23,8 +23,8 @@ class Dcgan(Matching):
         "phases",
         "How convolutions and their gradients are computed: phases: as is fast on the device, on a CPU by "
         "phases, elsewhere as gradients of strided ones; winograd: so too, but on a CPU large layers of many "
-        "features with half the multiplications, which takes half a minute to compile; auto: winograd's form "
-        "of the largest layers only, as the paper's, where that pays soon; stock: as autodiff writes them "
+        "features with half the multiplications, which takes up to a minute more to compile; auto: so the "
+        "largest layers only, as the paper's, where that pays soon; stock: as autodiff writes them "
         "(several times slower on a CPU). Equal up to rounding. Trainings of dcgan begin with auto, and go on "
         "with what they began with.",
         choices=("auto", "phases", "winograd", "stock"),

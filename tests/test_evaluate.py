@@ -11,7 +11,7 @@ from cosmogan_jax.compare.ensembles import one_of_each
 from cosmogan_jax.files.json_files import read_json
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.sets import open_map_sets
-from cosmogan_jax.maps.store import write_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 
 SIZE, MAPS = 16, 48
 QUICK = (

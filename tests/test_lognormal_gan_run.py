@@ -118,9 +118,9 @@ def test_generated_in_another_size_and_as_they_are_observed(run, folder, run_mai
     np.testing.assert_allclose(store.read()[..., 0], expected, rtol=0, atol=1e-4 * expected.std())
     np.testing.assert_allclose(np.load(folder / "wide/export/kappa.npy"), store.read()[..., 0])
     manifest = store.manifest
-    assert manifest["side_deg"] == pytest.approx(24 / 64)
-    assert manifest["observed"] == {"galaxies_per_arcmin2": 30, "sigma_e": 0.26, "smoothing_arcmin": 1.5}
-    assert "validated" not in manifest["origin"]  # it is another size's
+    assert manifest.side_deg == pytest.approx(24 / 64)
+    assert manifest.observed == {"galaxies_per_arcmin2": 30, "sigma_e": 0.26, "smoothing_arcmin": 1.5}
+    assert "validated" not in manifest.origin  # it is another size's
     judge = ["--evaluate_l_bins=4", "--stages=generate,evaluate"]
     for more, words in (
         (["--generate_pixels=24"], "generate_pixels=24 differs from generate_pixels=24,40, with which stage"),

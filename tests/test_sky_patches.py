@@ -187,11 +187,11 @@ def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
     assert code == 0, error
     assert "120 maps of 16x16 pixels, 10 degrees wide" in out
     table = open_crop_table(tmp_path / "run/prepare")
-    assert table.store.manifest["parents"] == [n for n in range(5) for _ in range(24)]
+    assert table.store.manifest.parents == [n for n in range(5) for _ in range(24)]
     # 96 to train on would be four skies, and 12 of the fifth to develop by: no sky is split.
-    assert table.store.manifest["splits"] == ["train"] * 72 + ["development"] * 24 + ["validation"] * 24
-    assert table.store.manifest["source_redshift"] == 1.0
-    assert table.store.manifest["origin"]["files"][0]["format"] == "HEALPix:FITS:KAPPA, nside=32, RING"
+    assert table.store.manifest.splits == ["train"] * 72 + ["development"] * 24 + ["validation"] * 24
+    assert table.store.manifest.source_redshift == 1.0
+    assert table.store.manifest.origin["files"][0]["format"] == "HEALPix:FITS:KAPPA, nside=32, RING"
     assert "cut_patches=16,24" in (tmp_path / "run/flags.txt").read_text()
 
     from cosmogan_jax.maps.sets import _from_table

@@ -120,7 +120,7 @@ def test_bins_are_stored_together_and_one_is_trained_on(run_main, tmp_path):
         np.testing.assert_array_equal(cut[..., 0], kappa[number, row : row + 8, column : column + 8, 2])
         # Nor does it lie where another bin is invalid.
         assert np.isfinite(kappa[number, row : row + 8, column : column + 8]).all()
-    assert (table.manifest["source_redshift"], table.store.source_redshift) == (1.5, 1.5)
+    assert (table.manifest.source_redshift, table.store.source_redshift) == (1.5, 1.5)
     np.testing.assert_array_equal(table.store.with_cache(2**20).read(0, 1), kappa[:1, ..., 2:3])
     # The same again is skipped; the flag file holds what was said.
     assert (
@@ -229,9 +229,9 @@ def test_bins_in_files_of_their_own_are_joined_by_their_names(run_main, tmp_path
     assert "5 source bins are stored: 0 (redshift 0.5" in out
     store = open_map_store(tmp_path / "run/prepare/maps")
     np.testing.assert_array_equal(store.read(), kappa)
-    assert (store.bin_redshifts, store.manifest["parents"]) == (REDSHIFTS, list(range(6)))
+    assert (store.bin_redshifts, store.manifest.parents) == (REDSHIFTS, list(range(6)))
     # All files are recorded: one that changes is seen.
-    assert len(store.manifest["origin"]["files"]) == 30
+    assert len(store.manifest.origin["files"]) == 30
     np.save(tmp_path / "k/run002/kappa04.npy", -kappa[2, ..., 3])
     code, _, error = run_main(f"--workdir={tmp_path}/run", *CROPS, given, *flags)
     assert code == 1

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps import store as map_store
 from cosmogan_jax.maps.lens_planes import read_lens_planes
-from cosmogan_jax.maps.store import open_map_store, write_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.maps.store_writing import maps_written, write_map_store
 from cosmogan_jax.runs import checkpoints as checkpoint_files
 from cosmogan_jax.runs.checkpoints import Checkpoints
 
@@ -243,10 +244,10 @@ def test_shards_of_many_maps(tmp_path, monkeypatch):
         write_map_store(tmp_path / "s", broken(), 8, GEOMETRY, {})
     with pytest.raises(ValueError, match="its writing was cut off"):
         open_map_store(tmp_path / "s")
-    assert map_store.maps_written(tmp_path / "s") == 6
+    assert maps_written(tmp_path / "s") == 6
     write_map_store(tmp_path / "s", [kappa[6:]], 8, GEOMETRY, {}, start=6)
     store = open_map_store(tmp_path / "s")
-    assert sorted(store.manifest["shards"]) == ["c/0/0/0/0", "c/1/0/0/0", "c/2/0/0/0"]
+    assert sorted(store.manifest.shards) == ["c/0/0/0/0", "c/1/0/0/0", "c/2/0/0/0"]
     np.testing.assert_array_equal(store.read(), kappa[..., None])
 
 
@@ -290,7 +291,7 @@ def test_invalid_pixels_of_all_batches_are_counted(tmp_path):
     store = write_map_store(
         tmp_path / "s", [kappa[:2], kappa[2:3], kappa[3:]], 5, GEOMETRY, {}, allow_invalid=True
     )
-    assert store.manifest["invalid_pixels"] == 3 + 16
+    assert store.manifest.invalid_pixels == 3 + 16
     open_map_store(tmp_path / "s").verify()
 
 
@@ -298,7 +299,7 @@ def test_invalid_pixels_are_kept_where_allowed(tmp_path):
     kappa = maps(3)
     kappa[1, 2, 3] = kappa[2, 0, 0] = np.nan
     store = write_map_store(tmp_path / "s", [kappa], 3, GEOMETRY, {}, allow_invalid=True)
-    assert store.manifest["invalid_pixels"] == 2
+    assert store.manifest.invalid_pixels == 2
     np.testing.assert_array_equal(open_map_store(tmp_path / "s").read(), kappa[..., None])
     open_map_store(tmp_path / "s").verify()
     kappa[0, 0, 0] = np.inf

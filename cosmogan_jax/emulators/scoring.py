@@ -61,7 +61,7 @@ class Pass(NamedTuple):
 
     def parents(self, table: CropTable) -> np.ndarray:
         """The maps that these crops are of, each once."""
-        return np.unique(_parents(table, self.crops(table)))
+        return np.unique(table.parents(self.crops(table)))
 
     def num_bands(self, table: CropTable) -> int:
         """Bands of the covariance form, alike in both halves; 0 where the development parents are too few."""
@@ -99,7 +99,7 @@ def check_maps(name: str, maps: int) -> None:
 def check_bands(table: CropTable, scored: Pass, select_by: str) -> None:
     """ValueError where the covariance form is to rank and the development maps do not allow a band."""
     if select_by == "covariance" and not scored.num_bands(table):
-        parents = len(np.unique(_parents(table, table.crops["development"])))
+        parents = len(np.unique(table.parents(table.crops["development"])))
         raise ValueError(
             f"select_by=covariance needs 4 development maps or more in either half (43 a half for "
             f"{most_bands(43)} bands); there are {parents} in all"
@@ -140,7 +140,7 @@ def make_scorers(
         log_l_edges(table.geometry, num_bands) if num_bands else None,
     )
     batches = (only_bin(table.cut(crops[i : i + batch])) for i in range(0, len(crops), batch))
-    real = reference(measures, batches, _parents(table, crops), what)
+    real = reference(measures, batches, table.parents(crops), what)
     key = keys.key(scored.seed, scored.latents, scored.key_scheme)
     # Conditioned on what the development maps are of, one after the other.
     likes = scored.crops(table)
@@ -169,7 +169,3 @@ def _saturated_from(emulator: Emulator) -> float | None:
     return float(
         emulator.normalisation.inverse(jnp.float32(emulator.model.limit * sample_health.SATURATED_FROM))
     )
-
-
-def _parents(table: CropTable, crops: np.ndarray) -> np.ndarray:
-    return np.array(table.manifest["parents"])[crops[:, 0]]

@@ -88,11 +88,11 @@ def draw_crops(
     size = settings.crop_size
     room = store.image_shape[1] - size + 1
     whole = num_positions(store.image_shape, size)
-    wanted = counts_by_split(store.manifest["splits"], settings)
+    wanted = counts_by_split(store.manifest.splits, settings)
     tables: dict[str, list] = {split: [] for split in SPLITS}
     outside = np.zeros(2, np.int64)
-    gaps = store.manifest["invalid_pixels"] > 0
-    for index, split in enumerate(store.manifest["splits"]):
+    gaps = store.manifest.invalid_pixels > 0
+    for index, split in enumerate(store.manifest.splits):
         counts = wanted[split]
         total = sum(counts.values())
         mask = observed(index)

@@ -33,16 +33,16 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
     step = _last(generators, workdir) if chosen is None else chosen
     variables = generators.restore(step)
     generators.close()
-    normalisation = Normalisation.of(table.manifest["normalisation"])
+    normalisation = Normalisation.of(table.manifest.normalisation)
     origin = {
         "generator_step": step,
         "generator_weights": weights,
         "generator_sha256": tree_sha256(variables),
-        "trained_on": table.manifest["origin"],
+        "trained_on": table.manifest.origin,
     }
     emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, normalisation, table.geometry)
     emulator = dataclasses.replace(emulator, training_pixels=min(table.store.image_shape))
-    return Source(emulator, table.manifest["source_redshift"], origin)
+    return Source(emulator, table.manifest.source_redshift, origin)
 
 
 def pretrained(name: str) -> Source:

@@ -23,7 +23,8 @@ from cosmogan_jax.maps.formats.masks import open_mask_file
 from cosmogan_jax.maps.lens_planes import LensPlanes, read_lens_planes, write_lens_planes
 from cosmogan_jax.maps.parameter_tables import read_parameter_table
 from cosmogan_jax.maps.sources import as_sources
-from cosmogan_jax.maps.store import open_map_store, write_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.pretrained import find, load
 from cosmogan_jax.runs.best_generators import read_scores
 from cosmogan_jax.runs.checkpoints import Checkpoints
@@ -121,7 +122,7 @@ def _read_store(folder: Path) -> object:
     store = open_map_store(folder / "maps")
     store.verify()
     told = as_sources(folder / "maps").parameters
-    return found.read(0, found.num_maps), store.read(), store.geometry, store.identity(), told
+    return found.read(0, found.num_maps), store.read(), store.geometry, store.manifest.identity(), told
 
 
 def _parameter_table(folder: Path) -> list[Path]:

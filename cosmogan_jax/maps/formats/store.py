@@ -34,7 +34,9 @@ def open_store(path: Path, options: ReadOptions) -> MapFile:
         return kappa[..., list(numbers)] if numbers else only_bin(kappa)
 
     recorded: dict[str, Any] = {
-        key: tuple(store.manifest[key]) for key in ("splits", "parents", "boxes") if key in store.manifest
+        name: tuple(labels)
+        for name in ("splits", "parents", "boxes")
+        if (labels := getattr(store.manifest, name))
     }
     return MapFile(
         Path(path),
@@ -43,9 +45,9 @@ def open_store(path: Path, options: ReadOptions) -> MapFile:
         store.image_shape[0],
         "<f4",
         load,
-        store.manifest["side_deg"],
+        store.manifest.side_deg,
         None if numbers else store.source_redshift,
-        store.manifest.get("origin", {}),
+        store.manifest.origin,
         num_columns=None if store.image_shape[0] == store.image_shape[1] else store.image_shape[1],
         bins=tuple(every[number] for number in numbers),
         bin_numbers=numbers,

@@ -77,7 +77,7 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
     if "pairs" in left_out:
         pass  # which alone are looked for in features of the training
     elif generated.in_training and generated.step is not None:
-        normalisation = Normalisation.of(table.manifest["normalisation"])
+        normalisation = Normalisation.of(table.manifest.normalisation)
         found = sources.feature_space(workdir, generated.step, normalisation)
         if isinstance(found, str):
             left_out["features"] = found

@@ -53,7 +53,7 @@ class Crops(NamedTuple):
 
     def blocks(self, words: str) -> Iterator[np.ndarray]:
         """All crops, a block at a time."""
-        size = max(1, _BLOCK_BYTES // (4 * self.table.manifest["crop_size"] ** 2))
+        size = max(1, _BLOCK_BYTES // (4 * self.table.manifest.crop_size**2))
         for start in progress(range(0, len(self.rows), size), desc=words, unit="block"):
             yield self.read(start, start + size)
 
@@ -61,7 +61,7 @@ class Crops(NamedTuple):
 def crops_of(table: CropTable, split: str, limit: int | None = None) -> Crops:
     """At most `limit` crops of a split, as many of each map as of any other."""
     rows = table.choose(split, limit)
-    parents = np.unique(np.array(table.manifest["parents"]), return_inverse=True)[1]
+    parents = np.unique(np.array(table.manifest.parents), return_inverse=True)[1]
     return Crops(table, rows, parents[rows[:, 0]])
 
 
@@ -81,7 +81,7 @@ def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
     """
     if store.num_maps >= wanted:
         return lambda start, stop: only_bin(store.read(start, stop))
-    key = emulator.key(store.manifest["seed"])
+    key = emulator.key(store.manifest.seed)
     draw = jax.jit(lambda index: only_bin(emulator.draw(key, index)))
 
     def read(start: int, stop: int) -> Array:
@@ -139,7 +139,7 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         read_generated(store, emulator, wanted),
         None,
         emulator,
-        store.manifest["seed"],
+        store.manifest.seed,
         record["summary"]["step"],
         not record["flags"]["pretrained"],
     )

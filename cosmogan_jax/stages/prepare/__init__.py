@@ -74,9 +74,9 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         **{f"share_of_crops_{name}": share for name, share in shares.items()},
         "split_by": settings.split_by,
         "seed": settings.seed,
-        "parents": store.manifest["parents"],
-        "boxes": store.manifest["boxes"],
-        "origin": store.manifest["origin"],
+        "parents": store.manifest.parents,
+        "boxes": store.manifest.boxes,
+        "origin": store.manifest.origin,
     }
     if settings.split_by == "crops":
         manifest["overlap"] = "crops of different splits come from the same maps and may share pixels"
@@ -88,9 +88,9 @@ def result_mark(out: Path) -> str:
     """The data set by its content: maps, crops and normalisation, not where the maps were read from."""
     table = open_crop_table(out)
     crops = {split: rows.tolist() for split, rows in table.crops.items()}
-    keys = ("crop_size", "side_deg", "normalisation", *(["bin"] if "bin" in table.manifest else []))
-    told = {key: table.manifest[key] for key in keys}
-    return json_sha256({"maps": table.store.identity(), "crops": crops, **told})
+    keys = ("crop_size", "side_deg", "normalisation", *(() if table.manifest.bin is None else ("bin",)))
+    told = {key: getattr(table.manifest, key) for key in keys}
+    return json_sha256({"maps": table.store.manifest.identity(), "crops": crops, **told})
 
 
 def check_unchanged(settings: Prepare, workdir: Path) -> None:
@@ -102,7 +102,7 @@ def check_unchanged(settings: Prepare, workdir: Path) -> None:
         # Where nothing is there any more: reported with what is gone.
         now += find_map_files(patterns, any_ending=bool(settings.raw_shape), missing_ok=True)
     store = open_map_store(workdir / "prepare/maps")
-    origin = store.manifest["origin"]
+    origin = store.manifest.origin
     recorded = [*origin["files"], *([origin["map_parameters"]] if "map_parameters" in origin else [])]
     recorded += origin.get("masks", [])
     now += find_map_files(settings.mask, "mask", missing_ok=True)

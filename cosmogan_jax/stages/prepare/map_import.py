@@ -13,7 +13,8 @@ from cosmogan_jax.maps.inspection import Inspection, map_digest, plural
 from cosmogan_jax.maps.map_parameters import shared_cosmology
 from cosmogan_jax.maps.source_changes import file_mark
 from cosmogan_jax.maps.sources import MapSources
-from cosmogan_jax.maps.store import MapStore, write_map_store
+from cosmogan_jax.maps.store import MapStore
+from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.settings import Prepare
 
 _UNKNOWN = (

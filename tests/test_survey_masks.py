@@ -6,7 +6,7 @@ import pytest
 from astropy.io import fits
 
 from cosmogan_jax.maps.crop_table import open_crop_table
-from cosmogan_jax.maps.formats.masks import open_mask_file
+from cosmogan_jax.maps.formats import open_mask_file
 from cosmogan_jax.maps.store import open_map_store
 
 SIZE = 24

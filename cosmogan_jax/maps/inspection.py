@@ -233,8 +233,9 @@ def summaries(found: Inspection, *, per_file: bool) -> list[dict[str, Any]]:
         group = found.maps[number : number + file.num_maps]
         number += file.num_maps
         if per_file:
-            kind = f"{file.format.split(':')[0]} {file.dtype}"
-            entries.append({"name": str(file.path), "stored_as": kind, **_summary(group)})
+            entries.append(
+                {"name": str(file.path), "stored_as": f"{file.kind} {file.dtype}", **_summary(group)}
+            )
     for role in found.sources.files:
         group = [facts for facts in found.maps if facts.role == role]
         name = "all maps" if role == "maps" else f"all maps, {role}"

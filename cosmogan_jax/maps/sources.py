@@ -129,15 +129,15 @@ def open_sources(settings: Prepare) -> MapSources:
 
 def read_options(settings: Prepare | GivenMaps, side_deg: float | None) -> ReadOptions:
     """What the flags tell readers of files; side_deg is that of patches, where HEALPix maps are cut."""
-    return ReadOptions(
-        settings.hdf5_dataset,
-        settings.raw_shape,
-        settings.channel,
-        settings.fits_extension,
-        settings.cut_patches,
-        side_deg if settings.cut_patches else None,
-        settings.source_bins,
-    )
+    options = {name: getattr(settings, name) for name in read_flags()}
+    return ReadOptions(**options, patch_side_deg=side_deg if settings.cut_patches else None)
+
+
+def read_flags() -> dict[str, Any]:
+    """Return the flags that tell readers what files leave open, with what they are where they are not given."""
+    options = {option.name: option.default for option in dataclasses.fields(ReadOptions)}
+    del options["patch_side_deg"]  # --side_deg, which is told of files too
+    return options
 
 
 def open_given(patterns: Sequence[str], name: str, options: ReadOptions) -> list[MapFile]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from cosmogan_jax.maps.formats import find_map_files
-from cosmogan_jax.maps.formats.masks import MaskFile, open_mask_file
+from cosmogan_jax.maps.formats import find_map_files, open_mask_file
+from cosmogan_jax.maps.formats.masks import MaskFile
 
 
 class SurveyMasks(NamedTuple):

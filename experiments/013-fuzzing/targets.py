@@ -18,8 +18,7 @@ from cosmogan_jax.files.numpy_files import read_npy, read_npz
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.boxes import BoxWriter, open_box
 from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
-from cosmogan_jax.maps.formats import ReadOptions, open_map_file
-from cosmogan_jax.maps.formats.masks import open_mask_file
+from cosmogan_jax.maps.formats import ReadOptions, open_map_file, open_mask_file
 from cosmogan_jax.maps.lens_planes import LensPlanes, read_lens_planes, write_lens_planes
 from cosmogan_jax.maps.parameter_tables import read_parameter_table
 from cosmogan_jax.maps.sources import as_sources

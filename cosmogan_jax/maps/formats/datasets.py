@@ -52,7 +52,7 @@ def join_datasets(path: Path, parts: Sequence[MapFile], names: Sequence[str], op
     if len(parts) == 1:
         return parts[0]
     first, asked = parts[0], options.hdf5_dataset
-    kind = f"{first.format.split(':')[0]}:{asked}"
+    kind = f"{first.kind}:{asked}"
     if options.source_bins:
         numbers = chosen_bins(str(path), options.source_bins, len(parts))
         found = join_as_bins(path, [parts[n] for n in numbers], [names[n] for n in numbers], kind)

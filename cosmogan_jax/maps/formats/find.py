@@ -6,13 +6,10 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from cosmogan_jax.files.fits_files import ENDINGS as FITS_ENDINGS
-from cosmogan_jax.files.zarr_folders import is_zarr
 from cosmogan_jax.maps.formats.datasets import natural_key
-from cosmogan_jax.maps.formats.npy import is_kappatng
+from cosmogan_jax.maps.formats.table import endings, folder_format, is_map_name
 from cosmogan_jax.maps.store import is_map_store
 
-ENDINGS = (".npy", *FITS_ENDINGS, ".fits.fz", ".h5", ".hdf5", ".he5", ".npz", ".f32")
 # Commas of one name at most, between which flags are cut.
 _MOST_COMMAS = 4
 # Where a run of this project keeps its maps.
@@ -46,7 +43,7 @@ def find_map_files(
     for pattern in meant:
         path = Path(pattern).expanduser()
         try:
-            if path.is_dir() and not _is_maps(path):
+            if path.is_dir() and folder_format(path) is None:
                 inside = _in_folder(path, f"{flag}={pattern}")
             elif path.exists():
                 inside = [path]
@@ -93,11 +90,6 @@ def _joined(parts: Sequence[str]) -> Iterator[str]:
         yield parts[0] + "".join(f",{blank}{part}" for blank, part in zip(blanks, parts[1:]))
 
 
-def _is_maps(path: Path) -> bool:
-    """Whether a folder is one file of maps."""
-    return is_map_store(path) or is_zarr(path)
-
-
 def _in_folder(path: Path, said: str) -> list[Path]:
     is_stage = (path / "stage.json").is_file()
     names = (*_STORES, *(("maps",) if is_stage else ()))
@@ -111,7 +103,7 @@ def _in_folder(path: Path, said: str) -> list[Path]:
     if not inside:
         below = next((p for p in sorted(path.iterdir()) if p.is_dir() and _known(p.iterdir())), None)
         hint = f"; {below} does, name it or {path}/**" if below else ""
-        raise ValueError(f"{said}: the folder holds no file that ends in {' '.join(ENDINGS)}{hint}")
+        raise ValueError(f"{said}: the folder holds no file that ends in {' '.join(endings())}{hint}")
     return inside
 
 
@@ -128,7 +120,7 @@ def _in_glob(path: Path, said: str, any_ending: bool) -> list[Path]:
         )
         raise ValueError(
             f"{said}: of {len(met)} files and folders that fit, none is a map store, a zarr folder or ends in "
-            f"{' '.join(ENDINGS)}; {hint}"
+            f"{' '.join(endings())}; {hint}"
         )
     if not inside:
         raise ValueError(f"{said}: no such file, folder or glob")
@@ -138,16 +130,11 @@ def _in_glob(path: Path, said: str, any_ending: bool) -> list[Path]:
 def _known(paths: Iterable[Path], *, stores: bool = False) -> list[Path]:
     """Files with a known ending, zarr folders, and map stores if wanted; nothing that lies inside of those."""
     paths = list(paths)
-    folders = {path for path in paths if path.is_dir() and _is_maps(path)}
+    folders = {path for path in paths if path.is_dir() and folder_format(path)}
     return [
         path
         for path in paths
         if not path.name.startswith(".")
-        and ((path in folders and (stores or not is_map_store(path))) or _is_known_file(path))
+        and ((path in folders and (stores or not is_map_store(path))) or (path.is_file() and is_map_name(path)))
         and not any(above in folders for above in path.parents)
     ]
-
-
-def _is_known_file(path: Path) -> bool:
-    ends = path.name.lower().endswith(ENDINGS) or (path.suffix == ".dat" and is_kappatng(path))
-    return path.is_file() and ends

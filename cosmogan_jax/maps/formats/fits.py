@@ -55,7 +55,8 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         shear), an image that is no stack of square maps, or ANGLE and WCS that contradict each other.
       ModuleNotFoundError: astropy is not installed.
     """
-    if options.cut_patches and (table := sky_table(path)) is not None:
+    # Of a named image no sky is cut.
+    if options.cut_patches and options.fits_extension is None and (table := sky_table(path)) is not None:
         return _open_sky(path, table, options)
     header = read_header(path, options.fits_extension)
     with whole_fits(path):
@@ -84,7 +85,7 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         _first(first_number(path, header, _REDSHIFT) for header in said),
         {**_cosmology(said), **_parameters(said), **told_unit({**said[1], **said[0]}, FITS_UNIT)},
         **layout.told(),
-        options_used=frozenset({"fits_extension"} | layout.options_used),
+        options_used=layout.options_used,
     )
 
 

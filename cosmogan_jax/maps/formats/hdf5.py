@@ -12,7 +12,7 @@ from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
 
 # What a damaged file makes h5py raise, besides ValueError.
-_BROKEN = (OSError, RuntimeError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
+BROKEN = (OSError, RuntimeError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
 
 
 def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
@@ -29,11 +29,7 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
         of other sizes.
       ModuleNotFoundError: h5py is not installed.
     """
-    try:
-        import h5py
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("HDF5 files need h5py: pip install 'cosmogan_jax[hdf5]'") from error
-    path = Path(path)
+    h5py, path = h5py_module(), Path(path)
     try:
         with h5py.File(path, "r") as file:
             names = choose_datasets(
@@ -44,9 +40,18 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
             )
             of_each = options.of_each(len(names))
             parts = [_open(path, file, name, of_each) for name in names]
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ValueError(f"{path} is not a whole HDF5 file: {_first_line(error)}") from error
     return join_datasets(path, parts, names, options)
+
+
+def h5py_module() -> Any:
+    """Import h5py; ModuleNotFoundError names the extra where it is not installed."""
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("HDF5 files need h5py: pip install 'cosmogan_jax[hdf5]'") from error
+    return h5py
 
 
 def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
@@ -65,9 +70,8 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
                 return unpack(file[name][...])
 
         told = (dataset.shape, dtype)
-        used = frozenset({"hdf5_dataset"})
         said = said_by(path, own, dict(file.attrs))
-        return open_sky_array(path, f"HDF5:{name}", told, read, options, said, used)
+        return open_sky_array(path, f"HDF5:{name}", told, read, options, said)
     layout = stack_layout(path, dataset.shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
@@ -77,7 +81,7 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
                 # h5py has no None in an index: a single map is read whole.
                 source = dataset[...] if layout.num_maps == 1 else dataset
                 values = np.asarray(layout.take(source, slice(start, stop)), dataset.dtype.newbyteorder("="))
-        except _BROKEN as error:
+        except BROKEN as error:
             raise ValueError(f"{path}:{name} cannot be read: {_first_line(error)}") from error
         return unpack(layout.bins_last(values))
 
@@ -90,7 +94,7 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
         load,
         **said_by(path, own, dict(file.attrs)),
         **layout.told(redshifts_of_bins(own, dict(file.attrs))),
-        options_used=frozenset({"hdf5_dataset"} | layout.options_used),
+        options_used=layout.options_used,
     )
 
 

@@ -93,8 +93,13 @@ class MapFile:
         """Pixels of a row."""
         return self.num_pixels if self.num_columns is None else self.num_columns
 
+    @property
+    def kind(self) -> str:
+        """Return the format without what is particular to the file."""
+        return self.format.split(":")[0]
+
     def name(self, index: int) -> str:
-        """The file, and which of its maps, for messages and manifests."""
+        """Return the file, and which of its maps, for messages and manifests."""
         if self.labels:
             return self.labels[index]
         if self.numbers:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +59,7 @@ def open_raw(path: Path, options: ReadOptions) -> MapFile:
             f"{path} has {size} bytes, --raw_shape={','.join(map(str, shape))} needs {4 * math.prod(shape)}"
             + wider
         )
-    return _stack(path, "raw float32", lambda: np.memmap(path, "<f4", "r", shape=shape), options, {"raw_shape"})
+    return _stack(path, "raw float32", lambda: np.memmap(path, "<f4", "r", shape=shape), options)
 
 
 def fits_raw_shape(path: Path, shape: tuple[int, ...]) -> bool:
@@ -106,7 +106,6 @@ def _stack(
     format_: str,
     map_file: Callable[[], np.ndarray],
     options: ReadOptions,
-    options_used: Iterable[str] = (),
 ) -> MapFile:
     # The array itself is not kept: an open memory map is an open file, and a data set may be many thousands.
     array = map_file()
@@ -114,7 +113,7 @@ def _stack(
     dtype = check_dtype(path, array.dtype)
     del array
     if is_sky(shape):
-        return open_sky_array(path, format_, (shape, dtype), map_file, options, used=frozenset(options_used))
+        return open_sky_array(path, format_, (shape, dtype), map_file, options)
     layout = stack_layout(path, shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
@@ -129,5 +128,5 @@ def _stack(
         dtype,
         load,
         **layout.told(),
-        options_used=layout.options_used | frozenset(options_used),
+        options_used=layout.options_used,
     )

@@ -48,9 +48,8 @@ def open_npz(path: Path, options: ReadOptions) -> MapFile:
 def _open(path: Path, name: str, array: "_Array", options: ReadOptions) -> MapFile:
     dtype = check_dtype(path, array.dtype)
     if is_sky(array.shape):
-        told, used = (array.shape, dtype), frozenset({"hdf5_dataset"})
         whole = functools.partial(array.read, 0, array.shape[0])
-        return open_sky_array(path, f"npz:{name}", told, whole, options, used=used)
+        return open_sky_array(path, f"npz:{name}", (array.shape, dtype), whole, options)
     layout = stack_layout(path, array.shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
@@ -68,7 +67,7 @@ def _open(path: Path, name: str, array: "_Array", options: ReadOptions) -> MapFi
         dtype,
         load,
         **layout.told(),
-        options_used=frozenset({"hdf5_dataset"} | layout.options_used),
+        options_used=layout.options_used,
     )
 
 

@@ -70,7 +70,6 @@ def open_sky_array(
     read: Callable[[], np.ndarray],
     options: ReadOptions,
     said: dict[str, Any] | None = None,
-    used: frozenset[str] = frozenset(),
 ) -> MapFile:
     """Patches of an array of 12 nside² numbers, in HEALPix's RING order, healpy's own.
 
@@ -84,7 +83,9 @@ def open_sky_array(
     (length,), dtype = array
     nside = num_side(length)
     assert nside is not None  # who calls has asked is_sky
-    return _patches(path, kind, dtype, read, nside, options, said or {}, used | {"cut_patches"}, nested=False)
+    return _patches(
+        path, kind, dtype, read, nside, options, said or {}, frozenset({"cut_patches"}), nested=False
+    )
 
 
 def not_cut(path: Path) -> ValueError:

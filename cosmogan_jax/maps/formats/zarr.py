@@ -40,10 +40,13 @@ def _open(path: Path, array: ZarrArray, of_group: dict, options: ReadOptions) ->
     unpack, opened = unpacker(path, array.attributes), open_zarr(path, array)
     kind = f"zarr:{array.name}" if array.name else "zarr"
     if is_sky(array.shape):
-        told, said = (array.shape, dtype), said_by(path, array.attributes, of_group)
-        used = frozenset({"hdf5_dataset"})
         return open_sky_array(
-            path, kind, told, lambda: unpack(read_zarr(path, array, opened)), options, said, used
+            path,
+            kind,
+            (array.shape, dtype),
+            lambda: unpack(read_zarr(path, array, opened)),
+            options,
+            said_by(path, array.attributes, of_group),
         )
     layout = stack_layout(path, array.shape, options)
 
@@ -63,5 +66,5 @@ def _open(path: Path, array: ZarrArray, of_group: dict, options: ReadOptions) ->
         load,
         **said_by(path, array.attributes, of_group),
         **layout.told(redshifts_of_bins(array.attributes, of_group)),
-        options_used=frozenset({"hdf5_dataset"} | layout.options_used),
+        options_used=layout.options_used,
     )

@@ -21,7 +21,7 @@ from cosmogan_jax.maps.inspection import (
     summaries,
     unusable,
 )
-from cosmogan_jax.maps.sources import MapSources, as_sources, given_maps, open_sources
+from cosmogan_jax.maps.sources import MapSources, as_sources, given_maps, open_sources, read_flags
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Prepare
@@ -130,16 +130,8 @@ def check(settings: Prepare) -> None:
     if settings.maps:
         return
     unset = {f"{split}_maps": () for split in SPLITS[1:]} | {"downsample": 1, "invalid_pixels": "refuse"}
-    unset |= {
-        "hdf5_dataset": None,
-        "fits_extension": None,
-        "raw_shape": (),
-        "channel": None,
-        "cut_patches": (),
-        "source_bins": (),
-        "bin_redshifts": (),
-    }
-    unset |= {"mask": (), "map_parameters": None, "parameters_from_name": None, "vary": ()}
+    unset |= read_flags()
+    unset |= {"bin_redshifts": (), "mask": (), "map_parameters": None, "parameters_from_name": None, "vary": ()}
     for name, nothing in unset.items():
         value = getattr(settings, name)
         if value != nothing:

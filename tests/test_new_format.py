@@ -32,7 +32,7 @@ def open_lettered(path, options):
         layout.num_pixels,
         "<f4",
         lambda start, stop: layout.bins_last(layout.take(kappa, slice(start, stop))),
-        **layout.told(),
+        **layout.fields(),
         options_used=layout.options_used,
     )
 

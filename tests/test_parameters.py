@@ -18,10 +18,10 @@ from cosmogan_jax.machine.devices import choose_devices
 from cosmogan_jax.maps.crop_stream import stream_crops
 from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
 from cosmogan_jax.maps.formats import open_map_file
+from cosmogan_jax.maps.given_maps import as_sources
 from cosmogan_jax.maps.map_files import write_npy_maps
 from cosmogan_jax.maps.name_patterns import numbers_in_name
 from cosmogan_jax.maps.source_bins import only_bin
-from cosmogan_jax.maps.sources import as_sources
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.maps.store_writing import maps_written, write_map_store
 from cosmogan_jax.stages.train.feeding import DeviceFeed, StreamFeed, batch_rows

@@ -194,7 +194,7 @@ def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
     assert table.store.manifest.origin["files"][0]["format"] == "HEALPix:FITS:KAPPA, nside=32, RING"
     assert "cut_patches=16,24" in (tmp_path / "run/flags.txt").read_text()
 
-    from cosmogan_jax.maps.sets import _from_table
+    from cosmogan_jax.stages.evaluate.compared_sets import _from_table, units_of
 
     code, out, _ = run_main(
         f"--workdir={tmp_path}/dry", f"--maps={tmp_path}", "--cut_patches=16,24", "--side_deg=10", "--dry_run",
@@ -205,7 +205,7 @@ def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
     )
     one = _from_table("train", table, 1000)
     for unit, expected in (("auto", 3), ("map", 3), ("patch", 72)):
-        assert len(np.unique(one.units(unit)[0])) == expected
+        assert len(np.unique(units_of(one, unit)[0])) == expected
     # Other maps have nothing to cut.
     np.save(tmp_path / "flat.npy", np.random.default_rng(0).normal(size=(9, 16, 16)).astype("f4") * 0.02)
     code, _, error = run_main(

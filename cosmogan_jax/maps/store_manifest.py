@@ -94,10 +94,10 @@ class StoreManifest:
 
         Where the maps came from is left out: the same maps from files that were moved are the same data set.
         """
-        told = {name: self.content.get(name) for name in _IDENTITY}
+        fields = {name: self.content.get(name) for name in _IDENTITY}
         # Stores without these are what they were before there were any.
-        told |= {"bin_redshifts": self.content["bin_redshifts"]} if "bin_redshifts" in self.content else {}
-        return told | ({"parameters": dict(self.parameters)} if self.parameters else {})
+        fields |= {"bin_redshifts": self.content["bin_redshifts"]} if "bin_redshifts" in self.content else {}
+        return fields | ({"parameters": dict(self.parameters)} if self.parameters else {})
 
 
 def _shape(content: dict[str, Any], path: Path) -> tuple[int, int, int, int]:

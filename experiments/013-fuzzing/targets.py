@@ -19,9 +19,9 @@ from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.boxes import BoxWriter, open_box
 from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
 from cosmogan_jax.maps.formats import ReadOptions, open_map_file, open_mask_file
+from cosmogan_jax.maps.given_maps import as_sources
 from cosmogan_jax.maps.lens_planes import LensPlanes, read_lens_planes, write_lens_planes
 from cosmogan_jax.maps.parameter_tables import read_parameter_table
-from cosmogan_jax.maps.sources import as_sources
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.pretrained import find, load

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cosmogan_jax.maps.formats import table
+from cosmogan_jax.maps.formats.header_numbers import checked_redshift
 from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions
 from cosmogan_jax.maps.formats.masks import MaskFile, as_mask_file
 from cosmogan_jax.maps.formats.npy import fits_raw_shape
-from cosmogan_jax.maps.formats.said import check_said
 from cosmogan_jax.maps.formats.table import MapFormat
 
 _ADVICE = (
@@ -43,9 +43,9 @@ def open_map_file(path: Path, options: ReadOptions | None = None) -> MapFile:
     maps = map_format.open(path, options)
     maps = dataclasses.replace(maps, options_used=maps.options_used | map_format.options.keys())
     if maps.bins:  # a redshift in the name is of none of them, or not known of which
-        check_said(Path("_"), maps.side_deg, None)
+        checked_redshift(Path("_"), maps.side_deg, None)
         return maps
-    redshift = check_said(path, maps.side_deg, maps.source_redshift)
+    redshift = checked_redshift(path, maps.side_deg, maps.source_redshift)
     return dataclasses.replace(maps, source_redshift=redshift)
 
 
@@ -80,9 +80,9 @@ def check_options(files: Sequence[MapFile], options: ReadOptions) -> None:
         goes_with = _goes_with(field.name)
         used = any(field.name in file.options_used for file in files)
         if goes_with and value != field.default and files and not used:
-            given = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
             first = f"{files[0].path} ({files[0].format})"
-            raise ValueError(f"{field.name}={given} is for {goes_with}, and none is given: {first}")
+            raise ValueError(f"{field.name}={shown} is for {goes_with}, and none is given: {first}")
 
 
 def _goes_with(option: str) -> str | None:

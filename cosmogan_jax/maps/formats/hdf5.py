@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cosmogan_jax.files.fits_files import MOST_COMPRESSED
-from cosmogan_jax.maps.formats.attributes import is_packed, redshifts_of_bins, said_by, unpacker
+from cosmogan_jax.maps.formats.attributes import attribute_fields, is_packed, redshifts_of_bins, unpacker
 from cosmogan_jax.maps.formats.datasets import choose_datasets, join_datasets, may_be_maps
 from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
@@ -16,7 +16,7 @@ BROKEN = (OSError, RuntimeError, KeyError, TypeError, AttributeError, OverflowEr
 
 
 def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of one dataset, or of all whose names fit a glob, one after the other.
+    """Open the maps of one dataset, or of all whose names fit a glob, one after the other.
 
     Which one need not be said where the file holds a single array of 2 to 4 axes. side_deg, source redshift and
     cosmology are read from attributes of the dataset or else of the file; those of several datasets that differ
@@ -69,9 +69,9 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
             with h5py.File(path, "r") as file:
                 return unpack(file[name][...])
 
-        told = (dataset.shape, dtype)
-        said = said_by(path, own, dict(file.attrs))
-        return open_sky_array(path, f"HDF5:{name}", told, read, options, said)
+        array = (dataset.shape, dtype)
+        fields = attribute_fields(path, own, dict(file.attrs))
+        return open_sky_array(path, f"HDF5:{name}", array, read, options, fields)
     layout = stack_layout(path, dataset.shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
@@ -92,30 +92,30 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
         layout.num_pixels,
         dtype,
         load,
-        **said_by(path, own, dict(file.attrs)),
-        **layout.told(redshifts_of_bins(own, dict(file.attrs))),
+        **attribute_fields(path, own, dict(file.attrs)),
+        **layout.fields(redshifts_of_bins(own, dict(file.attrs))),
         options_used=layout.options_used,
     )
 
 
 def _arrays(file: Any, options: ReadOptions) -> dict[str, tuple[int, ...]]:
-    """Arrays that may be maps, with their shapes."""
+    """Return the arrays that may be maps, with their shapes."""
     import h5py
 
-    found: dict[str, tuple[int, ...]] = {}
+    arrays: dict[str, tuple[int, ...]] = {}
 
     def visit(name, item):
         if not isinstance(item, h5py.Dataset) or not may_be_maps(item.shape, options):
             return
         if item.dtype.kind == "f" or is_packed(item.dtype.kind, item.attrs):
-            found[name] = item.shape
+            arrays[name] = item.shape
 
     file.visititems(visit)
-    return found
+    return arrays
 
 
 def _check_place(path: Path, name: str, dataset: Any) -> None:
-    """ValueError for pixels that lie outside of the file's folder, or in far fewer bytes than can hold them."""
+    """Refuse pixels that lie outside of the file's folder, or in far fewer bytes than can hold them."""
     if dataset.file.filename != str(path):
         places = [dataset.file.filename]
     elif dataset.is_virtual:

@@ -13,7 +13,7 @@ from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
 
 
 def open_npy(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of an npy file.
+    """Open the maps of an npy file.
 
     Raises:
       ValueError: pickled objects, a truncated file, or an array that is no stack of square maps.
@@ -32,7 +32,7 @@ def _load_npy(path: Path) -> np.ndarray:
 
 
 def open_raw(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of raw little-endian float32, in C order, with shape options.raw_shape; nothing else.
+    """Open maps of raw little-endian float32, in C order, with shape options.raw_shape; nothing else.
 
     raw_shape is (row, column), then the number of maps is what the file's size says, or (map, row, column).
 
@@ -63,14 +63,14 @@ def open_raw(path: Path, options: ReadOptions) -> MapFile:
 
 
 def fits_raw_shape(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether the file's size is that of raw maps of this shape, or of a number of them."""
+    """Tell whether the file's size is that of raw maps of this shape, or of a number of them."""
     size, needed = Path(path).stat().st_size, 4 * math.prod(shape)
     whole = size == needed if len(shape) == 3 else size % max(needed, 1) == 0
     return len(shape) in (2, 3) and 0 < needed <= size and whole
 
 
 def open_kappatng(path: Path, options: ReadOptions) -> MapFile:
-    """The map of a file of kappaTNG's binary release (Osato, Liu and Haiman 2021, arXiv:2010.09731).
+    """Open the map of a file of kappaTNG's binary release (Osato, Liu and Haiman 2021, arXiv:2010.09731).
 
     n as an int32, n² float64, n again, little-endian. Neither angle (5 degrees) nor redshift is told.
 
@@ -85,7 +85,7 @@ def open_kappatng(path: Path, options: ReadOptions) -> MapFile:
 
 
 def is_kappatng(path: Path) -> bool:
-    """Whether the file's size and both its ends fit kappaTNG's binary form."""
+    """Tell whether the file's size and both its ends fit kappaTNG's binary form."""
     return _kappatng_pixels(path) is not None
 
 
@@ -127,6 +127,6 @@ def _stack(
         layout.num_pixels,
         dtype,
         load,
-        **layout.told(),
+        **layout.fields(),
         options_used=layout.options_used,
     )

@@ -22,7 +22,7 @@ _ENDING = ".npy"
 
 
 def open_npz(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of the archive's only array of 2 to 4 axes, or of those that options.hdf5_dataset names, in order.
+    """Open the maps of the archive's only array of 2 to 4 axes, or of those that options.hdf5_dataset names.
 
     Raises:
       ValueError: a broken archive or none of npy files, pickled objects, no such array, several to choose from,
@@ -66,7 +66,7 @@ def _open(path: Path, name: str, array: "_Array", options: ReadOptions) -> MapFi
         layout.num_pixels,
         dtype,
         load,
-        **layout.told(),
+        **layout.fields(),
         options_used=layout.options_used,
     )
 
@@ -79,20 +79,20 @@ class _Array(OpenStream):
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, member: str):
-        self._path, self._member, said = path, member, f"{path}:{member.removesuffix(_ENDING)}"
+        self._path, self._member, label = path, member, f"{path}:{member.removesuffix(_ENDING)}"
         entry = archive.getinfo(member)
         if entry.file_size > MOST_COMPRESSED * max(entry.compress_size, 1):
             raise ValueError(f"{member} announces {entry.file_size} bytes, {entry.compress_size} are there")
         with archive.open(member) as file:
-            self.shape, self.fortran, self.dtype = npy_layout(cast("BinaryIO", file), said)
+            self.shape, self.fortran, self.dtype = npy_layout(cast("BinaryIO", file), label)
             self._offset = file.tell()
-        check_npy_size(said, self.shape, self.dtype, entry.file_size - self._offset)
+        check_npy_size(label, self.shape, self.dtype, entry.file_size - self._offset)
         count = self.shape[0] if self.shape else 1
         self._item = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
         self._end = self._offset + count * self._item
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Items [start, stop) of the first axis."""
+        """Read items [start, stop) of the first axis."""
         with _whole(self._path), self._closed_by_errors():
             content = self._read(self._offset + start * self._item, (stop - start) * self._item)
         shape = (stop - start, *self.shape[1:])
@@ -118,13 +118,13 @@ class _Array(OpenStream):
 
 @contextmanager
 def _whole(path: Path) -> Iterator[None]:
-    """What a broken archive makes zipfile and zlib say, as one ValueError with its name."""
+    """Turn what a broken archive makes zipfile and zlib say into one ValueError with its name."""
     try:
         yield
     except FileNotFoundError:
         raise
     except (*_BROKEN, ValueError) as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        if said.startswith(str(path)):
-            raise ValueError(said) from error
-        raise ValueError(f"{path} is not a whole npz archive: {said}") from error
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        if line.startswith(str(path)):
+            raise ValueError(line) from error
+        raise ValueError(f"{path} is not a whole npz archive: {line}") from error

@@ -11,7 +11,7 @@ from cosmogan_jax.maps.store import open_map_store
 
 
 def open_store(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of a map store; what its manifest records of each map comes with them.
+    """Open the maps of a map store; what its manifest records of each map comes with them.
 
     Raises:
       ValueError: it is not a whole store, or its maps are of several source bins and none is chosen.

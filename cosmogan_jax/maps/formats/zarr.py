@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from cosmogan_jax.files.zarr_folders import ZarrArray, find_arrays, open_zarr, read_zarr
-from cosmogan_jax.maps.formats.attributes import is_packed, redshifts_of_bins, said_by, unpacker
+from cosmogan_jax.maps.formats.attributes import attribute_fields, is_packed, redshifts_of_bins, unpacker
 from cosmogan_jax.maps.formats.datasets import choose_datasets, join_datasets, may_be_maps
 from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
 
 
 def open_zarr_maps(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of a zarr array, or of one or several of a group, as of datasets of HDF5 (`hdf5.open_hdf5`).
+    """Open maps of a zarr array, or of one or several of a group, as of datasets of HDF5 (`hdf5.open_hdf5`).
 
     Chunks that were never written read as the array's fill value, which zarr leaves out.
 
@@ -46,7 +46,7 @@ def _open(path: Path, array: ZarrArray, of_group: dict, options: ReadOptions) ->
             (array.shape, dtype),
             lambda: unpack(read_zarr(path, array, opened)),
             options,
-            said_by(path, array.attributes, of_group),
+            attribute_fields(path, array.attributes, of_group),
         )
     layout = stack_layout(path, array.shape, options)
 
@@ -64,7 +64,7 @@ def _open(path: Path, array: ZarrArray, of_group: dict, options: ReadOptions) ->
         layout.num_pixels,
         dtype,
         load,
-        **said_by(path, array.attributes, of_group),
-        **layout.told(redshifts_of_bins(array.attributes, of_group)),
+        **attribute_fields(path, array.attributes, of_group),
+        **layout.fields(redshifts_of_bins(array.attributes, of_group)),
         options_used=layout.options_used,
     )

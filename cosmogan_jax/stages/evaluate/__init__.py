@@ -29,7 +29,7 @@ from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.maps import plausibility
 from cosmogan_jax.maps.crop_table import open_crop_table
-from cosmogan_jax.maps.sets import MapSet, MapSets, few_boxes, open_map_sets
+from cosmogan_jax.maps.sets import MapSet, MapSets
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
@@ -46,6 +46,7 @@ from cosmogan_jax.stages.evaluate import (
 )
 from cosmogan_jax.stages.evaluate.classification import FEWEST_PARENTS, ClassificationSettings, classify_sets
 from cosmogan_jax.stages.evaluate.classification import MapSet as ClassifiedSet
+from cosmogan_jax.stages.evaluate.compared_sets import few_boxes, open_map_sets, units_of
 from cosmogan_jax.stages.evaluate.observing import View, views
 from cosmogan_jax.stages.evaluate.training_targets import trained_on, was_selected
 from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS
@@ -82,8 +83,8 @@ def _judge(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     interrupted run has finished are not computed again.
     """
     began = time.monotonic()
-    sets = open_map_sets(settings, workdir)
     table = None if settings.reference else open_crop_table(stage_directory(workdir, "prepare"))
+    sets = open_map_sets(settings, workdir, table)
     results = judge_sets(
         sets, settings, out, matched=trained_on(settings, workdir), selected=was_selected(settings, workdir)
     )
@@ -119,7 +120,7 @@ def judge_sets(
     masked = any(one.masked for one in sets.present())
     for line in [*apart, *([masked_sets.as_line()] if masked else [])]:
         print(f"evaluate: {line}", flush=True)
-    units = {one.name: one.units(settings.independent_unit) for one in sets.present()}
+    units = {one.name: units_of(one, settings.independent_unit) for one in sets.present()}
     labels = {name: of for name, (of, _) in units.items()}
     margins = parse(settings.margins)
     results: dict[str, Any] = {

@@ -116,7 +116,8 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         not finite where they are read.
     """
     if settings.generated:
-        maps = from_files({"generated": settings.generated}, settings, "novelty")["generated"]
+        given = {"generated": settings.generated}
+        maps = from_files(given, settings, say=_say, watch=progress)["generated"]
         if maps.masked:
             raise ValueError(
                 f"generated={','.join(settings.generated)} holds masked or invalid pixels, and stage novelty "
@@ -216,3 +217,7 @@ def _in_parts(features: Space) -> Space:
 def through(space: Space, read: Read) -> Read:
     """Features of maps, in place of the maps."""
     return lambda start, stop: space(read(start, stop))
+
+
+def _say(line: str) -> None:
+    print(f"novelty: {line}", flush=True)

@@ -47,9 +47,9 @@ def package(tmp_path):
 READS = """
 from cosmogan_jax import flags
 from cosmogan_jax.settings import results_only
-settings, _, text = flags.given(None, {"workdir": "x", "select_grace": 2})
+settings, _, text = flags.parse_call(None, {"workdir": "x", "select_grace": 2})
 assert "--select_grace=2.0" in text.splitlines()
-assert flags.given(None, {"workdir": "x"})[0].by_stage["select"].select_grace == 0.5
+assert flags.parse_call(None, {"workdir": "x"})[0].by_stage["select"].select_grace == 0.5
 print(results_only(settings.by_stage["select"])["select_grace"], settings.defaults["select_grace"])
 """
 
@@ -60,22 +60,22 @@ def test_a_setting(package):
         "settings/select.py",
         '    select_grace: float = setting(0.5, "Grace of a generator, in chi2.", least=0.0)\n',
     )
-    _, said = package.python("-m", "cosmogan_jax.main", "--help")
+    _, output = package.python("-m", "cosmogan_jax.main", "--help")
     words = "Grace of a generator, in chi2.\n    (default: '0.5')\n    (a non-negative number)\n"
-    assert f"  --select_grace: {words}" in said
-    code, said = package.python("-m", "cosmogan_jax.main", "--select_grace=-1")
+    assert f"  --select_grace: {words}" in output
+    code, output = package.python("-m", "cosmogan_jax.main", "--select_grace=-1")
     assert code == 1
-    assert "flag --select_grace=-1: -1.0 is not a non-negative number" in said
-    code, said = package.python("-m", "cosmogan_jax.main", "--select_grace=nan")
-    assert (code, said) == (1, "error: select_grace=nan must be a finite number\n")
+    assert "flag --select_grace=-1: -1.0 is not a non-negative number" in output
+    code, output = package.python("-m", "cosmogan_jax.main", "--select_grace=nan")
+    assert (code, output) == (1, "error: select_grace=nan must be a finite number\n")
     assert package.python("-c", READS) == (0, "2.0 0.5\n")
 
 
 def test_a_setting_that_is_not_declared(package):
     package.append("settings/select.py", "    select_grace: float = 0.5\n")
-    code, said = package.python("-c", READS.replace(', "select_grace": 2', ""))
+    code, output = package.python("-c", READS.replace(', "select_grace": 2', ""))
     assert code == 1
-    assert "ValueError: Select.select_grace has no flag: no settings declare 'select_grace'" in said
+    assert "ValueError: Select.select_grace has no flag: no settings declare 'select_grace'" in output
     with pytest.raises(ValueError, match="Run declares no setting 'sed'"):
         shared(Run, "sed")
 

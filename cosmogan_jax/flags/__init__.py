@@ -1,6 +1,6 @@
 """The command line: flags of all declared settings, and the settings that their values make.
 
-`given` reads the same flags from arguments of a call.
+`parse_call` reads the same flags from arguments of a call.
 """
 
 import csv
@@ -19,7 +19,7 @@ import numpy as np
 from cosmogan_jax.flags import absl_flags
 from cosmogan_jax.flags.absl_flags import define_declared, values
 from cosmogan_jax.settings import Processes
-from cosmogan_jax.settings.declaration import Declared, declaration
+from cosmogan_jax.settings.declaration import Declared, as_json, declaration
 from cosmogan_jax.settings.kinds import OF_KIND, check_kind
 from cosmogan_jax.stages.stage import STAGES, RunSettings
 
@@ -72,7 +72,7 @@ def read() -> RunSettings:
             stage.name: _settings(stage.settings, **({"of_kind": of_kind} if stage.name == "train" else {}))
             for stage in STAGES.values()
         },
-        defaults={flag.name: _as_json(flag.default) for flag, _ in _own()},
+        defaults={flag.name: as_json(flag.default) for flag, _ in _own()},
     )
 
 
@@ -122,12 +122,7 @@ def _settings(kind: type, **more: Any) -> Any:
     return kind(**more)
 
 
-def _as_json(value: Any) -> Any:
-    """Return a value as JSON would give it back."""
-    return list(value) if isinstance(value, tuple) else value
-
-
-def given(flagfile: str | Path | None, settings: dict[str, Any]) -> tuple[RunSettings, list[str], str]:
+def parse_call(flagfile: str | Path | None, settings: dict[str, Any]) -> tuple[RunSettings, list[str], str]:
     """Return what a flag file and settings by the names of flags say: settings, a command line, a flag file.
 
     The same parsing and checks as the command line's. Other flags of the process are not looked at.

@@ -75,8 +75,13 @@ def results_only(settings: Any) -> dict[str, Any]:
         if dataclasses.is_dataclass(value):
             values |= results_only(value)
         elif declared is None or not declared.neutral:
-            values[field.name] = list(value) if isinstance(value, tuple) else value
+            values[field.name] = as_json(value)
     return values
+
+
+def as_json(value: Any) -> Any:
+    """Return the value of a setting as JSON would give it back."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def from_record(settings: type[Settings], recorded: Mapping[str, Any], **more: Any) -> Settings:

@@ -22,13 +22,13 @@ class Source(NamedTuple):
 
 
 def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
-    """A generator of a finished training; checkpoint is "selected", "last", or a step.
+    """Return a generator of a finished training; checkpoint is "selected", "last", or a step.
 
     Raises:
       ValueError: there is no such generator, or no selection.
     """
     table = open_crop_table(stage_directory(workdir, "prepare"))
-    chosen = _chosen(checkpoint, workdir)
+    chosen = _step(checkpoint, workdir)
     generators = Generators(workdir, weights)
     step = _last(generators, workdir) if chosen is None else chosen
     variables = generators.restore(step)
@@ -46,7 +46,7 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
 
 
 def pretrained(name: str) -> Source:
-    """A generator that comes with the package, or from a folder that stage pack wrote.
+    """Return a generator that comes with the package, or from a folder that stage pack wrote.
 
     Raises:
       ValueError: there is none, or it cannot be read.
@@ -64,8 +64,8 @@ def pretrained(name: str) -> Source:
     return Source(emulator, card["source_redshift"], origin)
 
 
-def _chosen(checkpoint: str, workdir: Path) -> int | None:
-    """The step asked for; None for the last one."""
+def _step(checkpoint: str, workdir: Path) -> int | None:
+    """Return the step that is asked for; None for the last one."""
     if checkpoint == "selected":
         path = stage_directory(workdir, "select") / "selection.json"
         return read_object(path, {"selected": int})["selected"]

@@ -71,7 +71,7 @@ def _check_required(workdir: Path, required: str) -> None:
 def _chosen(run_settings: RunSettings) -> list[str]:
     """Return the stages asked for, in order, without those that the settings leave nothing to do."""
     settings = run_settings.by_stage
-    asked_for = run_settings.stages if run_settings.stages_given else _unsaid_stages(run_settings)
+    asked_for = run_settings.stages if run_settings.stages_given else _default_stages(run_settings)
     in_order = [stage for stage in STAGES if stage in asked_for]
     left_out = {stage: reason for stage in in_order if (reason := STAGES[stage].idle(settings))}
     chosen = [stage for stage in in_order if stage not in left_out]
@@ -83,7 +83,7 @@ def _chosen(run_settings: RunSettings) -> list[str]:
     return chosen
 
 
-def _unsaid_stages(run_settings: RunSettings) -> tuple[str, ...]:
+def _default_stages(run_settings: RunSettings) -> tuple[str, ...]:
     """Return the stages that are meant where --stages does not say: what the other flags make sense of."""
     settings = run_settings.by_stage
     if settings["export"].export_from:

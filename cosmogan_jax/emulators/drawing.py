@@ -27,7 +27,7 @@ def _drawn(
     index: Array,
     theta: Array,
 ) -> Array:
-    latents = _latents(model, shape, key, index)
+    latents = latents_of(model, shape, key, index)
     if look is None:
         return normalisation.inverse(model.sample(variables, latents, theta))
     kappa = normalisation.inverse(model.sample(variables, latents, theta, look.margin))
@@ -52,11 +52,12 @@ def side_by_side(
     return SideBySide(lambda part: compiled(*part))
 
 
-def _latents(model: Model, shape: tuple[int, int], key: Array, index: Array) -> Latent:
+def latents_of(model: Model, shape: tuple[int, ...], key: Array, index: Array) -> Latent:
+    """Latents of maps of this (height, width), stacked: that of map n comes from fold_in(key, n) alone."""
     return jax.vmap(lambda n: model.latent(jax.random.fold_in(key, n), *shape))(index)
 
 
-compiled_latents = functools.partial(jax.jit, static_argnums=(0, 1))(_latents)
+compiled_latents = functools.partial(jax.jit, static_argnums=(0, 1))(latents_of)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -13,6 +13,7 @@ from cosmogan_jax.emulators.dcgan.curves import shown
 from cosmogan_jax.emulators.dcgan.model import Dcgan, make_model, model_of
 from cosmogan_jax.emulators.dcgan.networks import Variables
 from cosmogan_jax.emulators.dcgan.state import GanState, MatchingState, NetState, adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.emulators.interface import Batch, Engine, Features, Kind, Metrics, TrainingMaps, Weights
 from cosmogan_jax.emulators.measuring import mean_and_sigma, scale_of, targets_of
@@ -27,16 +28,7 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
     networks, optimizer = model.networks, adam(settings.learning_rate, settings.adam_beta1)
     matcher = matching.matcher(settings.of_kind)
     train_step = make_train_step(
-        networks,
-        optimizer,
-        label_flip_probability=settings.of_kind.label_flip_probability,
-        loss=settings.of_kind.loss,
-        r1_penalty=settings.of_kind.r1_penalty,
-        gradient_penalty=settings.of_kind.gradient_penalty,
-        update_order=settings.of_kind.update_order,
-        ema_decay=settings.ema_decay,
-        matcher=matcher,
-        batch_sharding=batch_sharding,
+        networks, optimizer, StepSettings.of(settings), matcher=matcher, batch_sharding=batch_sharding
     )
 
     def init(key: Array) -> GanState:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from cosmogan_jax.emulators import matching
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.networks import Networks, Variables, build_networks
-from cosmogan_jax.emulators.dcgan.step_parts import checked_objective
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.settings import Train
 
 KIND = "dcgan"
@@ -126,13 +126,5 @@ def make_model(settings: Train) -> Dcgan:
         )
     )
     matching.check_names(own.match)
-    checked_objective(
-        model.networks,
-        loss=own.loss,
-        r1_penalty=own.r1_penalty,
-        gradient_penalty=own.gradient_penalty,
-        label_flip_probability=own.label_flip_probability,
-        update_order=own.update_order,
-        ema_decay=settings.ema_decay,
-    )
+    StepSettings.of(settings).objective(model.arch)
     return model

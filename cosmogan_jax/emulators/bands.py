@@ -6,13 +6,14 @@ too much into the corners. So the rings of short waves are divided by direction,
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from cosmogan_jax.geometry import MapGeometry, log_l_edges
+from cosmogan_jax.geometry import MapGeometry, half_plane_weights, log_l_edges
 from cosmogan_jax.summaries.starlet import starlet_transform
 
 NUM_RINGS = 14  # to Nyquist, evenly in log |k|, and one of the corners: of them the covariance is matched
@@ -68,29 +69,30 @@ def _share_of_modes(size: int) -> Float[np.ndarray, "modes bands"]:
     edges = log_l_edges(geometry, NUM_BANDS)
     corners = np.linspace(edges[-1], 1.001 * np.sqrt(2) * edges[-1], _CORNERS + 1)[1:]
     edges = np.concatenate([edges, corners])
-    ring, weight = geometry.half_plane_bins(edges), geometry.half_plane_weights()
-    shares = []
+    rings, parts = geometry.half_plane_bins(edges), []
     for number, low in enumerate(edges[:-1]):
-        of_ring = ring == number
-        parts = [of_ring & sector for sector in _sectors(size)]
+        ring = rings == number
         divided = low >= _DIVIDED_FROM * geometry.nyquist_ell
-        kept = [part for part in parts if part.sum() >= _FEWEST_MODES]
-        if not divided or sum(part.sum() for part in kept) < of_ring.sum():
-            kept = [of_ring]
-        shares += [np.where(part, weight, 0.0).ravel() for part in kept if part.any()]
-    table = np.stack(shares, -1)
-    return (table / table.sum(0)).astype(np.float32)
+        kept = [ring & sector for sector in _sectors(size) if (ring & sector).sum() >= _FEWEST_MODES]
+        if not divided or sum(part.sum() for part in kept) < ring.sum():
+            kept = [ring]
+        parts += [part for part in kept if part.any()]
+    return mode_shares(parts)
 
 
 @functools.cache
 def _share_of_rings(size: int) -> Float[np.ndarray, "modes rings"]:
     geometry = MapGeometry(size, 1.0)
     edges = log_l_edges(geometry, NUM_RINGS)
-    ring = geometry.half_plane_bins(np.append(edges, 1.001 * np.sqrt(2) * edges[-1]))
-    weight = geometry.half_plane_weights()
-    table = np.stack([np.where(ring == n, weight, 0.0).ravel() for n in range(len(edges))], -1)
-    table = table[:, table.any(0)]
-    return (table / table.sum(0)).astype(np.float32)
+    rings = geometry.half_plane_bins(np.append(edges, 1.001 * np.sqrt(2) * edges[-1]))
+    return mode_shares([rings == number for number in range(len(edges)) if (rings == number).any()])
+
+
+def mode_shares(parts: Sequence[Bool[np.ndarray, "height half"]]) -> Float[np.ndarray, "modes parts"]:
+    """Return weights that average modes of the half plane over each part of it; all 0 for an empty part."""
+    weight = half_plane_weights((len(parts[0]), len(parts[0])))
+    table = np.stack([np.where(part, weight, 0.0).ravel() for part in parts], -1)
+    return (table / np.maximum(table.sum(0), 1.0)).astype(np.float32)
 
 
 def _sectors(size: int) -> list[Bool[np.ndarray, "height half"]]:

@@ -23,10 +23,11 @@ from cosmogan_jax.emulators.bands import (
     block_means,
     log_band_power,
     log_ring_power,
+    mode_shares,
     power_of_modes,
     wavelets,
 )
-from cosmogan_jax.geometry import MapGeometry, half_plane_weights
+from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries.bispectrum import bispectrum
 from cosmogan_jax.summaries.derivatives import shifted
 from cosmogan_jax.summaries.minkowski import minkowski_functionals
@@ -161,9 +162,8 @@ def _share_of_bins(size: int) -> Float[np.ndarray, "modes bins"]:
     """Weights that average the modes of the half plane into each bin of the bispectrum's first legs."""
     geometry = MapGeometry(size, 1.0)
     edges = triangle_edges(geometry)
-    bins, weight = geometry.half_plane_bins(edges).ravel(), half_plane_weights((size, size)).ravel()
-    table = np.stack([np.where(bins == n, weight, 0.0) for n in range(len(edges) - 1)], -1)
-    return (table / np.maximum(table.sum(0), 1.0)).astype(np.float32)
+    bins = geometry.half_plane_bins(edges)
+    return mode_shares([bins == number for number in range(len(edges) - 1)])
 
 
 def _moments(x, scale):

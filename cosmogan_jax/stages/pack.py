@@ -62,7 +62,9 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "keys": emulator.key_scheme,
         "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
     }
-    stored = dataclasses.replace(emulator, variables=read_weights(folder, card, emulator.variables))
+    stored = dataclasses.replace(
+        emulator, variables=read_weights(folder, weights["sha256"], emulator.variables)
+    )
     card["weights"]["as_stored"] = _change(stored, emulator, settings.pack_dtype)
     write_card(folder, card, as_markdown(card, emulator.model))
     return {"name": settings.pack, "sha256": weights["sha256"]}

@@ -279,9 +279,9 @@ def test_a_discriminator_without_norm_has_no_statistics_and_judges_each_map_alon
 
 def test_cards_without_disc_norm_are_the_papers():
     said = {"map_size": 16, "num_layers": 4, "num_filters": 2, "latent_size": 8}
-    assert Architecture.of(said) == NETWORKS.arch
-    assert Architecture.of(said | {"disc_norm": "none"}).disc_norm == "none"
+    assert Architecture.from_json(said) == NETWORKS.arch
+    assert Architecture.from_json(said | {"disc_norm": "none"}).disc_norm == "none"
     with pytest.raises(ValueError, match="disc_norm='layer' must be one of batch, none"):
-        Architecture.of(said | {"disc_norm": "layer"})
+        Architecture.from_json(said | {"disc_norm": "layer"})
     with pytest.raises(ValueError, match="disc_norm=1 is not of type str"):
-        Architecture.of(said | {"disc_norm": 1})
+        Architecture.from_json(said | {"disc_norm": 1})

@@ -21,8 +21,8 @@ def mean_and_sigma(maps: TrainingMaps) -> tuple[float, float]:
       ValueError: no map, or maps without variance.
     """
     sums, near = np.zeros(3), None
-    for part in maps():
-        x = np.asarray(part, np.float64)
+    for some_maps in maps():
+        x = np.asarray(some_maps, np.float64)
         near = x.mean() if near is None else near  # so that squares lose nothing
         sums += [x.size, (x - near).sum(), ((x - near) ** 2).sum()]
     if near is None:
@@ -63,7 +63,7 @@ def over(
     # A program each: joined in one, they would share what they compute, and round otherwise.
     compiled = [jax.jit(function) for function in functions]
     rows: list[list[np.ndarray]] = [[] for _ in functions]
-    for part in maps():
+    for some_maps in maps():
         for function, row in zip(compiled, rows):
-            row.append(np.asarray(in_batches(function, part[..., 0], size=_TOGETHER)))
+            row.append(np.asarray(in_batches(function, some_maps[..., 0], size=_TOGETHER)))
     return [np.concatenate(row) for row in rows]

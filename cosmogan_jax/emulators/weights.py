@@ -92,7 +92,7 @@ class Card:
         return cls(
             content=content,
             sha256=content["weights"]["sha256"],
-            normalisation=Normalisation.of(content["normalisation"]),
+            normalisation=Normalisation.from_json(content["normalisation"]),
             geometry=MapGeometry(geometry["num_pixels"], geometry["side_deg"]),
             parameters=tuple(parameters),
             key_scheme=recorded_scheme(content, where),

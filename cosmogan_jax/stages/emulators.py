@@ -34,7 +34,7 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
     step = _last(generators, workdir) if chosen is None else chosen
     variables = generators.restore(step)
     generators.close()
-    normalisation = Normalisation.of(table.manifest["normalisation"])
+    normalisation = Normalisation.from_json(table.manifest["normalisation"])
     origin = {
         "generator_step": step,
         "generator_weights": weights,

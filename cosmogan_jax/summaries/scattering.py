@@ -77,7 +77,7 @@ def _coefficients(
     k: Float[Array, "height width"], scales: range, num_angles: int, reduced: bool, full_resolution: bool
 ) -> Float[Array, " coefficients"]:
     def fields(plane, j):
-        """|u * psi_{j,l}| for all l, of the maps u with these Fourier planes."""
+        """Return |u * psi_{j,l}| for all l, of the maps u with these Fourier planes."""
         wavelets = _wavelets(k.shape, plane.shape[-2:], j, num_angles, full_resolution)
         parts = []
         for (row, column), psi in zip(wavelets.corners, wavelets.psi):

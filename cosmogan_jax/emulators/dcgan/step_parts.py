@@ -48,8 +48,8 @@ class StepSettings:
     ema_decay: float = 0.0
 
     @classmethod
-    def of(cls, settings: Train) -> "StepSettings":
-        """Those of a training of this kind."""
+    def of_training(cls, settings: Train) -> "StepSettings":
+        """Read them from the settings of a training of this kind."""
         own = settings.of_kind
         return cls(
             own.label_flip_probability,

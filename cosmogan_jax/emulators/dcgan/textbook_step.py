@@ -54,7 +54,7 @@ def _textbook_step(parts: Parts, state: GanState, real: Array) -> tuple[GanState
         return networks.gen.apply(params, state.gen.batch_stats, z, train=True)
 
     def disc_objective(params):
-        """J(D), to be differentiated with respect to D's parameters."""
+        """Return J(D), to be differentiated with respect to D's parameters."""
         fake, _ = generate(state.gen.params)
         real_logits, stats = networks.disc.apply(params, state.disc.batch_stats, real, train=True)
         fake_logits, stats = networks.disc.apply(params, stats, fake, train=True)
@@ -69,7 +69,7 @@ def _textbook_step(parts: Parts, state: GanState, real: Array) -> tuple[GanState
     opponent = state.disc.params if parts.settings.update_order == "joint" else disc.params
 
     def objective_of_maps(fake):
-        """J(G) of its maps."""
+        """Return J(G) of its maps."""
         fake_logits, moved_stats = networks.disc.apply(opponent, disc_stats, fake, train=True)
         adversarial = objective.generator(fake_logits)
         judge = judge_of(networks, opponent, disc_stats)
@@ -85,7 +85,7 @@ def _textbook_step(parts: Parts, state: GanState, real: Array) -> tuple[GanState
         matched_slope = both - slope
 
     def gen_objective(params):
-        """J(G), to be differentiated with respect to G's parameters, and what has the matching's slope."""
+        """Return J(G), to be differentiated with respect to G's parameters, with the matching's slope."""
         fake, stats = generate(params)
         value, of_maps = objective_of_maps(fake)
         if matched_slope is not None:

@@ -148,7 +148,7 @@ def _judged(disc: Network, net: NetState, real: Array, fake: Array) -> _Passes:
 
 
 def _disc_gradients(objective: Objective, passes: _Passes, flipped: Array) -> tuple[Array, Variables]:
-    """The adversarial part of J(D), and its gradient with respect to D's parameters."""
+    """Compute the adversarial part of J(D), and its gradient with respect to D's parameters."""
     loss, (of_real, of_fake) = jax.value_and_grad(objective.discriminator, argnums=(0, 1))(
         passes.real_logits, passes.fake_logits, flipped
     )
@@ -156,7 +156,7 @@ def _disc_gradients(objective: Objective, passes: _Passes, flipped: Array) -> tu
 
 
 def _with_terms(terms, sum_at: Callable[[Any], Any], gradient: Any, at: Any) -> tuple[Any, Metrics]:
-    """The gradient with that of an objective's terms at this place, and each term; `sum_at` gives their sum."""
+    """Add the gradient of an objective's terms, `sum_at` of this place, to another; and return each term."""
     if not terms:
         return gradient, {}
     more, values = jax.grad(sum_at, has_aux=True)(at)

@@ -76,7 +76,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         return {"base": state.base, "params": state.ema if weights == "ema" else state.gen.params}
 
     def pooled(state: LognormalGanState, x: Float[Array, "batch size size 1"]) -> Array:
-        return state.standard.of(disc.pooled(state.disc.params, units(x[..., 0], state.base)))
+        return state.standard.standardised(disc.pooled(state.disc.params, units(x[..., 0], state.base)))
 
     return Engine(
         functools.partial(_init, parts),
@@ -119,7 +119,7 @@ def _begin(
 ) -> LognormalGanState:
     """Measure base, bands and targets, and make the first maps to be replayed."""
     own, model = parts.settings.of_kind, parts.model
-    base = model.measured(part[..., 0] for part in wider())
+    base = model.measured(some_maps[..., 0] for some_maps in wider())
     scale = scale_of(maps, lambda x: units(x, base))
     targets = state.targets
     if parts.matcher is not None:

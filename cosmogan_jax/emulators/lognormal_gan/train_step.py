@@ -111,7 +111,7 @@ class _Judgement(NamedTuple):
 def _disc_gradients(
     parts: Parts, state: LognormalGanState, real: Array, fake: Array
 ) -> tuple[Variables, _Judgement]:
-    """The gradients of D's loss and penalty with respect to its parameters."""
+    """Compute the gradients of D's loss and penalty with respect to its parameters."""
     own, disc = parts.settings.of_kind, parts.disc
     both = jnp.concatenate([real, fake])
     bands = state.scale.whitened(log_band_power(both))
@@ -130,7 +130,7 @@ def _disc_gradients(
 
 
 def _gen_loss(parts: Parts, state: LognormalGanState, fake: Array, standard: Standard) -> Float[Array, ""]:
-    """J(G) of its maps."""
+    """Return J(G) of its maps."""
     disc, params = parts.disc, state.disc.params
     bands = state.scale.whitened(log_band_power(fake))
     logits = disc.of_pixels(params, fake, standard) + disc.of_bands(params, bands)

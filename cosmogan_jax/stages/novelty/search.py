@@ -76,8 +76,8 @@ class Search:
         neighbours = {name: self._kept(f"nearest_{name}", search) for name, search in searches.items()}
         tables: dict[str, Any] = {}
         arrays: Arrays = {}
-        for name, part in neighbours.items():
-            to_generated, to_validation = np.split(part["distance"], [len(generated)])
+        for name, of_space in neighbours.items():
+            to_generated, to_validation = np.split(of_space["distance"], [len(generated)])
             verdict = judge_copies(to_generated, to_validation, self._settings.novelty_fraction)
             tables[name] = {
                 "generated": _quantiles(to_generated),
@@ -101,14 +101,14 @@ class Search:
             "shown_spectrum": self.training.fetch(neighbours["spectrum"]["index"][chosen]),
         }
         if "windows" in neighbours:
-            part, (numbers, _) = neighbours["windows"], _by_map(self.training)
+            nearest_windows, (numbers, _) = neighbours["windows"], _by_map(self.training)
             size = self._queries.shape[-1]
             windows = []
             for i in chosen:
-                map_ = int(numbers[part["map"][i]])
+                map_ = int(numbers[nearest_windows["map"][i]])
                 whole = only_bin(self._table.store.read(map_, map_ + 1))[0]
-                cut = window(whole, int(part["row"][i]), int(part["column"][i]), size)
-                windows.append(turned_back(cut, int(part["turn"][i])))
+                cut = window(whole, int(nearest_windows["row"][i]), int(nearest_windows["column"][i]), size)
+                windows.append(turned_back(cut, int(nearest_windows["turn"][i])))
             shown["shown_windows"] = np.stack(windows)
         return shown
 
@@ -140,14 +140,14 @@ class Search:
             }
         return tables, arrays
 
-    def _pairs(self, part: str, space: str, make: Callable[[], Read], num_maps: int, **more: Any) -> Neighbours:
-        """Find the nearest other map of each in a space; `make` is called where the part is not kept yet."""
+    def _pairs(self, file: str, space: str, make: Callable[[], Read], num_maps: int, **more: Any) -> Neighbours:
+        """Find the nearest other map of each in a space; `make` is called where no file keeps them yet."""
 
         def search() -> Neighbours:
             features = sources.through(self._spaces[space], make())
             return nearest_others(features, num_maps, tile_size=_TILE, hold_bytes=self._hold_bytes, **more)
 
-        return Neighbours(**self._kept(part, search))
+        return Neighbours(**self._kept(file, search))
 
     def _kept(self, name: str, compute: Callable[[], NamedTuple]) -> dict[str, Any]:
         return kept(self._out, name, lambda: compute()._asdict())

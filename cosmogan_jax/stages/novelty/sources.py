@@ -198,7 +198,9 @@ def feature_space(workdir: Path, step: int, normalisation: Normalisation) -> Fea
 
     @jax.jit
     def of_maps(state, kappa):
-        return features.of(state, normalisation.forward(kappa)[..., None])  # one bin, as all that is judged
+        return features.compute(
+            state, normalisation.forward(kappa)[..., None]
+        )  # one bin, as all that is judged
 
     return FeatureSpace(features, partial(in_batches, partial(of_maps, state)), nearest_step)
 

@@ -11,7 +11,7 @@ import cosmogan_jax
 
 PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
 LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "maps", "runs", "files"}
-BOTTOM = {"summaries", "geometry", "settings", "layers", "keys", "side_by_side", "switches"}
+BOTTOM = {"summaries", "geometry", "symmetries", "settings", "layers", "keys", "side_by_side", "switches"}
 MAY_IMPORT = {
     "main": {"flags", "stages", "runs", "machine"},
     "judging": {"flags", "stages", "settings", "maps", "files", "figures", "geometry"},
@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "settings": {"settings"},
     "summaries": {"summaries", "geometry", "switches"},
     "geometry": set(),
+    "symmetries": set(),
     "keys": {"settings"},
     "side_by_side": {"switches"},
     "switches": set(),

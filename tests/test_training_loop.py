@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.machine.compilation import keep_programs
 from cosmogan_jax.machine.profiling import Profiler
@@ -95,7 +96,7 @@ def test_a_scan_of_steps_is_the_steps_in_turn():
 def test_the_train_step_can_be_scanned():
     """Its state comes back with the types it went in with: a scan insists on it."""
     optimizer = adam(1e-3, 0.5)
-    step = on_batch(make_train_step(NETWORKS, optimizer, label_flip_probability=0.3))
+    step = on_batch(make_train_step(NETWORKS, optimizer, StepSettings(0.3)))
     start = init_state(NETWORKS, optimizer, jax.random.key(0))
     state, metrics = jax.eval_shape(scan_steps(step), start, 0.1, tuple(BATCHES))
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) == jax.tree.map(
@@ -106,7 +107,7 @@ def test_the_train_step_can_be_scanned():
 
 def test_dispatches_of_any_size_give_the_same_bits_on_a_cpu():
     optimizer = adam(1e-3, 0.5)
-    step = on_batch(make_train_step(NETWORKS, optimizer, label_flip_probability=0.3))
+    step = on_batch(make_train_step(NETWORKS, optimizer, StepSettings(0.3)))
     dispatch, found, seconds = Dispatcher(step, 0, Schedule(6, ())), [], []
     assert dispatch.steps == 1
     for sizes in ([1] * 6, [6], [4, 1, 1]):

@@ -46,7 +46,7 @@ def look_of(
     noise: GalaxyNoise | None,
     smoothing_arcmin: float,
 ) -> Look | None:
-    """How maps of height x width pixels are seen; None where they are shown as they are.
+    """Return how maps of height x width pixels are seen; None where they are shown as they are.
 
     Raises:
       ValueError: another noise than a `GalaxyNoise`; smoothing that is negative, not finite, or too wide for
@@ -77,7 +77,7 @@ def look_of(
 def look_at(
     kappa: Float[Array, "maps tall wide bins"], look: Look, key: Array, index: Int[Array, " maps"]
 ) -> Float[Array, "maps height width bins"]:
-    """Maps of these numbers, which have the look's margin, as they are seen; key: the root of their latents."""
+    """Show maps of these numbers, which have the look's margin; key: the root of their latents."""
     if look.noise is not None:
         root = jax.random.fold_in(key, _STREAM)
         shape = kappa.shape[1:]
@@ -88,8 +88,8 @@ def look_at(
 
 
 def _white(key: Array, shape: tuple[int, ...], margin: int) -> Float[Array, "tall wide bins"]:
-    """Of one map: within it the same numbers whatever the margin."""
-    inside, around = (jax.random.fold_in(key, part) for part in (0, 1))
+    """Draw the noise of one map: within it the same numbers whatever the margin."""
+    inside, around = (jax.random.fold_in(key, n) for n in (0, 1))
     tall, wide, bins = shape
     white = jax.random.normal(inside, (tall - 2 * margin, wide - 2 * margin, bins), jnp.float32)
     if not margin:

@@ -103,7 +103,7 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
         raise ValueError(
             f"select_from_step={settings.select_from_step} leaves no checkpoint of {generators.checkpoints()}"
         )
-    normalisation = Normalisation.of(table.manifest.normalisation)
+    normalisation = Normalisation.from_json(table.manifest.normalisation)
     emulator = generators.trained.emulator(str(workdir), None, normalisation, table.geometry)
 
     def scores(one: Pass, of: list[int], name: str) -> dict[int, HostScores]:

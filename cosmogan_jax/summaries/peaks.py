@@ -24,7 +24,7 @@ def peak_counts(
     normalised: bool = False,
     mask: Bool[Array, "*batch height width"] | None = None,
 ) -> Float[Array, "*batch bins"]:
-    """Peaks with s t_i <= kappa < s t_{i+1}, divided by the bin's width in the units of the thresholds.
+    """Count peaks with s t_i <= kappa < s t_{i+1}, over the bin's width in the units of the thresholds.
 
     A peak lies strictly above all eight neighbours, periodically wrapped. s is the map's population standard
     deviation (normalised=True) or 1. LensTools casts the centre pixel to float32 before comparing it; here it
@@ -54,7 +54,7 @@ def minimum_counts(
     normalised: bool = False,
     mask: Bool[Array, "*batch height width"] | None = None,
 ) -> Float[Array, "*batch bins"]:
-    """Minima with s t_i <= kappa < s t_{i+1}, divided by the bin's width in the units of the thresholds.
+    """Count minima with s t_i <= kappa < s t_{i+1}, over the bin's width in the units of the thresholds.
 
     A minimum lies strictly below all eight neighbours, periodically wrapped; Coulton et al. 2020 (MNRAS 495,
     2531) count such voids of convergence maps. Thresholds are values of kappa (or kappa/s), not depths: a void
@@ -70,7 +70,7 @@ def minimum_counts(
 
 
 def _counts(kappa, thresholds, normalised: bool, extrema: Callable[[Array], Array], mask) -> Array:
-    """Pixels that `extrema` marks, by their value."""
+    """Count pixels that `extrema` marks, by their value."""
     edges = check_edges("thresholds", thresholds)
     kappa = check_kappa(kappa)
     edge, step = jnp.asarray(edges, kappa.dtype), jnp.asarray(np.diff(edges), kappa.dtype)
@@ -81,15 +81,15 @@ def _counts(kappa, thresholds, normalised: bool, extrema: Callable[[Array], Arra
             whole = _with_neighbours(valid)
             marked, weight = marked & whole, whole.astype(k.dtype)
         index = bin_index(k, edge * sigma(k, weight) if normalised else edge)
-        found = bin_sums.of_pixels(marked.reshape(1, -1).astype(k.dtype), index.ravel(), len(edges) + 1)
-        counts = found[0, 1:-1] if weight is None else found[0, 1:-1] / weight.mean()
+        sums = bin_sums.of_pixels(marked.reshape(1, -1).astype(k.dtype), index.ravel(), len(edges) + 1)
+        counts = sums[0, 1:-1] if weight is None else sums[0, 1:-1] / weight.mean()
         return jnp.where(jnp.isfinite(k).all(), counts / step, jnp.nan)
 
     return over_maps(count, kappa, None if mask is None else check_mask(mask, kappa))
 
 
 def _with_neighbours(valid: Bool[Array, "height width"]) -> Bool[Array, "height width"]:
-    """Where a pixel and all eight neighbours are valid."""
+    """Say where a pixel and all eight neighbours are valid."""
     at = shifted(valid, 1)
     for neighbour in _AROUND:
         valid = valid & at(*neighbour)
@@ -98,7 +98,7 @@ def _with_neighbours(valid: Bool[Array, "height width"]) -> Bool[Array, "height 
 
 @with_usual
 def local_maxima(k: Float[Array, "*batch height width"]) -> Bool[Array, "*batch height width"]:
-    """Where a pixel lies strictly above all eight neighbours, periodically wrapped."""
+    """Say where a pixel lies strictly above all eight neighbours, periodically wrapped."""
     at = shifted(k, 1)
     is_peak = jnp.ones(k.shape, bool)
     for neighbour in _AROUND:

@@ -18,7 +18,7 @@ def pixel_histogram(
     *,
     normalised: bool = False,
 ) -> Float[Array, "*batch bins"]:
-    """Density of the pixel values over the edges: counts / (pixels in range * bin width).
+    """Compute the density of pixel values over the edges: counts / (pixels in range * bin width).
 
     With normalised=True the edges are in units s of the map's population standard deviation, and so is the
     density (LensTools' form). The last bin is closed on the right. NaN where the density is not defined: no

@@ -20,7 +20,7 @@ BORDERS = ("zeros", "canvas")
 
 
 def feature_ranges(map_size: int, num_layers: int, borders: Borders) -> list[tuple[int, int]]:
-    """(first, stop) along each axis of the features before layer 1, 2, ... num_layers, and of the map.
+    """Return (first, stop) along each axis of the features before layer 1 to num_layers, and of the map.
 
     In units of that resolution's pixels, 0 where the map begins.
     """

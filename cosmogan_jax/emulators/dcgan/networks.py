@@ -70,7 +70,7 @@ class _Generator(nn.Module):
         ranges = feature_ranges(a.map_size, a.num_layers, a.borders)
 
         def within(x, layer):
-            """The range wanted after a layer, out of all that the layer makes from the range before it."""
+            """Cut what is wanted after a layer out of all that the layer makes of the range before it."""
             (before, _), (first, stop) = ranges[layer - 1 : layer + 1]
             kept = slice(first - 2 * before, stop - 2 * before)
             return x[:, kept, kept]
@@ -113,14 +113,14 @@ class Network:
     remat: bool = False
 
     def init(self, key: Array) -> tuple[Variables, Variables]:
-        """Fresh (params, batch_stats) in float32; no batch norm, an empty batch_stats."""
+        """Make fresh (params, batch_stats) in float32; an empty batch_stats without batch norm."""
         variables = fresh_variables(self.module, ((2, *self.input_shape),), (("train", True),), key)
         return variables["params"], variables.get("batch_stats", {})
 
     def apply(
         self, params: Variables, batch_stats: Variables, x: Float[Array, "batch ..."], *, train: bool
     ) -> tuple[Array, Variables]:
-        """Output and batch_stats after the pass.
+        """Compute the output, and batch_stats after the pass.
 
         With train=True the batch is normalised by its own mean and variance, and batch_stats move
         towards them; with train=False the running averages normalise and come back unchanged.
@@ -145,7 +145,7 @@ class Network:
     def last_convolution(
         self, params: Variables, batch_stats: Variables, x: Float[Array, "batch size size"]
     ) -> Float[Array, "batch features"]:
-        """A discriminator's last convolution as its dense layer sees it: after batch norm (by the running
+        """Compute a discriminator's last convolution as its dense layer sees it: after batch norm (by running
         averages) and leaky ReLU, flattened; 16^2 x 512 numbers a map at the paper's size.
         """
         with jax.default_matmul_precision(self.matmul_precision):
@@ -164,7 +164,7 @@ class Networks:
 
 
 def build_networks(arch: Architecture) -> Networks:
-    """Generator (Table 1) and discriminator (Table 2) of the given size.
+    """Build generator (Table 1) and discriminator (Table 2) of the given size.
 
     A bias stands in every dense and convolutional layer, also before a batch norm, as in the authors'
     code: 12,824,449 and 4,436,225 trainable parameters at the paper's size. A canvas adds 3,494,400 to the
@@ -182,5 +182,5 @@ def build_networks(arch: Architecture) -> Networks:
 
 
 def count_parameters(params: Variables) -> int:
-    """Number of trainable parameters."""
+    """Count the trainable parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))

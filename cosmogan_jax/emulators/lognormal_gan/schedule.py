@@ -11,7 +11,7 @@ _MATCHING_AT_THE_END = 0.2
 
 
 def learning_rate(peak: float, settings: Train) -> optax.Schedule:
-    """From 0 up to the peak over the warm-up, and from decay_from_step to decay_to_step down to 0.5 % of it."""
+    """Rise to the peak over the warm-up, fall from decay_from_step to decay_to_step to 0.5 % of it."""
     warm_up = max(settings.of_kind.warm_up_steps, 1)
 
     def at(step):
@@ -21,7 +21,7 @@ def learning_rate(peak: float, settings: Train) -> optax.Schedule:
 
 
 def matching_rate(step: Array, settings: Train) -> Float[Array, ""]:
-    """The rate of running means: down to a fifth where G hardly changes any more, and means may know more."""
+    """Return the rate of running means: down to a fifth where G hardly changes, and means may know more."""
     return settings.of_kind.match_rate * _fall(step, settings, _MATCHING_AT_THE_END)
 
 

@@ -84,7 +84,7 @@ def run(settings: Train, workdir: Path, out: Path) -> dict[str, Any]:
             print(words, flush=True)
 
     table = open_crop_table(stage_directory(workdir, "prepare"))
-    normalisation = Normalisation.of(table.manifest.normalisation)
+    normalisation = Normalisation.from_json(table.manifest.normalisation)
     steps_per_epoch = len(table.crops["train"]) // settings.batch_size
     if steps_per_epoch < 1:
         raise ValueError(

@@ -18,8 +18,8 @@ from cosmogan_jax.machine.memory import free_memory, usable_memory
 from cosmogan_jax.maps.crop_stream import stream_crops
 from cosmogan_jax.maps.crop_table import CropTable
 from cosmogan_jax.settings import Train
-from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.train.crop_batches import cut_crops, epoch_order
+from cosmogan_jax.symmetries import orient
 
 _AHEAD = 4  # batches: 67 MB of 64 maps of 256^2
 _SHARE_OF_MEMORY = 0.5

@@ -8,6 +8,8 @@ import pytest
 from cosmogan_jax.maps.formats import MapFile, ReadOptions, find_map_files, open_map_file, open_mask_file, table
 from cosmogan_jax.maps.formats.map_file import stack_layout
 from cosmogan_jax.maps.formats.masks import MaskArray
+from cosmogan_jax.settings import Prepare
+from cosmogan_jax.settings.declaration import declaration
 
 MAGIC = b"KAPPATXT"
 
@@ -94,6 +96,12 @@ def test_a_row_that_lacks_something_says_so():
     for words, fields in incomplete.items():
         with pytest.raises(ValueError, match=f"map format x: .*{words}"):
             table.MapFormat("x", open_lettered, **fields)
+
+
+def test_the_help_of_maps_names_every_format():
+    (maps,) = (field for field in dataclasses.fields(Prepare) if field.name == "maps")
+    for row in table.FORMATS:
+        assert row.name.split()[0] in declaration(maps).help, row.name
 
 
 def test_every_format_is_known_by_one_mark():

@@ -14,6 +14,9 @@ from cosmogan_jax.maps.sources import MapSources, agree, with_bins
 from cosmogan_jax.maps.survey_masks import open_masks
 from cosmogan_jax.settings import GivenMaps, Prepare
 
+# The flags that tell readers what files leave open, but for --side_deg.
+READ_FLAGS = tuple(option.name for option in dataclasses.fields(ReadOptions) if option.name != "patch_side_deg")
+
 
 def flag(role: str) -> str:
     """Return the flag that names the maps of a role."""
@@ -68,15 +71,8 @@ def open_sources(settings: Prepare, say: Callable[[str], None]) -> MapSources:
 
 def read_options(settings: Prepare | GivenMaps, side_deg: float | None) -> ReadOptions:
     """Return what the flags tell readers of files; side_deg is that of patches, where HEALPix maps are cut."""
-    options = {name: getattr(settings, name) for name in read_flags()}
+    options = {name: getattr(settings, name) for name in READ_FLAGS}
     return ReadOptions(**options, patch_side_deg=side_deg if settings.cut_patches else None)
-
-
-def read_flags() -> dict[str, Any]:
-    """Return the flags that tell readers what files leave open, with what they are where they are not given."""
-    options = {option.name: option.default for option in dataclasses.fields(ReadOptions)}
-    del options["patch_side_deg"]  # --side_deg, which is told of files too
-    return options
 
 
 def open_given(patterns: Sequence[str], name: str, options: ReadOptions) -> list[MapFile]:

@@ -66,10 +66,8 @@ def write_map_store(
     path = Path(path)
     if (path / "manifest.json").exists():
         raise FileExistsError(f"map store {path} exists already")
-    if start and allow_invalid:
-        raise ValueError(f"start={start}: invalid pixels are counted from the first map on")
-    if start != 0 and start != maps_written(path):
-        raise ValueError(f"start={start}: the store at {path} holds {maps_written(path)} maps")
+    if start:
+        _check_start(path, start, allow_invalid)
     check_parameters(manifest.get("parameters", {}), num_maps, str(path))
     rows = geometry.num_pixels
     image = (rows, rows if num_columns is None else num_columns, num_bins)
@@ -96,6 +94,13 @@ def write_map_store(
     write_json(path / "manifest.json", content)
     (path / "written.json").unlink()
     return open_map_store(path)
+
+
+def _check_start(path: Path, start: int, allow_invalid: bool) -> None:
+    if allow_invalid:
+        raise ValueError(f"start={start}: invalid pixels are counted from the first map on")
+    if start != maps_written(path):
+        raise ValueError(f"start={start}: the store at {path} holds {maps_written(path)} maps")
 
 
 class _Shards:

@@ -5,6 +5,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,19 +68,7 @@ def join_datasets(path: Path, arrays: Sequence[MapFile], names: Sequence[str], o
     counts = [array.num_maps for array in arrays]
     starts = np.cumsum([0, *counts])
     one_redshift = len({array.source_redshift for array in arrays}) == 1
-    values = [
-        {**array.facts.get("cosmology", {}), **({} if one_redshift else _redshift(array))} for array in arrays
-    ]
-    shared = {
-        name: value
-        for name, value in values[0].items()
-        if all(numbers.get(name) == value for numbers in values[1:])
-    }
-    differing = sorted({name for numbers in values for name in numbers} - shared.keys())
-    parameters = {
-        name: tuple(numbers.get(name) for numbers, count in zip(values, counts) for _ in range(count))
-        for name in differing
-    }
+    shared, parameters = _parameters(arrays, one_redshift)
     return MapFile(
         path,
         kind,
@@ -101,6 +90,25 @@ def join_datasets(path: Path, arrays: Sequence[MapFile], names: Sequence[str], o
         parents=None if first.parents is None else (0,) * int(starts[-1]),
         options_used=frozenset().union(*(array.options_used for array in arrays)),
     )
+
+
+def _parameters(
+    arrays: Sequence[MapFile], one_redshift: bool
+) -> tuple[dict[str, Any], dict[str, tuple[float | None, ...]]]:
+    """Return the cosmology that all arrays share, and of each map what differs, None where it is not known."""
+    values = [
+        {**array.facts.get("cosmology", {}), **({} if one_redshift else _redshift(array))} for array in arrays
+    ]
+    shared = {
+        name: value
+        for name, value in values[0].items()
+        if all(numbers.get(name) == value for numbers in values[1:])
+    }
+    differing = sorted({name for numbers in values for name in numbers} - shared.keys())
+    return shared, {
+        name: tuple(numbers.get(name) for numbers, array in zip(values, arrays) for _ in range(array.num_maps))
+        for name in differing
+    }
 
 
 def _size_in_words(array: MapFile) -> str:

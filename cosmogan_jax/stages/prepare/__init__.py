@@ -1,5 +1,6 @@
 """Stage prepare: maps, given or simulated, looked at, stored once; and a table of crop positions over them."""
 
+import dataclasses
 import math
 from collections.abc import Hashable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from cosmogan_jax.maps import crops as crop_positions
 from cosmogan_jax.maps import map_parameters, plausibility, source_changes
 from cosmogan_jax.maps.crop_table import SPLITS, open_crop_table, write_crop_table
 from cosmogan_jax.maps.formats import find_map_files
-from cosmogan_jax.maps.given_maps import as_sources, given_maps, open_sources, read_flags
+from cosmogan_jax.maps.given_maps import READ_FLAGS, as_sources, given_maps, open_sources
 from cosmogan_jax.maps.inspection import (
     Inspection,
     MapFacts,
@@ -29,6 +30,19 @@ from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.prepare.map_import import assign_splits, check_room, import_maps, parents_of
+
+# Settings that say something of maps in files only.
+_OF_FILES = (
+    *(f"{split}_maps" for split in SPLITS[1:]),
+    "downsample",
+    "invalid_pixels",
+    *READ_FLAGS,
+    "bin_redshifts",
+    "mask",
+    "map_parameters",
+    "parameters_from_name",
+    "vary",
+)
 
 
 def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
@@ -130,12 +144,10 @@ def check(settings: Prepare) -> None:
     map_parameters.check(settings)
     if settings.maps:
         return
-    unset = {f"{split}_maps": () for split in SPLITS[1:]} | {"downsample": 1, "invalid_pixels": "refuse"}
-    unset |= read_flags()
-    unset |= {"bin_redshifts": (), "mask": (), "map_parameters": None, "parameters_from_name": None, "vary": ()}
-    for name, nothing in unset.items():
+    unset = {field.name: field.default for field in dataclasses.fields(settings)}
+    for name in _OF_FILES:
         value = getattr(settings, name)
-        if value != nothing:
+        if value != unset[name]:
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
             raise ValueError(f"{name}={shown} goes with --maps; without it, maps come from stage simulate")
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from cosmogan_jax.files.whole_files import write_whole
+from cosmogan_jax.files.whole_files import first_line, write_whole
 
 ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
 # Deflate packs 1032 bytes into one at most; what announces more of itself is damaged.
@@ -119,7 +119,7 @@ def whole_fits(path: Path) -> Iterator[None]:
     except (FileNotFoundError, _NoSuchImage):
         raise
     except Exception as error:  # damage shows in many ways: AttributeError, RuntimeError, VerifyError, ...
-        raise ValueError(f"{path} is not a whole FITS image: {_first_line(error)}") from error
+        raise ValueError(f"{path} is not a whole FITS image: {first_line(error)}") from error
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def parsable(path: Path) -> Iterator[None]:
     try:
         yield
     except VerifyError as error:
-        raise ValueError(f"{path} is not a whole FITS image: {_first_line(error)}") from error
+        raise ValueError(f"{path} is not a whole FITS image: {first_line(error)}") from error
 
 
 @contextmanager
@@ -217,10 +217,6 @@ def _is_real(header: Any) -> bool:
 def _is_gzip(path: Path) -> bool:
     with open(path, "rb") as file:
         return file.read(2) == _GZIP
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def astropy_fits() -> Any:

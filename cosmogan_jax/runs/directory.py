@@ -15,7 +15,6 @@ content, wherever a run is cut off.
 import contextlib
 import fcntl
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -27,8 +26,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cosmogan_jax.files.json_files import read_object, write_json
-from cosmogan_jax.files.whole_files import append_lines, named, write_text
+from cosmogan_jax.files.json_files import append_json_lines, read_object, write_json
+from cosmogan_jax.files.whole_files import write_text, writing
 from cosmogan_jax.settings.key_schemes import SCHEME, recorded_scheme
 
 _PACKAGES = (
@@ -62,7 +61,7 @@ def hold(workdir: Path) -> Iterator[None]:
         raise ValueError(f"workdir={workdir} cannot be written: {reason}") from error
     try:
         _lock(lock, workdir)
-        with named(workdir):
+        with writing(workdir):
             for left in workdir.glob("*.discarded"):
                 shutil.rmtree(left)
         yield
@@ -160,7 +159,7 @@ def begin_stage(
     scheme = key_scheme(workdir)
     partial, whole = workdir / f"{stage}.partial", workdir / stage
     started = partial / "settings.json"
-    with named(partial):
+    with writing(partial):
         if resumable and whole.exists() and not partial.exists():
             whole.rename(partial)  # no longer whole from here on
         if partial.exists() and not goes_on():
@@ -199,7 +198,7 @@ def finish_stage(workdir: Path, stage: str, record: dict[str, Any]) -> None:
     partial, whole = workdir / f"{stage}.partial", workdir / stage
     made = {"result": uuid.uuid4().hex, "finished": _now(), "keys": key_scheme(workdir)}
     write_json(partial / "stage.json", {**made, **record, **versions()})
-    with named(whole):
+    with writing(whole):
         left = _set_aside(whole) if whole.exists() else None
         partial.rename(whole)
         if left is not None:
@@ -217,9 +216,7 @@ def _set_aside(directory: Path) -> Path:
 def record_run(workdir: Path, command: list[str], flags: str) -> None:
     """Keep the flags as a flag file and a line about this run."""
     write_text(workdir / "flags.txt", flags)
-    append_lines(
-        workdir / "runs.jsonl", json.dumps({"started": _now(), "command": command, **versions()}) + "\n"
-    )
+    append_json_lines(workdir / "runs.jsonl", [{"started": _now(), "command": command, **versions()}])
 
 
 def versions() -> dict[str, Any]:

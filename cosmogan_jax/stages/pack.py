@@ -13,7 +13,7 @@ from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.emulators.card import as_markdown
 from cosmogan_jax.emulators.packed import load
 from cosmogan_jax.emulators.weights import read_weights, write_card, write_weights
-from cosmogan_jax.files.json_files import check_object, read_json
+from cosmogan_jax.files.json_files import as_json, check_object, read_json
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.maps.crop_table import CropTable, open_crop_table
 from cosmogan_jax.maps.store import open_map_store
@@ -205,7 +205,7 @@ def _sky(path: Path) -> dict[str, Any] | None:
 def _ratio(numbers: list[float | None], others: list[float | None]) -> list[float | None]:
     with np.errstate(divide="ignore", invalid="ignore"):  # bands without modes
         ratio = np.array(numbers, float) / np.array(others, float)
-    return [float(r) if np.isfinite(r) else None for r in ratio]
+    return as_json(ratio)
 
 
 def _largest_difference(sets: dict[str, Any]) -> float:

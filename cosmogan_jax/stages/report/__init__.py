@@ -18,7 +18,7 @@ from cosmogan_jax.emulators.curves import Panel, read_panels
 from cosmogan_jax.emulators.dcgan.curves import CURVES
 from cosmogan_jax.files.json_files import Fields, check_object, read_json_lines, read_object
 from cosmogan_jax.files.numpy_files import read_npz
-from cosmogan_jax.files.whole_files import named, write_text
+from cosmogan_jax.files.whole_files import write_text, writing
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.runs.directory import finished_record, stage_directory, stage_record
 from cosmogan_jax.settings import Report
@@ -73,7 +73,7 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
         name = _file_name(section)
         names.append(name)
         images[section.title] = out / "figures" / f"{name}.png"
-        with named(out / "figures" / name):
+        with writing(out / "figures" / name):
             write_png_and_pdf(section.figure, out / "figures" / name)
     of_bins = ["source_bins.json"] * (evaluate / "source_bins.json").is_file()
     for table in ("results.json", "statistics.json", *of_bins):

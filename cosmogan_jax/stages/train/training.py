@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -140,7 +139,7 @@ def restore(inputs: Inputs, state: State, out: Path) -> Training:
     if inputs.speaks:
         write_panels(out / "curves.json", engine.curves, _not_drawn(inputs.emulator.model))
     averaged = [curve.name for panel in engine.curves for curve in panel.curves if curve.averaged]
-    log = TrainingLog(out / "metrics.jsonl" if inputs.speaks else Path(os.devnull), step, pending, averaged)
+    log = TrainingLog(out / "metrics.jsonl" if inputs.speaks else None, step, pending, averaged)
     monitor = Monitor(
         settings,
         engine,

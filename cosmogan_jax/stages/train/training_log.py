@@ -32,9 +32,12 @@ class TrainingLog:
     training that was stopped and went on.
     """
 
-    def __init__(self, path: Path, first: int, pending: Pending, averaged: Sequence[str] = ()):
-        """Go on after step `first`: what was logged later is dropped, for those steps are trained again."""
-        kept = _cut(path, first)
+    def __init__(self, path: Path | None, first: int, pending: Pending, averaged: Sequence[str] = ()):
+        """Go on after step `first`: what was logged later is dropped, for those steps are trained again.
+
+        path: None in all processes but one, which write nothing.
+        """
+        kept = _cut(path, first) if path else []
         self._path, self._step, self._averaged = path, first, tuple(averaged)
         self._fetched = {name: list(values) for name, values in pending.items()}
         self._waiting: list[dict[str, Float[Array, " steps"]]] = []
@@ -47,7 +50,7 @@ class TrainingLog:
 
     def lines(self) -> list[dict[str, Any]]:
         """Return all lines so far."""
-        return read_log(self._path)
+        return read_log(self._path) if self._path else []
 
     def add(self, metrics: dict[str, Float[Array, " steps"]], seconds_of_compilation: float = 0.0) -> None:
         """Take the metrics of a dispatch without waiting for them."""
@@ -94,7 +97,8 @@ class TrainingLog:
             "steps_per_second": round(self._timed / seconds, 4),
             "minutes": round(self.minutes(), 3),
         }
-        append_json_lines(self._path, [line])
+        if self._path:
+            append_json_lines(self._path, [line])
         self._fetched = {}
         self._begin_timing()
         return line

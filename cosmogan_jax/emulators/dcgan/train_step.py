@@ -22,7 +22,6 @@ from cosmogan_jax.emulators.dcgan.networks import Network, Networks, Variables
 from cosmogan_jax.emulators.dcgan.objective import Objective, sum_of_terms
 from cosmogan_jax.emulators.dcgan.state import GanState, NetState
 from cosmogan_jax.emulators.dcgan.step_parts import (
-    Metrics,
     Parts,
     Step,
     StepSettings,
@@ -32,6 +31,7 @@ from cosmogan_jax.emulators.dcgan.step_parts import (
     with_average,
     with_matched,
 )
+from cosmogan_jax.emulators.interface import Metrics
 from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.emulators.optimizing import updated
 

@@ -31,7 +31,7 @@ _SMALLEST_VARIANCE = 1e-3  # of the largest: axes that hardly vary are not blown
 
 
 class MapScale(NamedTuple):
-    """What the bands of training maps are like, and their starlet scales.
+    """Scales of training maps: of their bands, rings, starlet scales and heights.
 
     Attributes:
       centre: mean of each band's log power over the maps.

@@ -39,7 +39,7 @@ _COPIED = ("name", "architecture", "source_redshift", "cosmology", "data")
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What programs read of a model card.
+    """A model card, as far as programs read it.
 
     Attributes:
       content: the whole card, as in card.json.

@@ -143,8 +143,10 @@ class Network:
     def last_convolution(
         self, params: Variables, batch_stats: Variables, x: Float[Array, "batch size size"]
     ) -> Float[Array, "batch features"]:
-        """Compute a discriminator's last convolution as its dense layer sees it: after batch norm (by running
-        averages) and leaky ReLU, flattened; 16^2 x 512 numbers a map at the paper's size.
+        """Compute a discriminator's last convolution as its dense layer sees it.
+
+        After batch norm (by the running averages) and leaky ReLU, flattened; 16^2 x 512 numbers a map at the
+        paper's size.
         """
         with jax.default_matmul_precision(self.matmul_precision):
             variables = {"params": params, "batch_stats": batch_stats}

@@ -25,7 +25,7 @@ Step = Callable[[GanState, Float[Array, "batch size size"]], tuple[GanState, Met
 
 @dataclasses.dataclass(frozen=True)
 class StepSettings:
-    """What a step minimises, and in which order.
+    """Choices of a step: what it minimises, and in which order.
 
     Attributes:
       label_flip_probability: that a batch changes its labels, real and fake together; the paper's loss alone.

@@ -156,7 +156,7 @@ def _disc_gradients(objective: Objective, passes: _Passes, flipped: Array) -> tu
 
 
 def _with_terms(terms, sum_at: Callable[[Any], Any], gradient: Any, at: Any) -> tuple[Any, Metrics]:
-    """Add the gradient of an objective's terms, `sum_at` of this place, to another; and return each term."""
+    """Add the gradient of an objective's terms, whose sum is `sum_at`, to another; return it and each term."""
     if not terms:
         return gradient, {}
     more, values = jax.grad(sum_at, has_aux=True)(at)

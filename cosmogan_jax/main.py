@@ -113,7 +113,7 @@ def run(flagfile: str | Path | None = None, workdir: str | Path | None = None, *
     finally:
         logging.set_verbosity(verbosity)
     records = {stage: run_directory.stage_record(run_settings.workdir, stage) for stage in STAGES}
-    summaries = {stage: record["summary"] for stage, record in records.items() if record}
+    summaries = {stage: record.summary for stage, record in records.items() if record}
     return Run(run_settings.workdir, summaries, paused)
 
 

@@ -171,6 +171,19 @@ def test_an_interval_goes_on_after_a_pause_anywhere_in_it(tmp_path):
         assert read_log(path, timed=False) == read_log(tmp_path / "whole.jsonl", timed=False)
 
 
+def test_a_process_that_does_not_write_gets_its_lines_all_the_same(tmp_path, monkeypatch):
+    """And touches no file: /dev/null in place of a path would be written whole, and so replaced."""
+    monkeypatch.chdir(tmp_path)
+    logs = [TrainingLog(path, 0, {}, KEYS[:4]) for path in (tmp_path / "m.jsonl", None)]
+    lines = []
+    for log in logs:
+        log.add(metrics_of(1, 4))
+        lines.append({name: value for name, value in log.write(3, 0, {}).items() if name.startswith("mean")})
+    assert lines[0] == lines[1] != {}
+    assert logs[1].lines() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["m.jsonl"]
+
+
 def test_the_first_step_that_is_not_finite_is_named(tmp_path):
     log = TrainingLog(tmp_path / "m.jsonl", 10, {})
     metrics = metrics_of(11, 17)

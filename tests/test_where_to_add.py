@@ -1,5 +1,6 @@
 """What BUILD.md says under "Where to add" is all that it takes: done to a copy of the package, and seen."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from cosmogan_jax.settings import Run
 from cosmogan_jax.settings.declaration import shared
-from cosmogan_jax.stages.stage import Stage, in_order
+from cosmogan_jax.stages.stage import STAGES, Stage, in_order
 
 PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
 
@@ -83,3 +84,13 @@ def test_a_setting_that_is_not_declared(package):
 def test_a_stage_that_reads_what_is_no_stage():
     with pytest.raises(ValueError, match="stage 'train' reads 'prepar', no earlier stage: prepare"):
         in_order(Stage("prepare", object), Stage("train", object, reads=("prepar",)))
+
+
+def test_stages_have_what_their_table_says():
+    for name, stage in STAGES.items():
+        module, folder = PACKAGE / f"stages/{name}.py", PACKAGE / f"stages/{name}/__init__.py"
+        body = ast.parse((module if module.is_file() else folder).read_text()).body
+        names = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+        names |= {alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
+        assert "run" in names, name
+        assert ("check" in names) == stage.has_check, name

@@ -5,7 +5,7 @@ closed form (Fisher 1936) and from few maps, where a network needs many.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -16,6 +16,7 @@ from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.summaries import power_spectrum
 from cosmogan_jax.summaries.batching import in_batches
 from cosmogan_jax.summaries.peaks import local_maxima
+from cosmogan_jax.summaries.pixels import block_means
 
 BANDS = 20
 # Maps averaged over so many pixels, and what shares of the pixels lie below the edges of heights.
@@ -50,7 +51,7 @@ def reference_of(first: np.ndarray, second: np.ndarray, side_deg: float) -> Refe
     """Heights that shares of the pixels of both sets together lie below, from a part of them."""
     some = np.concatenate([kappa[:: -(-len(kappa) // _EDGE_MAPS)] for kappa in (first, second)])
     shares = sorted({*PIXEL_SHARES, *PEAK_SHARES})
-    edges = tuple(tuple(np.quantile(_averaged(some, scale), shares).tolist()) for scale in SCALES)
+    edges = tuple(tuple(np.quantile(block_means(some, scale), shares).tolist()) for scale in SCALES)
     power = _powers(MapGeometry(some.shape[-1], side_deg), some)
     return Reference(edges, tuple((_FAINT * power.mean(0)).tolist()))
 
@@ -108,18 +109,12 @@ def _power(geometry: MapGeometry, kappa: Array) -> Array:
     return power_spectrum(kappa, l_edges_of_classifier(geometry), geometry.side_deg, mode_weights="full_plane")
 
 
-def _averaged(kappa: Any, scale: int) -> Any:
-    size = kappa.shape[-1] - kappa.shape[-1] % scale
-    blocks = kappa[:, :size, :size].reshape(-1, size // scale, scale, size // scale, scale)
-    return blocks.mean((2, 4))
-
-
 @jax.jit
 def _heights(kappa: Array, edges: Array) -> Array:
     shares = sorted({*PIXEL_SHARES, *PEAK_SHARES})
     found = []
     for scale, of_scale in zip(SCALES, edges):
-        maps = _averaged(kappa, scale)
+        maps = block_means(kappa, scale)
         for used, among in ((PIXEL_SHARES, jnp.ones(maps.shape, bool)), (PEAK_SHARES, local_maxima(maps))):
             inside = [among & (maps >= of_scale[shares.index(share)]) for share in used]
             inside = [among, *inside, jnp.zeros(maps.shape, bool)]

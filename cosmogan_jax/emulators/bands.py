@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from cosmogan_jax.geometry import MapGeometry, half_plane_weights, log_l_edges
+from cosmogan_jax.summaries.pixels import block_means
 from cosmogan_jax.summaries.starlet import starlet_transform
 
 NUM_RINGS = 14  # to Nyquist, evenly in log |k|, and one of the corners: of them the covariance is matched
@@ -30,7 +31,7 @@ _SMALLEST_VARIANCE = 1e-3  # of the largest: axes that hardly vary are not blown
 
 
 class MapScale(NamedTuple):
-    """What the bands of training maps are like, and their starlet scales.
+    """Scales of training maps: of their bands, rings, starlet scales and heights.
 
     Attributes:
       centre: mean of each band's log power over the maps.
@@ -135,15 +136,6 @@ def power_of_modes(scale: MapScale, size: int) -> Float[Array, "height half"]:
 def wavelets(x: Float[Array, "batch size size"]) -> Float[Array, "batch scales size size"]:
     """Return the finest starlet scales, of 1, 2 and 4 pixels."""
     return starlet_transform(x, NUM_WAVELETS + 1)[:, :-1]
-
-
-def block_means(x: Float[Array, "batch size size"], pixels: int) -> Float[Array, "batch few few"]:
-    """Average maps over blocks of so many pixels a side; what is left over at the ends is not counted."""
-    if pixels == 1:
-        return x
-    size = x.shape[-1] - x.shape[-1] % pixels
-    blocks = x[:, :size, :size].reshape(len(x), size // pixels, pixels, size // pixels, pixels)
-    return blocks.mean((2, 4))
 
 
 def heights(x: Float[Array, "batch size size"]) -> Float[Array, "batch poolings heights"]:

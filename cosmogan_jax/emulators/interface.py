@@ -1,4 +1,4 @@
-"""What every kind of emulator gives: a model that makes maps, and an engine that trains it.
+"""The interface of every kind of emulator: a model that makes maps, and an engine that trains it.
 
 A kind is a name in `emulators/kinds.py`, a model, an engine and settings of its own. Whatever trains, ships or
 judges emulators goes through what stands here and knows no kind by name:
@@ -36,33 +36,26 @@ Weights = str  # "last": as the last step left them; "ema": their moving average
 
 
 class Model(Protocol):
-    """Makes maps; frozen and hashable, so that it can be static to jit.
-
-    Attributes:
-      limit: the largest |x| that it can make in network units (1 for tanh); None where there is none.
-      upsamplings: how many layers double the resolution; their pattern is looked for. 0: there is none to find.
-      any_size: whether it makes maps of other sizes than the training's, of the same pixels and the same law.
-      full_precision: beginnings of the paths of variables that are packed as float32 whatever the others are.
-    """
+    """A maker of maps; frozen and hashable, so that it can be static to jit."""
 
     @property
     def limit(self) -> float | None:
-        """Return it; see the class."""
+        """Return the largest |x| that it can make in network units (1 for tanh); None where there is none."""
         ...
 
     @property
     def upsamplings(self) -> int:
-        """Return it; see the class."""
+        """Count the layers that double the resolution, whose pattern is looked for; 0: there is none."""
         ...
 
     @property
     def any_size(self) -> bool:
-        """Return it; see the class."""
+        """Say whether it makes maps of other sizes than the training's, of the same pixels and law."""
         ...
 
     @property
     def full_precision(self) -> tuple[str, ...]:
-        """Return it; see the class."""
+        """Return how paths of variables begin that are packed as float32 whatever the others are."""
         ...
 
     def __hash__(self) -> int: ...
@@ -112,7 +105,7 @@ class Features(NamedTuple):
 
 
 class Engine(NamedTuple):
-    """How a model is trained; every function is pure, to be jitted by whoever calls it.
+    """A training of a model; every function is pure, to be jitted by whoever calls it.
 
     Attributes:
       init: key -> the state of step 0.
@@ -140,7 +133,7 @@ class Engine(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What a name in KINDS stands for.
+    """A kind of emulator, as a name in KINDS stands for it.
 
     Attributes:
       model: from the settings of stage train, of which `of_kind` are its own. ValueError for sizes that no

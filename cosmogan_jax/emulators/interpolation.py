@@ -4,14 +4,14 @@ A generator that has learned a distribution turns one map into another by small 
 maps rests at them and jumps between.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-Latent = Any  # a pytree of arrays
+from cosmogan_jax.emulators.interface import Latent
 
 
 class Smoothness(NamedTuple):

@@ -20,7 +20,6 @@ from cosmogan_jax.emulators.bands import (
     NUM_WAVELETS,
     POOLED,
     MapScale,
-    block_means,
     log_band_power,
     log_ring_power,
     mode_shares,
@@ -29,9 +28,10 @@ from cosmogan_jax.emulators.bands import (
 )
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries.bispectrum import bispectrum
-from cosmogan_jax.summaries.derivatives import shifted
+from cosmogan_jax.summaries.derivatives import AROUND, shifted
 from cosmogan_jax.summaries.minkowski import minkowski_functionals
 from cosmogan_jax.summaries.moments import moments
+from cosmogan_jax.summaries.pixels import block_means
 from cosmogan_jax.summaries.scattering import scattering_coefficients
 from cosmogan_jax.summaries.starlet import starlet_transform
 
@@ -115,8 +115,7 @@ def _peaks(x, scale):
 
 def _above_neighbours(x, heights, width=_PEAK_WIDTH):
     at = shifted(x, 1)
-    around = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
-    highest = jnp.stack([at(*place) for place in around]).max(0)
+    highest = jnp.stack([at(*neighbour) for neighbour in AROUND]).max(0)
     inside = (slice(None), slice(1, -1), slice(1, -1))
     peak = jax.nn.sigmoid(_LOGISTIC * (x - highest)[inside] / width)
     return _above(x[inside], heights, _WIDTH, peak)

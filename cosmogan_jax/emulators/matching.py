@@ -39,7 +39,7 @@ _MAPS_A_NUMBER = 10  # from which on a statistic's covariance over training maps
 
 
 class Targets(NamedTuple):
-    """What training maps are like, in all that is matched.
+    """Means and combinations of training maps' statistics, of all that is matched.
 
     Attributes:
       mean: over the maps.
@@ -51,7 +51,7 @@ class Targets(NamedTuple):
 
 
 class Matcher(NamedTuple):
-    """What is matched, and how strongly; hashable.
+    """Statistics to be matched, and how strongly; hashable.
 
     Attributes:
       names: of statistics of maps in units of the training maps' standard deviation.

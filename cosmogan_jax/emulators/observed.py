@@ -1,4 +1,4 @@
-"""What analyses see of an emulator's maps: shape noise of the source galaxies, and smoothing.
+"""Maps of an emulator as analyses see them: with shape noise of the source galaxies, and smoothed.
 
     seen = smooth(kappa + noise),    of the very maps that are made without
 
@@ -26,7 +26,7 @@ _STREAM = np.uint32(2**32 - 1)
 
 
 class Look(NamedTuple):
-    """How maps are seen; hashable, so that it can be static to jit.
+    """A way of seeing maps; hashable, so that it can be static to jit.
 
     Attributes:
       pixels: whose size counts.
@@ -77,7 +77,7 @@ def look_of(
 def look_at(
     kappa: Float[Array, "maps tall wide bins"], look: Look, key: Array, index: Int[Array, " maps"]
 ) -> Float[Array, "maps height width bins"]:
-    """Show maps of these numbers, which have the look's margin; key: the root of their latents."""
+    """Return maps of these numbers, which have the look's margin, as they are seen; key: of their latents."""
     if look.noise is not None:
         root = jax.random.fold_in(key, _STREAM)
         shape = kappa.shape[1:]

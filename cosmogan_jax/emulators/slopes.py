@@ -1,4 +1,4 @@
-"""How steep a discriminator is at maps, and R1, for any kind of emulator."""
+"""Slopes of a discriminator at maps, and R1, for any kind of emulator."""
 
 from collections.abc import Callable
 

@@ -18,6 +18,7 @@ from cosmogan_jax.files.json_files import Fields, check_object, read_json, write
 from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.files.whole_files import write_arrays, write_text
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.layers.initialisation import Variables
 from cosmogan_jax.settings.key_schemes import recorded_scheme
 
 CARD, _WEIGHTS = "card.json", "weights.npz"
@@ -35,12 +36,10 @@ _INSIDE: dict[str, Fields] = {
 }
 _COPIED = ("name", "architecture", "source_redshift", "cosmology", "data")
 
-Variables = Any
-
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What programs read of a model card.
+    """A model card, as far as programs read it.
 
     Attributes:
       content: the whole card, as in card.json.

@@ -27,7 +27,7 @@ def inputs(workdir: Path, stage: str, settings: AllSettings) -> dict[str, str]:
     # What is not needed is yet read where it is there, but not by stages that take what they are given.
     takes_given = isinstance(own, GivenMaps) or not needed
     marks = {
-        earlier: record["result"]
+        earlier: record.result
         for earlier in (needed if takes_given else STAGES[stage].reads)
         if (record := run_directory.stage_record(workdir, earlier)) is not None
     }
@@ -72,7 +72,7 @@ def _check_stage(workdir: Path, stage: str, settings: AllSettings, defaults: dic
     record = run_directory.stage_record(workdir, stage)
     started = workdir / f"{stage}.partial" / "settings.json"
     if record is not None:
-        recorded, place = record["flags"], workdir / stage
+        recorded, place = record.flags, workdir / stage
     elif stage == "train" and started.is_file():
         recorded, place = read_object(started, {}), started.parent
         for name in ("inputs", "keys"):
@@ -99,13 +99,13 @@ def check_trained_data(workdir: Path) -> None:
     prepared, trained = (run_directory.stage_record(workdir, stage) for stage in ("prepare", "train"))
     place, started = workdir / "train", workdir / "train.partial/settings.json"
     if trained is not None:
-        trained_on = trained["inputs"].get("prepare")
+        trained_on = trained.inputs.get("prepare")
     elif started.is_file():
         trained_on = read_object(started, {}).get("inputs", {}).get("prepare")
         place = started.parent
     else:
         return
-    if prepared is not None and prepared["result"] != trained_on:
+    if prepared is not None and prepared.result != trained_on:
         raise ValueError(
             f"{place} was trained on other data than {workdir / 'prepare'} now holds (maps or crops differ); "
             "choose another --workdir, or remove that directory to train anew"

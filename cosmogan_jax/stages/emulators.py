@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import Generators
 from cosmogan_jax.emulators.weights import Card
 from cosmogan_jax.files.checksums import tree_sha256
@@ -34,14 +33,13 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
     step = _last(generators, workdir) if chosen is None else chosen
     variables = generators.restore(step)
     generators.close()
-    normalisation = Normalisation.from_json(table.manifest.normalisation)
     origin = {
         "generator_step": step,
         "generator_weights": weights,
         "generator_sha256": tree_sha256(variables),
         "trained_on": table.manifest.origin,
     }
-    emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, normalisation, table.geometry)
+    emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, table)
     emulator = dataclasses.replace(emulator, training_pixels=min(table.store.image_shape))
     return Source(emulator, table.manifest.source_redshift, origin)
 

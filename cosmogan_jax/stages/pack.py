@@ -13,12 +13,13 @@ from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.emulators.card import as_markdown
 from cosmogan_jax.emulators.packed import load
 from cosmogan_jax.emulators.weights import read_weights, write_card, write_weights
-from cosmogan_jax.files.json_files import check_object, read_json
+from cosmogan_jax.files.json_files import as_json, check_object, read_json
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.maps.crop_table import CropTable, open_crop_table
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.runs.directory import finished_record, stage_directory
+from cosmogan_jax.runs.records import StageRecord
 from cosmogan_jax.settings import Pack
 from cosmogan_jax.stages.emulators import trained
 from cosmogan_jax.summaries import power_spectrum
@@ -43,7 +44,7 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
     if settings.pack is None:
         raise ValueError("pack names none")
     record = finished_record(workdir, "generate")
-    if finished_record(workdir, "evaluate")["inputs"].get("generate") != record["result"]:
+    if finished_record(workdir, "evaluate").inputs.get("generate") != record.result:
         raise ValueError(
             f"stage evaluate in {workdir} saw other maps than those of stage generate; run it again"
         )
@@ -72,16 +73,16 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
 
 
 def _of_training(
-    settings: Pack, workdir: Path, record: dict[str, Any], origin: dict[str, Any]
+    settings: Pack, workdir: Path, record: StageRecord, origin: dict[str, Any]
 ) -> tuple[Emulator, dict[str, Any]]:
     """Open a generator of this run; return what the card tells of its maps and its training."""
     table = open_crop_table(stage_directory(workdir, "prepare"))
     fields = {"generator_weights": str, "generator_sha256": str, "generator_step": int}
     check_object(origin, fields, f"{workdir / 'generate/maps/manifest.json'}, origin")
-    source = trained(workdir, str(record["summary"]["step"]), origin["generator_weights"])
+    source = trained(workdir, str(record.summary["step"]), origin["generator_weights"])
     if source.origin["generator_sha256"] != origin["generator_sha256"]:
         raise ValueError(
-            f"the generator of step {record['summary']['step']} is not the one evaluated in {workdir}"
+            f"the generator of step {record.summary['step']} is not the one evaluated in {workdir}"
         )
     return source.emulator, {
         "normalisation": table.manifest.normalisation,
@@ -94,13 +95,13 @@ def _of_training(
 
 
 def _again(
-    settings: Pack, workdir: Path, record: dict[str, Any], origin: dict[str, Any]
+    settings: Pack, workdir: Path, record: StageRecord, origin: dict[str, Any]
 ) -> tuple[Emulator, dict[str, Any]]:
     """Open an emulator packed before; return what its card tells of it. The verdict is that of this run.
 
     So is what limits its training maps as a sky, where the card did not say it.
     """
-    name = record["flags"]["pretrained"]
+    name = record.flags["pretrained"]
     emulator = load(name)
     if emulator.card["weights"]["sha256"] != origin["weights_sha256"]:
         raise ValueError(f"pretrained={name!r} is not the emulator evaluated in {workdir}: other weights")
@@ -150,18 +151,18 @@ def _data(settings: Pack, table: CropTable) -> dict[str, Any]:
 
 def _training(workdir: Path, origin: dict[str, Any]) -> dict[str, Any]:
     record = finished_record(workdir, "train")
-    flags = {name: value for name, value in record["flags"].items() if name not in _PATHS and value is not None}
+    flags = {name: value for name, value in record.flags.items() if name not in _PATHS and value is not None}
     return {
         "step": origin["generator_step"],
         "weights": origin["generator_weights"],
-        "selected": finished_record(workdir, "generate")["flags"]["checkpoint"] == "selected",
-        "steps": record["summary"]["steps"],
-        "steps_per_epoch": record["summary"]["steps_per_epoch"],
-        "finished": record["finished"],
-        "seconds": record["seconds"],
+        "selected": finished_record(workdir, "generate").flags["checkpoint"] == "selected",
+        "steps": record.summary["steps"],
+        "steps_per_epoch": record.summary["steps_per_epoch"],
+        "finished": record.finished,
+        "seconds": record.seconds,
         "flags": flags,
-        "versions": record["versions"],
-        "commit": record["commit"],
+        "versions": record.versions,
+        "commit": record.commit,
     }
 
 
@@ -205,7 +206,7 @@ def _sky(path: Path) -> dict[str, Any] | None:
 def _ratio(numbers: list[float | None], others: list[float | None]) -> list[float | None]:
     with np.errstate(divide="ignore", invalid="ignore"):  # bands without modes
         ratio = np.array(numbers, float) / np.array(others, float)
-    return [float(r) if np.isfinite(r) else None for r in ratio]
+    return as_json(ratio)
 
 
 def _largest_difference(sets: dict[str, Any]) -> float:

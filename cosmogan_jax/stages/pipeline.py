@@ -63,7 +63,7 @@ def run(run_settings: RunSettings, command: list[str], flags: str) -> None:
 
 def _check_required(workdir: Path, required: str) -> None:
     """Raise a ValueError where the maps were judged, and found to be less than what is required."""
-    outcome = run_directory.finished_record(workdir, "evaluate")["summary"].get("outcome", "not known")
+    outcome = run_directory.finished_record(workdir, "evaluate").summary.get("outcome", "not known")
     if outcome != required:
         raise ValueError(f"require={required}, and the outcome of stage evaluate in {workdir} is {outcome}")
 
@@ -182,10 +182,10 @@ def _check_judged(chosen: list[str], settings: AllSettings) -> None:
 
 def _is_finished(workdir: Path, stage: str, settings: AllSettings) -> bool:
     record = run_directory.stage_record(workdir, stage)
-    if record is None or record["inputs"] != inputs(workdir, stage, settings):
+    if record is None or record.inputs != inputs(workdir, stage, settings):
         return False
     has_grown = getattr(_module(stage), "has_grown", lambda *_: False)
-    return not has_grown(settings[stage], record["summary"], workdir)
+    return not has_grown(settings[stage], record.summary, workdir)
 
 
 def _on_device(stage: str, settings: AllSettings) -> str:
@@ -199,17 +199,17 @@ def _run_stage(stage: str, run_settings: RunSettings, group: processes.Group) ->
     module, settings, workdir = _module(stage), run_settings.by_stage, run_settings.workdir
     resumable = STAGES[stage].resumable
     marks, flags = inputs(workdir, stage, settings), chain(stage, settings)
-    start, before = time.monotonic(), dict[str, Any]()  # before: of a whole stage that is begun again
+    start, before = time.monotonic(), list[run_directory.Snapshot]()  # of a whole stage begun again
 
     def begin() -> str | None:
         if stage == "train":
             check_trained_data(workdir)
         if _is_finished(workdir, stage, settings):
-            finished = run_directory.finished_record(workdir, stage)["finished"]
+            finished = run_directory.finished_record(workdir, stage).finished
             print(f"{stage}: finished {finished}, skipped", file=sys.stderr)
             return None
-        if resumable and (record := run_directory.stage_record(workdir, stage)) is not None:
-            before.update(record=record, before=run_directory.contents(workdir / stage))
+        if resumable and (snapshot := run_directory.snapshot(workdir, stage)) is not None:
+            before.append(snapshot)
         print(f"{stage}: begins in {workdir / stage}{_on_device(stage, settings)}", file=sys.stderr)
         started, defaults = {**flags, "inputs": marks}, run_settings.defaults
         return str(run_directory.begin_stage(workdir, stage, started, resumable=resumable, defaults=defaults))
@@ -225,7 +225,7 @@ def _run_stage(stage: str, run_settings: RunSettings, group: processes.Group) ->
         raise ValueError(f"stage {stage}: {reason}; the same command goes on from what is whole") from error
     except Exception as error:
         # What was whole is so still, where nothing was done: as with a checkpoint that cannot be read.
-        if before and run_directory.put_back(workdir, stage, **before) and isinstance(error, ValueError):
+        if before and run_directory.put_back(workdir, stage, *before) and isinstance(error, ValueError):
             raise ValueError(str(error).replace(f"{stage}.partial", stage)) from error
         raise
     seconds = round(time.monotonic() - start, 2)

@@ -4,7 +4,9 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-_NEIGHBOURS = [
+# Rows and columns to the eight neighbours of a pixel.
+AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
+_TOUCHED = [  # by derivatives
     (0, 1),
     (0, -1),
     (1, 0),
@@ -33,7 +35,7 @@ def all_derivatives_valid(mask: Bool[Array, "*batch height width"]) -> Bool[Arra
     """Say where a pixel and every pixel that its derivatives touch are valid."""
     at = shifted(mask, 2)
     valid = mask
-    for row, column in _NEIGHBOURS:
+    for row, column in _TOUCHED:
         valid = valid & at(row, column)
     return valid
 

@@ -110,12 +110,7 @@ def smooth(
     Raises:
       ValueError: theta_arcmin negative or not finite, maps of another size than the geometry's.
     """
-    kappa = _checked(kappa, geometry)
-    if not 0 <= theta_arcmin < np.inf:
-        raise ValueError(f"theta_arcmin={theta_arcmin} must be 0 or positive")
-    if theta_arcmin == 0:
-        return kappa
-    return _smoothed(kappa, geometry, theta_arcmin)
+    return _smoothed(_checked(kappa, geometry), geometry, theta_arcmin)
 
 
 @with_usual
@@ -130,13 +125,10 @@ def smooth_inside(
     Raises:
       ValueError: theta_arcmin negative or not finite, a margin that is negative or leaves nothing.
     """
-    kappa = check_kappa(kappa)
-    if not 0 <= theta_arcmin < np.inf:
-        raise ValueError(f"theta_arcmin={theta_arcmin} must be 0 or positive")
-    tall, wide = kappa.shape[-2:]
+    smoothed = _smoothed(check_kappa(kappa), geometry, theta_arcmin)
+    tall, wide = smoothed.shape[-2:]
     if not 0 <= 2 * margin < min(tall, wide):
         raise ValueError(f"margin={margin} must be 0 or positive and leave something of {tall}x{wide} pixels")
-    smoothed = _smoothed(kappa, geometry, theta_arcmin) if theta_arcmin else kappa
     return smoothed[..., margin : tall - margin, margin : wide - margin]
 
 
@@ -149,6 +141,10 @@ def margin_of(geometry: MapGeometry, theta_arcmin: float) -> int:
 
 
 def _smoothed(kappa: Float[Array, "*batch height width"], geometry: MapGeometry, theta_arcmin: float) -> Array:
+    if not 0 <= theta_arcmin < np.inf:
+        raise ValueError(f"theta_arcmin={theta_arcmin} must be 0 or positive")
+    if theta_arcmin == 0:
+        return kappa
     height, width = kappa.shape[-2:]
     window = jnp.asarray(_window(geometry, height, width, float(theta_arcmin)), kappa.dtype)
     return jnp.fft.irfft2(jnp.fft.rfft2(kappa) * window, s=(height, width))

@@ -9,11 +9,9 @@ from jaxtyping import Array, Bool, Float
 from cosmogan_jax.geometry import check_edges
 from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
-from cosmogan_jax.summaries.derivatives import shifted
+from cosmogan_jax.summaries.derivatives import AROUND, shifted
 from cosmogan_jax.summaries.edges import bin_index, check_kappa, check_mask, sigma
 from cosmogan_jax.switches import with_usual
-
-_AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 
 
 @with_usual
@@ -91,7 +89,7 @@ def _counts(kappa, thresholds, normalised: bool, extrema: Callable[[Array], Arra
 def _with_neighbours(valid: Bool[Array, "height width"]) -> Bool[Array, "height width"]:
     """Say where a pixel and all eight neighbours are valid."""
     at = shifted(valid, 1)
-    for neighbour in _AROUND:
+    for neighbour in AROUND:
         valid = valid & at(*neighbour)
     return valid
 
@@ -101,6 +99,6 @@ def local_maxima(k: Float[Array, "*batch height width"]) -> Bool[Array, "*batch 
     """Say where a pixel lies strictly above all eight neighbours, periodically wrapped."""
     at = shifted(k, 1)
     is_peak = jnp.ones(k.shape, bool)
-    for neighbour in _AROUND:
+    for neighbour in AROUND:
         is_peak &= k > at(*neighbour)
     return is_peak

@@ -1,4 +1,4 @@
-"""How alike two maps are: multi-scale structural similarity."""
+"""Multi-scale structural similarity: how alike two maps are."""
 
 import jax
 import numpy as np

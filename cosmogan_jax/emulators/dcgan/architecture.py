@@ -1,4 +1,4 @@
-"""What a pair of networks is made of."""
+"""The architecture of a pair of networks: sizes, norms, and how they are computed."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Which features a generator computes at each resolution, so that zero padding shows in its maps or does not.
+"""Features that a generator computes at each resolution, so that zero padding shows in its maps or does not.
 
 A transposed convolution (T of `layers/convolutions.py`) takes output n from inputs floor(n/2) - 1 to
 floor((n + 1)/2) along each axis; beyond its input it takes zeros. With borders "zeros", the paper's form, every

@@ -1,4 +1,4 @@
-"""What a DCGAN's training shows, and when it warns; no JAX."""
+"""Curves and warnings of a DCGAN's training; no JAX."""
 
 from collections.abc import Mapping
 from typing import Any

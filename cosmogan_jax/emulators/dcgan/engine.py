@@ -1,4 +1,4 @@
-"""How a DCGAN is trained, as `interface.Engine`."""
+"""The training of a DCGAN, as `interface.Engine`."""
 
 import dataclasses
 
@@ -50,7 +50,7 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
         return train_step(state, batch.kappa[..., 0])
 
     def variables(state: GanState, weights: Weights) -> Variables:
-        """Return a generator; an average has batch statistics of its own, from the same z for every state."""
+        """Return the generator; an average gets batch statistics of its own, of the same z for every state."""
         gen = state.gen
         if weights == "ema":
             if state.ema is None:

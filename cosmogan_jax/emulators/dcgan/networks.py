@@ -7,7 +7,6 @@ gives (params, batch_stats), `apply` takes them and gives the output with the ne
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -17,7 +16,7 @@ from jaxtyping import Array, Float
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.borders import feature_ranges
 from cosmogan_jax.layers.convolutions import Form, Products, strided_convolution, transposed_convolution
-from cosmogan_jax.layers.initialisation import fresh_variables
+from cosmogan_jax.layers.initialisation import Variables, fresh_variables
 
 # The authors' code (not the paper): initial weights normal with sigma 0.02, truncated at two of them in strided
 # convolutions but not in transposed ones and dense layers; biases 0; batch norm with epsilon 1e-5 and running
@@ -27,7 +26,6 @@ BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_DECAY = 0.9
 LEAKY_RELU_SLOPE = 0.2  # Table 2
 
-Variables = Any
 _HIDDEN = "intermediates"
 
 _normal_init = nn.initializers.normal(INITIAL_SIGMA, jnp.float32)
@@ -145,8 +143,10 @@ class Network:
     def last_convolution(
         self, params: Variables, batch_stats: Variables, x: Float[Array, "batch size size"]
     ) -> Float[Array, "batch features"]:
-        """Compute a discriminator's last convolution as its dense layer sees it: after batch norm (by running
-        averages) and leaky ReLU, flattened; 16^2 x 512 numbers a map at the paper's size.
+        """Compute a discriminator's last convolution as its dense layer sees it.
+
+        After batch norm (by the running averages) and leaky ReLU, flattened; 16^2 x 512 numbers a map at the
+        paper's size.
         """
         with jax.default_matmul_precision(self.matmul_precision):
             variables = {"params": params, "batch_stats": batch_stats}
@@ -179,8 +179,3 @@ def build_networks(arch: Architecture) -> Networks:
             _Discriminator(arch), (arch.map_size, arch.map_size), arch.matmul_precision, arch.remat == "both"
         ),
     )
-
-
-def count_parameters(params: Variables) -> int:
-    """Count the trainable parameters."""
-    return sum(leaf.size for leaf in jax.tree.leaves(params))

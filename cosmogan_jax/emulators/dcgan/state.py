@@ -24,7 +24,7 @@ class NetState:
 
 
 class Matched(NamedTuple):
-    """What is matched: measured on the training maps before the first step, all but the running means.
+    """Matched statistics: measured on the training maps before the first step, all but the running means.
 
     mean and sigma are of the training maps' pixels in network units; the rest is in units of that sigma.
     """

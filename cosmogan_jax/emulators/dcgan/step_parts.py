@@ -15,17 +15,17 @@ from cosmogan_jax.emulators.dcgan.networks import Networks, Variables
 from cosmogan_jax.emulators.dcgan.objective import Objective, make_objective
 from cosmogan_jax.emulators.dcgan.penalties import Judge
 from cosmogan_jax.emulators.dcgan.state import GanState, MatchingState, NetState
+from cosmogan_jax.emulators.interface import Metrics
 from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.settings import Train
 
 UpdateOrder = Literal["joint", "sequential"]
-Metrics = dict[str, Float[Array, ""]]
 Step = Callable[[GanState, Float[Array, "batch size size"]], tuple[GanState, Metrics]]
 
 
 @dataclasses.dataclass(frozen=True)
 class StepSettings:
-    """What a step minimises, and in which order.
+    """Choices of a step: what it minimises, and in which order.
 
     Attributes:
       label_flip_probability: that a batch changes its labels, real and fake together; the paper's loss alone.

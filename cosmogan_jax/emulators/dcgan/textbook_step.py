@@ -15,7 +15,6 @@ from cosmogan_jax.emulators.dcgan.networks import Networks
 from cosmogan_jax.emulators.dcgan.objective import sum_of_terms
 from cosmogan_jax.emulators.dcgan.state import GanState
 from cosmogan_jax.emulators.dcgan.step_parts import (
-    Metrics,
     Parts,
     Step,
     StepSettings,
@@ -25,6 +24,7 @@ from cosmogan_jax.emulators.dcgan.step_parts import (
     with_average,
     with_matched,
 )
+from cosmogan_jax.emulators.interface import Metrics
 from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.emulators.optimizing import updated
 

@@ -22,7 +22,6 @@ from cosmogan_jax.emulators.dcgan.networks import Network, Networks, Variables
 from cosmogan_jax.emulators.dcgan.objective import Objective, sum_of_terms
 from cosmogan_jax.emulators.dcgan.state import GanState, NetState
 from cosmogan_jax.emulators.dcgan.step_parts import (
-    Metrics,
     Parts,
     Step,
     StepSettings,
@@ -32,6 +31,7 @@ from cosmogan_jax.emulators.dcgan.step_parts import (
     with_average,
     with_matched,
 )
+from cosmogan_jax.emulators.interface import Metrics
 from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.emulators.optimizing import updated
 
@@ -156,7 +156,7 @@ def _disc_gradients(objective: Objective, passes: _Passes, flipped: Array) -> tu
 
 
 def _with_terms(terms, sum_at: Callable[[Any], Any], gradient: Any, at: Any) -> tuple[Any, Metrics]:
-    """Add the gradient of an objective's terms, `sum_at` of this place, to another; and return each term."""
+    """Add the gradient of an objective's terms, whose sum is `sum_at`, to another; return it and each term."""
     if not terms:
         return gradient, {}
     more, values = jax.grad(sum_at, has_aux=True)(at)

@@ -40,7 +40,7 @@ _DIRECTED_BANDS, _FEWEST_MODES = 24, 24  # that tell directions apart; of each
 
 
 class Base(NamedTuple):
-    """What the base is made of, measured on training maps; all of it goes with the emulator.
+    """Tables of a base field, measured on training maps; all of them go with the emulator.
 
     Attributes:
       mean, sigma: of the pixels, in network units.

@@ -1,4 +1,4 @@
-"""What a lognormal GAN's training shows, and when it warns; no JAX."""
+"""Curves and warnings of a lognormal GAN's training; no JAX."""
 
 from collections.abc import Mapping
 from typing import Any

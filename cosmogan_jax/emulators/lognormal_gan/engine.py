@@ -1,4 +1,4 @@
-"""How a lognormal GAN is trained, as `interface.Engine`."""
+"""The training of a lognormal GAN, as `interface.Engine`."""
 
 import dataclasses
 import functools

@@ -38,7 +38,7 @@ _NOISE_GAIN = 2.0
 
 
 class Noise(NamedTuple):
-    """One kind of noise: its waves are `stretch` times the shortest's, its amplitude is smoothed so far."""
+    """A kind of noise: its waves are `stretch` times the shortest's, its amplitude is smoothed so far."""
 
     stretch: int
     modulation: float
@@ -93,7 +93,7 @@ class Latent(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """Of every pixel that the generator sees, in units of the maps' sigma.
+    """Inputs of every pixel that the generator sees, in units of the maps' sigma.
 
     Attributes:
       base: the lognormal field.
@@ -214,7 +214,7 @@ class _Canvas:
         return table[low] * below + table[low + 1] * above
 
     def directed(self, table: Float[Array, " waves"], base: Base) -> Float[Array, "height half"]:
-        """Do the same, with more along axes than along diagonals where the base tells directions apart."""
+        """Interpolate it, with more along axes than along diagonals where the base tells directions apart."""
         of_ring = self.at_waves(table)
         if base.fourfold is None:
             return of_ring

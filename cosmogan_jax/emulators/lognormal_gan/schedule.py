@@ -1,4 +1,4 @@
-"""How fast a lognormal GAN is trained: rates that rise, stay, and fall along a cosine to a small share."""
+"""Rates of a lognormal GAN's training, which rise, stay, and fall along a cosine to a small share."""
 
 import jax.numpy as jnp
 import optax
@@ -11,13 +11,13 @@ _MATCHING_AT_THE_END = 0.2
 
 
 def learning_rate(peak: float, settings: Train) -> optax.Schedule:
-    """Rise to the peak over the warm-up, fall from decay_from_step to decay_to_step to 0.5 % of it."""
+    """Return a rate that rises over the warm-up and falls from decay_from_step to decay_to_step, to 0.5 %."""
     warm_up = max(settings.of_kind.warm_up_steps, 1)
 
-    def at(step):
+    def rate(step):
         return peak * jnp.minimum(1.0, (step + 1.0) / warm_up) * _fall(step, settings, _RATE_AT_THE_END)
 
-    return at
+    return rate
 
 
 def matching_rate(step: Array, settings: Train) -> Float[Array, ""]:

@@ -99,7 +99,7 @@ def train_step(
 
 
 class _Judgement(NamedTuple):
-    """What D makes of a batch of real and generated maps; its loss without the penalty."""
+    """Loss and logits of D of a batch of real and generated maps; the loss is without the penalty."""
 
     loss: Float[Array, ""]
     penalty: Float[Array, ""]

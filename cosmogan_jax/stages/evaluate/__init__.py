@@ -287,7 +287,7 @@ def _write_tables(sets: MapSets, each, units, scale: Scales, out: Path) -> None:
                 for key in _TABLES
                 if key in each["validation"]
             },
-            "power_ratio": _list(ratio),
+            "power_ratio": ratio,
             "validated": {
                 "factor": AGREEMENT_FACTOR,
                 "ell": agreeing_range(scale.l_edges, *mean["power_bands"]) if "power_bands" in mean else None,
@@ -312,17 +312,13 @@ def _worst_factor(out: Path) -> float | None:
 def _table(values: np.ndarray, units: np.ndarray) -> dict[str, Any]:
     """Mean and scatter over maps, with standard errors from a bootstrap over units where that is possible."""
     if not np.isfinite(values).all() or len(np.unique(units)) < 2:
-        return {"mean": _list(values.mean(0)), "sigma": _list(values.std(0))}
+        return {"mean": values.mean(0), "sigma": values.std(0)}
     found = bands(values, units, seed=_BOOTSTRAP_SEED)
     varies = (np.ptp(values, axis=0) > 0).any()
     return {
-        "mean": _list(found.mean.value),
-        "mean_error": _list(found.mean.standard_error),
-        "sigma": _list(found.sigma.value),
-        "sigma_error": _list(found.sigma.standard_error),
+        "mean": found.mean.value,
+        "mean_error": found.mean.standard_error,
+        "sigma": found.sigma.value,
+        "sigma_error": found.sigma.standard_error,
         "effective_modes": effective_modes(values) if varies else None,
     }
-
-
-def _list(values: np.ndarray) -> list[float | None]:
-    return [float(v) if np.isfinite(v) else None for v in values]

@@ -37,6 +37,7 @@ from cosmogan_jax.compare.scales import Scales
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.compare.two_sample import permutation_tests
 from cosmogan_jax.compare.verdict import Judged, judge
+from cosmogan_jax.files.json_files import as_json
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
@@ -195,8 +196,8 @@ class Judge:
         for name in ("ks", "anderson_darling"):
             test = getattr(found, name)
             said[name] = {
-                "statistic": _list(test.statistic),
-                "p": _list(test.p),
+                "statistic": as_json(test.statistic),
+                "p": as_json(test.p),
                 "below_0.05": int((test.p[varies] < 0.05).sum()),
                 "family_wise_p": float(np.nanmin(test.family_p)),
                 "false_discovery_below_0.05": int((benjamini_hochberg(test.p, self._count) <= 0.05).sum())
@@ -240,10 +241,7 @@ def _varying(values: np.ndarray, units: np.ndarray, parts: int) -> np.ndarray:
 
 def said_of(one: Judged, *, required: bool) -> dict[str, Any]:
     """A verdict for JSON: arrays as lists, NaN as null."""
-    said = {
-        name: _list(value) if isinstance(value, np.ndarray) else (None if value != value else value)
-        for name, value in one._asdict().items()
-    }
+    said = as_json(one._asdict())
     upper = np.where(np.isfinite(one.distance_upper), one.distance_upper, np.inf)
     worst = int(np.argmax(upper))
     within, real = (
@@ -257,7 +255,3 @@ def said_of(one: Judged, *, required: bool) -> dict[str, Any]:
         "required": required,
         "needs": None if one.needs is None else one.needs.said(),
     }
-
-
-def _list(values) -> list[float | None]:
-    return [float(v) if np.isfinite(v) else None for v in np.asarray(values)]

@@ -40,7 +40,7 @@ import numpy as np
 
 from cosmogan_jax.emulators.interpolation import paths, smoothness
 from cosmogan_jax.emulators.normalisation import Normalisation
-from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.files.json_files import as_json, write_json
 from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.maps.crop_table import CropTable, open_crop_table
@@ -48,7 +48,7 @@ from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.novelty import sources
-from cosmogan_jax.stages.novelty.search import Arrays, Search, kept, number
+from cosmogan_jax.stages.novelty.search import Arrays, Search, kept
 
 _SHOWN_STEPS = 8  # of an interpolation
 _PATHS = 8
@@ -162,7 +162,7 @@ def _interpolate(
         "num_paths": _PATHS,
         "num_steps": settings.novelty_steps,
         **{
-            name: {"mean": number(values.mean()), "worst": number(values.max())}
+            name: as_json({"mean": values.mean(), "worst": values.max()})
             for name, values in smooth._asdict().items()
             if name != "steps"
         },

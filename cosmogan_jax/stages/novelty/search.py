@@ -13,6 +13,7 @@ from cosmogan_jax.compare.birthday import Neighbours, judge_birthday, nearest_ot
 from cosmogan_jax.compare.distances import Read, copy_distance
 from cosmogan_jax.compare.nearest import judge_copies, nearest, nearest_turned
 from cosmogan_jax.compare.nearest_window import nearest_window, window
+from cosmogan_jax.files.json_files import as_json
 from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.machine.memory import free_memory
@@ -82,7 +83,7 @@ class Search:
             tables[name] = {
                 "generated": _quantiles(to_generated),
                 "validation": _quantiles(to_validation),
-                "verdict": {key: number(value) for key, value in verdict._asdict().items()},
+                "verdict": as_json(verdict._asdict()),
             }
             arrays |= {f"nearest_{name}_generated": to_generated, f"nearest_{name}_validation": to_validation}
         return tables, arrays | self._shown(neighbours)
@@ -166,7 +167,7 @@ def _table_of_pairs(real: Neighbours, batches: list[Neighbours], count: int, fra
             "distance": batches[best].closest_distance[0].item(),
         },
         "closest_real": real.closest_distance[0].item(),
-        "verdict": {k: v if k == "status" else number(v) for k, v in verdict._asdict().items()},
+        "verdict": as_json(verdict._asdict()),
     }
 
 
@@ -187,11 +188,4 @@ def _by_map(crops: sources.Crops) -> tuple[np.ndarray, np.ndarray]:
 def _quantiles(values: np.ndarray) -> dict[str, float | None]:
     values = values[np.isfinite(values)]
     names = {"smallest": 0, "1%": 0.01, "median": 0.5, "99%": 0.99}
-    return {name: number(np.quantile(values, q)) if len(values) else None for name, q in names.items()}
-
-
-def number(value: Any) -> Any:
-    """Return a number as JSON takes it: None where it is not finite."""
-    if value is None or isinstance(value, int):
-        return value
-    return float(value) if np.isfinite(value) else None
+    return {name: float(np.quantile(values, q)) if len(values) else None for name, q in names.items()}

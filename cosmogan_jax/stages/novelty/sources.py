@@ -69,10 +69,10 @@ def crops_of(table: CropTable, split: str, limit: int | None = None) -> Crops:
 def open_emulator(workdir: Path) -> Emulator:
     """Open the generator that stage generate used, whatever the flags say now."""
     record = finished_record(workdir, "generate")
-    flags = record["flags"]
+    flags = record.flags
     if flags["pretrained"]:
         return pretrained(flags["pretrained"]).emulator
-    return trained(workdir, str(record["summary"]["step"]), flags["weights"]).emulator
+    return trained(workdir, str(record.summary["step"]), flags["weights"]).emulator
 
 
 def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
@@ -142,8 +142,8 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         None,
         emulator,
         store.manifest.seed,
-        record["summary"]["step"],
-        not record["flags"]["pretrained"],
+        record.summary["step"],
+        not record.flags["pretrained"],
     )
 
 

@@ -59,7 +59,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
             "side_deg": inspection.geometry.side_deg,
             "source_redshift": sources.source_redshift,
             "parameters": map_parameters.ranges(sources.parameters),
-            "files": _finite(summaries(inspection, per_file=True)),
+            "files": summaries(inspection, per_file=True),
         },
     )
     if settings.maps:
@@ -277,14 +277,3 @@ def _draw(inspection: Inspection, path: Path) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_maps(path, inspection.shown, inspection.geometry.side_deg, "maps as found")
     return True
-
-
-def _finite(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """JSON has no NaN."""
-    return [
-        {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in e.items()
-        }
-        for e in entries
-    ]

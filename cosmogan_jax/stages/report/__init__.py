@@ -18,9 +18,10 @@ from cosmogan_jax.emulators.curves import Panel, read_panels
 from cosmogan_jax.emulators.dcgan.curves import CURVES
 from cosmogan_jax.files.json_files import Fields, check_object, read_json_lines, read_object
 from cosmogan_jax.files.numpy_files import read_npz
-from cosmogan_jax.files.whole_files import named, write_text
+from cosmogan_jax.files.whole_files import write_text, writing
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.runs.directory import finished_record, stage_directory, stage_record
+from cosmogan_jax.runs.records import StageRecord
 from cosmogan_jax.settings import Report
 from cosmogan_jax.stages.report.old_results import of_schema_2
 
@@ -73,7 +74,7 @@ def run(settings: Report, workdir: Path, out: Path) -> dict[str, Any]:
         name = _file_name(section)
         names.append(name)
         images[section.title] = out / "figures" / f"{name}.png"
-        with named(out / "figures" / name):
+        with writing(out / "figures" / name):
             write_png_and_pdf(section.figure, out / "figures" / name)
     of_bins = ["source_bins.json"] * (evaluate / "source_bins.json").is_file()
     for table in ("results.json", "statistics.json", *of_bins):
@@ -235,7 +236,7 @@ def _sky(workdir: Path, evaluate: Path) -> Any:
 
     title = "Up to where the training maps are a sky"
     if not (evaluate / "sky.json").is_file():
-        given = finished_record(workdir, "evaluate")["flags"].get("reference")
+        given = finished_record(workdir, "evaluate").flags.get("reference")
         why = (
             "maps that came as files were judged against files (--reference)"
             if given
@@ -254,21 +255,21 @@ def _sky(workdir: Path, evaluate: Path) -> Any:
 
 def shown_stages(workdir: Path) -> tuple[str, ...]:
     """Stages that have to do with the maps that were judged: a training in this directory made others."""
-    if finished_record(workdir, "evaluate")["flags"].get("generated"):
+    if finished_record(workdir, "evaluate").flags.get("generated"):
         return ("prepare", "evaluate", "novelty")
-    if finished_record(workdir, "generate")["flags"].get("pretrained"):
+    if finished_record(workdir, "generate").flags.get("pretrained"):
         return ("prepare", "generate", "evaluate", "novelty")
     return _STAGES
 
 
-def _novelty_record(workdir: Path) -> dict[str, Any] | None:
+def _novelty_record(workdir: Path) -> StageRecord | None:
     """Of stage novelty, where it looked at the maps that were judged."""
     record = stage_record(workdir, "novelty")
     if record is None:
         return None
     judged = finished_record(workdir, "evaluate")
-    same = record["inputs"].get("generate") == judged["inputs"].get("generate") and (
-        record["inputs"].get("generated") == judged["inputs"].get("generated")
+    same = record.inputs.get("generate") == judged.inputs.get("generate") and (
+        record.inputs.get("generated") == judged.inputs.get("generated")
     )
     return record if same else None
 

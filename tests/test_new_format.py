@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cosmogan_jax.maps.formats import MapFile, ReadOptions, find_map_files, open_map_file, open_mask_file, table
-from cosmogan_jax.maps.formats.map_file import stack_layout
+from cosmogan_jax.maps.formats import ReadOptions, find_map_files, open_map_file, open_mask_file, table
 from cosmogan_jax.maps.formats.masks import MaskArray
+from cosmogan_jax.maps.formats.stacks import stack_layout
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.settings.declaration import declaration
 
@@ -27,15 +27,8 @@ def values(path):
 def open_lettered(path, options):
     kappa = values(path)
     layout = stack_layout(path, kappa.shape, options)
-    return MapFile(
-        path,
-        "lettered",
-        layout.num_maps,
-        layout.num_pixels,
-        "<f4",
-        lambda start, stop: layout.bins_last(layout.take(kappa, slice(start, stop))),
-        **layout.fields(),
-        options_used=layout.options_used,
+    return layout.map_file(
+        path, "lettered", "<f4", lambda start, stop: layout.bins_last(layout.take(kappa, slice(start, stop)))
     )
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cosmogan_jax.maps.formats import MapFile
-from cosmogan_jax.maps.formats.bins import join_as_bins
-from cosmogan_jax.maps.formats.map_file import ALL, bin_numbers
+from cosmogan_jax.maps.formats.bins import ALL, bin_numbers, join_as_bins
 from cosmogan_jax.maps.name_patterns import compile_pattern
 
 FIELD = "{bin}"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.maps.formats.bins import join_as_bins
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, chosen_bins
+from cosmogan_jax.maps.formats.bins import chosen_bins, join_as_bins
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions
 from cosmogan_jax.maps.formats.sky import is_sky
 
 _LISTED = 12

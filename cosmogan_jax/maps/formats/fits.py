@@ -21,14 +21,9 @@ from cosmogan_jax.files.fits_files import (
 from cosmogan_jax.maps.formats.gzip_cubes import GzipCube
 from cosmogan_jax.maps.formats.header_numbers import as_number, first_number
 from cosmogan_jax.maps.formats.healpix_tables import SkyTable, sky_table
-from cosmogan_jax.maps.formats.map_file import (
-    MapFile,
-    ReadOptions,
-    StackLayout,
-    check_dtype,
-    stack_layout,
-)
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky import open_sky_table
+from cosmogan_jax.maps.formats.stacks import StackLayout, stack_layout
 from cosmogan_jax.maps.formats.units import FITS_UNIT, unit_of
 
 _REDSHIFT = ("ZSOURCE", "Z_SOURCE", "Z_S", "ZS", "REDSHIFT")
@@ -74,18 +69,18 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         check_dtype(path, data.dtype)
         return layout.bins_last(layout.take(data, slice(0, stop - start)))
 
-    return MapFile(
-        Path(path),
+    return layout.map_file(
+        path,
         "FITS" if options.fits_extension is None else f"FITS:{options.fits_extension}",
-        layout.num_maps,
-        layout.num_pixels,
         dtype,
         load,
-        side,
-        _first(first_number(path, header, _REDSHIFT) for header in headers),
-        {**_cosmology(headers), **_parameters(headers), **unit_of({**headers[1], **headers[0]}, FITS_UNIT)},
-        **layout.fields(),
-        options_used=layout.options_used,
+        side_deg=side,
+        source_redshift=_first(first_number(path, header, _REDSHIFT) for header in headers),
+        facts={
+            **_cosmology(headers),
+            **_parameters(headers),
+            **unit_of({**headers[1], **headers[0]}, FITS_UNIT),
+        },
     )
 
 

@@ -9,8 +9,9 @@ from cosmogan_jax.files.fits_files import MOST_COMPRESSED
 from cosmogan_jax.files.whole_files import first_line
 from cosmogan_jax.maps.formats.attributes import attribute_fields, is_packed, redshifts_of_bins, unpacker
 from cosmogan_jax.maps.formats.datasets import choose_datasets, join_datasets, may_be_maps
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
+from cosmogan_jax.maps.formats.stacks import stack_layout
 
 # What a damaged file makes h5py raise, besides ValueError.
 BROKEN = (OSError, RuntimeError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
@@ -86,17 +87,9 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
             raise ValueError(f"{path}:{name} cannot be read: {first_line(error)}") from error
         return unpack(layout.bins_last(values))
 
-    return MapFile(
-        path,
-        f"HDF5:{name}",
-        layout.num_maps,
-        layout.num_pixels,
-        dtype,
-        load,
-        **attribute_fields(path, own, dict(file.attrs)),
-        **layout.fields(redshifts_of_bins(own, dict(file.attrs))),
-        options_used=layout.options_used,
-    )
+    redshifts = redshifts_of_bins(own, dict(file.attrs))
+    fields = attribute_fields(path, own, dict(file.attrs))
+    return layout.map_file(path, f"HDF5:{name}", dtype, load, redshifts, **fields)
 
 
 def _arrays(file: Any, options: ReadOptions) -> dict[str, tuple[int, ...]]:

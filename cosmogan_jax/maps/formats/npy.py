@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from cosmogan_jax.files.numpy_files import check_npy_size, npy_layout
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
+from cosmogan_jax.maps.formats.stacks import stack_layout
 
 
 def open_npy(path: Path, options: ReadOptions) -> MapFile:
@@ -120,13 +121,4 @@ def _stack(
         # Mapped anew each time: pages that were read do not stay in this process's memory.
         return np.array(layout.bins_last(layout.take(map_file(), slice(start, stop))), native)
 
-    return MapFile(
-        Path(path),
-        format_,
-        layout.num_maps,
-        layout.num_pixels,
-        dtype,
-        load,
-        **layout.fields(),
-        options_used=layout.options_used,
-    )
+    return layout.map_file(path, format_, dtype, load)

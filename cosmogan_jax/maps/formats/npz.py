@@ -15,8 +15,9 @@ from cosmogan_jax.files.numpy_files import check_npy_size, npy_layout
 from cosmogan_jax.files.open_stream import OpenStream
 from cosmogan_jax.files.whole_files import first_line
 from cosmogan_jax.maps.formats.datasets import choose_datasets, join_datasets, may_be_maps
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
+from cosmogan_jax.maps.formats.stacks import stack_layout
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, KeyError)
 _ENDING = ".npy"
@@ -60,16 +61,7 @@ def _open(path: Path, name: str, array: "_Array", options: ReadOptions) -> MapFi
             values = layout.take(array.read(start, stop), slice(0, stop - start))
         return np.array(layout.bins_last(values), array.dtype.newbyteorder("="))
 
-    return MapFile(
-        path,
-        f"npz:{name}",
-        layout.num_maps,
-        layout.num_pixels,
-        dtype,
-        load,
-        **layout.fields(),
-        options_used=layout.options_used,
-    )
+    return layout.map_file(path, f"npz:{name}", dtype, load)
 
 
 class _Array(OpenStream):

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.maps.formats.bins import join_as_bins
+from cosmogan_jax.maps.formats.bins import chosen_bins, join_as_bins
 from cosmogan_jax.maps.formats.healpix_tables import SkyTable, read_sky
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, chosen_bins
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky_patches import chosen_centres, num_side, patch_indices
 
 # Pixels of a patch against the sky's.

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, chosen_bins
+from cosmogan_jax.maps.formats.bins import chosen_bins
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions
 from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.maps.store import open_map_store
 

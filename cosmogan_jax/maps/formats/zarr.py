@@ -7,8 +7,9 @@ import numpy as np
 from cosmogan_jax.files.zarr_folders import ZarrArray, find_arrays, open_zarr, read_zarr
 from cosmogan_jax.maps.formats.attributes import attribute_fields, is_packed, redshifts_of_bins, unpacker
 from cosmogan_jax.maps.formats.datasets import choose_datasets, join_datasets, may_be_maps
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
+from cosmogan_jax.maps.formats.stacks import stack_layout
 
 
 def open_zarr_maps(path: Path, options: ReadOptions) -> MapFile:
@@ -57,14 +58,6 @@ def _open(path: Path, array: ZarrArray, of_group: dict, options: ReadOptions) ->
             values = read_zarr(path, array, layout.take(opened, slice(start, stop)))
         return unpack(layout.bins_last(np.asarray(values, array.dtype.newbyteorder("="))))
 
-    return MapFile(
-        path,
-        kind,
-        layout.num_maps,
-        layout.num_pixels,
-        dtype,
-        load,
-        **attribute_fields(path, array.attributes, of_group),
-        **layout.fields(redshifts_of_bins(array.attributes, of_group)),
-        options_used=layout.options_used,
-    )
+    redshifts = redshifts_of_bins(array.attributes, of_group)
+    fields = attribute_fields(path, array.attributes, of_group)
+    return layout.map_file(path, kind, dtype, load, redshifts, **fields)

@@ -205,7 +205,7 @@ def as_table(inspection: Inspection) -> str:
         f"{'':32}{'maps':>6} {'stored as':>18} {'kappa min':>10} {'max':>9} {'mean':>10} {'sigma':>9} "
         f"{'skewness':>8} {'invalid':>8}",
     ]
-    for entry in summaries(inspection, per_file=len(_files(inspection)) <= _ROWS):
+    for entry in summaries(inspection, per_file=len(sources.all_files) <= _ROWS):
         name = entry["name"] if len(entry["name"]) < 32 else "..." + entry["name"][-28:]
         lines.append(
             f"{name:32}{entry['maps']:6d} {entry['stored_as']:>18} {entry['min']:10.4g} {entry['max']:9.4g} "
@@ -234,7 +234,7 @@ def _of_bins(inspection: Inspection) -> str:
 def summaries(inspection: Inspection, *, per_file: bool) -> list[dict[str, Any]]:
     """Return facts of every file, then of every group of files; sigma and skewness are means over maps."""
     entries, number = [], 0
-    for _, file in _files(inspection):
+    for file in inspection.sources.all_files:
         group = inspection.maps[number : number + file.num_maps]
         number += file.num_maps
         if per_file:
@@ -251,10 +251,6 @@ def summaries(inspection: Inspection, *, per_file: bool) -> list[dict[str, Any]]
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun: 1 map, 2 maps."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _files(inspection: Inspection) -> list[tuple[str, Any]]:
-    return [(role, file) for role, files in inspection.sources.files.items() for file in files]
 
 
 def _summary(group: list[MapFacts]) -> dict[str, Any]:

@@ -153,7 +153,9 @@ def join(
         if name == "source_redshift":
             _check_positive(values, labels)
         if name not in vary:
-            _check_one(name, values, labels, hint)
+            words = name.replace("_", " ")
+            what, unit = ("cosmology", name) if name in COSMOLOGY_CARDS else (words, words)
+            check_one(what, unit, values, labels, f"; --vary={name} where that is meant" if hint else "")
         joined[name] = tuple(values)
     return joined
 
@@ -192,8 +194,18 @@ def _check_positive(values: Sequence[float | None], labels: Sequence[str]) -> No
             raise ValueError(f"{label}: source_redshift={value:g} must be positive")
 
 
-def _check_one(name: str, values: Sequence[float | None], labels: Sequence[str], hint: bool) -> None:
-    """Check that all maps have one value; ValueError names the parameter, and maps with their values."""
+def check_one(
+    what: str, unit: str, values: Sequence[float | None], labels: Sequence[str], advice: str = ""
+) -> None:
+    """Check that all values are one, but for those that are not known.
+
+    Args:
+      what, unit: what they are, in words, and what stands before the values.
+      labels: of whom each is.
+
+    Raises:
+      ValueError: names what differs, the values and of whom they are; ends with the advice.
+    """
     groups: list[tuple[float, dict[str, None]]] = []
     for value, label in zip(values, labels):
         if value is None:
@@ -205,14 +217,11 @@ def _check_one(name: str, values: Sequence[float | None], labels: Sequence[str],
             groups.append((value, {label: None}))
     if len(groups) < 2:
         return
-    what = "cosmology" if name in COSMOLOGY_CARDS else name.replace("_", " ")
-    unit = name if name in COSMOLOGY_CARDS else what
     listed = (
         f"{value:g} in {next(iter(group))}" + (f" and {len(group) - 1} more" if len(group) > 1 else "")
         for value, group in groups
     )
-    meant = f"; --vary={name} where that is meant" if hint else ""
-    raise ValueError(f"maps disagree, a data set has one {what}: {unit} {', '.join(listed)}{meant}")
+    raise ValueError(f"maps disagree, a data set has one {what}: {unit} {', '.join(listed)}{advice}")
 
 
 def shared_cosmology(

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from cosmogan_jax.geometry import MapGeometry, check_side_deg
 from cosmogan_jax.maps.formats import MapFile
-from cosmogan_jax.maps.map_parameters import FILES_AGREE, GIVEN_AGREES, Statement, Values, join
+from cosmogan_jax.maps.map_parameters import GIVEN_AGREES, Statement, Values, check_one, join
 from cosmogan_jax.maps.survey_masks import SurveyMasks
 from cosmogan_jax.settings import GivenMaps, Prepare
 
@@ -71,9 +71,14 @@ class MapSources(NamedTuple):
         return None if self.masks is None else self.masks.of_map(number)
 
     @property
+    def all_files(self) -> list[MapFile]:
+        """Return the files of all roles, in order."""
+        return [file for files in self.files.values() for file in files]
+
+    @property
     def num_maps(self) -> int:
         """Return the number of all maps."""
-        return sum(file.num_maps for files in self.files.values() for file in files)
+        return sum(file.num_maps for file in self.all_files)
 
 
 def agree(
@@ -130,7 +135,7 @@ def with_bins(sources: MapSources, settings: Prepare | GivenMaps) -> MapSources:
       ValueError: files that disagree in their bins, or with --bin_redshifts; a bin that is not among them, or
         several and none is chosen to train on.
     """
-    files = [file for group in sources.files.values() for file in group]
+    files = sources.all_files
     first, wanted = files[0], settings.bin_redshifts
     if not first.bins and not any(file.bins for file in files):
         if wanted:
@@ -216,20 +221,6 @@ def _one_of_each(
     files: list[MapFile], told_by: Callable[[MapFile], float | None], unit: str, what: str
 ) -> tuple[float, MapFile] | None:
     """Return what all files say that say something, and the first of these; ValueError where they differ."""
-    groups: list[tuple[float, list[MapFile]]] = []
-    for file in files:
-        value = told_by(file)
-        if value is None:
-            continue
-        group = next((g for v, g in groups if math.isclose(v, value, rel_tol=FILES_AGREE)), None)
-        if group is None:
-            groups.append((value, [file]))
-        else:
-            group.append(file)
-    if len(groups) > 1:
-        listed = (
-            f"{value:g} in {group[0].path}" + (f" and {len(group) - 1} more" if len(group) > 1 else "")
-            for value, group in groups
-        )
-        raise ValueError(f"maps disagree, a data set has one {what}: {unit} {', '.join(listed)}")
-    return (groups[0][0], groups[0][1][0]) if groups else None
+    values = [told_by(file) for file in files]
+    check_one(what, unit, values, [str(file.path) for file in files])
+    return next(((value, file) for value, file in zip(values, files) if value is not None), None)

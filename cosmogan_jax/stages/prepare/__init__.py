@@ -198,10 +198,9 @@ def _tell(
 
 def _units(sources: MapSources) -> Iterator[tuple[Hashable, Hashable]]:
     """Yield what every map was cut from, itself where that is not known; and its box or sky, None where not."""
-    for files in sources.files.values():
-        for file in files:
-            sky = planning.Sky(str(file.path)) if "cut_patches" in file.options_used else None
-            yield from zip(parents_of([file]), file.boxes or (sky,) * file.num_maps, strict=True)
+    for file in sources.all_files:
+        sky = planning.Sky(str(file.path)) if "cut_patches" in file.options_used else None
+        yield from zip(parents_of([file]), file.boxes or (sky,) * file.num_maps, strict=True)
 
 
 def _examine(
@@ -235,7 +234,7 @@ def _examine(
 
 def _check_values(inspection: Inspection, kept: list[MapFacts], settings: Prepare, *, looks: bool) -> None:
     """Tell what does not look like convergence, or refuse it."""
-    files = [file for group in inspection.sources.files.values() for file in group]
+    files = inspection.sources.all_files
     findings = plausibility.unlike_convergence(kept, files, inspection.geometry, one_set=not settings.vary)
     if not looks:
         plausibility.refuse(findings, settings.accept_values)

@@ -10,7 +10,7 @@ from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.crop_table import SPLITS
 from cosmogan_jax.maps.formats import MapFile
 from cosmogan_jax.maps.inspection import Inspection, map_digest, plural
-from cosmogan_jax.maps.map_parameters import shared_cosmology
+from cosmogan_jax.maps.map_parameters import each_map, shared_cosmology
 from cosmogan_jax.maps.source_changes import file_mark
 from cosmogan_jax.maps.sources import MapSources
 from cosmogan_jax.maps.store import MapStore
@@ -45,7 +45,7 @@ def assign_splits(inspection: Inspection, dropped: Iterable[int], settings: Prep
     if stored and set(stored.values()) != {"train"}:
         split_of = stored
     else:
-        parents = list(parents_of([file for group in files.values() for file in group]))
+        parents = list(parents_of(inspection.sources.all_files))
         labels = _by_share([parents[number] for number in to_split], settings, files)
         split_of = dict(zip(to_split, labels))
     split_of |= {
@@ -60,9 +60,8 @@ def assign_splits(inspection: Inspection, dropped: Iterable[int], settings: Prep
 
 def parents_of(files: Sequence[MapFile]) -> Iterator[Hashable]:
     """Yield what every map was cut from: itself where its file says nothing."""
-    for file in files:
-        for index in range(file.num_maps):
-            yield str(file.path), file.parents[index] if file.parents else index
+    for file, index in each_map(files):
+        yield str(file.path), file.parents[index] if file.parents else index
 
 
 def _by_share(parents: Sequence[Hashable], settings: Prepare, files: dict[str, Any]) -> list[str]:
@@ -183,19 +182,17 @@ def import_maps(
 
 def _of_each_map(sources: MapSources, gone: set[int]) -> dict[str, Any]:
     """Return what the manifest tells of the maps that are kept, and of where they come from."""
-    files = [file for group in sources.files.values() for file in group]
-    places = [(file, index) for file in files for index in range(file.num_maps)]
-    kept = [number for number in range(len(places)) if number not in gone]
-    every_parent = list(parents_of(files))
-    parents = [every_parent[number] for number in kept]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(parents))}
+    files = sources.all_files
+    kept = [number for number in range(sources.num_maps) if number not in gone]
+    places, parents = list(each_map(files)), list(parents_of(files))
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(parents[n] for n in kept))}
     every = {name: [values[number] for number in kept] for name, values in sources.parameters.items()}
     parameters = {name: values for name, values in every.items() if any(value is not None for value in values)}
     return {
-        "parents": [numbers[name] for name in parents],
-        "boxes": [file.boxes[index] if file.boxes else None for file, index in map(places.__getitem__, kept)],
-        "maps": [file.name(index) for file, index in map(places.__getitem__, kept)],
-        "dropped": [places[number][0].name(places[number][1]) for number in sorted(gone)],
+        "parents": [numbers[parents[number]] for number in kept],
+        "boxes": [file.boxes[index] if file.boxes else None for file, index in (places[n] for n in kept)],
+        "maps": [file.name(index) for file, index in (places[n] for n in kept)],
+        "dropped": [file.name(index) for file, index in (places[n] for n in sorted(gone))],
         **({"parameters": parameters} if parameters else {}),
         "origin": _origin(sources, files, parameters),
     }

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosmogan_jax.files.json_files import append_json_lines, read_json, read_json_lines, write_json
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps import store as map_store
 from cosmogan_jax.maps.lens_planes import read_lens_planes
@@ -51,6 +52,19 @@ def test_cut_off_non_finite_and_flipped_bytes(tmp_path):
     shard.write_bytes(data)
     with pytest.raises(ValueError, match="Digest mismatch"):
         open_map_store(tmp_path / "flip").read()
+
+
+def test_json_holds_null_for_what_is_not_finite_and_lists_for_arrays(tmp_path):
+    values = np.array([[1.5, np.nan], [-np.inf, 0.1]])
+    content = {"a": values, "b": (np.float32(0.1), np.int64(3), True, None, float("nan")), "c": {"d": "NaN"}}
+    expected = {"a": [[1.5, None], [None, 0.1]], "b": [float(np.float32(0.1)), 3, True, None, None]}
+    write_json(tmp_path / "a.json", content)
+    assert read_json(tmp_path / "a.json") == {**expected, "c": {"d": "NaN"}}
+    append_json_lines(tmp_path / "a.jsonl", [content, {}])
+    assert read_json_lines(tmp_path / "a.jsonl", {}) == [{**expected, "c": {"d": "NaN"}}, {}]
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "b.json", {"path": tmp_path})
+    assert not (tmp_path / "b.json").exists()
 
 
 def test_a_checkpoint_is_a_copy_however_late_its_writer_reads(tmp_path, monkeypatch):

@@ -65,20 +65,20 @@ def minkowski_functionals(
     kappa = check_kappa(kappa)
     if smooth_width is not None and not smooth_width > 0:
         raise ValueError(f"smooth_width={smooth_width} must be positive")
+    # Edges and middles of the bins in turn: one pass over the pixels serves V0 as well.
+    both = np.empty(2 * len(edges) - 1)
+    both[::2], both[1::2] = edges, (edges[1:] + edges[:-1]) / 2
+    fine, step = jnp.asarray(both, kappa.dtype), jnp.asarray(np.diff(edges), kappa.dtype)
 
     def functionals(k, valid=None):
-        return _functionals(k, valid, edges, normalised, smooth_width)
+        return _functionals(k, valid, fine, step, normalised, smooth_width)
 
     return over_maps(functionals, kappa, None if mask is None else check_mask(mask, kappa))
 
 
 def _functionals(
-    k: Array, valid: Array | None, edges: np.ndarray, normalised: bool, smooth_width: float | None
+    k: Array, valid: Array | None, fine: Array, step: Array, normalised: bool, smooth_width: float | None
 ) -> MinkowskiFunctionals:
-    # Edges and middles of the bins in turn: one pass over the pixels serves V0 as well.
-    both = np.empty(2 * len(edges) - 1)
-    both[::2], both[1::2] = edges, (edges[1:] + edges[:-1]) / 2
-    fine, step = jnp.asarray(both, k.dtype), jnp.asarray(np.diff(edges), k.dtype)
     weight = None if valid is None else all_derivatives_valid(valid).astype(k.dtype)
     s = sigma(k, weight) if normalised else jnp.ones((), k.dtype)
     length, curvature = _length_and_curvature(k)

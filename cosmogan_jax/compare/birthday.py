@@ -34,6 +34,7 @@ from cosmogan_jax.compare.distances import (
     rms_difference,
     squared_distances,
 )
+from cosmogan_jax.compare.parents import numbered
 
 Status = Literal["none", "collisions", "as real", "no yardstick"]
 
@@ -96,7 +97,7 @@ def nearest_others(
     Raises:
       ValueError: fewer than two maps or parents, or maps that are not finite.
     """
-    parents = np.arange(count) if parents is None else np.unique(parents, return_inverse=True)[1]
+    parents = np.arange(count) if parents is None else numbered(parents)[0]
     if count < 2 or parents.max() < 1:
         raise ValueError(f"{count} maps of {parents.max(initial=-1) + 1} parents hold no pair: two are needed")
     tile_size = min(tile_size, count)

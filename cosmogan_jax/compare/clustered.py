@@ -7,6 +7,8 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
+from cosmogan_jax.compare.parents import numbered
+
 
 class Groups(NamedTuple):
     """The parent of each map, numbered from 0."""
@@ -33,10 +35,8 @@ def group(parents: Shaped[np.ndarray, " maps"]) -> Groups:
     Raises:
       ValueError: fewer than two parents.
     """
-    names, index = np.unique(np.asarray(parents), return_inverse=True)
-    if len(names) < 2:
-        raise ValueError(f"{len(names)} parent is too few: an error over parents needs at least two")
-    return Groups(jnp.asarray(index.reshape(-1), jnp.int32), len(names))
+    index, count = numbered(parents, fewest=2, purpose="an error over parents")
+    return Groups(jnp.asarray(index, jnp.int32), count)
 
 
 def clustered_error(influence: Float[Array, "maps ..."], groups: Groups) -> Float[Array, "..."]:

@@ -42,7 +42,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
@@ -108,8 +108,8 @@ def excess_distance(
     then Student's; None for very many. family: how many effects are judged together, for `Limits.sure`.
 
     Where there is no auxiliary set, the baseline is the difference of two halves of the validation set
-    (`halves`), and generated maps are compared with all of it. Row r of both draws must come from the same
-    resample of the validation parents.
+    (`parents.halves`), and generated maps are compared with all of it. Row r of both draws must come from the
+    same resample of the validation parents.
 
     Raises:
       ValueError: differences of other shapes, or an empty block.
@@ -140,23 +140,6 @@ def excess_distance(
         null.append(limits[2, 1:])
     value, lower, upper, sure = np.array(found).T
     return Limits(value, lower, upper, sure, np.array(null))
-
-
-def halves(
-    parents: Shaped[np.ndarray, " maps"], *, seed: int
-) -> tuple[Int[np.ndarray, " maps_of_one"], Int[np.ndarray, " maps_of_two"]]:
-    """Maps of a random half of the parents, and those of the other half (one parent more if they are odd).
-
-    Raises:
-      ValueError: fewer than two parents.
-    """
-    names, groups = np.unique(np.asarray(parents), return_inverse=True)
-    if len(names) < 2:
-        raise ValueError(f"{len(names)} parent is too few to be halved")
-    rng = np.random.Generator(np.random.Philox(key=[seed, 0]))
-    first = np.zeros(len(names), bool)
-    first[rng.permutation(len(names))[: len(names) // 2]] = True
-    return np.flatnonzero(first[groups]), np.flatnonzero(~first[groups])
 
 
 def _of_block(points: np.ndarray, covariance: np.ndarray, z: float, cap: float) -> np.ndarray:

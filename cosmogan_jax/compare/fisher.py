@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from cosmogan_jax.compare.ensembles import Estimate, resampling_weights
+from cosmogan_jax.compare.ensembles import Estimate
+from cosmogan_jax.compare.parents import map_weights, numbered
 
 MAX_BANDS = 20
 
@@ -118,9 +119,7 @@ def infer(
 
     value = found([np.ones(len(values)) for values, _ in sets])
     # Another stream for the second set: where both have as many parents, equal draws would tie them together.
-    streams = (
-        resampling_weights(groups, seed + i * 2**32, num_resamples) for i, (_, groups) in enumerate(sets)
-    )
+    streams = (map_weights(groups, seed + i * 2**32, num_resamples) for i, (_, groups) in enumerate(sets))
     error = np.std([found(weights) for weights in zip(*streams)], axis=0, ddof=1)
     parts = np.split(np.stack([value, error]), np.arange(1, 6) * derivatives.shape[1], axis=1)
     scalar = parts.pop()[:, 0]
@@ -207,11 +206,9 @@ def _checked(name: str, values: np.ndarray, parents: np.ndarray) -> tuple[np.nda
     if not np.isfinite(values).all():
         map_, band = np.argwhere(~np.isfinite(values))[0]
         raise ValueError(f"{name}[{map_}, {band}]={values[map_, band]} must be finite")
-    if np.shape(parents) != values.shape[:1]:
-        raise ValueError(f"{name}_parents.shape={np.shape(parents)} must be ({len(values)},), one for each map")
-    names, groups = np.unique(np.asarray(parents), return_inverse=True)
-    if len(names) < 2:
-        raise ValueError(f"{len(names)} {name} parent is too few: an error over parents needs at least two")
+    groups, _ = numbered(
+        parents, len(values), name=f"{name}_parents", fewest=2, purpose=f"an error over {name} parents"
+    )
     if not (np.ptp(values, axis=0) > 0).all():
         raise ValueError(f"{name} band {int(np.argmin(np.ptp(values, axis=0)))} does not vary over the maps")
     return values, groups

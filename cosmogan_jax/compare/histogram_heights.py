@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from cosmogan_jax.compare.parents import generator
+
 NUM_BINS = 30
 _NUM_SHUFFLES = 20000
 
@@ -75,7 +77,7 @@ def height_tests(
     square_table = _square_table(num_bins)
     p = np.full((2, one.shape[1]), np.nan)
     for mode in range(one.shape[1]):
-        rng = np.random.Generator(np.random.Philox(key=[seed, mode]))
+        rng = generator(seed, mode)
         low = min(one[:, mode].min(), two[:, mode].min())
         high = max(one[:, mode].max(), two[:, mode].max())
         if not high > low:
@@ -154,7 +156,7 @@ def _ks_table(num_bins: int) -> np.ndarray:
 @functools.cache
 def _square_table(num_bins: int) -> np.ndarray:
     """A^2 of random divisions of 2 * num_bins distinct numbers, sorted; made once, and not to be written to."""
-    rng = np.random.Generator(np.random.Philox(key=[0, num_bins]))
+    rng = generator(0, num_bins)
     ranks = rng.permuted(np.tile(np.arange(2.0 * num_bins), (_NUM_SHUFFLES, 1)), axis=1)
     table = np.sort(_height_statistics(ranks[:, :num_bins], ranks[:, num_bins:])[1])
     table.flags.writeable = False  # it is every caller's

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Int
 
 from cosmogan_jax.compare.excess import Limits, excess_distance
+from cosmogan_jax.compare.parents import every_other
 from cosmogan_jax.compare.quantities import Compared, Measure
 from cosmogan_jax.compare.resamples import Ensemble, Resampling
 
@@ -143,21 +144,13 @@ def as_they_are(sample: Ensemble) -> Ensemble:
 def every_other_crop(sample: Ensemble) -> Ensemble | None:
     """The set with half of the crops of each unit (the larger half of an odd number); None of single crops."""
     groups = sample.resampling.groups
-    kept = half_of_each(groups)
+    kept = every_other(groups)
     if len(kept) == len(groups):
         return None
     by = sample.resampling
     return sample._replace(
         values=sample.values[kept], resampling=Resampling(groups[kept], by.weights, by.streams)
     )
-
-
-def half_of_each(groups: Int[np.ndarray, " maps"]) -> Int[np.ndarray, " some"]:
-    """Every other map of each group, beginning with its first."""
-    order = np.argsort(groups, kind="stable")
-    starts = np.searchsorted(groups[order], np.arange(groups.max() + 1))
-    turn = np.arange(len(groups)) - starts[groups[order]]
-    return np.sort(order[turn % 2 == 0])
 
 
 def crops_of_each(resamplings: Sequence[Resampling]) -> float:

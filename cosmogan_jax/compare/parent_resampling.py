@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from cosmogan_jax.compare.parents import draw_counts, generator, numbered
+
 # Permuting whole parents asks for parents of one kind: mean sizes within the first ratio, or, where the sides
 # have as many parents but for that ratio, within the second (levels in `two_sample.permutation_tests`).
 _ALIKE, _SIZE_RATIO = 1.1, 1.5
@@ -48,14 +50,11 @@ def number_parents(
     Raises:
       ValueError: labels that are not one for each map.
     """
-    numbered = []
+    sides = []
     for side, labels, maps in zip(("one", "two"), (parents_one, parents_two), num_maps, strict=True):
-        labels = np.asarray(labels)
-        if labels.shape != (maps,):
-            raise ValueError(f"parents_{side}.shape={labels.shape} must be ({maps},), one for each map")
-        numbered.append(np.unique(labels, return_inverse=True)[1])
-    one, two = (int(group.max()) + 1 for group in numbered)
-    return Parents(np.concatenate([numbered[0], numbered[1] + one]), one, two)
+        sides.append(numbered(labels, maps, name=f"parents_{side}"))
+    (one, num_one), (two, num_two) = sides
+    return Parents(np.concatenate([one, two + num_one]), num_one, num_two)
 
 
 def check_permutations(parents: Parents, num_permutations: int) -> None:
@@ -127,7 +126,7 @@ def permutation_weights(
     value = np.empty((len(resamples), len(sizes)), np.float32)
     product = np.empty(len(resamples))
     for row, index in enumerate(resamples):
-        order = _rng(seed, index).permutation(len(sizes)) if index else np.arange(len(sizes))
+        order = generator(seed, index).permutation(len(sizes)) if index else np.arange(len(sizes))
         n_one = sizes[order[:num_one]].sum()
         n_two = sizes[order[num_one:]].sum()
         value[row, order[:num_one]] = 1 / n_one
@@ -150,18 +149,14 @@ def bootstrap_weights(
     sides = (slice(0, num_one), slice(num_one, len(sizes)))
     value = np.empty((len(resamples), len(sizes)), np.float32)
     for row, index in enumerate(resamples):
-        rng = _rng(seed, index)
+        random = generator(seed, index)
         for sign, side in zip((1, -1), sides, strict=True):
             own = sizes[side]
             if not index:
                 value[row, side] = sign / own.sum()
                 continue
-            drawn = np.bincount(rng.integers(0, len(own), len(own)), minlength=len(own))
+            drawn = draw_counts(random, len(own))
             scale = np.sqrt(len(own) / (len(own) - 1))
             value[row, side] = sign * scale * (drawn / (drawn @ own) - 1 / own.sum())
     product = sizes[sides[0]].sum() * sizes[sides[1]].sum()
     return Weights(value.T, np.full(len(resamples), product))
-
-
-def _rng(seed: int, index: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=[seed, index]))

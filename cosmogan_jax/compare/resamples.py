@@ -1,6 +1,6 @@
 """Resamples of a set of maps by parent, and its moments in all of them at once.
 
-A resample draws whole parents with replacement (`compare/ensembles.py`), so a statistic that is made of sums
+A resample draws whole parents with replacement (`compare/parents.py`), so a statistic that is made of sums
 over maps follows from the sums of each parent: weights (resamples, parents) times sums (parents, statistics),
 one matrix product for all resamples. Row 0 of everything here is the set itself, every parent once.
 Sets that are compared are resampled independently, from different streams of one seed.
@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from cosmogan_jax.compare.ensembles import checked, parent_weights
+from cosmogan_jax.compare.ensembles import checked
+from cosmogan_jax.compare.parents import numbered, parent_weights
 
 NUM_RESAMPLES = 500
 # Student's limits of five parents still cover what they should (tests/test_verdict.py).
@@ -56,13 +57,11 @@ def resample(
     Raises:
       ValueError: fewer than five parents, or fewer than two resamples.
     """
-    names, groups = np.unique(np.asarray(parents), return_inverse=True)
-    if len(names) < MIN_PARENTS:
-        raise ValueError(f"{len(names)} parents are too few: an interval needs at least {MIN_PARENTS}")
+    groups, count = numbered(parents, fewest=MIN_PARENTS, purpose="an interval")
     if num_resamples < 2:
         raise ValueError(f"num_resamples={num_resamples} must be at least 2")
-    drawn = list(parent_weights(len(names), seed, num_resamples, stream))
-    return Resampling(groups.reshape(-1), np.stack([np.ones(len(names)), *drawn]), (stream,))
+    drawn = list(parent_weights(count, seed, num_resamples, stream))
+    return Resampling(groups, np.stack([np.ones(count), *drawn]), (stream,))
 
 
 def together(one: Resampling, two: Resampling) -> Resampling:

@@ -56,7 +56,8 @@ from cosmogan_jax.compare.effects import (
     relative_means,
     relative_scatters,
 )
-from cosmogan_jax.compare.excess import Limits, excess_distance, halves, squared_distance
+from cosmogan_jax.compare.excess import Limits, excess_distance, squared_distance
+from cosmogan_jax.compare.parents import halves
 from cosmogan_jax.compare.quantities import Compared, MapSet, Measure, Quantity, ensemble_of, values_of
 from cosmogan_jax.compare.resamples import NUM_RESAMPLES, Resampling, resample, together
 from cosmogan_jax.settings.margins import SETS, Margins

@@ -15,11 +15,11 @@ from cosmogan_jax.compare.effects import (
     mean_shifts,
     relative_means,
     relative_scatters,
-    wasserstein,
 )
 from cosmogan_jax.compare.excess import squared_distance
 from cosmogan_jax.compare.parents import map_weights
 from cosmogan_jax.compare.resamples import covariances, ensemble, moments, resample, together
+from cosmogan_jax.compare.wasserstein import wasserstein
 
 RNG = np.random.default_rng()
 

@@ -42,14 +42,14 @@ class BandReference(NamedTuple):
 
 
 def most_bands(num_parents: int) -> int:
-    """Bands that so many independent development maps allow: 0 where they are fewer than four."""
+    """Return how many bands so many independent development maps allow: 0 where they are fewer than four."""
     return max(0, min(MOST_BANDS, num_parents // 2, num_parents - 3))
 
 
 def band_reference(
     power: Float[np.ndarray, "maps bands"], parents: Shaped[np.ndarray, " maps"]
 ) -> BandReference:
-    """The reference of all candidates, from band powers and any labels of the parents.
+    """Return the reference of all candidates, from band powers and any labels of the parents.
 
     Raises:
       ValueError: more than `MOST_BANDS` bands, fewer than three parents more than bands, powers that are not
@@ -88,14 +88,14 @@ def band_reference(
 
 
 def relative_power(reference: BandReference, power: Float[Array, "maps bands"]) -> Float[Array, " bands"]:
-    """Sum over maps of the band powers in units of the reference's means: what is kept of streaming maps."""
+    """Return the sum over maps of their band powers in units of the reference's means."""
     return (power / jnp.where(reference.mean > 0, reference.mean, 1)).sum(0)
 
 
 def band_chi2(
     total: Float[Array, " bands"], num_maps: int | Int[Array, ""], reference: BandReference
 ) -> Float[Array, ""]:
-    """The module's chi2 of so many independent maps from the sum of their `relative_power`. May be jitted."""
+    """Return the module's chi2 of independent maps from the sum of their `relative_power`. May be jitted."""
     # Full precision: an accelerator would round the factors of a matrix product to 10 or 8 bits.
     along = jnp.matmul(reference.directions, total / num_maps - 1, precision="highest")
     return (along**2 / (1 + reference.scatter / num_maps)).sum()

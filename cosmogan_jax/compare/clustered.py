@@ -25,12 +25,12 @@ class Contrast(NamedTuple):
 
     @property
     def significance(self) -> Float[Array, "..."]:
-        """The value in units of its error; about Student's t with parents - 1 degrees of freedom."""
+        """Return the value in units of its error; about Student's t with parents - 1 degrees of freedom."""
         return self.value / self.standard_error
 
 
 def group(parents: Shaped[np.ndarray, " maps"]) -> Groups:
-    """Groups of maps by parent, from any labels.
+    """Return maps grouped by parent, from any labels.
 
     Raises:
       ValueError: fewer than two parents.
@@ -40,7 +40,7 @@ def group(parents: Shaped[np.ndarray, " maps"]) -> Groups:
 
 
 def clustered_error(influence: Float[Array, "maps ..."], groups: Groups) -> Float[Array, "..."]:
-    """Standard error of the mean of `influence` over maps, where maps of one parent may hang together.
+    """Return the standard error of the mean of `influence` over maps that may hang together by parent.
 
         SE^2 = G/(G - 1) sum_g (sum_{i in g} (u_i - mean u))^2 / N^2
 

@@ -15,8 +15,6 @@ from scipy.stats import t as student
 
 from cosmogan_jax.compare.clustered import clustered_error, group
 
-MARGIN = 0.05  # of an area under the ROC curve
-
 Outcome = Literal["pass", "fail", "yardstick off", "undecided"]
 
 
@@ -32,7 +30,7 @@ class Share(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval, cut off at 0 and 1."""
+        """Return the 95 % interval, cut off at 0 and 1."""
         half = _quantile(0.975, self.degrees) * self.standard_error
         return max(0.0, self.value - half), min(1.0, self.value + half)
 
@@ -57,8 +55,8 @@ class Excess(NamedTuple):
     outcome: Outcome
 
 
-def excess_auc(generated: Share, control: Share, margin: float = MARGIN) -> Excess:
-    """AUC of generated against validation maps beyond that of real maps against the same validation maps.
+def excess_auc(generated: Share, control: Share, margin: float) -> Excess:
+    """Return the AUC of generated against validation maps beyond that of real maps against the same.
 
         excess = AUC(generated) - baseline
         baseline = AUC(control), but 1/2 at least and 1/2 + margin at most
@@ -102,7 +100,7 @@ def discrimination(
     first_parents: Shaped[np.ndarray, " maps"],
     second_parents: Shaped[np.ndarray, " others"],
 ) -> Discrimination:
-    """Accuracy and area under the ROC curve of scores that are to be positive for the first set.
+    """Return accuracy and area under the ROC curve of scores that are to be positive for the first set.
 
     A score of exactly 0 counts one half, and so do ties between the sets. The variance of either mean over a
     set is summed over parents (`clustered_error`), and the two sets' are added; for the area the summands are

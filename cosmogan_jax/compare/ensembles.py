@@ -62,7 +62,7 @@ def bands(
 
 
 def effective_modes(values: Float[np.ndarray, "maps modes"]) -> float:
-    """Number of independent modes: the participation ratio (sum lambda)^2 / sum lambda^2.
+    """Return the number of independent modes: the participation ratio (sum lambda)^2 / sum lambda^2.
 
     lambda are the eigenvalues of the correlation matrix of the modes that vary, so this is n^2 / sum R_ij^2:
     n for independent modes, 1 for modes that all say the same. The noise of N maps adds about n(n-1)/N to the
@@ -81,7 +81,7 @@ def effective_modes(values: Float[np.ndarray, "maps modes"]) -> float:
 
 
 def lower_median(values: Float[np.ndarray, "maps modes"]) -> Float[np.ndarray, " modes"]:
-    """The median of each mode, of two middle values the lower one: a value that a map has.
+    """Return the median of each mode, of two middle values the lower one: a value that a map has.
 
     Where half of the maps and more have the same value it is that one, and what differs from it can be counted.
     """
@@ -105,7 +105,7 @@ def _finite(values: np.ndarray) -> np.ndarray:
 def checked(
     values: Float[np.ndarray, "maps modes"], parents: Shaped[np.ndarray, " maps"]
 ) -> tuple[Float[np.ndarray, "maps modes"], Int[np.ndarray, " maps"]]:
-    """The values in float64, and the parents numbered from 0.
+    """Return the values in float64, and the parents numbered from 0.
 
     Raises:
       ValueError: as `bands`, but for the resamples.

@@ -45,7 +45,7 @@ def number_parents(
     parents_two: Shaped[np.ndarray, " maps_two"],
     num_maps: tuple[int, int],
 ) -> Parents:
-    """Parents of both sides, from any labels.
+    """Return the parents of both sides, from any labels.
 
     Raises:
       ValueError: labels that are not one for each map.
@@ -58,7 +58,7 @@ def number_parents(
 
 
 def check_permutations(parents: Parents, num_permutations: int) -> None:
-    """Whether whole parents can be permuted.
+    """Check that whole parents can be permuted.
 
     Raises:
       ValueError: no permutations, fewer ways to share out the parents than permutations (the p-value could not
@@ -85,7 +85,7 @@ def check_permutations(parents: Parents, num_permutations: int) -> None:
 
 
 def _mean_sizes(parents: Parents) -> tuple[float, float]:
-    """Maps of a parent on either side, on average."""
+    """Return how many maps a parent has on either side, on average."""
     counts = np.bincount(parents.group)
     return float(counts[: parents.num_one].mean()), float(counts[parents.num_one :].mean())
 
@@ -95,7 +95,7 @@ def _ratio(one: float, two: float) -> float:
 
 
 def check_bootstrap(parents: Parents, num_resamples: int) -> None:
-    """Whether parents can be bootstrapped on each side.
+    """Check that parents can be bootstrapped on each side.
 
     Raises:
       ValueError: no resamples, or fewer than 20 parents on a side; 50 where the parents of one side have more
@@ -118,7 +118,7 @@ def check_bootstrap(parents: Parents, num_resamples: int) -> None:
 def permutation_weights(
     sizes: Float[np.ndarray, " parents"], num_one: int, seed: int, resamples: range
 ) -> Weights:
-    """Parents shared out anew, num_one of them to side one: w = 1/n_1 there and -1/n_2 on the other.
+    """Share parents out anew, num_one of them to side one: w = 1/n_1 there and -1/n_2 on the other.
 
     n_1 and n_2 are what the sides then hold. Resample 0 is the data as they are; resample i depends on the
     seed and i alone.
@@ -138,7 +138,7 @@ def permutation_weights(
 def bootstrap_weights(
     sizes: Float[np.ndarray, " parents"], num_one: int, seed: int, resamples: range
 ) -> Weights:
-    """Parents drawn with replacement on each side; w is the change of their weight, so that D is centred:
+    """Draw parents with replacement on each side; w is the change of their weight, so that D is centred:
 
         w_g = sqrt(G/(G - 1)) (m_g / n* - 1 / n) on side one, minus that on side two,
 

@@ -37,7 +37,7 @@ def permutation_pixel_test(
     seed: int,
     num_permutations: int = 999,
 ) -> PixelTest:
-    """p by permuting whole parents between the sides, from counts of pixels in bins that all maps share.
+    """Test by permuting whole parents between the sides, from counts of pixels in bins that all maps share.
 
     The first and last bin should be open, so that every pixel is counted. The conditions are those of
     `two_sample.permutation_tests`.

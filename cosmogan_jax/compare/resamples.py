@@ -30,7 +30,7 @@ class Resampling(NamedTuple):
 
     @property
     def num_parents(self) -> int:
-        """Parents that are drawn, and as often."""
+        """Return how many parents are drawn from."""
         return self.weights.shape[1]
 
 
@@ -52,7 +52,7 @@ class Moments(NamedTuple):
 def resample(
     parents: Shaped[np.ndarray, " maps"], *, seed: int, stream: int, num_resamples: int = NUM_RESAMPLES
 ) -> Resampling:
-    """The set itself and `num_resamples` draws of its parents.
+    """Return the set itself and `num_resamples` draws of its parents.
 
     Raises:
       ValueError: fewer than five parents, or fewer than two resamples.
@@ -65,13 +65,13 @@ def resample(
 
 
 def together(one: Resampling, two: Resampling) -> Resampling:
-    """The resampling of two sets as one: maps of the first, then of the second, each drawn as on its own."""
+    """Return the resampling of two sets as one: maps of the first, then of the second, each as it was."""
     groups = np.concatenate([one.groups, two.groups + one.num_parents])
     return Resampling(groups, np.concatenate([one.weights, two.weights], 1), one.streams + two.streams)
 
 
 def ensemble(name: str, values: Float[np.ndarray, "maps modes"], resampling: Resampling) -> Ensemble:
-    """The set `name` with its statistics checked.
+    """Return the set `name` with its statistics checked.
 
     Raises:
       ValueError: values that are not (maps, modes) or not finite, as many maps as the resampling does not
@@ -88,7 +88,7 @@ def ensemble(name: str, values: Float[np.ndarray, "maps modes"], resampling: Res
 
 
 def check_pair(one: Ensemble, two: Ensemble) -> None:
-    """ValueError unless two sets have the same modes and as many resamples, drawn independently."""
+    """Check that two sets have the same modes and as many resamples, drawn independently."""
     if one.values.shape[1] != two.values.shape[1]:
         modes = f"{one.values.shape[1]} modes and {two.name} {two.values.shape[1]}"
         raise ValueError(f"{one.name} has {modes}: they must be the same")
@@ -99,7 +99,7 @@ def check_pair(one: Ensemble, two: Ensemble) -> None:
 
 
 def moments(sample: Ensemble) -> Moments:
-    """Mean and scatter of every mode in all resamples."""
+    """Return mean and scatter of every mode in all resamples."""
     centre, unit, scaled = _scaled(sample.values)
     total, mean, square = _sums(sample.resampling, scaled, scaled**2)
     variance = (square - total * mean**2) / (total - 1)
@@ -107,7 +107,7 @@ def moments(sample: Ensemble) -> Moments:
 
 
 def covariances(sample: Ensemble) -> Float[np.ndarray, "resamples modes modes"]:
-    """Covariance (divisor N - 1) of the modes in all resamples.
+    """Return the covariance (divisor N - 1) of the modes in all resamples.
 
     Raises:
       ValueError: more than 40 modes.
@@ -119,9 +119,9 @@ def covariances(sample: Ensemble) -> Float[np.ndarray, "resamples modes modes"]:
     _, unit, scaled = _scaled(sample.values)
     row, column = np.triu_indices(num_modes)
     total, mean, product = _sums(sample.resampling, scaled, scaled[:, row] * scaled[:, column])
-    found = (product - total * mean[:, row] * mean[:, column]) / (total - 1) * unit[row] * unit[column]
-    full = np.empty((len(found), num_modes, num_modes))
-    full[:, row, column] = full[:, column, row] = found
+    pairs = (product - total * mean[:, row] * mean[:, column]) / (total - 1) * unit[row] * unit[column]
+    full = np.empty((len(pairs), num_modes, num_modes))
+    full[:, row, column] = full[:, column, row] = pairs
     return full
 
 
@@ -132,7 +132,7 @@ def _scaled(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _sums(resampling: Resampling, first: np.ndarray, second: np.ndarray):
-    """Weighted count (resamples, 1), mean of `first`, sum of `second`."""
+    """Return weighted count (resamples, 1), mean of `first`, sum of `second`."""
     order = np.argsort(resampling.groups, kind="stable")
     starts = np.searchsorted(resampling.groups[order], np.arange(resampling.num_parents))
     weights = resampling.weights

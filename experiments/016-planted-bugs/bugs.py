@@ -401,7 +401,7 @@ BUGS = (
          "noise = draws - draws.mean(0)",
          "excess", "verdict"),
     _bug("open_is_a_pass", "compare/overall",
-         "not any(one.required for one in still)",
+         "not any(finding.required for finding in unresolved)",
          "bool(agrees)",
          "overall"),
     _bug("pattern_with_its_noise", "compare/position_pattern",

@@ -252,5 +252,5 @@ def said_of(one: Judged, *, required: bool) -> dict[str, Any]:
         "real_within": real,
         "within_band": one.bands[worst],
         "required": required,
-        "needs": None if one.needs is None else one.needs.said(),
+        "needs": None if one.needs is None else one.needs.in_words(),
     }

@@ -49,15 +49,15 @@ def l_edges_of_classifier(geometry: MapGeometry) -> Float[np.ndarray, " edges"]:
 
 def reference_of(first: np.ndarray, second: np.ndarray, side_deg: float) -> Reference:
     """Return what features are measured by: heights of some pixels of both sets together."""
-    some = np.concatenate([kappa[:: -(-len(kappa) // _EDGE_MAPS)] for kappa in (first, second)])
+    sample = np.concatenate([kappa[:: -(-len(kappa) // _EDGE_MAPS)] for kappa in (first, second)])
     shares = sorted({*PIXEL_SHARES, *PEAK_SHARES})
-    edges = tuple(tuple(np.quantile(block_means(some, scale), shares).tolist()) for scale in SCALES)
-    power = _powers(MapGeometry(some.shape[-1], side_deg), some)
+    edges = tuple(tuple(np.quantile(block_means(sample, scale), shares).tolist()) for scale in SCALES)
+    power = _powers(MapGeometry(sample.shape[-1], side_deg), sample)
     return Reference(edges, tuple((_FAINT * power.mean(0)).tolist()))
 
 
 def features_of(kappa: Float[np.ndarray, "maps size size"], reference: Reference, side_deg: float) -> Features:
-    """Features of maps of 16 pixels or more."""
+    """Return the features of maps of 16 pixels or more."""
     geometry = MapGeometry(kappa.shape[-1], side_deg)
     power = _powers(geometry, kappa)
     edges = jnp.asarray(reference.pixel_edges, jnp.float32)

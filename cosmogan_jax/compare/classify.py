@@ -116,7 +116,7 @@ def make_step(network: Classifier, num_steps: int, batch_size: int):
 
 
 def moved(kappa: Float[Array, "maps size size"], by: Int[Array, "2 maps"]) -> Float[Array, "maps size size"]:
-    """Each map moved by so many rows and columns, fewer than it has; its mirror image fills what comes free.
+    """Move each map by fewer rows and columns than it has; its mirror image fills what comes free.
 
     Pixels averaged by a stride of STRIDE know where they are; moved by up to half of it they do not. Maps are
     cut from larger ones: rolled, opposite borders would meet in a seam that only maps of a periodic generator
@@ -164,7 +164,7 @@ def compiled_step(network: Classifier, num_steps: int, batch_size: int):
 def logits(
     network: Classifier, params: Variables, kappa: Float[np.ndarray, "maps size size"]
 ) -> Float[np.ndarray, " maps"]:
-    """The mean logit of the eight orientations of each standardised map."""
+    """Return the mean logit of the eight orientations of each standardised map."""
     return in_batches(lambda maps: np.asarray(_mean_logits(network, params, maps)), kappa)
 
 

@@ -167,8 +167,8 @@ def _cross(settings: Evaluate, workdir: Path, bins: Sequence[SourceBin]) -> dict
         )
     except ValueError as error:  # too few units, of which it says how many there must be
         return {"refused": str(error), "judged": []}
-    units_of = {one.name: one.mean_unit for one in quantities}
-    said = [{**said_of(one, required=True), "mean_unit": units_of[one.quantity]} for one in judged]
+    mean_units = {one.name: one.mean_unit for one in quantities}
+    said = [{**said_of(one, required=True), "mean_unit": mean_units[one.quantity]} for one in judged]
     refused = few_boxes(sets, units)
     if refused:
         said = [{**one, "outcome": "no verdict", "outcomes": None, "needs": None} for one in said]

@@ -1,5 +1,6 @@
 """Statistics of every map of a set, by any view of it; in parts that an interruption keeps."""
 
+import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,9 @@ from jaxtyping import Float
 
 from cosmogan_jax.compare.position_moments import PositionMoments, add_maps, merge, no_maps
 from cosmogan_jax.compare.position_pattern import fewer
-from cosmogan_jax.compare.scales import Scales
+from cosmogan_jax.compare.scales import Edges, Scales
 from cosmogan_jax.compare.stationarity import axis_power, ring_moments, ring_widths
-from cosmogan_jax.compare.statistics import measure
+from cosmogan_jax.compare.statistics import measure, num_modes
 from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.geometry import MapGeometry
@@ -34,35 +35,37 @@ View = Callable[[Float[np.ndarray, "maps size size"], np.ndarray], jax.Array]
 def summariser(
     scale: Scales, geometry: MapGeometry, *, masked: bool = False
 ) -> Callable[[Float[np.ndarray, "maps size size"]], Summaries]:
-    """A function of maps, compiled: every statistic of each (`compare/statistics.py`); on a CPU on one thread.
+    """Return a compiled function of maps: every statistic of each (`compare/statistics.py`).
 
     rings, axes and the sums at every position are what `compare/stationarity.py` and `position_moments` need;
     masked maps, whose NaN are no measurement, have none, and statistics that take masks alone.
     """
-
-    @jit_on_one_thread
-    def of_each(kappa):
-        if masked:
-            return measure(kappa, scale, geometry, masked=True)
-        return {
-            **measure(kappa, scale, geometry),
-            "rings": ring_moments(kappa, ring_widths(geometry.num_pixels)),
-            "axes": axis_power(kappa, scale.l_edges, geometry.side_deg),
-        }
-
-    positions = jit_on_one_thread(_position_sums)
+    edges, modes = scale.edges(), num_modes(scale)
 
     def summarise(kappa):
         # Filled up, so that the last maps of a set take no program of their own.
         count = len(kappa)
         index = np.minimum(np.arange(-(-count // _TOGETHER) * _TOGETHER), count - 1)
-        found = of_each(jnp.asarray(kappa)[index])
-        found = {key: value[:count] for key, value in found.items()}
-        return found if masked else {**found, **positions(kappa)}
+        measured = _of_each(jnp.asarray(kappa)[index], edges, geometry, masked)
+        summaries = {key: np.asarray(value)[:count, : modes.get(key)] for key, value in measured.items()}
+        return summaries if masked else {**summaries, **_position_sums(kappa)}
 
     return summarise
 
 
+@functools.partial(jit_on_one_thread, static_argnames=("geometry", "masked"))
+def _of_each(kappa, edges: Edges, geometry: MapGeometry, masked: bool) -> dict[str, jax.Array]:
+    """Measure every map: one program for all scales of one geometry; on a CPU on one thread."""
+    if masked:
+        return measure(kappa, edges, geometry, masked=True)
+    return {
+        **measure(kappa, edges, geometry),
+        "rings": ring_moments(kappa, ring_widths(geometry.num_pixels)),
+        "axes": axis_power(kappa, np.array(edges.l_edges), geometry.side_deg),
+    }
+
+
+@jit_on_one_thread
 def _position_sums(kappa):
     """Moments at every pixel, of groups of at most GROUP maps, along a leading axis."""
     groups = [

@@ -167,7 +167,6 @@ class Search:
             arrays |= {
                 f"birthday_{name}_generated": distance,
                 f"birthday_{name}_real": of_real[name].distance,
-                f"pair_{name}": np.concatenate([read(int(i), int(i) + 1) for i in pair]),
             }
         return tables, arrays
 

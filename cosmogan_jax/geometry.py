@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 ARCMIN_PER_DEG = 60.0
 # Half the sky around: no tangent plane reaches it. What is wider was given in other units.
-MAX_SIDE_DEG = 180.0
+_MAX_SIDE_DEG = 180.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ class MapGeometry:
         return self.fundamental_ell * self.num_pixels / 2.0
 
     def crop(self, num_pixels: int) -> "MapGeometry":
-        """Geometry of a cut-out of `num_pixels` pixels a side, each of the same size.
+        """Return the geometry of a cut-out of `num_pixels` pixels a side, each of the same size.
 
         Raises:
             ValueError: if `num_pixels` is not between 1 and this map's.
@@ -79,7 +79,7 @@ class MapGeometry:
         return cropped
 
     def half_plane_ell(self) -> NDArray[np.float64]:
-        """Multipole of every stored mode, l = l_f √(min(i, N−i)² + j²), shape (N, N//2 + 1)."""
+        """Return the multipole of every stored mode, l = l_f √(min(i, N−i)² + j²), shape (N, N//2 + 1)."""
         row, column = half_plane_indices(self.num_pixels)
         # Scale, then square and add: the order in which LensTools rounds, which decides ties on an edge.
         return np.sqrt(
@@ -87,7 +87,7 @@ class MapGeometry:
         )
 
     def half_plane_bins(self, l_edges: ArrayLike) -> NDArray[np.int32]:
-        """Bin of every stored mode, b where l_b < l ≤ l_{b+1} and −1 where none, shape (N, N//2 + 1).
+        """Return the bin b of every stored mode, l_b < l ≤ l_{b+1}, and −1 where none, shape (N, N//2 + 1).
 
         Raises:
             ValueError: if `l_edges` is not an increasing sequence of at least two finite numbers.
@@ -98,18 +98,18 @@ class MapGeometry:
         return np.where(bins < edges.size - 1, bins, -1).astype(np.int32)
 
     def half_plane_weights(self) -> NDArray[np.float64]:
-        """`half_plane_weights` of this map, shape (N, N//2 + 1)."""
+        """Return `half_plane_weights` of this map, shape (N, N//2 + 1)."""
         return half_plane_weights((self.num_pixels, self.num_pixels))
 
 
 def half_plane_indices(num_pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Absolute wave numbers, in fundamentals, of the rows (N,) and columns (N//2 + 1,) of `rfft2`."""
+    """Return absolute wave numbers, in fundamentals, of the rows (N,) and columns (N//2 + 1,) of `rfft2`."""
     index = np.arange(num_pixels)
     return np.minimum(index, num_pixels - index), np.arange(num_pixels // 2 + 1)
 
 
 def half_plane_weights(shape: tuple[int, int]) -> NDArray[np.float64]:
-    """How many modes of the full plane each mode that `rfft2` stores of height x width pixels stands for.
+    """Return how many modes of the full plane each mode stands for that `rfft2` stores of (height, width).
 
     Two, but one in the columns j = 0 and (even width) j = width/2, which hold both conjugates of each pair.
     """
@@ -128,8 +128,8 @@ def check_side_deg(side_deg: float) -> float:
     side = float(side_deg)
     if not (math.isfinite(side) and side > 0.0):
         raise ValueError(f"side_deg={side_deg!r} must be positive and finite")
-    if side > MAX_SIDE_DEG:
-        raise ValueError(f"side_deg={side_deg!r} must be at most {MAX_SIDE_DEG:g}: maps are flat, in degrees")
+    if side > _MAX_SIDE_DEG:
+        raise ValueError(f"side_deg={side_deg!r} must be at most {_MAX_SIDE_DEG:g}: maps are flat, in degrees")
     return side
 
 
@@ -151,7 +151,7 @@ def check_edges(name: str, edges: ArrayLike) -> NDArray[np.float64]:
 
 
 def log_l_edges(geometry: MapGeometry, num_bins: int) -> NDArray[np.float64]:
-    """Edges, evenly spaced in log ell, from just below the fundamental to the Nyquist multipole.
+    """Return edges, evenly spaced in log ell, from just below the fundamental to the Nyquist multipole.
 
     A bin that holds no mode of the map is joined to the next, so there may be fewer than `num_bins`.
 

@@ -37,13 +37,12 @@ _OF_FILES = {field.name for field in dataclasses.fields(GivenMaps)} | {
     "auxiliary",
     "auxiliary_split",
     "mask",
-    "accept_values",
 }
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class MapsVerdict:
-    """What was found; prints as the outcome and a table.
+    """The verdict on maps; prints as the outcome and a table.
 
     Attributes:
       results: as results.json of stage evaluate (`stages/evaluate` and its `judgement.py` say what is what).
@@ -114,23 +113,23 @@ def judge_maps(
     for name, value in settings.items():
         if name not in own:
             raise ValueError(f"{name}={value!r:.60} is no setting of a judgement: {', '.join(sorted(own))}")
-    told = flags.given(None, settings)[0].by_stage["evaluate"]
+    evaluate = flags.parse_call(None, settings)[0].by_stage["evaluate"]
     if not 0 < side_deg < 180:
         raise ValueError(f"side_deg={side_deg} must be positive degrees, below 180")
-    given = {"generated": generated, "validation": validation, "auxiliary": auxiliary}
+    maps = {"generated": generated, "validation": validation, "auxiliary": auxiliary}
     for name in itertools.chain(parents, boxes):
-        if given.get(name) is None:
+        if maps.get(name) is None:
             raise ValueError(f"labels of {name!r} are of no set of maps that is given")
     sets = {
         name: _as_set(name, kappa, side_deg, parents.get(name), boxes.get(name))
-        for name, kappa in given.items()
+        for name, kappa in maps.items()
         if kappa is not None
     }
     sets["validation"] = sets["validation"]._replace(source_redshift=source_redshift, cosmology=cosmology)
     judged = MapSets(sets["generated"], sets["validation"], sets.get("auxiliary"))
     check_alike(judged)
     with tempfile.TemporaryDirectory() as folder:
-        results = judge_sets(judged, told, Path(folder), matched=frozenset(), selected=False)
+        results = judge_sets(judged, evaluate, Path(folder), matched=frozenset(), selected=False)
         return MapsVerdict(results, read_json(Path(folder) / "statistics.json"))
 
 
@@ -141,22 +140,22 @@ def _as_set(name: str, kappa: Any, side_deg: float, parents: Any, boxes: Any) ->
         raise ValueError(
             f"{name}: shape={kappa.shape} of {kappa.dtype} must be (maps, size, size) of real numbers"
         )
-    labels = {}
-    for what, given in (("parents", parents), ("boxes", boxes)):
-        if given is None:
+    numbers = {}
+    for kind, labels in (("parents", parents), ("boxes", boxes)):
+        if labels is None:
             continue
-        if np.shape(given) != kappa.shape[:1]:
+        if np.shape(labels) != kappa.shape[:1]:
             raise ValueError(
-                f"{what} of {name}: shape={np.shape(given)} must be {kappa.shape[:1]}, a label a map"
+                f"{kind} of {name}: shape={np.shape(labels)} must be {kappa.shape[:1]}, a label a map"
             )
-        labels[what] = np.unique(np.asarray(given), return_inverse=True)[1]
+        numbers[kind] = np.unique(np.asarray(labels), return_inverse=True)[1]
     return MapSet(
         name,
         MapGeometry(kappa.shape[1], side_deg),
         len(kappa),
         lambda start, stop: np.asarray(kappa[start:stop], np.float32),
-        labels.get("parents", np.arange(len(kappa))),
-        labels.get("boxes"),
+        numbers.get("parents", np.arange(len(kappa))),
+        numbers.get("boxes"),
         None,
         f"{name} maps of an array",
         {},

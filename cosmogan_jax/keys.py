@@ -49,7 +49,7 @@ _TURNS = 2**31 - 1  # scheme 1: folded into the root of the order
 
 
 def key(seed: int, purpose: str, scheme: int = SCHEME) -> Array:
-    """The root of a seed and a purpose, a typed key.
+    """Return the root of a seed and a purpose, a typed key.
 
     Raises:
       ValueError: a purpose or a scheme that is not known.
@@ -65,7 +65,7 @@ def key(seed: int, purpose: str, scheme: int = SCHEME) -> Array:
 
 
 def rewrapped(data: Array, like: Array) -> Array:
-    """Typed keys from their words, of the form that `like` has."""
+    """Return typed keys from their words, of the form that `like` has."""
     return jax.random.wrap_key_data(data, impl=jax.random.key_impl(like))
 
 
@@ -74,12 +74,12 @@ def _wrapped(words: Any) -> Array:
 
 
 def _hash(key: Array, high: Array, low: Array) -> tuple[Array, Array]:
-    """Threefry-2x32 of counters (high, low) by one key, elementwise."""
+    """Encrypt counters (high, low) by Threefry-2x32 with one key, elementwise."""
     return jax.extend.random.threefry2x32_p.bind(key[0], key[1], high, low)
 
 
 def _written_out(key: Array, high: Array, low: Array) -> tuple[Array, Array]:
-    """The same numbers as `_hash`, its rounds written out for one loop over all counters.
+    """Return the same numbers as `_hash`, its rounds written out for one loop over all counters.
 
     On a CPU the primitive is a loop over rounds, each of which passes through memory: three to seven times the
     time, of many numbers (experiments/benchmarks/README.md). Of few it compiles to less.
@@ -96,7 +96,7 @@ def _written_out(key: Array, high: Array, low: Array) -> tuple[Array, Array]:
 
 
 def _counters(shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """0 to the number of elements, row-major, as iotas along the axes: the partitioner can divide them."""
+    """Count the elements from 0 on, row-major, by iotas along the axes: the partitioner can divide them."""
     if math.prod(shape) >= 2**32:
         raise ValueError(f"shape={shape} is more than 2**32 random words of one key")
     low = jnp.zeros(shape, jnp.uint32)

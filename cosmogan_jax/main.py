@@ -74,7 +74,7 @@ class Run(NamedTuple):
 
 
 def run(flagfile: str | Path | None = None, workdir: str | Path | None = None, **settings: Any) -> Run:
-    """The command line as a function: the stages of a run, in this process.
+    """Run stages in this process: the command line as a function.
 
         cosmogan_jax.run(workdir="runs/mine", maps="sims/*.fits", side_deg=3.5, stages=["prepare", "train"])
 
@@ -96,14 +96,15 @@ def run(flagfile: str | Path | None = None, workdir: str | Path | None = None, *
     from cosmogan_jax import flags
     from cosmogan_jax.runs import directory as run_directory
     from cosmogan_jax.stages import pipeline
+    from cosmogan_jax.stages.stage import STAGES
 
     if workdir is not None:
         settings = {"workdir": workdir, **settings}
-    told, command, text = flags.given(flagfile, settings)
+    run_settings, command, text = flags.parse_call(flagfile, settings)
     verbosity, paused = logging.get_verbosity(), None
     try:
         logging.set_verbosity(logging.FATAL)  # as in `main`
-        pipeline.run(told, ["cosmogan_jax.run", *command], text)
+        pipeline.run(run_settings, ["cosmogan_jax.run", *command], text)
     except interruption.Paused as pause:
         if pause.exit_code:
             raise KeyboardInterrupt(str(pause)) from None
@@ -111,19 +112,20 @@ def run(flagfile: str | Path | None = None, workdir: str | Path | None = None, *
         print(paused)
     finally:
         logging.set_verbosity(verbosity)
-    records = {stage: run_directory.stage_record(told.workdir, stage) for stage in pipeline.STAGES}
-    return Run(told.workdir, {stage: record["summary"] for stage, record in records.items() if record}, paused)
+    records = {stage: run_directory.stage_record(run_settings.workdir, stage) for stage in STAGES}
+    summaries = {stage: record.summary for stage, record in records.items() if record}
+    return Run(run_settings.workdir, summaries, paused)
 
 
 def _one_line(error: Exception) -> str:
-    said = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, (ValueError, OSError, ModuleNotFoundError)):
-        return said
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in said:  # a device's, in XLA's words
-        return f"out of memory: {said[:300] or 'the host has no more'}; smaller batches or maps need less"
-    return f"{type(error).__name__}: {said[:500]} (not foreseen; --debug shows where)"
+        return message
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in message:  # a device's, in XLA's words
+        return f"out of memory: {message[:300] or 'the host has no more'}; smaller batches or maps need less"
+    return f"{type(error).__name__}: {message[:500]} (not foreseen; --debug shows where)"
 
 
 def console() -> None:
@@ -144,7 +146,7 @@ def console() -> None:
 
 
 def _leave_at_once(code: Any) -> None:
-    """After an error: threads of the checkpoint library may wait minutes for a file that does not come.
+    """End the process after an error: a checkpoint's threads may wait minutes for a file that does not come.
 
     Of several processes none may leave before the others have heard of it.
     """

@@ -36,24 +36,24 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @contextlib.contextmanager
 def of_runs() -> Iterator[list[str]]:
-    """All threads compute under JAX's defaults; gives what was otherwise, as in JAX_ENABLE_X64=True.
+    """Have all threads compute under JAX's defaults; gives what was otherwise, as in JAX_ENABLE_X64=True.
 
     Afterwards everything is as it was: a run may be one of several things that a program does.
     """
-    said, before = _values(), _of_other_threads()
+    here, before = _values(), _values_of_new_threads()
     try:
         for name in before:
             jax.config.update(name, _OF_RUNS[name])
-        with contextlib.ExitStack() as here:
-            if _values() != (now := _of_other_threads()):  # this thread is in a context of somebody else's
+        with contextlib.ExitStack() as contexts:
+            if _values() != (now := _values_of_new_threads()):  # this thread is in a context of somebody else's
                 for context in (jax.enable_x64(False), jax.debug_nans(False), jax.debug_infs(False), usual()):
-                    here.enter_context(context)
+                    contexts.enter_context(context)
             # No guard at all is what JAX begins with.
-            otherwise = [name for name, value in said.items() if (value or now[name]) != now[name]]
+            otherwise = [name for name, value in here.items() if (value or now[name]) != now[name]]
             # A guard of all transfers is one of each kind too.
             whole = [name for name in otherwise if not name.startswith("jax_transfer_guard_")]
             shown = whole if "jax_transfer_guard" in whole else otherwise
-            yield [f"{name.upper()}={_in_words(said[name])}" for name in shown]
+            yield [f"{name.upper()}={_in_words(here[name])}" for name in shown]
     finally:
         for name, value in before.items():
             jax.config.update(name, value)
@@ -64,7 +64,7 @@ def _values() -> dict[str, Any]:
     return {name: values[name] for name in _OF_RUNS if name in values}
 
 
-def _of_other_threads() -> dict[str, Any]:
+def _values_of_new_threads() -> dict[str, Any]:
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         return pool.submit(_values).result()
 
@@ -75,7 +75,7 @@ def _in_words(value: Any) -> str:
 
 @contextlib.contextmanager
 def usual() -> Iterator[None]:
-    """This thread computes with JAX's usual promotion of ranks and types, and its usual transfers."""
+    """Have this thread compute with JAX's usual promotion of ranks and types, and its usual transfers."""
     with (
         jax.numpy_rank_promotion("allow"),
         jax.numpy_dtype_promotion("standard"),
@@ -85,16 +85,16 @@ def usual() -> Iterator[None]:
 
 
 def with_usual(function: Function) -> Function:
-    """A public function, computed as in `usual` whatever its caller's program is set to."""
+    """Have a public function computed as in `usual`, whatever its caller's program is set to."""
 
     @functools.wraps(function)
-    def called(*arguments: Any, **named: Any) -> Any:
+    def usually(*arguments: Any, **named: Any) -> Any:
         if _is_usual():
             return function(*arguments, **named)
         with usual():
             return function(*arguments, **named)
 
-    return called  # type: ignore[return-value]
+    return usually  # type: ignore[return-value]
 
 
 def _is_usual() -> bool:

@@ -24,7 +24,7 @@ from cosmogan_jax.settings.train import Train
 from cosmogan_jax.sky.initial_conditions import linear_density
 from cosmogan_jax.sky.light_cone import placements
 from cosmogan_jax.sky.lognormal import lognormal_maps
-from cosmogan_jax.stages.train.feeding import batch_rows, random_orientations
+from cosmogan_jax.stages.train.feeding import Order, random_orientations
 
 SEED = 5
 
@@ -43,7 +43,7 @@ def numbers():
             f"roots {scheme}": [jax.random.key_data(keys.key(SEED, p, scheme)) for p in keys.PURPOSES],
             f"weights {scheme}": jax.tree.leaves(state.replace(key=jax.random.key_data(state.key))),
             f"latents {scheme}": emulator.latents(emulator.key(SEED), jnp.arange(3, 9)),
-            f"order {scheme}": list(batch_rows(np.arange(159).reshape(53, 3), SEED, 8, 0, 30, scheme)),
+            f"order {scheme}": list(Order(SEED, 8, scheme).rows(np.arange(159).reshape(53, 3), 0, 30)),
             f"turns {scheme}": random_orientations(turns, 3, squares),
             f"light cone {scheme}": list(placements(sky, jnp.int32(7), 6, 2)),
             f"white noise {scheme}": jax.jit(

@@ -11,6 +11,7 @@ from cosmogan_jax import keys
 from cosmogan_jax.emulators.dcgan.averaging import averaged, with_own_statistics
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import NetState, adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.maps.store import open_map_store
@@ -43,7 +44,7 @@ def test_weights_of_the_past_fall_by_the_decay():
 def test_a_run_averages_its_generator_and_is_otherwise_the_same(tmp_path):
     real = 0.3 * jax.random.normal(jax.random.key(5), (4, 16, 16))
     with_ema, without = (
-        jax.jit(make_train_step(NETWORKS, OPTIMIZER, label_flip_probability=0.1, ema_decay=d), donate_argnums=0)
+        jax.jit(make_train_step(NETWORKS, OPTIMIZER, StepSettings(0.1, ema_decay=d)), donate_argnums=0)
         for d in (DECAY, 0.0)
     )
     averaging = init_state(NETWORKS, OPTIMIZER, jax.random.key(0), with_ema=True)
@@ -64,7 +65,7 @@ def test_a_run_averages_its_generator_and_is_otherwise_the_same(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match=r"ema_decay=0.8, but the state holds no average"):
         jax.eval_shape(  # said when the step is traced: nothing is computed
-            make_train_step(NETWORKS, OPTIMIZER, label_flip_probability=0.1, ema_decay=DECAY), state, real
+            make_train_step(NETWORKS, OPTIMIZER, StepSettings(0.1, ema_decay=DECAY)), state, real
         )
     for given in (averaging, state):
         checkpoints = Checkpoints(tmp_path / str(given.ema is None))

@@ -17,7 +17,6 @@ from cosmogan_jax.compare.discrimination import (
     excess_auc,
     parts_by_parent,
 )
-from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.evaluate import classification
 from cosmogan_jax.stages.evaluate.classification import (
     BATCH_SIZE,
@@ -28,6 +27,7 @@ from cosmogan_jax.stages.evaluate.classification import (
     classify_sets,
     split,
 )
+from cosmogan_jax.symmetries import orient, turned
 
 pytestmark = pytest.mark.usefixtures("quick")  # compilation takes nearly all the time
 RNG = np.random.default_rng(0)
@@ -49,12 +49,12 @@ def set_of(name, kappa, parents=None):
 
 
 def test_orientations_are_the_symmetries_of_the_square():
-    kappa = jnp.asarray(maps_of(8))
-    found = classify.turned(kappa, jnp.arange(8))
+    kappa = maps_of(8)
+    oriented = np.asarray(jax.vmap(orient)(jnp.asarray(kappa), jnp.arange(8)))
     for turn in range(8):
-        np.testing.assert_array_equal(found[turn], orient(kappa[turn], jnp.asarray(turn)))
-    reference = reference_of(np.asarray(kappa), np.asarray(found), SIDE_DEG)
-    for one, other in zip(*(features_of(np.asarray(k), reference, SIDE_DEG) for k in (kappa, found))):
+        np.testing.assert_array_equal(oriented[turn], turned(kappa[turn], turn))
+    reference = reference_of(kappa, oriented, SIDE_DEG)
+    for one, other in zip(*(features_of(maps, reference, SIDE_DEG) for maps in (kappa, oriented))):
         # Sums of modes in another order, and of the pixels that are averaged.
         np.testing.assert_allclose(one, other, atol=1e-5)
 
@@ -114,9 +114,7 @@ def test_logits_do_not_know_the_orientation():
     maps = some_maps(8)
     params = classify.start(NETWORK, jax.random.key(0), some_maps(), STEPS).params
     params = jax.tree.map(lambda x: x + 0.1, params)
-    found = [
-        classify.logits(NETWORK, params, np.asarray(m)) for m in (maps, classify.turned(maps, jnp.full(8, 5)))
-    ]
+    found = [classify.logits(NETWORK, params, np.asarray(m)) for m in (maps, turned(np.asarray(maps), 5))]
     assert np.ptp(found[0]) > 0.1
     np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-4)
 

@@ -331,7 +331,7 @@ def test_a_damaged_map_store(whole, run, cut, tmp_path):
     shutil.rmtree(tmp_path / "run/prepare")
     assert_ends_as(whole, tmp_path / "run", run, ["prepare"])
     # By its content the same data: the training goes on with it.
-    assert stage_record(tmp_path / "run", "prepare")["result"] == stage_record(whole, "prepare")["result"]
+    assert stage_record(tmp_path / "run", "prepare").result == stage_record(whole, "prepare").result
 
 
 def test_two_runs_and_a_lock_left_by_a_kill(tmp_path):
@@ -378,7 +378,7 @@ def test_what_is_given_up_loses_its_name_first(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         finish_stage(tmp_path, "simulate", {**RECORD, "summary": {"run": "new"}})
     monkeypatch.undo()
-    assert stage_record(tmp_path, "simulate")["summary"] == {"run": "new"}
+    assert stage_record(tmp_path, "simulate").summary == {"run": "new"}
     with hold(tmp_path):
         assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "simulate"]
 

@@ -16,8 +16,9 @@ from cosmogan_jax.machine.devices import choose_devices
 from cosmogan_jax.maps.crop_stream import stream_crops
 from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
 from cosmogan_jax.maps.store import open_map_store, write_map_store
-from cosmogan_jax.stages import train
-from cosmogan_jax.stages.train.feeding import DeviceFeed, StreamFeed, batch_rows, open_feed, random_orientations
+from cosmogan_jax.maps.table_crops import Crops
+from cosmogan_jax.stages.train import inputs
+from cosmogan_jax.stages.train.feeding import DeviceFeed, Order, StreamFeed, open_feed, random_orientations
 from cosmogan_jax.stages.train.training_log import read_log
 
 NUM_MAPS, SIZE, CROP, CROPS = 6, 96, 40, 53
@@ -43,6 +44,11 @@ def table(tmp_path_factory):
 
 
 @pytest.fixture
+def crops(table):
+    return Crops(table, table.crops["train"])
+
+
+@pytest.fixture
 def settings(parse):
     return lambda *flags: parse("--batch_size=8", "--seed=5", *flags).by_stage["train"]
 
@@ -52,9 +58,9 @@ def devices():
     return choose_devices(1, 8)
 
 
-def test_another_training_on_the_same_maps_has_another_order(table, settings, devices):
+def test_another_training_on_the_same_maps_has_another_order(crops, settings, devices):
     def rows(*flags):
-        feed = DeviceFeed(table, table.crops["train"], settings(*flags), devices)
+        feed = open_feed(crops, settings("--feed=device", *flags), devices)
         return np.concatenate([np.asarray(batch) for batch in feed.batches(0, 3)])
 
     assert (rows() == rows("--train_seed=5")).all()
@@ -68,10 +74,10 @@ def batches(feed, first, stop):
     return [np.asarray(batch.kappa) for batch in given]
 
 
-def test_both_feeds_give_the_same_batches(table, settings, devices):
+def test_both_feeds_give_the_same_batches(table, crops, settings, devices):
     device, stream = (
-        DeviceFeed(table, table.crops["train"], settings(), devices),
-        StreamFeed(table, table.crops["train"], settings("--stream_cache_gib=0"), devices),
+        open_feed(crops, settings("--feed=device"), devices),
+        open_feed(crops, settings("--feed=stream", "--stream_cache_gib=0"), devices),
     )
     one, two = batches(device, 0, 14), batches(stream, 0, 14)
     assert len(one) == len(two) == 14
@@ -80,15 +86,15 @@ def test_both_feeds_give_the_same_batches(table, settings, devices):
         assert a.tobytes() == b.tobytes()
     # And they are the crops that the table names.
     kappa = table.store.read()
-    rows = next(batch_rows(table.crops["train"], 5, 8, 0, 1))
+    rows = next(Order(5, 8).rows(crops.rows, 0, 1))
     for cut, (n, row, column) in zip(one[0], rows):
         np.testing.assert_array_equal(cut, kappa[n, row : row + CROP, column : column + CROP])
     assert stream.waited > 0
 
 
-def test_a_run_that_begins_later_sees_what_it_would_have(table, settings, devices):
-    for feed in (DeviceFeed, StreamFeed):
-        feed = feed(table, table.crops["train"], settings(), devices)
+def test_a_run_that_begins_later_sees_what_it_would_have(crops, settings, devices):
+    for name in ("device", "stream"):
+        feed = open_feed(crops, settings(f"--feed={name}"), devices)
         for a, b in zip(batches(feed, 0, 14)[9:], batches(feed, 9, 14)):
             np.testing.assert_array_equal(a, b)
 
@@ -97,20 +103,20 @@ def test_each_epoch_is_a_new_permutation_without_its_part_batch():
     crops = np.arange(53 * 3).reshape(53, 3)
     per_epoch = 53 // 8
     epochs = [
-        np.concatenate(list(batch_rows(crops, 5, 8, e * per_epoch, (e + 1) * per_epoch))) for e in range(4)
+        np.concatenate(list(Order(5, 8).rows(crops, e * per_epoch, (e + 1) * per_epoch))) for e in range(4)
     ]
     for seen in epochs:
         assert len(seen) == len(np.unique(seen[:, 0])) == 48
     left_out = [set(crops[:, 0]) - set(seen[:, 0]) for seen in epochs]
     assert len({frozenset(left) for left in left_out}) == 4
-    other = np.concatenate(list(batch_rows(crops, 6, 8, 0, per_epoch)))
+    other = np.concatenate(list(Order(6, 8).rows(crops, 0, per_epoch)))
     assert not np.array_equal(other, epochs[0])
 
 
 def test_the_order_is_the_same_on_any_number_of_devices():
     code = (
-        "import jax, numpy as np; from cosmogan_jax.stages.train.feeding import batch_rows;"
-        "rows = np.concatenate(list(batch_rows(np.arange(159).reshape(53, 3), 5, 8, 0, 30)));"
+        "import jax, numpy as np; from cosmogan_jax.stages.train.feeding import Order;"
+        "rows = np.concatenate(list(Order(5, 8).rows(np.arange(159).reshape(53, 3), 0, 30)));"
         "print(len(jax.devices()), rows.sum(0), (rows * np.arange(len(rows))[:, None]).sum())"
     )
     said = []
@@ -163,16 +169,16 @@ def test_streaming_reads_ahead_and_notices_broken_chunks(table, tmp_path):
         next(stream)
 
 
-def test_auto_holds_maps_where_they_fit(table, settings, devices, monkeypatch):
+def test_auto_holds_maps_where_they_fit(crops, settings, devices, monkeypatch):
     from cosmogan_jax.stages.train import feeding
 
-    assert isinstance(open_feed(table, settings(), devices), DeviceFeed)
+    assert isinstance(open_feed(crops, settings(), devices), DeviceFeed)
     needed = 4 * 3 * SIZE * SIZE  # the three maps that training crops lie in
     monkeypatch.setattr(feeding, "free_memory", lambda device: 2 * needed)
-    assert isinstance(open_feed(table, settings(), devices), StreamFeed)
+    assert isinstance(open_feed(crops, settings(), devices), StreamFeed)
     monkeypatch.setattr(feeding, "free_memory", lambda device: 2 * needed + 1)
-    assert isinstance(open_feed(table, settings(), devices), DeviceFeed)
-    assert isinstance(open_feed(table, settings("--feed=stream"), devices), StreamFeed)
+    assert isinstance(open_feed(crops, settings(), devices), DeviceFeed)
+    assert isinstance(open_feed(crops, settings("--feed=stream"), devices), StreamFeed)
 
 
 def test_random_orientations_are_the_squares_eight():
@@ -203,7 +209,9 @@ def test_training_streamed_equals_training_from_the_device(run_main, tiny_run, t
         "--checkpoint_every_steps=7", "--augment=symmetries",
     )  # fmt: skip
     metrics, summaries, turned = {}, {}, []
-    monkeypatch.setattr(train, "random_orientations", lambda *a: turned.append(name) or random_orientations(*a))
+    monkeypatch.setattr(
+        inputs, "random_orientations", lambda *a: turned.append(name) or random_orientations(*a)
+    )
     for name, runs in (
         ("device", [("--feed=device", "--num_steps=17")]),
         ("stream", [("--feed=stream", "--num_steps=17")]),

@@ -9,6 +9,7 @@ import pytest
 
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.layers import convolutions
 
@@ -65,7 +66,7 @@ def test_a_step_is_the_authors_algorithm(monkeypatch, form, flipped):
     monkeypatch.setattr(convolutions, "_WINOGRAD_CHANNELS", 1)
     monkeypatch.setattr(convolutions, "_WINOGRAD_OPERATIONS", {"winograd": 0})
     networks, state, real = start(form, keep_gradients())
-    step = jax.jit(make_train_step(networks, keep_gradients(), label_flip_probability=float(flipped)))
+    step = jax.jit(make_train_step(networks, keep_gradients(), StepSettings(float(flipped))))
     after, metrics = step(state, real)
     expected = numpy_gan.step(
         in_float64(state.gen), in_float64(state.disc), real.astype(np.float64), latent(state), flipped, LAYERS

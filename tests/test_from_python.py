@@ -133,7 +133,7 @@ assert (flags.FLAGS.workdir, flags.FLAGS.seed) == ("theirs", 7)
 
 
 def test_settings_are_read_as_flags_are(parse):
-    ours, command, text = flags.given(
+    ours, command, text = flags.parse_call(
         None, {"workdir": Path("x"), "observer_smoothing_arcmin": [], "lens_planes": None}
     )
     theirs = parse("--workdir=x", "--observer_smoothing_arcmin=")

@@ -14,7 +14,7 @@ import pytest
 from whole_runs import assert_nothing_half, whole_stages
 
 from cosmogan_jax.maps.store import open_map_store
-from cosmogan_jax.stages.agreement import STAGES
+from cosmogan_jax.stages.stage import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 LOGNORMAL = [

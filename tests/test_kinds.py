@@ -14,7 +14,7 @@ from cosmogan_jax import flags
 from cosmogan_jax.emulators.interpolation import paths, slerp
 from cosmogan_jax.emulators.kinds import KINDS, model_of
 from cosmogan_jax.emulators.trained import Generators, open_trained
-from cosmogan_jax.flags.declared import define_declared
+from cosmogan_jax.flags.absl_flags import define_declared
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.pretrained import load
 from cosmogan_jax.settings.kinds import OF_KIND

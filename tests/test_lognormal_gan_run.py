@@ -90,7 +90,7 @@ def test_its_maps_are_the_packed_emulators_and_of_any_size(run):
     larger = emulator.of_size(40).sample(0, 3)
     assert larger.shape == (3, 40, 40)
     assert float(larger.std()) == pytest.approx(kappa.std(), rel=0.5)
-    card = read_card(run / "pack/small")
+    card = read_card(run / "pack/small").content
     sizes = {"num_layers": 2, "num_channels": 4, "octaves": 0}
     assert card["architecture"] == {"kind": "lognormal_gan", **sizes, "base_power": "fourfold"}
     assert card["cosmology"]["sigma8"] == 0.798

@@ -12,6 +12,7 @@ from cosmogan_jax.emulators.dcgan.losses import LOSSES
 from cosmogan_jax.emulators.dcgan.model import Dcgan
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.normalisation import Normalisation
@@ -66,7 +67,7 @@ LEFT = np.array([0.75, 0.95, 0.25])
 def test_a_training_improves_pixels_and_power(maps, loss, norm, r1_penalty):
     networks, optimizer = build_networks(Architecture(32, 4, 8, 16, disc_norm=norm)), adam(1e-3, 0.5)
     state = init_state(networks, optimizer, jax.random.key(0))
-    step = make_train_step(networks, optimizer, label_flip_probability=0.0, loss=loss, r1_penalty=r1_penalty)
+    step = make_train_step(networks, optimizer, StepSettings(0.0, loss, r1_penalty))
     step = jax.jit(step, donate_argnums=0)
     real, training = maps[:SCORED], maps[SCORED:]
     before = distances(networks, state.gen, real)

@@ -158,7 +158,7 @@ def stored(path):
 @pytest.mark.slow
 def test_best_are_kept_and_cut_off_runs_equal_undisturbed(tmp_path):
     keep(tmp_path / "whole", 10, 20)
-    order = best_steps({line.pop("step"): line for line in read_scores(tmp_path / "whole")}, "chi2")
+    order = best_steps(read_scores(tmp_path / "whole"), "chi2")
     # By hand, from DENSE: 0.5 (step 19), 1 (16), 2 (18), 3 (12 before 15), 4 (13), ..., None (14).
     assert order == [19, 16, 18, 12, 15, 13, 11, 20, 17, 14]
     assert {19, 16, 18} <= set(stored(tmp_path / "whole"))
@@ -238,24 +238,23 @@ def test_a_dense_phase_cut_off_and_gone_on_with_equals_undisturbed(run_main, tin
         train(cut, *flags)
     scores = read_scores(whole / "train/best")
     # Three steps an epoch: 12 training crops in batches of 4. The dense phase begins with step 4.
-    assert [line["step"] for line in scores] == [4, 5, 6, 7, 8, 9]
-    order = sorted(scores, key=lambda line: (line["spectrum_chi2"], line["step"]))
+    assert list(scores) == [4, 5, 6, 7, 8, 9]
+    order = sorted(scores, key=lambda step: (scores[step]["spectrum_chi2"], step))
     kept = stored_arrays(whole)
-    assert {line["step"] for line in order[:2]} <= set(kept)
+    assert set(order[:2]) <= set(kept)
 
     def assert_same(one, two):
         assert lines_of(one) == lines_of(two)
         assert read_scores(one / "train/best") == read_scores(two / "train/best")
         found = stored_arrays(two)
-        best = {line["step"] for line in order[:2]}
-        for step in best:
+        for step in order[:2]:
             for a, b in zip(kept[step], found[step]):
                 np.testing.assert_array_equal(a, b)
 
     assert_same(whole, cut)
     logged = {line["step"]: line for line in lines_of(whole)}
     assert set(SCORES) <= set(logged[3])
-    assert logged[6]["spectrum_chi2"] == pytest.approx(scores[2]["spectrum_chi2"], rel=1e-4)
+    assert logged[6]["spectrum_chi2"] == pytest.approx(scores[6]["spectrum_chi2"], rel=1e-4)
     # The weights of a kept step that has a checkpoint are the checkpoint's.
     _, like, checkpoints = open_trained(whole)
     for step in set(kept) & set(checkpoints.steps()):
@@ -277,11 +276,11 @@ def test_a_dense_phase_cut_off_and_gone_on_with_equals_undisturbed(run_main, tin
     selection = read_json(whole / "select/selection.json")
     candidates = {line["step"]: line for line in selection["candidates"]}
     assert list(candidates) == [3, 4, 5, 6, 7, 8, 9]
-    for line in scores:
-        assert candidates[line["step"]]["first"] == {k: v for k, v in line.items() if k != "step"}
+    for step, of_step in scores.items():
+        assert candidates[step]["first"] == of_step
     again = {step for step, line in candidates.items() if line["second"]}
     # And what the checkpoint before the last still needs.
-    assert again == {3, 6, 9} | set(kept) >= {line["step"] for line in order[:2]}
+    assert again == {3, 6, 9} | set(kept) >= set(order[:2])
     assert selection["first"]["from_training"]
     manifest = open_map_store(whole / "generate/maps").manifest
     assert manifest["origin"]["generator_step"] == selection["selected"]

@@ -37,4 +37,4 @@ def test_what_they_are():
 )
 def test_what_is_none_is_refused(said):
     with pytest.raises(ValueError, match="normalisation"):
-        Normalisation.of(said)
+        Normalisation.from_json(said)

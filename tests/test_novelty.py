@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from cosmogan_jax.compare.band_space import band_space, coordinates
 from cosmogan_jax.compare.birthday import judge_birthday, nearest_others, support_limit
 from cosmogan_jax.compare.distances import copy_distance
-from cosmogan_jax.compare.nearest import judge_copies, nearest, nearest_turned, turned, turned_back
+from cosmogan_jax.compare.nearest import judge_copies, nearest, nearest_turned
 from cosmogan_jax.compare.nearest_window import nearest_window, window, window_squares
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.interpolation import paths, slerp, smoothness
@@ -21,6 +21,7 @@ from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.stages import novelty
 from cosmogan_jax.stages.novelty import search as novelty_search
 from cosmogan_jax.summaries import power_spectrum
+from cosmogan_jax.symmetries import turned, turned_back
 
 SIZE = 16
 SIGMA = 0.02

@@ -23,7 +23,8 @@ from cosmogan_jax.maps.name_patterns import numbers_in_name
 from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.maps.sources import as_sources
 from cosmogan_jax.maps.store import maps_written, open_map_store, write_map_store
-from cosmogan_jax.stages.train.feeding import DeviceFeed, StreamFeed, batch_rows
+from cosmogan_jax.maps.table_crops import Crops
+from cosmogan_jax.stages.train.feeding import Order, open_feed
 
 GOLDEN = Path(__file__).parent / "golden"
 GEOMETRY = MapGeometry(16, 1.5)
@@ -197,15 +198,15 @@ def table(tmp_path):
 
 
 def test_theta_reaches_the_batch_from_both_feeds(table, parse):
-    settings = parse("--batch_size=8", "--seed=5", "--condition_on=sigma8,omega_m").by_stage["train"]
-    crops = table.crops["train"]
+    flags, crops = ("--batch_size=8", "--seed=5", "--condition_on=sigma8,omega_m"), table.crops["train"]
     assert table.parameters == ("omega_m",)
-    for feed in (DeviceFeed, StreamFeed):
-        feed = feed(table, crops, settings, choose_devices(1, 8))
+    for name in ("device", "stream"):
+        settings = parse(*flags, f"--feed={name}").by_stage["train"]
+        feed = open_feed(Crops(table, crops), settings, choose_devices(1, 8))
         taken = jax.jit(feed.crops)
         given = [taken(feed.held, batch) for batch in feed.batches(0, 14)]
         assert len(given) == 14
-        for batch, rows in zip(given, batch_rows(crops, 5, 8, 0, 14)):
+        for batch, rows in zip(given, Order(5, 8).rows(crops, 0, 14)):
             expected = np.stack([0.8 + 0.01 * rows[:, 0], 0.2 + 0.01 * rows[:, 0]], axis=1)
             assert batch.theta.dtype == np.float32
             np.testing.assert_allclose(batch.theta, expected, rtol=1e-6)
@@ -217,10 +218,10 @@ def test_theta_reaches_the_batch_from_both_feeds(table, parse):
     ("name", "words"), [("w0", "does not say w0 of map 3"), ("h", "does not say h of its maps")]
 )
 def test_what_a_map_does_not_say_cannot_be_conditioned_on(table, parse, name, words):
-    settings = parse("--batch_size=8", f"--condition_on={name}").by_stage["train"]
-    for feed in (DeviceFeed, StreamFeed):
+    for feed in ("device", "stream"):
+        settings = parse("--batch_size=8", f"--condition_on={name}", f"--feed={feed}").by_stage["train"]
         with pytest.raises(ValueError, match=words):
-            feed(table, table.crops["train"], settings, choose_devices(1, 8))
+            open_feed(Crops(table, table.crops["train"]), settings, choose_devices(1, 8))
 
 
 def test_a_training_says_what_it_lacks(run_main, tiny_run, tmp_path):

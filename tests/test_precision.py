@@ -10,6 +10,7 @@ import pytest
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.networks import build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 
 SIZE, BATCH, STEPS = 32, 16, 12
@@ -34,7 +35,7 @@ def networks(dtype="float32", **kwargs):
 
 
 def make_step(nets):
-    return jax.jit(make_train_step(nets, OPTIMIZER, label_flip_probability=0.0))
+    return jax.jit(make_train_step(nets, OPTIMIZER, StepSettings(0.0)))
 
 
 def batch(number):
@@ -71,7 +72,7 @@ def primitives(nets):
             floats = {dtype.name for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)}
             found.setdefault(eqn.primitive.name, set()).update(floats)
 
-    walk(jax.make_jaxpr(make_train_step(nets, OPTIMIZER, label_flip_probability=0.0))(state, batch(0)).jaxpr)
+    walk(jax.make_jaxpr(make_train_step(nets, OPTIMIZER, StepSettings(0.0)))(state, batch(0)).jaxpr)
     return found
 
 

@@ -44,7 +44,7 @@ def test_a_training_goes_on_with_the_form_it_began_with(tmp_path, begun, said, f
     if begun is not None:
         (tmp_path / begun[0]).mkdir()
         (tmp_path / begun[0] / "settings.json").write_text(json.dumps(begun[1]))
-    settings, _, text = flags.given(None, {"workdir": tmp_path, "emulator": "dcgan", **said})
+    settings, _, text = flags.parse_call(None, {"workdir": tmp_path, "emulator": "dcgan", **said})
     own = settings.by_stage["train"].of_kind
     assert (own.convolution_form, own.num_filters) == (form, said.get("num_filters", 64))
     assert f"--convolution_form={form}" in text.splitlines()

@@ -25,7 +25,7 @@ from cosmogan_jax.machine.processes import expected
 from cosmogan_jax.maps.crop_table import write_crop_table
 from cosmogan_jax.maps.store import write_map_store
 from cosmogan_jax.settings import Processes
-from cosmogan_jax.stages.train.feeding import batch_rows
+from cosmogan_jax.stages.train.feeding import Order
 from cosmogan_jax.stages.train.training_log import read_log
 
 TESTS = Path(__file__).resolve().parent
@@ -154,7 +154,7 @@ def shares(tmp_path_factory):
 
 def test_each_process_reads_its_share_and_no_more(shares):
     folder, kappa, crops, (zero, one) = shares
-    batches = np.stack(list(batch_rows(crops, 5, 8, 0, 7)))
+    batches = np.stack(list(Order(5, 8).rows(crops, 0, 7)))
     cut = np.array([[kappa[n, r : r + 16, c : c + 16] for n, r, c in rows] for rows in batches])
     for name in ("device", "stream"):
         for index, rows in enumerate((slice(0, 4), slice(4, 8))):

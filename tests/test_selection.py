@@ -12,7 +12,6 @@ from cosmogan_jax.compare.band_chi2 import band_chi2, band_reference, most_bands
 from cosmogan_jax.compare.second_scores import fallback
 from cosmogan_jax.compare.spectrum_distance import expected_distance, spectrum_chi2
 from cosmogan_jax.emulators.kinds import build
-from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.scoring import Scorers
 from cosmogan_jax.emulators.trained import Generators
 from cosmogan_jax.figures.selection import draw_selection
@@ -191,7 +190,7 @@ def test_scores_are_those_of_the_maps_and_the_best_of_the_second_pass_is_chosen(
     by_first = sorted(candidates, key=lambda step: candidates[step]["first"]["spectrum_chi2"])
     assert {step for step, line in candidates.items() if line["second"]} == set(by_first[:2])
     edges, seen = log_l_edges(table.geometry, 3), []
-    made = generators.trained.emulator("", None, Normalisation("linear", 0.1), table.geometry)
+    made = generators.trained.emulator("", None, table)
     for which, half in (("first", 0), ("second", 1)):
         crops = table.choose("development", 16, half=half)
         seen.append(set(crops[:, 0]))
@@ -235,9 +234,9 @@ def test_the_second_pass_alone_chooses(trained, parse, tmp_path, monkeypatch):
     scores = {"first scores": {2: 0.1, 3: 0.2, 4: 0.3}, "second scores": {2: 0.9, 3: 0.4, 4: 0.01}}
     monkeypatch.setattr(Generators, "restore", lambda self, step: step)
 
-    def scorers(table, emulator, one, what):
+    def scorers(development, emulator, what):
         def of(step):
-            value = scores[one.latents][step]
+            value = scores[development.scoring.latents][step]
             return {"spectrum_chi2": value, "worst_power_factor": 2.0, "band_chi2": 1 / value}
 
         return Scorers(of, of)

@@ -15,6 +15,7 @@ from cosmogan_jax.maps import store as map_store
 from cosmogan_jax.maps.lens_planes import read_lens_planes
 from cosmogan_jax.maps.store import open_map_store, write_map_store
 from cosmogan_jax.runs import checkpoints as checkpoint_files
+from cosmogan_jax.runs.array_sums import sums_one_by_one
 from cosmogan_jax.runs.checkpoints import Checkpoints
 
 GEOMETRY = MapGeometry(16, 1.5)
@@ -79,7 +80,7 @@ def test_arrays_in_another_order_are_not_those_that_were_written(tmp_path, monke
             "_parts",
             lambda state, beside: {
                 "state": ocp.args.StandardSave(state),
-                "marks": ocp.args.StandardSave(checkpoint_files._sums_one_by_one(state)),
+                "marks": ocp.args.StandardSave(sums_one_by_one(state)),
                 "beside": ocp.args.JsonSave(beside),
             },
         )

@@ -18,6 +18,7 @@ from cosmogan_jax.emulators.dcgan.losses import (
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.objective import Objective
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.textbook_step import make_textbook_step
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.settings.matching import Matching
@@ -77,7 +78,7 @@ def by_plain_autodiff(state, order, flipped):
 def test_step_equals_plain_autodiff(order, flipped):
     optimizer = optax.sgd(1.0)
     state = started(NETWORKS, optimizer)
-    step = jax.jit(make_train_step(NETWORKS, optimizer, label_flip_probability=flipped, update_order=order))
+    step = jax.jit(make_train_step(NETWORKS, optimizer, StepSettings(flipped, update_order=order)))
     after, _ = step(state, REAL)
     disc_params, gen_params = by_plain_autodiff(state, order, flipped)
     assert error_of_the_move(after.disc.params, disc_params, state.disc.params) < GRADIENT
@@ -87,7 +88,7 @@ def test_step_equals_plain_autodiff(order, flipped):
 def test_running_averages_move_with_real_then_fake():
     optimizer = adam(2e-4, 0.5)
     state = started(NETWORKS, optimizer)
-    after, _ = jax.jit(make_train_step(NETWORKS, optimizer, label_flip_probability=0.0))(state, REAL)
+    after, _ = jax.jit(make_train_step(NETWORKS, optimizer, StepSettings(0.0)))(state, REAL)
 
     @jax.jit
     def averages():
@@ -109,7 +110,7 @@ def test_running_averages_move_with_real_then_fake():
 
 def test_step_is_a_function_of_its_state():
     optimizer = adam(2e-4, 0.5)
-    step = jax.jit(make_train_step(NETWORKS, optimizer, label_flip_probability=0.01))
+    step = jax.jit(make_train_step(NETWORKS, optimizer, StepSettings(0.01)))
     state = started(NETWORKS, optimizer)
     one, _ = step(state, REAL)
     two, _ = step(state, REAL)
@@ -130,15 +131,15 @@ def test_losses_in_closed_form():
 
 def test_bad_arguments():
     with pytest.raises(ValueError, match="label_flip_probability=2"):
-        make_train_step(NETWORKS, adam(1e-3, 0.5), label_flip_probability=2)
+        make_train_step(NETWORKS, adam(1e-3, 0.5), StepSettings(2))
     with pytest.raises(ValueError, match="update_order='both'"):
-        make_train_step(NETWORKS, adam(1e-3, 0.5), label_flip_probability=0, update_order="both")
+        make_train_step(NETWORKS, adam(1e-3, 0.5), StepSettings(0, update_order="both"))
     with pytest.raises(ValueError, match="must be 0 with a loss other than non_saturating"):
-        make_train_step(NETWORKS, adam(1e-3, 0.5), label_flip_probability=0.01, loss="hinge")
+        make_train_step(NETWORKS, adam(1e-3, 0.5), StepSettings(0.01, "hinge"))
     with pytest.raises(ValueError, match="loss='best'"):
-        make_train_step(NETWORKS, adam(1e-3, 0.5), label_flip_probability=0.01, loss="best")
+        make_train_step(NETWORKS, adam(1e-3, 0.5), StepSettings(0.01, "best"))
     with pytest.raises(ValueError, match="disc_norm='batch'"):
-        make_textbook_step(NETWORKS, adam(1e-3, 0.5), label_flip_probability=0, loss="wasserstein")
+        make_textbook_step(NETWORKS, adam(1e-3, 0.5), StepSettings(0, "wasserstein"))
     with pytest.raises(ValueError, match="disc_norm='layer'"):
         Architecture(16, 4, 2, 8, disc_norm="layer")
 
@@ -149,16 +150,18 @@ def in_float64(tree):
     )
 
 
-def both_steps(networks, optimizer, steps, **kwargs):
+def both_steps(networks, optimizer, steps, matcher=None, **settings):
     """(state, metrics) of the fused step and of the textbook's, after each of some steps in float64."""
-    matcher = kwargs.get("matcher")
     state = jax.jit(
         lambda key: in_float64(init_state(networks, optimizer, key, with_ema=True, matcher=matcher))
     )(jax.random.key(0))
     reals = 0.3 * jax.random.normal(jax.random.key(5), (steps, 6, 16, 16), jnp.float64)
     found = []
     for make in (make_train_step, make_textbook_step):
-        step, now = jax.jit(make(networks, optimizer, ema_decay=0.9, **kwargs)), state
+        step, now = (
+            jax.jit(make(networks, optimizer, StepSettings(ema_decay=0.9, **settings), matcher=matcher)),
+            state,
+        )
         found.append([])
         for real in reals:
             now, metrics = step(now, real)
@@ -276,9 +279,9 @@ def test_a_discriminator_without_norm_has_no_statistics_and_judges_each_map_alon
 
 def test_cards_without_disc_norm_are_the_papers():
     said = {"map_size": 16, "num_layers": 4, "num_filters": 2, "latent_size": 8}
-    assert Architecture.of(said) == NETWORKS.arch
-    assert Architecture.of(said | {"disc_norm": "none"}).disc_norm == "none"
+    assert Architecture.from_json(said) == NETWORKS.arch
+    assert Architecture.from_json(said | {"disc_norm": "none"}).disc_norm == "none"
     with pytest.raises(ValueError, match="disc_norm='layer' must be one of batch, none"):
-        Architecture.of(said | {"disc_norm": "layer"})
+        Architecture.from_json(said | {"disc_norm": "layer"})
     with pytest.raises(ValueError, match="disc_norm=1 is not of type str"):
-        Architecture.of(said | {"disc_norm": 1})
+        Architecture.from_json(said | {"disc_norm": 1})

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.machine.compilation import keep_programs
 from cosmogan_jax.machine.profiling import Profiler
@@ -95,7 +96,7 @@ def test_a_scan_of_steps_is_the_steps_in_turn():
 def test_the_train_step_can_be_scanned():
     """Its state comes back with the types it went in with: a scan insists on it."""
     optimizer = adam(1e-3, 0.5)
-    step = on_batch(make_train_step(NETWORKS, optimizer, label_flip_probability=0.3))
+    step = on_batch(make_train_step(NETWORKS, optimizer, StepSettings(0.3)))
     start = init_state(NETWORKS, optimizer, jax.random.key(0))
     state, metrics = jax.eval_shape(scan_steps(step), start, 0.1, tuple(BATCHES))
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) == jax.tree.map(
@@ -106,7 +107,7 @@ def test_the_train_step_can_be_scanned():
 
 def test_dispatches_of_any_size_give_the_same_bits_on_a_cpu():
     optimizer = adam(1e-3, 0.5)
-    step = on_batch(make_train_step(NETWORKS, optimizer, label_flip_probability=0.3))
+    step = on_batch(make_train_step(NETWORKS, optimizer, StepSettings(0.3)))
     dispatch, found, seconds = Dispatcher(step, 0, Schedule(6, ())), [], []
     assert dispatch.steps == 1
     for sizes in ([1] * 6, [6], [4, 1, 1]):
@@ -168,6 +169,19 @@ def test_an_interval_goes_on_after_a_pause_anywhere_in_it(tmp_path):
                 if step == stop:
                     kept = {name: list(values) for name, values in log.pending().items()}
         assert read_log(path, timed=False) == read_log(tmp_path / "whole.jsonl", timed=False)
+
+
+def test_a_process_that_does_not_write_gets_its_lines_all_the_same(tmp_path, monkeypatch):
+    """And touches no file: /dev/null in place of a path would be written whole, and so replaced."""
+    monkeypatch.chdir(tmp_path)
+    logs = [TrainingLog(path, 0, {}, KEYS[:4]) for path in (tmp_path / "m.jsonl", None)]
+    lines = []
+    for log in logs:
+        log.add(metrics_of(1, 4))
+        lines.append({name: value for name, value in log.write(3, 0, {}).items() if name.startswith("mean")})
+    assert lines[0] == lines[1] != {}
+    assert logs[1].lines() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["m.jsonl"]
 
 
 def test_the_first_step_that_is_not_finite_is_named(tmp_path):

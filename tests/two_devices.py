@@ -12,6 +12,7 @@ import numpy as np
 
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.layers import convolutions
 from cosmogan_jax.machine.devices import choose_devices
@@ -51,7 +52,7 @@ def begin(networks, optimizer, dtype):
 def train(networks, optimizer, order, start, batches, number):
     devices = choose_devices(number, BATCH)
     step = make_train_step(
-        networks, optimizer, label_flip_probability=0.5, update_order=order, batch_sharding=devices.by_rows
+        networks, optimizer, StepSettings(0.5, update_order=order), batch_sharding=devices.by_rows
     )
     state, found = devices.replicate(start), []
     placed = [devices.assemble(batch, BATCH) for batch in batches]

@@ -25,6 +25,7 @@ def main(folder):
         from cosmogan_jax.machine.devices import choose_devices
         from cosmogan_jax.maps import store as map_store
         from cosmogan_jax.maps.crop_table import open_crop_table
+        from cosmogan_jax.maps.table_crops import Crops
         from cosmogan_jax.stages.train import feeding
 
         assert (group.count, group.index) == (jax.process_count(), jax.process_index())
@@ -44,16 +45,17 @@ def main(folder):
             own_seed=SEED, batch_size=BATCH, stream_cache_gib=0, feed="auto", condition_on=()
         )
         table, said = open_crop_table(Path(folder)), {"index": group.index, "devices": devices.mesh.size}
+        crops, order = Crops(table, table.crops["train"]), feeding.Order(SEED, BATCH)
         for name, feed in (
-            ("device", feeding.DeviceFeed(table, table.crops["train"], settings, devices)),
-            ("stream", feeding.StreamFeed(table, table.crops["train"], settings, devices)),
+            ("device", feeding.DeviceFeed(crops, (), order, devices)),
+            ("stream", feeding.StreamFeed(crops.with_cache(0), (), order, devices)),
         ):
             cut = jax.jit(feed.crops, out_shardings=devices.by_rows)
             batches = [cut(feed.held, batch) for batch in feed.batches(0, STEPS)]
             held = [np.concatenate([s.data for s in batch.kappa.addressable_shards]) for batch in batches]
             np.save(f"{folder}/{name}_{group.index}.npy", np.stack(held))
         said |= {"maps_read": list(read), "rows_streamed": streamed}
-        said["auto"] = type(feeding.open_feed(table, settings, devices)).__name__
+        said["auto"] = type(feeding.open_feed(crops, settings, devices)).__name__
 
         said["gave"] = group.on_first(lambda: ["of", group.index, "x" * 5000])
         try:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from cosmogan_jax.emulators.trained import open_trained
-from cosmogan_jax.stages.agreement import STAGES
+from cosmogan_jax.stages.stage import STAGES
 from cosmogan_jax.stages.train.training_log import read_log
 
 # Measured times, dates, and the random marks by which a stage's results are told apart.

@@ -5,7 +5,7 @@ closed form (Fisher 1936) and from few maps, where a network needs many.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -14,7 +14,9 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.summaries import power_spectrum
+from cosmogan_jax.summaries.batching import in_batches
 from cosmogan_jax.summaries.peaks import local_maxima
+from cosmogan_jax.summaries.pixels import block_means
 
 BANDS = 20
 # Maps averaged over so many pixels, and what shares of the pixels lie below the edges of heights.
@@ -23,7 +25,6 @@ PIXEL_SHARES = (0.001, 0.01, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95, 0.99, 0.999)
 PEAK_SHARES = (0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
 _FAINT = 1e-6  # of a band's mean power: what an empty map counts as
 _EDGE_MAPS = 512  # of each set, that say where the edges are: a million pixels of 32^2 or larger maps
-_AT_ONCE = 64
 
 
 class Features(NamedTuple):
@@ -50,17 +51,17 @@ def reference_of(first: np.ndarray, second: np.ndarray, side_deg: float) -> Refe
     """Heights that shares of the pixels of both sets together lie below, from a part of them."""
     some = np.concatenate([kappa[:: -(-len(kappa) // _EDGE_MAPS)] for kappa in (first, second)])
     shares = sorted({*PIXEL_SHARES, *PEAK_SHARES})
-    edges = tuple(tuple(np.quantile(_averaged(some, scale), shares).tolist()) for scale in SCALES)
-    power = in_batches(functools.partial(_power, MapGeometry(some.shape[-1], side_deg)), some)
-    return Reference(edges, tuple((_FAINT * np.asarray(power, np.float64).mean(0)).tolist()))
+    edges = tuple(tuple(np.quantile(block_means(some, scale), shares).tolist()) for scale in SCALES)
+    power = _powers(MapGeometry(some.shape[-1], side_deg), some)
+    return Reference(edges, tuple((_FAINT * power.mean(0)).tolist()))
 
 
 def features_of(kappa: Float[np.ndarray, "maps size size"], reference: Reference, side_deg: float) -> Features:
     """Features of maps of 16 pixels or more."""
     geometry = MapGeometry(kappa.shape[-1], side_deg)
-    power = np.asarray(in_batches(functools.partial(_power, geometry), kappa), np.float64)
+    power = _powers(geometry, kappa)
     edges = jnp.asarray(reference.pixel_edges, jnp.float32)
-    heights = in_batches(lambda maps: _heights(maps, edges), kappa)
+    heights = in_batches(lambda maps: np.asarray(_heights(maps, edges)), kappa)
     faintest = np.asarray(reference.faintest)
     # A band without modes says nothing.
     logs = np.log(np.where(faintest > 0, np.maximum(power, faintest), 1.0))
@@ -97,14 +98,10 @@ def linear_rule(
     return LinearRule((means[0] + means[1]) / 2, weights)
 
 
-def in_batches(function, *arrays):
-    """function of so many maps at a time, the last of them filled up: one program whatever their number."""
-    count = len(arrays[0])
-    results = []
-    for first in range(0, count, _AT_ONCE):
-        index = np.minimum(np.arange(first, first + _AT_ONCE), count - 1)
-        results.append(np.asarray(function(*(jnp.asarray(a[index], jnp.float32) for a in arrays))))
-    return np.concatenate(results)[:count]
+def _powers(
+    geometry: MapGeometry, kappa: Float[np.ndarray, "maps size size"]
+) -> Float[np.ndarray, "maps bands"]:
+    return in_batches(lambda maps: np.asarray(_power(geometry, maps)), kappa).astype(np.float64)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -112,18 +109,12 @@ def _power(geometry: MapGeometry, kappa: Array) -> Array:
     return power_spectrum(kappa, l_edges_of_classifier(geometry), geometry.side_deg, mode_weights="full_plane")
 
 
-def _averaged(kappa: Any, scale: int) -> Any:
-    size = kappa.shape[-1] - kappa.shape[-1] % scale
-    blocks = kappa[:, :size, :size].reshape(-1, size // scale, scale, size // scale, scale)
-    return blocks.mean((2, 4))
-
-
 @jax.jit
 def _heights(kappa: Array, edges: Array) -> Array:
     shares = sorted({*PIXEL_SHARES, *PEAK_SHARES})
     found = []
     for scale, of_scale in zip(SCALES, edges):
-        maps = _averaged(kappa, scale)
+        maps = block_means(kappa, scale)
         for used, among in ((PIXEL_SHARES, jnp.ones(maps.shape, bool)), (PEAK_SHARES, local_maxima(maps))):
             inside = [among & (maps >= of_scale[shares.index(share)]) for share in used]
             inside = [among, *inside, jnp.zeros(maps.shape, bool)]

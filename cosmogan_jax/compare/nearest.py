@@ -20,6 +20,7 @@ from cosmogan_jax.compare.distances import (
     rms_difference,
     squared_distances,
 )
+from cosmogan_jax.symmetries import turned
 
 _CANDIDATES = 4  # whose distances are computed exactly, for each query
 _QUERY_TILE = 512
@@ -33,7 +34,7 @@ class Nearest(NamedTuple):
 
 
 class NearestTurned(NamedTuple):
-    """As Nearest; the reference is nearest to `turned(query, turn)`."""
+    """As Nearest; the reference is nearest to `symmetries.turned(query, turn)`."""
 
     index: Int[np.ndarray, " queries"]  # type: ignore[assignment]  # hides tuple's own, which is of no use here
     distance: Float[np.ndarray, " queries"]
@@ -147,18 +148,6 @@ def nearest_turned(
     turn = distance.argmin(0)
     column = np.arange(len(queries))
     return NearestTurned(index[turn, column], distance[turn, column], turn)
-
-
-def turned(maps: Float[np.ndarray, "maps size size"], turn: int) -> Float[np.ndarray, "maps size size"]:
-    """Maps in orientation 0 to 7: bit 0 transposes, then bits 1 and 2 flip rows and columns."""
-    maps = maps.swapaxes(-2, -1) if turn & 1 else maps
-    maps = maps[..., ::-1, :] if turn & 2 else maps
-    return maps[..., ::-1] if turn & 4 else maps
-
-
-def turned_back(maps: Float[np.ndarray, "maps size size"], turn: int) -> Float[np.ndarray, "maps size size"]:
-    """The inverse of `turned`: a quarter turn's is the other quarter turn, every other is its own."""
-    return turned(maps, {3: 5, 5: 3}.get(turn, turn))
 
 
 def judge_copies(

@@ -6,13 +6,15 @@ too much into the corners. So the rings of short waves are divided by direction,
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from cosmogan_jax.geometry import MapGeometry, log_l_edges
+from cosmogan_jax.geometry import MapGeometry, half_plane_weights, log_l_edges
+from cosmogan_jax.summaries.pixels import block_means
 from cosmogan_jax.summaries.starlet import starlet_transform
 
 NUM_RINGS = 14  # to Nyquist, evenly in log |k|, and one of the corners: of them the covariance is matched
@@ -29,7 +31,7 @@ _SMALLEST_VARIANCE = 1e-3  # of the largest: axes that hardly vary are not blown
 
 
 class MapScale(NamedTuple):
-    """What the bands of training maps are like, and their starlet scales.
+    """Scales of training maps: of their bands, rings, starlet scales and heights.
 
     Attributes:
       centre: mean of each band's log power over the maps.
@@ -47,54 +49,55 @@ class MapScale(NamedTuple):
     heights: Float[Array, "poolings heights"]
 
     def standardised(self, log_ring_power: Float[Array, "batch rings"]) -> Float[Array, "batch rings"]:
-        """Each ring by itself at mean 0 and variance 1."""
+        """Return each ring by itself at mean 0 and variance 1."""
         return (log_ring_power - self.ring_centre) / self.ring_deviation
 
     def about(self, x: Float[Array, "batch size size"]) -> "MapScale":
-        """The same scale, with rings about these maps' own means; of their products no bias is left."""
+        """Return the scale with rings about these maps' own means; of their products no bias is left."""
         logs = log_ring_power(x)
         lost = np.sqrt(1 - 1 / max(len(x), 2))
         return self._replace(ring_centre=logs.mean(0), ring_deviation=lost * self.ring_deviation)
 
     def whitened(self, log_power: Float[Array, "batch bands"]) -> Float[Array, "batch bands"]:
-        """Combinations of bands at mean 0, uncorrelated, of variance 1 at most."""
+        """Return combinations of bands at mean 0, uncorrelated, of variance 1 at most."""
         return (log_power - self.centre) @ self.whitening
 
 
 @functools.cache
 def _share_of_modes(size: int) -> Float[np.ndarray, "modes bands"]:
-    """Weights that average the modes of the half plane into each band."""
+    """Return weights that average the modes of the half plane into each band."""
     geometry = MapGeometry(size, 1.0)
     edges = log_l_edges(geometry, NUM_BANDS)
     corners = np.linspace(edges[-1], 1.001 * np.sqrt(2) * edges[-1], _CORNERS + 1)[1:]
     edges = np.concatenate([edges, corners])
-    ring, weight = geometry.half_plane_bins(edges), geometry.half_plane_weights()
-    shares = []
+    rings, regions = geometry.half_plane_bins(edges), []
     for number, low in enumerate(edges[:-1]):
-        of_ring = ring == number
-        parts = [of_ring & sector for sector in _sectors(size)]
+        ring = rings == number
         divided = low >= _DIVIDED_FROM * geometry.nyquist_ell
-        kept = [part for part in parts if part.sum() >= _FEWEST_MODES]
-        if not divided or sum(part.sum() for part in kept) < of_ring.sum():
-            kept = [of_ring]
-        shares += [np.where(part, weight, 0.0).ravel() for part in kept if part.any()]
-    table = np.stack(shares, -1)
-    return (table / table.sum(0)).astype(np.float32)
+        kept = [ring & sector for sector in _sectors(size) if (ring & sector).sum() >= _FEWEST_MODES]
+        if not divided or sum(region.sum() for region in kept) < ring.sum():
+            kept = [ring]
+        regions += [region for region in kept if region.any()]
+    return mode_shares(regions)
 
 
 @functools.cache
 def _share_of_rings(size: int) -> Float[np.ndarray, "modes rings"]:
     geometry = MapGeometry(size, 1.0)
     edges = log_l_edges(geometry, NUM_RINGS)
-    ring = geometry.half_plane_bins(np.append(edges, 1.001 * np.sqrt(2) * edges[-1]))
-    weight = geometry.half_plane_weights()
-    table = np.stack([np.where(ring == n, weight, 0.0).ravel() for n in range(len(edges))], -1)
-    table = table[:, table.any(0)]
-    return (table / table.sum(0)).astype(np.float32)
+    rings = geometry.half_plane_bins(np.append(edges, 1.001 * np.sqrt(2) * edges[-1]))
+    return mode_shares([rings == number for number in range(len(edges)) if (rings == number).any()])
+
+
+def mode_shares(regions: Sequence[Bool[np.ndarray, "height half"]]) -> Float[np.ndarray, "modes regions"]:
+    """Return weights that average modes of the half plane over each part of it; all 0 for an empty one."""
+    weight = half_plane_weights((len(regions[0]), len(regions[0])))
+    table = np.stack([np.where(region, weight, 0.0).ravel() for region in regions], -1)
+    return (table / np.maximum(table.sum(0), 1.0)).astype(np.float32)
 
 
 def _sectors(size: int) -> list[Bool[np.ndarray, "height half"]]:
-    """Modes nearer to the axis of columns, to that of rows, to one diagonal, to the other."""
+    """Return modes nearer to the axis of columns, to that of rows, to one diagonal, to the other."""
     ky, kx = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)
     near_axis = np.tan(np.pi / 8)
     along_x, along_y = np.abs(ky) < near_axis * kx, kx < near_axis * np.abs(ky)
@@ -103,17 +106,17 @@ def _sectors(size: int) -> list[Bool[np.ndarray, "height half"]]:
 
 
 def num_bands(size: int) -> int:
-    """How many bands maps of this size have."""
+    """Return how many bands maps of this size have."""
     return _share_of_modes(size).shape[1]
 
 
 def log_band_power(x: Float[Array, "batch size size"]) -> Float[Array, "batch bands"]:
-    """ln of the mean |f|^2 / N^2 of each band: of white noise of variance 1 about 0."""
+    """Return ln of the mean |f|^2 / N^2 of each band: of white noise of variance 1 about 0."""
     return _log_means(x, _share_of_modes(x.shape[-1]))
 
 
 def log_ring_power(x: Float[Array, "batch size size"]) -> Float[Array, "batch rings"]:
-    """The same of rings of all directions, which are wider, for a covariance of fewer numbers."""
+    """Return the same of rings of all directions, which are wider, for a covariance of fewer numbers."""
     return _log_means(x, _share_of_rings(x.shape[-1]))
 
 
@@ -125,34 +128,25 @@ def _log_means(x, shares):
 
 
 def power_of_modes(scale: MapScale, size: int) -> Float[Array, "height half"]:
-    """The typical power of every mode of the half plane, that of its band; 0 of the mean, which is in none."""
+    """Return the typical power of every mode of the half plane, that of its band; 0 of the mean, in none."""
     within = (_share_of_modes(size) > 0).astype(np.float32)
     return (jnp.asarray(within) @ jnp.exp(scale.centre)).reshape(size, size // 2 + 1)
 
 
 def wavelets(x: Float[Array, "batch size size"]) -> Float[Array, "batch scales size size"]:
-    """The finest starlet scales, of 1, 2 and 4 pixels."""
+    """Return the finest starlet scales, of 1, 2 and 4 pixels."""
     return starlet_transform(x, NUM_WAVELETS + 1)[:, :-1]
 
 
-def block_means(x: Float[Array, "batch size size"], pixels: int) -> Float[Array, "batch few few"]:
-    """Maps of means over blocks of so many pixels a side; what is left over at the ends is not counted."""
-    if pixels == 1:
-        return x
-    size = x.shape[-1] - x.shape[-1] % pixels
-    blocks = x[:, :size, :size].reshape(len(x), size // pixels, pixels, size // pixels, pixels)
-    return blocks.mean((2, 4))
-
-
 def heights(x: Float[Array, "batch size size"]) -> Float[Array, "batch poolings heights"]:
-    """Of each map the heights that given shares of its pixels lie above."""
+    """Return the heights that given shares of each map's pixels lie above."""
     below = 1 - np.asarray(_SHARES_ABOVE)
-    found = [jnp.quantile(block_means(x, pixels).reshape(len(x), -1), below, axis=1) for pixels in POOLED]
-    return jnp.moveaxis(jnp.stack(found), -1, 0)
+    of_poolings = [jnp.quantile(block_means(x, pixels).reshape(len(x), -1), below, axis=1) for pixels in POOLED]
+    return jnp.moveaxis(jnp.stack(of_poolings), -1, 0)
 
 
 def unmeasured(size: int) -> MapScale:
-    """The shapes that `scale_of` gives."""
+    """Return a scale of the shapes that `scale_of` gives."""
     bands, rings = num_bands(size), _share_of_rings(size).shape[1]
     of_rings = jnp.zeros(rings), jnp.ones(rings)
     even = jnp.tile(jnp.linspace(-1.0, 1.0, len(_SHARES_ABOVE)), (len(POOLED), 1))
@@ -165,7 +159,7 @@ def scale_of(
     wavelet_variance: Float[np.ndarray, "maps scales"],
     heights: Float[np.ndarray, "maps poolings heights"],
 ) -> MapScale:
-    """The scale of maps of these bands and rings, these mean squares of their starlet scales, these heights."""
+    """Return the scale of maps of these bands, rings, mean squares of starlet scales, and heights."""
     log_power, rings = (np.asarray(v, np.float64) for v in (log_power, log_ring_power))
     variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(log_power.T)))
     whitening = axes / np.sqrt(np.maximum(variance, _SMALLEST_VARIANCE * variance[-1]))

@@ -18,7 +18,7 @@ CAUTION = (
 
 
 def as_markdown(card: dict[str, Any], model: Model) -> str:
-    """card.md: data, cosmology, angle, sky, measured fidelity, range, limits, caution."""
+    """Write card.md: data, cosmology, angle, sky, measured fidelity, range, limits, caution."""
     geometry = MapGeometry(**card["geometry"])
     data, training, weights = card["data"], card["training"], card["weights"]
     cosmology = ", ".join(f"{k} {v:g}" for k, v in (card["cosmology"] or {}).items()) or "not said by the data"
@@ -55,13 +55,13 @@ band of their power by more than a factor {change["largest_power_factor"]:.6g}.
 
 
 def _sky(card: dict[str, Any]) -> str:
-    """Up to where the training maps are a sky; nothing on cards that do not say."""
+    """Say up to where the training maps are a sky; nothing on cards that do not know."""
     if not card.get("sky"):
         return ""
-    found = SkyLimits.from_json(card["sky"], f"sky of the card of {card['name']}")
+    limits = SkyLimits.from_json(card["sky"], f"sky of the card of {card['name']}")
     head = [f"| {' | '.join(HEAD)} |", "|" + "---|" * len(HEAD)]
-    table = [f"| {' | '.join(row)} |" for row in rows(found)]
-    return "\n".join(["## The sky of its training maps", *words(found), "", *head, *table, "", ""])
+    table = [f"| {' | '.join(row)} |" for row in rows(limits)]
+    return "\n".join(["## The sky of its training maps", *words(limits), "", *head, *table, "", ""])
 
 
 def _fidelity(fidelity: dict[str, Any]) -> str:
@@ -107,7 +107,7 @@ def _limits(card: dict[str, Any], model: Model) -> str:
 
 
 def _sizes(card: dict[str, Any], model: Model) -> str:
-    """Which sizes of maps it makes, and up to which there were training maps to learn from."""
+    """Say which sizes of maps it makes, and up to which there were training maps to learn from."""
     crop = card["geometry"]["num_pixels"]
     if not model.any_size:
         return f"{crop} pixels on a side, no more."
@@ -121,7 +121,7 @@ def _sizes(card: dict[str, Any], model: Model) -> str:
 
 
 def _kind(described: dict[str, Any]) -> str:
-    """What the model is, in few words: its kind, and the whole numbers that its description holds."""
+    """Describe the model in few words: its kind, and the whole numbers of its description."""
     sizes = [f"{name} {value}" for name, value in described.items() if type(value) is int]
     return f"emulator {described['kind']} ({', '.join(sizes)})" if sizes else f"emulator {described['kind']}"
 
@@ -129,7 +129,7 @@ def _kind(described: dict[str, Any]) -> str:
 def _largest(card: dict[str, Any], model: Model) -> list[str]:
     if model.limit is None:
         return []
-    top = float(Normalisation.of(card["normalisation"]).inverse(jnp.float32(model.limit)))
+    top = float(Normalisation.from_json(card["normalisation"]).inverse(jnp.float32(model.limit)))
     share = card["data"]["share_of_crops_outside_network_range"]
     return [
         f"No generated pixel exceeds |kappa| = {top:.4g}; a share {share:.2g} of the training crops hold "
@@ -137,8 +137,8 @@ def _largest(card: dict[str, Any], model: Model) -> list[str]:
     ]
 
 
-def _range(name: str, found: list[float] | None) -> str:
-    return f"nowhere in {name}" if found is None else f"{name} {found[0]:.4g} to {found[1]:.4g}"
+def _range(name: str, limits: list[float] | None) -> str:
+    return f"nowhere in {name}" if limits is None else f"{name} {limits[0]:.4g} to {limits[1]:.4g}"
 
 
 def _or_unknown(redshift: float | None) -> str:

@@ -32,7 +32,7 @@ class Panel(NamedTuple):
     curves: tuple[Curve, ...]
 
     def drawn(self) -> tuple[str, str, str, dict[str, str]]:
-        """As `figures/training.py` draws it, which knows no emulators."""
+        """Return it as `figures/training.py` draws it, which knows no emulators."""
         return self.title, self.unit, self.scale, {curve.name: curve.label for curve in self.curves}
 
 
@@ -61,31 +61,31 @@ MATCHED = Panel(
 
 
 def gradient_norms(matched: bool) -> Panel:
-    """Norms of both networks' gradients, and where something is matched that gradient's share of maps'."""
+    """Return the norms of both networks' gradients; where something is matched, its gradient's share too."""
     share = (Curve("match_share", "matching / adversarial, before the cap"),) if matched else ()
     curves = (Curve("disc_grad_norm", "discriminator"), Curve("gen_grad_norm", "generator"), *share)
     return Panel("Gradient norms", "norm of the gradient", "log", curves)
 
 
 def write_panels(path: Path, panels: Sequence[Panel], left_out: dict[str, str]) -> None:
-    """Keep the panels of a kind beside its metrics; left_out says of other panels why they are not drawn."""
-    told = [{**p._asdict(), "curves": [c._asdict() for c in p.curves]} for p in panels]
-    write_json(path, {"panels": told, "left_out": left_out})
+    """Write the panels of a kind beside its metrics; left_out says of other panels why they are not drawn."""
+    described = [{**p._asdict(), "curves": [c._asdict() for c in p.curves]} for p in panels]
+    write_json(path, {"panels": described, "left_out": left_out})
 
 
 def read_panels(path: Path) -> tuple[tuple[Panel, ...], dict[str, str]]:
-    """What `write_panels` kept.
+    """Read what `write_panels` wrote.
 
     Raises:
       ValueError: a file that is damaged.
     """
-    told = read_object(path, {"panels": list, "left_out": dict})
+    content = read_object(path, {"panels": list, "left_out": dict})
     panels = []
-    for number, entry in enumerate(told["panels"]):
+    for number, entry in enumerate(content["panels"]):
         where = f"{path}, panels[{number}]"
         check_object(entry, {"title": str, "unit": str, "scale": str, "curves": list}, where)
         panels.append(Panel(entry["title"], entry["unit"], entry["scale"], _curves(entry["curves"], where)))
-    return tuple(panels), {str(name): str(why) for name, why in told["left_out"].items()}
+    return tuple(panels), {str(name): str(why) for name, why in content["left_out"].items()}
 
 
 def _curves(entries: list[Any], where: str) -> tuple[Curve, ...]:

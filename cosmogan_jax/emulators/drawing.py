@@ -27,7 +27,7 @@ def _drawn(
     index: Array,
     theta: Array,
 ) -> Array:
-    latents = _latents(model, shape, key, index)
+    latents = latents_of(model, shape, key, index)
     if look is None:
         return normalisation.inverse(model.sample(variables, latents, theta))
     kappa = normalisation.inverse(model.sample(variables, latents, theta, look.margin))
@@ -41,34 +41,36 @@ draw = jax.jit(_drawn, static_argnums=(0, 1, 2, 3))
 def side_by_side(
     model: Model, normalisation: Normalisation, shape: tuple[int, int], look: Look | None, _each: int
 ) -> SideBySide:
-    """Draws (variables, key, index, theta), `_each` maps a part; remembered, as is whether it is compiled."""
+    """Return a program of (variables, key, index, theta), `_each` maps a part; it knows if it is compiled."""
     some = functools.partial(_drawn, model, normalisation, shape, look)
 
     def in_turn(variables: Variables, key: Array, index: Array, theta: Array) -> Array:
-        one = jax.lax.map(lambda of: some(variables, key, *of), (index[:, None], theta[:, None]))
-        return one.reshape(len(index), *one.shape[2:])
+        numbers = index[:, None], theta[:, None]
+        drawn = jax.lax.map(lambda numbers: some(variables, key, *numbers), numbers)
+        return drawn.reshape(len(index), *drawn.shape[2:])
 
     compiled = jit_on_one_thread(in_turn)
-    return SideBySide(lambda part: compiled(*part))
+    return SideBySide(lambda arguments: compiled(*arguments))
 
 
-def _latents(model: Model, shape: tuple[int, int], key: Array, index: Array) -> Latent:
+def latents_of(model: Model, shape: tuple[int, ...], key: Array, index: Array) -> Latent:
+    """Draw latents of maps of this (height, width), stacked: that of map n comes from fold_in(key, n) alone."""
     return jax.vmap(lambda n: model.latent(jax.random.fold_in(key, n), *shape))(index)
 
 
-compiled_latents = functools.partial(jax.jit, static_argnums=(0, 1))(_latents)
+compiled_latents = functools.partial(jax.jit, static_argnums=(0, 1))(latents_of)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def kappa_of(
     model: Model, normalisation: Normalisation, variables: Variables, latents: Latent, theta: Array
 ) -> Array:
-    """Convergence of latents."""
+    """Compute convergence of latents."""
     return normalisation.inverse(model.sample(variables, latents, theta))
 
 
 def count_latents(name: str, model: Model, side: int, latents: Latent) -> int:
-    """Of how many maps they are the latents; side: of the maps that the emulator of this name makes, in pixels.
+    """Count the maps that these are latents of; side: of the maps that the emulator makes, in pixels.
 
     Where the model makes maps of any size, axes that grow with it may have any length.
 
@@ -78,27 +80,27 @@ def count_latents(name: str, model: Model, side: int, latents: Latent) -> int:
     ours = _latent_shapes(model, side)
     if str(jax.tree.structure(latents)) != str(jax.tree.structure(ours)):
         shapes = str(jax.tree.map(jnp.shape, latents))[:200]
-        asked = jax.tree.map(lambda of_one: ("maps", *of_one.shape), ours)
-        raise ValueError(f"{name}: latents of shape {shapes} must be arrays of shape {asked}")
+        wanted = jax.tree.map(lambda latent: ("maps", *latent.shape), ours)
+        raise ValueError(f"{name}: latents of shape {shapes} must be arrays of shape {wanted}")
     larger = jax.tree.leaves(_latent_shapes(model, 2 * side) if model.any_size else ours)
-    found = jax.tree_util.tree_leaves_with_path(latents)
-    first = f"latents{jax.tree_util.keystr(found[0][0])}.shape={jnp.shape(found[0][1])}"
-    for (path, leaf), one, other in zip(found, jax.tree.leaves(ours), larger, strict=True):
-        shape, free = jnp.shape(leaf), [a != b for a, b in zip(one.shape, other.shape, strict=True)]
-        given = f"{name}: latents{jax.tree_util.keystr(path)}.shape={shape}"
+    leaves = jax.tree_util.tree_leaves_with_path(latents)
+    first = f"latents{jax.tree_util.keystr(leaves[0][0])}.shape={jnp.shape(leaves[0][1])}"
+    for (path, leaf), own, larger_leaf in zip(leaves, jax.tree.leaves(ours), larger, strict=True):
+        shape, free = jnp.shape(leaf), [a != b for a, b in zip(own.shape, larger_leaf.shape, strict=True)]
+        latent_shape = f"{name}: latents{jax.tree_util.keystr(path)}.shape={shape}"
         fits = len(shape) == 1 + len(free) and all(
             any_length or length == wanted
-            for any_length, length, wanted in zip(free, shape[1:], one.shape, strict=True)
+            for any_length, length, wanted in zip(free, shape[1:], own.shape, strict=True)
         )
         if not fits:
-            wanted = ", ".join(("maps", *map(str, one.shape)))
-            raise ValueError(f"{given} must be ({wanted}){f' for maps of {side}x{side}' * any(free)}")
-        if shape[0] != jnp.shape(found[0][1])[0]:
-            raise ValueError(f"{given} must be of as many maps as {first}")
-    return jnp.shape(found[0][1])[0]
+            wanted = ", ".join(("maps", *map(str, own.shape)))
+            raise ValueError(f"{latent_shape} must be ({wanted}){f' for maps of {side}x{side}' * any(free)}")
+        if shape[0] != jnp.shape(leaves[0][1])[0]:
+            raise ValueError(f"{latent_shape} must be of as many maps as {first}")
+    return jnp.shape(leaves[0][1])[0]
 
 
 @functools.lru_cache(maxsize=64)
 def _latent_shapes(model: Model, side: int) -> Latent:
-    """What one square map is made from, as `jax.ShapeDtypeStruct`s."""
+    """Return what one square map is made from, as `jax.ShapeDtypeStruct`s."""
     return jax.eval_shape(lambda key: model.latent(key, side), jax.random.key(0, impl="threefry2x32"))

@@ -31,15 +31,18 @@ NOT_MATCHED = 0.5
 
 
 class Episode(NamedTuple):
-    """Since when a failure is seen without a break, when it was seen last, and whether that was said."""
+    """Since when a failure is seen without a break, when it was seen last, and whether a warning told of it."""
 
     since: int | None
     last: int
-    said: bool
+    warned: bool
 
 
 class Rule(NamedTuple):
-    """A way to fail, and what a line of metrics says of it: in words, "" if all is well, None if nothing."""
+    """A way to fail, and a function that tells in words what a line of metrics shows of it.
+
+    "" where all is well, None where the line shows nothing.
+    """
 
     name: str
     finding: Callable[[Mapping[str, Any]], str | None]
@@ -49,7 +52,7 @@ Episodes = dict[str, Episode]
 
 
 def observe(episodes: Episodes, line: Mapping[str, Any], rules: Sequence[Rule]) -> tuple[Episodes, list[str]]:
-    """The episodes after a line of metrics, and the warnings that the rules give."""
+    """Return the episodes after a line of metrics, and the warnings that the rules give."""
     step, after = line["step"], dict(episodes)
     warnings: list[str] = []
     if step < WARM_UP:
@@ -66,11 +69,11 @@ def observe(episodes: Episodes, line: Mapping[str, Any], rules: Sequence[Rule]) 
                 after[name] = seen._replace(since=None)
             continue
         since = step if seen is None or seen.since is None else seen.since
-        said = seen is not None and seen.said
-        if not said and step - since >= LASTING:
+        warned = seen is not None and seen.warned
+        if not warned and step - since >= LASTING:
             warnings.append(f"warning: step {step}: {finding}, for {step - since} steps")
-            said = True
-        after[name] = Episode(since, step, said)
+            warned = True
+        after[name] = Episode(since, step, warned)
     return after, warnings
 
 
@@ -98,11 +101,11 @@ def _checkerboard(line: Mapping[str, Any]) -> str | None:
     ratio, excess = line.get("checkerboard_ratio"), line.get("checkerboard_excess")
     if ratio is None or excess is None:
         return None
-    found = ratio > CHECKERBOARD_RATIO and excess > CHECKERBOARD_EXCESS
+    failing = ratio > CHECKERBOARD_RATIO and excess > CHECKERBOARD_EXCESS
     return (
         f"checkerboard: {ratio:.3g} times the development maps' power in the upsampling's modes, "
         f"{excess:.1%} of the variance"
-        if found
+        if failing
         else ""
     )
 

@@ -14,7 +14,7 @@ from cosmogan_jax import keys
 from cosmogan_jax.emulators.drawing import compiled_latents, count_latents, draw, kappa_of, side_by_side
 from cosmogan_jax.emulators.interface import Latent, Model, Variables
 from cosmogan_jax.emulators.normalisation import Normalisation
-from cosmogan_jax.emulators.observed import look_of
+from cosmogan_jax.emulators.observed import Look, look_of
 from cosmogan_jax.emulators.shear import canvas_pixels, cut_with_shear
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
 from cosmogan_jax.summaries.observer import GalaxyNoise
@@ -53,12 +53,12 @@ class Emulator:
 
     @with_usual
     def key(self, seed: int) -> Array:
-        """The root of the latents of a seed's maps."""
+        """Return the root of the latents of a seed's maps."""
         return keys.key(seed, "latents", self.key_scheme)
 
     @with_usual
     def latents(self, key: Array, index: Int[Array, " maps"], size: Size | None = None) -> Latent:
-        """Latents of the maps of these numbers, stacked: that of map n comes from fold_in(key, n) alone.
+        """Draw latents of the maps of these numbers, stacked: that of map n comes from fold_in(key, n) alone.
 
         Maps of different sizes have latents, and are maps, that have nothing in common.
         """
@@ -76,7 +76,7 @@ class Emulator:
         noise: GalaxyNoise | None = None,
         smoothing_arcmin: float = 0.0,
     ) -> Float[Array, "maps height width bins"]:
-        """The maps of these numbers of a key, in kappa: map n is the same whatever else is drawn.
+        """Draw the maps of these numbers of a key, in kappa: map n is the same whatever else is drawn.
 
         The one place where a number and a seed become a map. Pure in theta and in the variables, which are the
         emulator's own where none are given. Any size that the model makes: what was tested `sample` asks.
@@ -85,10 +85,8 @@ class Emulator:
           ValueError: theta is missing, or has other columns than the emulator has parameters; a size, noise or
             smoothing as for `sample`.
         """
-        theta = self._theta(theta, len(index))
+        theta, shape, look = self._prepared(theta, len(index), size, noise, smoothing_arcmin)
         variables = self.variables if variables is None else variables
-        shape = self._shape(size)
-        look = look_of(self.model, self.geometry, shape, noise, smoothing_arcmin)
         return draw(self.model, self.normalisation, shape, look, variables, key, index, theta)
 
     @with_usual
@@ -102,7 +100,7 @@ class Emulator:
         noise: GalaxyNoise | None = None,
         smoothing_arcmin: float = 0.0,
     ) -> Float[Array, "maps height width bins"]:
-        """The maps of `draw`, up to rounding; not to be traced. Every core of a CPU draws its share by itself.
+        """Draw the maps of `draw`, up to rounding; not to be traced. Every core of a CPU draws its share.
 
         One map after the other, so that what it is made from stays in the cache: for kinds that draw canvases
         larger than their maps, and whose maps share little. Elsewhere it is `draw`.
@@ -112,16 +110,14 @@ class Emulator:
         """
         if jax.default_backend() != "cpu" or not self.model.any_size:
             return self.draw(key, index, theta, size=size, noise=noise, smoothing_arcmin=smoothing_arcmin)
-        theta = self._theta(theta, len(index))
-        shape = self._shape(size)
-        look = look_of(self.model, self.geometry, shape, noise, smoothing_arcmin)
+        theta, shape, look = self._prepared(theta, len(index), size, noise, smoothing_arcmin)
         shares = min(len(os.sched_getaffinity(0)), len(index))
         each = -(-len(index) // shares)
         # Shares of one length, for one program; the last may make a map again that nobody looks at.
         numbers = np.minimum(np.arange(shares * each), len(index) - 1).reshape(shares, each)
-        drawn = side_by_side(self.model, self.normalisation, shape, look, each)
-        parts = [(self.variables, key, index[of], theta[of]) for of in numbers]
-        return jnp.concatenate(drawn(parts))[: len(index)]
+        draw_parts = side_by_side(self.model, self.normalisation, shape, look, each)
+        parts = [(self.variables, key, index[share], theta[share]) for share in numbers]
+        return jnp.concatenate(draw_parts(parts))[: len(index)]
 
     @with_usual
     def kappa(
@@ -130,7 +126,7 @@ class Emulator:
         variables: Variables | None = None,
         theta: Float[Array, "maps parameters"] | None = None,
     ) -> Float[Array, "maps size size"]:
-        """Convergence of given latents: kappa = normalisation^-1(sample(latents)). Pure in all arguments.
+        """Compute kappa = normalisation^-1(sample(latents)) of given latents. Pure in all arguments.
 
         A last axis of source bins stays where there are several. Where the model makes maps of any size, the
         latents' own size decides that of the maps.
@@ -155,7 +151,7 @@ class Emulator:
         noise: GalaxyNoise | None = None,
         smoothing_arcmin: float = 0.0,
     ) -> Float[Array, "maps height width"]:
-        """Maps `first` to `first + num_maps` of a seed (or PRNG key); map n depends on the seed and n alone.
+        """Draw maps `first` to `first + num_maps` of a seed or PRNG key; map n depends on the seed and n alone.
 
         The same maps as `--pretrained=<name> --generate_seed=<seed>` writes, up to rounding. All are held at
         once: ask for many in pieces, with `first`. A last axis of source bins stays where there are several.
@@ -173,17 +169,13 @@ class Emulator:
           ValueError: num_maps is not positive, or first is negative; a size that the model does not make, or
             that is not tested; smoothing too wide for the maps; as `draw`.
         """
-        if num_maps < 1 or first < 0:
-            raise ValueError(f"num_maps={num_maps} must be positive and first={first} not negative")
+        key, index = self._numbered(seed, num_maps, first)
         if size is not None:
             self.check_size(size, allow_untested_size=allow_untested_size)
-        key = self.key(seed) if isinstance(seed, int) else seed
-        index = first + jnp.arange(num_maps)
-        concrete = not any(
-            isinstance(v, jax.core.Tracer) for v in jax.tree.leaves((key, theta, self.variables))
-        )
-        by = self.draw_side_by_side if concrete else self.draw
-        kappa = by(key, index, theta, size=size, noise=noise, smoothing_arcmin=smoothing_arcmin)
+        arrays = jax.tree.leaves((key, theta, self.variables))
+        traced = any(isinstance(array, jax.core.Tracer) for array in arrays)
+        draw_maps = self.draw if traced else self.draw_side_by_side
+        kappa = draw_maps(key, index, theta, size=size, noise=noise, smoothing_arcmin=smoothing_arcmin)
         return _without_one_bin(kappa)
 
     @with_usual
@@ -196,7 +188,7 @@ class Emulator:
         *,
         canvas: int = 2,
     ) -> Shear:
-        """Maps and their shear, (kappa, gamma1, gamma2), cut from a canvas of `canvas` sides, where it is made.
+        """Draw maps and their shear, (kappa, gamma1, gamma2), cut from a canvas of `canvas` sides.
 
         The shear of a point depends on mass far from it (`summaries.shear.shear_of_canvas` says what a canvas
         leaves out). The law of kappa is that of `sample`; the maps of a seed are different ones, as a map's
@@ -206,17 +198,15 @@ class Emulator:
         Raises:
           ValueError: a canvas of fewer than 2 sides, or one that the model does not make; as `sample`.
         """
-        if num_maps < 1 or first < 0:
-            raise ValueError(f"num_maps={num_maps} must be positive and first={first} not negative")
+        key, index = self._numbered(seed, num_maps, first)
         size = self.geometry.num_pixels
-        key = self.key(seed) if isinstance(seed, int) else seed
         # What is cut out of it is no larger than a map.
         whole = self.of_size(canvas_pixels(size, canvas), allow_untested_size=True)
-        kappa = whole.draw(key, first + jnp.arange(num_maps), theta)
+        kappa = whole.draw(key, index, theta)
         return Shear(*map(_without_one_bin, cut_with_shear(kappa, size)))
 
     def of_size(self, num_pixels: int, *, allow_untested_size: bool = False) -> "Emulator":
-        """The emulator of square maps of another size, of the same pixels.
+        """Return the emulator of square maps of another size, of the same pixels.
 
         Raises:
           ValueError: as `check_size`.
@@ -227,7 +217,7 @@ class Emulator:
 
     @with_usual
     def check_size(self, size: Size, *, allow_untested_size: bool = False) -> tuple[int, int]:
-        """Height and width, where maps of that size can be asked for.
+        """Return height and width, where maps of that size can be asked for.
 
         Raises:
           ValueError: a size of which the model makes no maps; or one of more than twice the training maps'
@@ -247,8 +237,27 @@ class Emulator:
     def _training_side(self) -> int:
         return self.geometry.num_pixels if self.training_pixels is None else self.training_pixels
 
+    def _numbered(self, seed: int | Array, num_maps: int, first: int) -> tuple[Array, Int[Array, " maps"]]:
+        """Return a seed's key, or the given one, and the maps' numbers; ValueError where there are none."""
+        if num_maps < 1 or first < 0:
+            raise ValueError(f"num_maps={num_maps} must be positive and first={first} not negative")
+        index = first + jnp.arange(num_maps)
+        return self.key(seed) if isinstance(seed, int) else seed, index
+
+    def _prepared(
+        self,
+        theta: Array | None,
+        num_maps: int,
+        size: Size | None,
+        noise: GalaxyNoise | None,
+        smoothing_arcmin: float,
+    ) -> tuple[Array, tuple[int, int], Look | None]:
+        """Return theta of every map, their height and width, and how they are seen."""
+        theta, shape = self._theta(theta, num_maps), self._shape(size)
+        return theta, shape, look_of(self.model, self.geometry, shape, noise, smoothing_arcmin)
+
     def _shape(self, size: Size | None) -> tuple[int, int]:
-        """Height and width."""
+        """Return height and width."""
         if size is None:
             return self.geometry.num_pixels, self.geometry.num_pixels
         try:

@@ -1,4 +1,4 @@
-"""What every kind of emulator gives: a model that makes maps, and an engine that trains it.
+"""The interface of every kind of emulator: a model that makes maps, and an engine that trains it.
 
 A kind is a name in `emulators/kinds.py`, a model, an engine and settings of its own. Whatever trains, ships or
 judges emulators goes through what stands here and knows no kind by name:
@@ -36,43 +36,36 @@ Weights = str  # "last": as the last step left them; "ema": their moving average
 
 
 class Model(Protocol):
-    """Makes maps; frozen and hashable, so that it can be static to jit.
-
-    Attributes:
-      limit: the largest |x| that it can make in network units (1 for tanh); None where there is none.
-      upsamplings: how many layers double the resolution; their pattern is looked for. 0: there is none to find.
-      any_size: whether it makes maps of other sizes than the training's, of the same pixels and the same law.
-      full_precision: beginnings of the paths of variables that are packed as float32 whatever the others are.
-    """
+    """A maker of maps; frozen and hashable, so that it can be static to jit."""
 
     @property
     def limit(self) -> float | None:
-        """See the class."""
+        """Return the largest |x| that it can make in network units (1 for tanh); None where there is none."""
         ...
 
     @property
     def upsamplings(self) -> int:
-        """See the class."""
+        """Count the layers that double the resolution, whose pattern is looked for; 0: there is none."""
         ...
 
     @property
     def any_size(self) -> bool:
-        """See the class."""
+        """Say whether it makes maps of other sizes than the training's, of the same pixels and law."""
         ...
 
     @property
     def full_precision(self) -> tuple[str, ...]:
-        """See the class."""
+        """Return how paths of variables begin that are packed as float32 whatever the others are."""
         ...
 
     def __hash__(self) -> int: ...
 
     def init(self, key: Array) -> Variables:
-        """Fresh variables in float32."""
+        """Make fresh variables in float32."""
         ...
 
     def latent(self, key: Array, height: int, width: int | None = None) -> Latent:
-        """What one map of height x width pixels is made from; square where no width is given.
+        """Draw what one map of height x width pixels is made from; square where no width is given.
 
         Raises:
           ValueError: a size of which it makes no maps.
@@ -80,20 +73,20 @@ class Model(Protocol):
         ...
 
     def widest_margin(self, height: int, width: int) -> int:
-        """How many pixels around a map of this size `sample` can make from its latent; 0: none."""
+        """Return how many pixels around a map of this size `sample` can make from its latent; 0: none."""
         ...
 
     def sample(
         self, variables: Variables, latent: Latent, theta: Float[Array, "batch parameters"], margin: int = 0
     ) -> Float[Array, "batch height width bins"]:
-        """Maps in network units; pure. The latents are those of single maps, stacked.
+        """Compute maps in network units; pure. The latents are those of single maps, stacked.
 
         margin: so many pixels more on every side. In the middle lies the very map of margin 0.
         """
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What it is, as JSON: {"kind": its name in KINDS, ...}; `kinds.model_of` makes it again."""
+        """Describe it as JSON: {"kind": its name in KINDS, ...}; `kinds.model_of` makes it again."""
         ...
 
 
@@ -103,16 +96,16 @@ class Features(NamedTuple):
     Attributes:
       name: as it stands in files and figures, one word.
       label: of an axis that shows distances in it.
-      of: (state, maps in network units with their axis of bins) -> features, (batch, ...); pure.
+      compute: (state, maps in network units with their axis of bins) -> features, (batch, ...); pure.
     """
 
     name: str
     label: str
-    of: Callable[[State, Float[Array, "batch size size bins"]], Float[Array, "batch ..."]]
+    compute: Callable[[State, Float[Array, "batch size size bins"]], Float[Array, "batch ..."]]
 
 
 class Engine(NamedTuple):
-    """How a model is trained; every function is pure, to be jitted by whoever calls it.
+    """A training of a model; every function is pure, to be jitted by whoever calls it.
 
     Attributes:
       init: key -> the state of step 0.
@@ -140,16 +133,16 @@ class Engine(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What a name in KINDS stands for.
+    """A kind of emulator, as a name in KINDS stands for it.
 
     Attributes:
       model: from the settings of stage train, of which `of_kind` are its own. ValueError for sizes that no
         model has, numbers that no training has: it is asked before any work.
       engine: (model, settings, the sharding of a batch among devices or None) -> engine.
-      of: (what `Model.describe` gave, whether forward-mode differentiation must go through) -> model.
+      model_of: (what `Model.describe` gave, whether forward-mode differentiation must go through) -> model.
         ValueError for what is unknown, missing or of another type: it may come from a stranger's card.
     """
 
     model: Callable[[Train], Model]
     engine: Callable[[Any, Train, jax.sharding.Sharding | None], Engine]
-    of: Callable[[Mapping[str, Any], bool], Model]
+    model_of: Callable[[Mapping[str, Any], bool], Model]

@@ -4,14 +4,14 @@ A generator that has learned a distribution turns one map into another by small 
 maps rests at them and jumps between.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-Latent = Any  # a pytree of arrays
+from cosmogan_jax.emulators.interface import Latent
 
 
 class Smoothness(NamedTuple):
@@ -33,7 +33,7 @@ class Smoothness(NamedTuple):
 def slerp(
     start: Float[Array, "... latent"], stop: Float[Array, "... latent"], t: Float[Array, "..."]
 ) -> Float[Array, "... latent"]:
-    """Spherical linear interpolation of directions (Shoemake 1985), with linearly changing length.
+    """Interpolate directions on the sphere (Shoemake 1985), with linearly changing length.
 
         u(t) = [sin((1 - t) w) u_0 + sin(t w) u_1] / sin w,    w the angle between the unit vectors u_0 and u_1
         z(t) = ((1 - t) |z_0| + t |z_1|) u(t)
@@ -55,9 +55,9 @@ def slerp(
 
     axis = jnp.abs(u0).argmin(-1)[..., None] == jnp.arange(u0.shape[-1])
     # Near an end the part across u_0 is rounding; the angle and its opposite are then as good as met.
-    found, spare = perpendicular(u1), perpendicular(axis.astype(u0.dtype))
-    small = jnp.linalg.norm(found, axis=-1, keepdims=True) < 1e-5
-    p = jnp.where(small, spare, found)
+    across_u0, spare = perpendicular(u1), perpendicular(axis.astype(u0.dtype))
+    small = jnp.linalg.norm(across_u0, axis=-1, keepdims=True) < 1e-5
+    p = jnp.where(small, spare, across_u0)
     p = perpendicular(p / jnp.linalg.norm(p, axis=-1, keepdims=True))
     angle = jnp.where(small, jnp.where(chord < 1, 0.0, jnp.pi), angle)
     t = jnp.asarray(t)[..., None]
@@ -66,7 +66,7 @@ def slerp(
 
 
 def paths(starts: Latent, stops: Latent, num_steps: int) -> Latent:
-    """Latents at num_steps + 1 even points from each start to its stop, both included.
+    """Return latents at num_steps + 1 even points from each start to its stop, both included.
 
     Latents are pytrees of arrays with an axis of paths first, to which comes one of points after it. Every leaf
     of a latent is one vector, a field too: what is random in it is a point on a sphere of as many dimensions as
@@ -89,7 +89,7 @@ def paths(starts: Latent, stops: Latent, num_steps: int) -> Latent:
 def smoothness(
     kappa: Float[np.ndarray, "paths points size size"], independent: Float[np.ndarray, "maps size size"]
 ) -> Smoothness:
-    """Steps along paths; D is the median rms difference of independent maps, each to the next.
+    """Measure steps along paths; D is the median rms difference of independent maps, each to the next.
 
     The points are an odd number, as of `paths` with an even num_steps: every second one is the coarser path
     of `halving`. A path that does not move has steps of 0, and NaN for what they are compared with.

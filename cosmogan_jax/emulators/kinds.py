@@ -12,7 +12,7 @@ KINDS: dict[str, Kind] = {"dcgan": DCGAN, "lognormal_gan": LOGNORMAL_GAN}
 
 
 def kind(name: str) -> Kind:
-    """A kind.
+    """Find a kind by its name.
 
     Raises:
       ValueError: there is none of this name.
@@ -22,24 +22,24 @@ def kind(name: str) -> Kind:
     return KINDS[name]
 
 
-def model_of(said: Mapping[str, Any], *, forward_mode: bool = False) -> Model:
-    """The model that `Model.describe` described; without a "kind", as the first cards were, a DCGAN.
+def model_of(description: Mapping[str, Any], *, forward_mode: bool = False) -> Model:
+    """Make the model that `Model.describe` described; a DCGAN without a "kind", as the first cards were.
 
     Raises:
       ValueError: a kind that is not known, or what the kind cannot read.
     """
-    name = said.get("kind", "dcgan")
+    name = description.get("kind", "dcgan")
     if not isinstance(name, str) or name not in KINDS:
         raise ValueError(f"architecture: kind={name!r} is none of the kinds there are: {', '.join(KINDS)}")
-    return KINDS[name].of(said, forward_mode)
+    return KINDS[name].model_of(description, forward_mode)
 
 
 def build(settings: Train, batch_sharding: Any = None) -> tuple[Model, Engine]:
-    """Model and engine of the settings of stage train.
+    """Build model and engine of the settings of stage train.
 
     Raises:
       ValueError: settings that no model or training can have.
     """
-    of = kind(settings.emulator)
-    model = of.model(settings)
-    return model, of.engine(model, settings, batch_sharding)
+    settings_kind = kind(settings.emulator)
+    model = settings_kind.model(settings)
+    return model, settings_kind.engine(model, settings, batch_sharding)

@@ -20,17 +20,18 @@ from cosmogan_jax.emulators.bands import (
     NUM_WAVELETS,
     POOLED,
     MapScale,
-    block_means,
     log_band_power,
     log_ring_power,
+    mode_shares,
     power_of_modes,
     wavelets,
 )
-from cosmogan_jax.geometry import MapGeometry, half_plane_weights
+from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries.bispectrum import bispectrum
-from cosmogan_jax.summaries.derivatives import shifted
+from cosmogan_jax.summaries.derivatives import AROUND, shifted
 from cosmogan_jax.summaries.minkowski import minkowski_functionals
 from cosmogan_jax.summaries.moments import moments
+from cosmogan_jax.summaries.pixels import block_means
 from cosmogan_jax.summaries.scattering import scattering_coefficients
 from cosmogan_jax.summaries.starlet import starlet_transform
 
@@ -55,7 +56,7 @@ Statistic = Callable[[Float[Array, "batch size size"], MapScale], Float[Array, "
 
 
 def _power(x, scale):
-    """Linear power, the mean of which is the spectrum; in units of the bands' typical power."""
+    """Return linear power, the mean of which is the spectrum; in units of the bands' typical power."""
     return jnp.exp(log_band_power(x) - scale.centre)
 
 
@@ -65,25 +66,25 @@ def _mean(x, scale):
 
 
 def _covariance(x, scale):
-    """Products of standardised log power of rings: their means are the covariance, its diagonal included."""
+    """Return products of standardised log power of rings: their means are the covariance and variances."""
     ring = jnp.clip(scale.standardised(log_ring_power(x)), -_LARGEST_RING, _LARGEST_RING)
     first, second = np.triu_indices(ring.shape[-1])
     return ring[:, first] * ring[:, second]
 
 
 def _pdf(x, scale):
-    """Shares of pixels above heights, smooth, of maps averaged over blocks of pixels."""
+    """Return shares of pixels above heights, smooth, of maps averaged over blocks of pixels."""
     return jnp.concatenate([_above(block_means(x, pixels), _HEIGHTS, _WIDTH) for pixels in POOLED], -1)
 
 
 def _heights(x, scale):
-    """Shares of pixels above heights that training maps' pixels have, and roots of the shares between them.
+    """Return shares of pixels above heights of training maps' pixels, and roots of the shares between.
 
     How smooth a share is follows from how near heights are: voids end within a tenth of a standard deviation,
     where shares as smooth as elsewhere would see nothing. A share that is small scatters from map to map as its
     root does, and the mean root knows of the scatter (Anscombe 1948).
     """
-    found = []
+    shares = []
     for pixels, heights in zip(POOLED, scale.heights):
         maps = block_means(x, pixels)
         gaps = jnp.maximum(jnp.diff(heights), _SMALLEST_GAP)
@@ -91,55 +92,57 @@ def _heights(x, scale):
         above = jnp.concatenate([_above(maps, [h], w) for h, w in zip(heights, widths)], -1)
         edges = jnp.pad(above, ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0)))
         between = jnp.maximum(edges[:, :-1] - edges[:, 1:], 0.0)
-        found += [above, jnp.sqrt(between + _FEWEST)]
-    return jnp.concatenate(found, -1)
+        shares += [above, jnp.sqrt(between + _FEWEST)]
+    return jnp.concatenate(shares, -1)
 
 
 def _wavelets(x, scale):
-    """Shares of coefficients above heights, smooth, of the finest starlet scales in units of their sigma."""
-    found = wavelets(x) / scale.wavelet_sigma[:, None, None]
-    shares = [_above(found[:, j], _COEFFICIENTS, _WIDTH) for j in range(NUM_WAVELETS)]
+    """Return shares of coefficients above heights, smooth, of the finest starlet scales, in their sigma."""
+    coefficients = wavelets(x) / scale.wavelet_sigma[:, None, None]
+    shares = [_above(coefficients[:, j], _COEFFICIENTS, _WIDTH) for j in range(NUM_WAVELETS)]
     return jnp.concatenate(shares, -1)
 
 
 def _minkowski(x, scale):
-    found = minkowski_functionals(x, np.asarray(_THRESHOLDS), normalised=False, smooth_width=_WIDTH)
-    return jnp.concatenate([found.V1, found.V2], -1)
+    functionals = minkowski_functionals(x, np.asarray(_THRESHOLDS), normalised=False, smooth_width=_WIDTH)
+    return jnp.concatenate([functionals.V1, functionals.V2], -1)
 
 
 def _peaks(x, scale):
-    """Peaks above heights, smooth: pixels by how far they lie above their highest neighbour; no borders."""
+    """Return peaks above heights, smooth: by how far pixels lie above their highest neighbour; no borders."""
     return _above_neighbours(x, _PEAKS)
 
 
 def _above_neighbours(x, heights, width=_PEAK_WIDTH):
     at = shifted(x, 1)
-    around = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
-    highest = jnp.stack([at(*place) for place in around]).max(0)
+    highest = jnp.stack([at(*neighbour) for neighbour in AROUND]).max(0)
     inside = (slice(None), slice(1, -1), slice(1, -1))
     peak = jax.nn.sigmoid(_LOGISTIC * (x - highest)[inside] / width)
     return _above(x[inside], heights, _WIDTH, peak)
 
 
 def _minima(x, scale):
-    """Minima below depths, smooth, as `_peaks`."""
+    """Return minima below depths, smooth, as `_peaks`."""
     return _above_neighbours(-x, _MINIMA, _MINIMUM_WIDTH)
 
 
 def _starlet_l1(x, scale):
-    """Mean |w| of starlet coefficients, all and those above heights, smooth; of what the scales leave too."""
-    found = starlet_transform(x, NUM_WAVELETS + 1)
-    found = found / jnp.append(scale.wavelet_sigma, 1.0)[:, None, None]
-    sums = [jnp.abs(found).mean((2, 3))]
-    sums += [_above(w, _L1, _WIDTH, jnp.abs(w)) for w in jnp.moveaxis(found, 1, 0)]
+    """Return mean |w| of starlet scales and of what they leave, all and those above heights, smooth."""
+    coefficients = _in_sigma(x, scale)
+    sums = [jnp.abs(coefficients).mean((2, 3))]
+    sums += [_above(w, _L1, _WIDTH, jnp.abs(w)) for w in jnp.moveaxis(coefficients, 1, 0)]
     return jnp.concatenate(sums, -1)
 
 
+def _in_sigma(x, scale):
+    """Return starlet scales in units of their sigma, and what they leave."""
+    return starlet_transform(x, NUM_WAVELETS + 1) / jnp.append(scale.wavelet_sigma, 1.0)[:, None, None]
+
+
 def _starlet_peaks(x, scale):
-    """Peaks of the finest starlet scales, and of what they leave, above heights in units of their sigma."""
-    found = starlet_transform(x, NUM_WAVELETS + 1)
-    found = found / jnp.append(scale.wavelet_sigma, 1.0)[:, None, None]
-    return jnp.concatenate([_above_neighbours(w, _WAVELET_PEAKS) for w in jnp.moveaxis(found, 1, 0)], -1)
+    """Return peaks of the finest starlet scales, and of what they leave, above heights in their sigma."""
+    scales = jnp.moveaxis(_in_sigma(x, scale), 1, 0)
+    return jnp.concatenate([_above_neighbours(w, _WAVELET_PEAKS) for w in scales], -1)
 
 
 def _scattering(x, scale):
@@ -147,23 +150,22 @@ def _scattering(x, scale):
 
 
 def _bispectrum(x, scale):
-    """Equilateral, in units of the bands' typical power to 3/2."""
+    """Return the equilateral bispectrum, in units of the bands' typical power to 3/2."""
     size = x.shape[-1]
     geometry = MapGeometry(size, 1.0)
     # theta^4 / N^6 <f f f> in pixels instead of radian is <f f f> / N^2: N P^(3/2) for power P = |f|^2 / N^2.
-    found = bispectrum(x, triangle_edges(geometry), geometry.side_deg) * (size / geometry.side_rad) ** 4
+    in_pixels = bispectrum(x, triangle_edges(geometry), geometry.side_deg) * (size / geometry.side_rad) ** 4
     typical = power_of_modes(scale, size).reshape(-1) @ _share_of_bins(size)
-    return found / (size * jnp.where(typical > 0, typical, 1.0) ** 1.5)
+    return in_pixels / (size * jnp.where(typical > 0, typical, 1.0) ** 1.5)
 
 
 @functools.cache
 def _share_of_bins(size: int) -> Float[np.ndarray, "modes bins"]:
-    """Weights that average the modes of the half plane into each bin of the bispectrum's first legs."""
+    """Return weights that average modes of the half plane into each bin of the bispectrum's first legs."""
     geometry = MapGeometry(size, 1.0)
     edges = triangle_edges(geometry)
-    bins, weight = geometry.half_plane_bins(edges).ravel(), half_plane_weights((size, size)).ravel()
-    table = np.stack([np.where(bins == n, weight, 0.0) for n in range(len(edges) - 1)], -1)
-    return (table / np.maximum(table.sum(0), 1.0)).astype(np.float32)
+    bins = geometry.half_plane_bins(edges)
+    return mode_shares([bins == number for number in range(len(edges) - 1)])
 
 
 def _moments(x, scale):
@@ -211,7 +213,7 @@ SEEN_BY: dict[str, tuple[str, ...]] = {
 
 
 def check_names(names: Sequence[str]) -> None:
-    """ValueError for a name that is none of STATISTICS, or stands there twice."""
+    """Raise ValueError for a name that is none of STATISTICS, or stands there twice."""
     for name in names:
         if name not in STATISTICS:
             raise ValueError(f"match={name!r} is none of the statistics there are: {', '.join(STATISTICS)}")
@@ -220,7 +222,7 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def matched(names: Sequence[str]) -> Statistic:
-    """All statistics of these names in one row a map."""
+    """Return all statistics of these names in one row a map."""
 
     def statistics(x, scale):
         return jnp.concatenate([STATISTICS[name](x, scale) for name in names], -1)

@@ -39,7 +39,7 @@ _MAPS_A_NUMBER = 10  # from which on a statistic's covariance over training maps
 
 
 class Targets(NamedTuple):
-    """What training maps are like, in all that is matched.
+    """Means and combinations of training maps' statistics, of all that is matched.
 
     Attributes:
       mean: over the maps.
@@ -51,7 +51,7 @@ class Targets(NamedTuple):
 
 
 class Matcher(NamedTuple):
-    """What is matched, and how strongly; hashable.
+    """Statistics to be matched, and how strongly; hashable.
 
     Attributes:
       names: of statistics of maps in units of the training maps' standard deviation.
@@ -65,17 +65,17 @@ class Matcher(NamedTuple):
 
     @property
     def statistics(self) -> Statistic:
-        """All of them in one row a map."""
+        """Return all of them in one row a map."""
         return matched(self.names)
 
     def numbers(self, size: int, scale: MapScale) -> tuple[int, ...]:
-        """How many numbers each statistic of a map of this size is."""
+        """Count the numbers of each statistic of a map of this size."""
         some = jax.ShapeDtypeStruct((1, size, size), jnp.float32)
-        parts = [matched((name,)) for name in self.names]
-        return tuple(jax.eval_shape(lambda x, of=part: of(x, scale), some).shape[1] for part in parts)
+        rows = [jax.eval_shape(matched((name,)), some, scale) for name in self.names]
+        return tuple(row.shape[1] for row in rows)
 
     def unmeasured(self, size: int, scale: MapScale) -> Targets:
-        """The shapes that `targets_of` gives."""
+        """Return targets of the shapes that `targets_of` gives."""
         count = sum(self.numbers(size, scale))
         return Targets(jnp.zeros(count), jnp.tile(jnp.eye(count), 2))
 
@@ -90,7 +90,7 @@ class Matcher(NamedTuple):
         rate: Float[Array, ""] | float | None = None,
         units: Callable[[Array], Array] | None = None,
     ) -> tuple[Float[Array, "batch size size"], Float[Array, " numbers"], dict[str, Float[Array, ""]]]:
-        """The adversarial gradient with respect to maps, that of the loss above added; running means; metrics.
+        """Add the gradient of the loss above to the adversarial one of maps; return running means and metrics.
 
         In the first steps the running means are those of all maps so far; rate takes the place of the setting.
         units takes the maps to units of the training maps' standard deviation where they are in others.
@@ -108,7 +108,7 @@ class Matcher(NamedTuple):
 
 
 def matcher(settings: Settings) -> Matcher | None:
-    """The matcher of a kind's settings; None where nothing is matched.
+    """Make the matcher of a kind's settings; None where nothing is matched.
 
     Raises:
       ValueError: a name that cannot be matched, or twice the same.
@@ -122,7 +122,7 @@ def matcher(settings: Settings) -> Matcher | None:
 def targets_of(
     values: Float[np.ndarray, "maps numbers"], numbers: Sequence[int], least: float = 0.0
 ) -> Targets:
-    """Targets from the statistics of training maps, of which so many numbers are one each.
+    """Compute targets from the statistics of training maps, of which so many numbers are one each.
 
     Where there are fewer than ten maps a number of a statistic, each of its numbers stands for itself alone.
     What does not vary is not matched. Nor is what varies by less than `least`: a height that no training map
@@ -135,11 +135,11 @@ def targets_of(
     whitening = np.zeros((len(mean), len(mean)))
     start = 0
     for count in numbers:
-        of = slice(start, start + count)
-        unit = (values[:, of] - mean[of]) * per_deviation[of]
+        own = slice(start, start + count)
+        unit = (values[:, own] - mean[own]) * per_deviation[own]
         variance, axes = np.linalg.eigh(unit.T @ unit / len(unit))
         kept = (variance > _SMALLEST_VARIANCE * variance[-1]) & (len(values) >= _MAPS_A_NUMBER * count)
-        whitening[of, of] = per_deviation[of, None] * axes * np.where(kept, np.abs(variance), np.inf) ** -0.5
+        whitening[own, own] = per_deviation[own, None] * axes * np.where(kept, np.abs(variance), np.inf) ** -0.5
         start += count
     axes = np.concatenate([np.diag(per_deviation), whitening], 1)
     return Targets(jnp.asarray(mean, jnp.float32), jnp.asarray(axes, jnp.float32))
@@ -154,30 +154,30 @@ def pull(
     rate: Float[Array, ""],
     units: Callable[[Array], Array] | None = None,
 ) -> tuple[Float[Array, " numbers"], Float[Array, "batch size size"]]:
-    """The running means after this batch, moved at `rate`, and the gradient of the loss above for weight 1.
+    """Return the running means after this batch, moved at `rate`, and the gradient of the loss of weight 1.
 
     units: as in `Matcher.added`. The covariance is that about the batch's own means: about the training maps'
     it would be matched, too, by a generator whose maps hardly differ in a step, but swing from step to step.
     """
 
-    def of(maps: Array) -> Array:
+    def statistics_of(maps: Array) -> Array:
         maps = maps if units is None else units(maps)
         return statistics(maps, scale.about(maps))
 
-    found, pullback = jax.vjp(of, x)
-    running = running + rate * (found.mean(0) - running)
+    values, pullback = jax.vjp(statistics_of, x)
+    running = running + rate * (values.mean(0) - running)
     off = deviations(running, targets)
     noise = jnp.sqrt(rate / (2 - rate) / len(x))
     slope = targets.axes @ (jnp.sign(off) * jnp.clip(jnp.abs(off) - noise, 0, _LARGEST_DEVIATION))
-    return running, pullback(jnp.broadcast_to(slope / len(x), found.shape))[0]
+    return running, pullback(jnp.broadcast_to(slope / len(x), values.shape))[0]
 
 
 def deviations(running: Float[Array, " numbers"], targets: Targets) -> Float[Array, " combinations"]:
-    """How far the generated maps' means are from the training maps', in the latter's standard deviations."""
+    """Return how far generated maps' means are from training maps', in the latter's standard deviations."""
     return (running - targets.mean) @ targets.axes
 
 
-def capped(gradient: Array, beside: Array, share: float) -> Array:
-    """The gradient, its norm at most `share` of the other's."""
-    norm, other = (jnp.sqrt((v**2).sum()) for v in (gradient, beside))
-    return gradient * jnp.minimum(1.0, share * other / (norm + 1e-12))
+def capped(gradient: Array, other: Array, share: float) -> Array:
+    """Cap the norm of a gradient at `share` of the other's."""
+    norm, other_norm = (jnp.sqrt((v**2).sum()) for v in (gradient, other))
+    return gradient * jnp.minimum(1.0, share * other_norm / (norm + 1e-12))

@@ -11,7 +11,7 @@ Tree = TypeVar("Tree")
 
 
 def moved(average: Tree, weights: Tree, step: Int[Array, ""], decay: float) -> Tree:
-    """The average after step `step` (from 1), from the one before and the weights that the step left.
+    """Return the average after step `step` (from 1), from the one before and the weights the step left.
 
         a_n = sum_k d^(n-k) w_k / sum_k d^(n-k) = a_(n-1) + (1 - d) / (1 - d^n) (w_n - a_(n-1)),  k = 1 ... n
 

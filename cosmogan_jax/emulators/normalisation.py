@@ -17,22 +17,22 @@ class Normalisation(NamedTuple):
     scale: float
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> "Normalisation":
-        """From {"kind", "scale"} as a manifest or card says it.
+    def from_json(cls, content: Mapping[str, Any]) -> "Normalisation":
+        """Read {"kind", "scale"} as a manifest or card says it.
 
         Raises:
           ValueError: another kind, a scale that is not positive and finite, or other fields.
         """
-        if said.keys() != {"kind", "scale"} or said["kind"] not in KINDS:
+        if content.keys() != {"kind", "scale"} or content["kind"] not in KINDS:
             raise ValueError(
-                f"normalisation={dict(said)} is not a scale and one of the kinds {', '.join(KINDS)}"
+                f"normalisation={dict(content)} is not a scale and one of the kinds {', '.join(KINDS)}"
             )
-        if not 0 < said["scale"] < math.inf:
-            raise ValueError(f"normalisation scale={said['scale']} must be positive and finite")
-        return cls(said["kind"], said["scale"])
+        if not 0 < content["scale"] < math.inf:
+            raise ValueError(f"normalisation scale={content['scale']} must be positive and finite")
+        return cls(content["kind"], content["scale"])
 
     def forward(self, kappa: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Convergence to network units."""
+        """Convert convergence to network units."""
         if self.kind == "linear":
             return kappa / self.scale
         if self.kind == "arcsinh":
@@ -40,7 +40,7 @@ class Normalisation(NamedTuple):
         return kappa
 
     def inverse(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Network units to convergence."""
+        """Convert network units to convergence."""
         if self.kind == "linear":
             return x * self.scale
         if self.kind == "arcsinh":

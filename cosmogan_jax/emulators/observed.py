@@ -1,4 +1,4 @@
-"""What analyses see of an emulator's maps: shape noise of the source galaxies, and smoothing.
+"""Maps of an emulator as analyses see them: with shape noise of the source galaxies, and smoothed.
 
     seen = smooth(kappa + noise),    of the very maps that are made without
 
@@ -26,7 +26,7 @@ _STREAM = np.uint32(2**32 - 1)
 
 
 class Look(NamedTuple):
-    """How maps are seen; hashable, so that it can be static to jit.
+    """A way of seeing maps; hashable, so that it can be static to jit.
 
     Attributes:
       pixels: whose size counts.
@@ -46,7 +46,7 @@ def look_of(
     noise: GalaxyNoise | None,
     smoothing_arcmin: float,
 ) -> Look | None:
-    """How maps of height x width pixels are seen; None where they are shown as they are.
+    """Return how maps of height x width pixels are seen; None where they are shown as they are.
 
     Raises:
       ValueError: another noise than a `GalaxyNoise`; smoothing that is negative, not finite, or too wide for
@@ -77,7 +77,7 @@ def look_of(
 def look_at(
     kappa: Float[Array, "maps tall wide bins"], look: Look, key: Array, index: Int[Array, " maps"]
 ) -> Float[Array, "maps height width bins"]:
-    """Maps of these numbers, which have the look's margin, as they are seen; key: the root of their latents."""
+    """Return maps of these numbers, which have the look's margin, as they are seen; key: of their latents."""
     if look.noise is not None:
         root = jax.random.fold_in(key, _STREAM)
         shape = kappa.shape[1:]
@@ -88,8 +88,8 @@ def look_at(
 
 
 def _white(key: Array, shape: tuple[int, ...], margin: int) -> Float[Array, "tall wide bins"]:
-    """Of one map: within it the same numbers whatever the margin."""
-    inside, around = (jax.random.fold_in(key, part) for part in (0, 1))
+    """Draw the noise of one map: within it the same numbers whatever the margin."""
+    inside, around = (jax.random.fold_in(key, n) for n in (0, 1))
     tall, wide, bins = shape
     white = jax.random.normal(inside, (tall - 2 * margin, wide - 2 * margin, bins), jnp.float32)
     if not margin:

@@ -9,7 +9,7 @@ Net = TypeVar("Net")
 
 
 def updated(optimizer: optax.GradientTransformation, net: Net, grads: Any, **others: Any) -> Net:
-    """The network with the optimizer's step taken down these gradients; others: fields to be replaced too.
+    """Take the optimizer's step down these gradients; others: fields of the network to be replaced too.
 
     The network is a dataclass that holds `params` and the optimizer's `opt_state`.
     """

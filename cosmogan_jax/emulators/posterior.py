@@ -54,9 +54,9 @@ def log_likelihood(
         `Emulator.kappa`.
     """
     kappa = emulator.kappa(latents, theta=theta)
-    for name, given in (("observed", observed), ("mask", mask)):
-        if given.shape != kappa.shape:
-            raise ValueError(f"{name}.shape={given.shape} must be {kappa.shape}, the maps' of these latents")
+    for name, maps in (("observed", observed), ("mask", mask)):
+        if maps.shape != kappa.shape:
+            raise ValueError(f"{name}.shape={maps.shape} must be {kappa.shape}, the maps' of these latents")
     observed = check_kappa(observed)
     residual = jnp.where(check_mask(mask, observed), (observed - kappa) / jnp.asarray(sigma, kappa.dtype), 0)
     return -0.5 * (residual**2).sum(range(1, kappa.ndim))

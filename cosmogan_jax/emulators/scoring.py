@@ -1,10 +1,10 @@
 """How train and select score a generator: so many maps, these latents, this half of the development parents.
 
-Only development maps are looked at. Scores made one way are comparable with each other; `Pass.described` is
-what is recorded beside them.
+Only development maps are looked at. Scores made one way are comparable with each other; `Development.described`
+is what is recorded beside them.
 """
 
-import math
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -19,10 +19,12 @@ from cosmogan_jax.compare.generator_score import Measures, Scores, make_scorer, 
 from cosmogan_jax.compare.pixel_distance import pixel_bins
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Variables
+from cosmogan_jax.files.json_files import as_json
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.keys import SCHEME
 from cosmogan_jax.maps.crop_table import CropTable
 from cosmogan_jax.maps.source_bins import only_bin
+from cosmogan_jax.maps.table_crops import Crops
 from cosmogan_jax.summaries import PAPER_L_EDGES
 
 # What may rank generators, and the score that does.
@@ -51,68 +53,80 @@ class Pass(NamedTuple):
     latents: str
     key_scheme: int
 
-    def l_edges(self, table: CropTable) -> np.ndarray:
-        """Edges of the modes whose histograms are compared."""
-        return log_l_edges(table.geometry, self.l_bins) if self.l_bins else PAPER_L_EDGES
-
-    def crops(self, table: CropTable) -> np.ndarray:
-        """The development crops, at most as many as maps are generated."""
-        return table.choose("development", self.maps, half=self.half)
-
-    def parents(self, table: CropTable) -> np.ndarray:
-        """The maps that these crops are of, each once."""
-        return np.unique(_parents(table, self.crops(table)))
-
-    def num_bands(self, table: CropTable) -> int:
-        """Bands of the covariance form, alike in both halves; 0 where the development parents are too few."""
-        return most_bands(min(len(self._replace(half=half).parents(table)) for half in (0, 1)))
-
-    def described(self, table: CropTable) -> dict[str, Any]:
-        """For the record."""
-        return {
-            **self._asdict(),
-            "modes": len(self.l_edges(table)) - 1,
-            "bands": self.num_bands(table),
-            "development_crops": len(self.crops(table)),
-            "development_parents": len(self.parents(table)),
-        }
-
 
 def first_pass(maps: int, l_bins: int, seed: int, scheme: int = SCHEME) -> Pass:
-    """What training sees, in its dense phase too, and select first; not the maps of its pictures."""
+    """Return what training sees, in its dense phase too, and select first; not the maps of its pictures."""
     return Pass(maps, l_bins, 0, seed, "first scores", scheme)
 
 
 def second_pass(maps: int, l_bins: int, seed: int, scheme: int = SCHEME) -> Pass:
-    """Fresh latents, and the parents that the first pass did not see."""
+    """Return a pass of fresh latents and of the parents that the first pass did not see."""
     return Pass(maps, l_bins, 1, seed, "second scores", scheme)
 
 
 def check_maps(name: str, maps: int) -> None:
-    """ValueError for a number of maps that whole batches do not make."""
+    """Raise ValueError for a number of maps that whole batches do not make."""
     if maps < 2:
         raise ValueError(f"{name}={maps} must be at least 2")
     if maps > _BATCH and maps % _BATCH:
         raise ValueError(f"{name}={maps} must be at most {_BATCH} or a multiple of it")
 
 
-def check_bands(table: CropTable, scored: Pass, select_by: str) -> None:
-    """ValueError where the covariance form is to rank and the development maps do not allow a band."""
-    if select_by == "covariance" and not scored.num_bands(table):
-        parents = len(np.unique(_parents(table, table.crops["development"])))
-        raise ValueError(
-            f"select_by=covariance needs 4 development maps or more in either half (43 a half for "
-            f"{most_bands(43)} bands); there are {parents} in all"
-        )
+@dataclasses.dataclass(frozen=True)
+class Development:
+    """The development crops that a pass compares generators with, at most as many as it generates maps.
+
+    num_bands: bands of the covariance form, alike in both halves; 0 where the development parents are too few.
+    num_maps: all development maps, of both halves.
+    """
+
+    scoring: Pass
+    crops: Crops
+    num_bands: int
+    num_maps: int
+
+    @classmethod
+    def choose(cls, table: CropTable, scoring: Pass) -> "Development":
+        """Choose them of an opened table."""
+        halves = [Crops(table, table.choose("development", scoring.maps, half=half)) for half in (0, 1)]
+        num_bands = most_bands(min(len(np.unique(crops.parents)) for crops in halves))
+        every = Crops(table, table.crops["development"])
+        return cls(scoring, halves[scoring.half], num_bands, len(np.unique(every.parents)))
+
+    @property
+    def parents(self) -> np.ndarray:
+        """Return the maps that the crops are of, each once."""
+        return np.unique(self.crops.parents)
+
+    @property
+    def l_edges(self) -> np.ndarray:
+        """Return the edges of the modes whose histograms are compared."""
+        bins = self.scoring.l_bins
+        return log_l_edges(self.crops.geometry, bins) if bins else PAPER_L_EDGES
+
+    def described(self) -> dict[str, Any]:
+        """Return what is recorded of the pass."""
+        return {
+            **self.scoring._asdict(),
+            "modes": len(self.l_edges) - 1,
+            "bands": self.num_bands,
+            "development_crops": len(self.crops),
+            "development_parents": len(self.parents),
+        }
+
+    def check_bands(self, select_by: str) -> None:
+        """Raise ValueError where the covariance form is to rank and the development maps allow no band."""
+        if select_by == "covariance" and not self.num_bands:
+            raise ValueError(
+                f"select_by=covariance needs 4 development maps or more in either half (43 a half for "
+                f"{most_bands(43)} bands); there are {self.num_maps} in all"
+            )
 
 
 def make_scorers(
-    table: CropTable,
-    emulator: Emulator,
-    scored: Pass,
-    what: Literal["spectrum", "all"] = "all",
+    development: Development, emulator: Emulator, what: Literal["spectrum", "all"] = "all"
 ) -> Scorers:
-    """Scorers of one way; maps are drawn batch by batch, from their numbers.
+    """Make scorers of one way; maps are drawn batch by batch, from their numbers.
 
     what="spectrum" leaves out what the development maps are measured for by all other scores: only
     `Scorers.spectrum` may then be called.
@@ -120,56 +134,51 @@ def make_scorers(
     Raises:
       ValueError: fewer than two development crops, or constant ones.
     """
-    crops = scored.crops(table)
+    scoring, crops = development.scoring, development.crops
     if len(crops) < 2:
         raise ValueError(
-            f"half {scored.half} of the development maps holds {len(crops)} crops, and scores need two"
+            f"half {scoring.half} of the development maps holds {len(crops)} crops, and scores need two"
         )
-    batch = min(_BATCH, scored.maps)
+    batch = min(_BATCH, scoring.maps)
     # The first batch, from which come the range of the pixels and the nearest neighbours, is of all parents.
     spread = np.arange(0, len(crops), max(1, len(crops) // batch))[:batch]
-    crops = np.concatenate([crops[spread], np.delete(crops, spread, axis=0)])
-    num_bands = scored.num_bands(table)
-    measures = Measures(
-        table.geometry,
-        scored.l_edges(table),
-        pixel_bins(only_bin(table.cut(crops[:batch]))),
-        emulator.model.upsamplings,
-        _saturated_from(emulator),
-        min(batch, len(crops)),
-        log_l_edges(table.geometry, num_bands) if num_bands else None,
-    )
-    batches = (only_bin(table.cut(crops[i : i + batch])) for i in range(0, len(crops), batch))
-    real = reference(measures, batches, _parents(table, crops), what)
-    key = keys.key(scored.seed, scored.latents, scored.key_scheme)
+    mixed = crops[np.concatenate([spread, np.delete(np.arange(len(crops)), spread)])]
+    measures = _measures(development, emulator, only_bin(mixed[:batch].cut()))
+    real = reference(measures, map(only_bin, mixed.batches(batch)), mixed.parents, what)
+    key = keys.key(scoring.seed, scoring.latents, scoring.key_scheme)
     # Conditioned on what the development maps are of, one after the other.
-    likes = scored.crops(table)
-    theta = jnp.asarray(table.theta(likes[np.arange(scored.maps) % len(likes)], emulator.parameters))
+    theta = jnp.asarray(crops[np.arange(scoring.maps) % len(crops)].theta(emulator.parameters))
 
     def draw(variables, index):
         return only_bin(emulator.draw(key, index, theta[index], variables))
 
     def on_host(score: Callable[[Any, Any], Scores]) -> Callable[[Variables], HostScores]:
         compiled = jax.jit(score)
-        return lambda variables: {
-            name: float(value) if math.isfinite(value) else None
-            for name, value in jax.device_get(compiled(variables, real)).items()
-        }
+        return lambda variables: as_json(jax.device_get(compiled(variables, real)))
 
     return Scorers(
-        on_host(make_scorer(draw, scored.maps, measures, batch)),
-        on_host(make_scorer(draw, scored.maps, measures, batch, "spectrum")),
+        on_host(make_scorer(draw, scoring.maps, measures, batch)),
+        on_host(make_scorer(draw, scoring.maps, measures, batch, "spectrum")),
+    )
+
+
+def _measures(development: Development, emulator: Emulator, first_batch: np.ndarray) -> Measures:
+    geometry, bands = development.crops.geometry, development.num_bands
+    return Measures(
+        geometry,
+        development.l_edges,
+        pixel_bins(first_batch),
+        emulator.model.upsamplings,
+        _saturated_from(emulator),
+        len(first_batch),
+        log_l_edges(geometry, bands) if bands else None,
     )
 
 
 def _saturated_from(emulator: Emulator) -> float | None:
-    """The kappa from which on a pixel counts as saturated; None where the model has no limit."""
+    """Return the kappa from which on a pixel counts as saturated; None where the model has no limit."""
     if emulator.model.limit is None:
         return None
     return float(
         emulator.normalisation.inverse(jnp.float32(emulator.model.limit * sample_health.SATURATED_FROM))
     )
-
-
-def _parents(table: CropTable, crops: np.ndarray) -> np.ndarray:
-    return np.array(table.manifest["parents"])[crops[:, 0]]

@@ -7,7 +7,7 @@ from cosmogan_jax.summaries.shear import Shear, shear_of_canvas
 
 
 def canvas_pixels(num_pixels: int, canvas: int) -> int:
-    """Side of the canvas of a map.
+    """Return the side of the canvas of a map.
 
     Raises:
       ValueError: canvas is not a whole number of at least 2.
@@ -18,6 +18,6 @@ def canvas_pixels(num_pixels: int, canvas: int) -> int:
 
 
 def cut_with_shear(kappa: Float[Array, "maps canvas canvas bins"], num_pixels: int) -> Shear:
-    """The middle of canvases of convergence and its shear, (maps, num_pixels, num_pixels, bins) each."""
+    """Cut the middle of canvases and of its shear, (maps, num_pixels, num_pixels, bins) each."""
     cut = shear_of_canvas(jnp.moveaxis(kappa, -1, -3), num_pixels, num_pixels)
-    return Shear(*(jnp.moveaxis(part, -3, -1) for part in cut))
+    return Shear(*(jnp.moveaxis(maps, -3, -1) for maps in cut))

@@ -1,4 +1,4 @@
-"""How steep a discriminator is at maps, and R1, for any kind of emulator."""
+"""Slopes of a discriminator at maps, and R1, for any kind of emulator."""
 
 from collections.abc import Callable
 
@@ -11,8 +11,8 @@ Judge = Callable[[Float[Array, "batch ..."]], Float[Array, " batch"]]
 
 
 def squared_slopes(judge: Judge, x: Float[Array, "batch ..."]) -> Float[Array, " batch"]:
-    """|dD/dx|^2 of each map: of the summed logits, which is D's own slope where it judges each map alone."""
-    slopes = jax.grad(lambda given: judge(given).sum())(x)
+    """Return |dD/dx|^2 of each map, of the summed logits: D's own slope where it judges each map alone."""
+    slopes = jax.grad(lambda maps: judge(maps).sum())(x)
     return jnp.sum(slopes**2, axis=tuple(range(1, x.ndim)))
 
 

@@ -1,7 +1,7 @@
 """What a finished training left: its model, its engine, and the variables of its checkpoints."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,12 @@ from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Engine, Model, State, Variables, Weights
 from cosmogan_jax.emulators.kinds import build
 from cosmogan_jax.emulators.normalisation import Normalisation
-from cosmogan_jax.files.json_files import read_object
-from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.runs.best_generators import read_scores
+from cosmogan_jax.maps.crop_table import CropTable
+from cosmogan_jax.runs.best_generators import Ranking, Scores, read_ranking, read_scores
 from cosmogan_jax.runs.checkpoints import Checkpoints
 from cosmogan_jax.runs.directory import finished_record, key_scheme, stage_directory
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.kinds import train_from_record
-
-_DENSE = {"weights": str, "score_maps": int, "score_l_bins": int}
 
 
 class Trained(NamedTuple):
@@ -30,22 +27,24 @@ class Trained(NamedTuple):
     engine: Engine
     key_scheme: int
 
-    def emulator(
-        self, name: str, variables: Variables, normalisation: Normalisation, geometry: MapGeometry
-    ) -> Emulator:
-        """The emulator of these variables; None where every call of it is given its own."""
+    def emulator(self, name: str, variables: Variables, table: CropTable) -> Emulator:
+        """Make the emulator of these variables, trained on the crops of a table.
+
+        variables: None where every call of it is given its own.
+        """
+        normalisation = Normalisation.from_json(table.manifest["normalisation"])
         names, scheme = self.settings.condition_on, self.key_scheme
-        return Emulator(name, self.model, variables, normalisation, geometry, {}, names, scheme)
+        return Emulator(name, self.model, variables, normalisation, table.geometry, {}, names, scheme)
 
 
 def open_trained(workdir: Path) -> tuple[Trained, State, Checkpoints]:
-    """The making of a finished stage train, a state to restore into, and its checkpoints.
+    """Open a finished stage train: what it was made of, a state to restore into, and its checkpoints.
 
     Raises:
       ValueError: there is none, or one of a kind that is not known.
     """
     directory = stage_directory(workdir, "train")
-    settings = train_from_record(finished_record(workdir, "train")["flags"])
+    settings = train_from_record(finished_record(workdir, "train").flags)
     model, engine = build(settings)
     scheme = key_scheme(workdir)
     state = engine.init(keys.key(settings.own_seed, "weights", scheme))
@@ -56,6 +55,10 @@ class Generators:
     """The generators that a finished training left: of its checkpoints, and the best of its dense phase.
 
     Those of the dense phase count where they are the weights asked for (`--weights`).
+
+    Attributes:
+      ranking: how the dense phase scored; None where it does not count.
+      dense_scores: its scores by step.
     """
 
     def __init__(self, workdir: Path, weights: Weights):
@@ -65,29 +68,28 @@ class Generators:
           ValueError: it is not there, or kept no average.
         """
         self.trained, self._like, self._checkpoints = open_trained(workdir)
-        self._weights, self._best = weights, None
+        self._weights = weights
         # Only the shapes are wanted, and that there are such weights: nothing is computed.
         like = jax.eval_shape(lambda state: self.trained.engine.variables(state, weights), self._like)
         self._like_best = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
-        # How the dense phase scored, and what came of it.
-        self.dense: dict[str, Any] | None = None
-        self.dense_scores: list[dict[str, Any]] = []
+        self._best: Checkpoints | None = None
+        self.ranking: Ranking | None = None
+        self.dense_scores: dict[int, Scores] = {}
         best = stage_directory(workdir, "train") / "best"
-        if best.is_dir() and (asked := read_object(best / "settings.json", _DENSE))["weights"] == weights:
-            self.dense = asked
+        if best.is_dir() and (ranking := read_ranking(best)).weights == weights:
+            self.ranking, self.dense_scores = ranking, read_scores(best)
             self._best = Checkpoints(best / "generators")
-            self.dense_scores = read_scores(best)
 
     def checkpoints(self) -> list[int]:
-        """Steps of the checkpoints, ascending."""
+        """Return the steps of the checkpoints, ascending."""
         return list(self._checkpoints.steps())
 
     def best(self) -> list[int]:
-        """Steps of the best generators of the dense phase, ascending; none where there was none."""
+        """Return the steps of the best generators of the dense phase, ascending; none where there was none."""
         return list(self._best.steps()) if self._best else []
 
     def restore(self, step: int) -> Variables:
-        """The variables of a step, ready to sample.
+        """Restore the variables of a step, ready to sample.
 
         Raises:
           ValueError: no generator of that step, or one that cannot be read.

@@ -5,16 +5,21 @@ that the kind of emulator wants in full precision (running averages) as float32,
 card.json names the file's SHA-256 and is written last, so that a folder without it is not whole.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.files.checksums import file_sha256
 from cosmogan_jax.files.json_files import Fields, check_object, read_json, write_json
 from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.files.whole_files import write_arrays, write_text
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.layers.initialisation import Variables
+from cosmogan_jax.settings.key_schemes import recorded_scheme
 
 CARD, _WEIGHTS = "card.json", "weights.npz"
 FORMAT, VERSION = "cosmogan_jax emulator", 1
@@ -29,14 +34,80 @@ _INSIDE: dict[str, Fields] = {
     "training": {"step": int},
     "fidelity": {"validated": dict},
 }
+_COPIED = ("name", "architecture", "source_redshift", "cosmology", "data")
 
-Variables = Any
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A model card, as far as programs read it.
+
+    Attributes:
+      content: the whole card, as in card.json.
+      sha256: of the file of weights.
+      architecture: as `Model.describe` gave it.
+      parameters: names of what the maps are conditioned on.
+      key_scheme: how a seed becomes a key (`keys.py`).
+      training_pixels: side of the maps that the training crops were cut from; None where it is not recorded.
+      step: of the training, that the weights are of.
+      selected: whether they were chosen among others by their scores.
+      training_flags: settings of the training.
+      validated: ranges in which the maps were found to agree with validation maps.
+    """
+
+    content: dict[str, Any]
+    name: str
+    sha256: str
+    architecture: dict[str, Any]
+    normalisation: Normalisation
+    geometry: MapGeometry
+    parameters: tuple[str, ...]
+    key_scheme: int
+    training_pixels: int | None
+    step: int
+    selected: bool
+    training_flags: dict[str, Any]
+    source_redshift: float | None
+    cosmology: dict[str, Any] | None
+    data: dict[str, Any]
+    validated: dict[str, Any]
+
+    @classmethod
+    def from_json(cls, content: Any, where: Any) -> "Card":
+        """Read a card's content; what earlier cards did not say has the value that it had then.
+
+        Raises:
+          ValueError: names where it stands, and what it is not.
+        """
+        check_object(content, _FIELDS, where)
+        for name, fields in _INSIDE.items():
+            check_object(content[name], fields, f"{where}, {name}")
+        training, geometry = {"selected": True, "flags": {}, **content["training"]}, content["geometry"]
+        check_object(training, {"flags": dict}, f"{where}, training")
+        parameters, side = content.get("parameters", []), content["data"].get("map_pixels")
+        if not isinstance(parameters, list) or not all(isinstance(name, str) for name in parameters):
+            raise ValueError(f"{where}: parameters={parameters!r} must be a list of names")
+        if side is not None and (type(side) is not int or side < 1):
+            raise ValueError(f"{where}, data: map_pixels={side!r} must be a positive whole number")
+        return cls(
+            content=content,
+            sha256=content["weights"]["sha256"],
+            normalisation=Normalisation.from_json(content["normalisation"]),
+            geometry=MapGeometry(geometry["num_pixels"], geometry["side_deg"]),
+            parameters=tuple(parameters),
+            key_scheme=recorded_scheme(content, where),
+            training_pixels=side,
+            step=training["step"],
+            selected=bool(training["selected"]),
+            training_flags=training["flags"],
+            validated=content["fidelity"]["validated"],
+            **{name: content[name] for name in _COPIED},
+        )
 
 
 def write_weights(
     folder: Path, variables: Variables, dtype: str, full_precision: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Write the variables of a model, any pytree of arrays; gives what the card is to say of the file.
+    """Write the variables of a model, any pytree of arrays; return what the card is to say of the file.
 
     Those whose path begins with one of full_precision are float32 whatever the dtype of the others.
     """
@@ -62,54 +133,54 @@ def write_card(folder: Path, card: dict[str, Any], words: str) -> None:
     write_json(folder / CARD, {"format": FORMAT, "version": VERSION, **card})
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """The card of a folder.
+def read_card(folder: Path) -> Card:
+    """Read the card of a folder.
 
     Raises:
       ValueError: it is not a card, or one of another version.
     """
-    card = read_json(folder / CARD)
-    if not isinstance(card, dict) or card.get("format") != FORMAT or card.get("version") != VERSION:
-        said = {key: card.get(key) for key in ("format", "version")} if isinstance(card, dict) else card
-        raise ValueError(f"{folder / CARD} says {said}, expected format {FORMAT!r} version {VERSION}")
-    check_object(card, _FIELDS, folder / CARD)
-    for name, fields in _INSIDE.items():
-        check_object(card[name], fields, f"{folder / CARD}, {name}")
-    return card
+    content = read_json(folder / CARD)
+    if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
+        if isinstance(content, dict):
+            content = {key: content.get(key) for key in ("format", "version")}
+        raise ValueError(f"{folder / CARD} says {content}, expected format {FORMAT!r} version {VERSION}")
+    return Card.from_json(content, folder / CARD)
 
 
-def read_weights(folder: Path, card: dict[str, Any], like: Variables) -> Variables:
-    """The variables of a folder in the structure and the dtypes of `like`: real numbers are float32.
+def read_weights(folder: Path, sha256: str, like: Variables) -> Variables:
+    """Read the variables of a folder in the structure and the dtypes of `like`: real numbers are float32.
 
     Raises:
-      ValueError: a file that is missing or not the card's, or arrays that do not fit `like` or are not finite.
+      ValueError: a file that is missing or of another SHA-256 than its card's, or arrays that do not fit `like`
+        or are not finite.
     """
     path = folder / _WEIGHTS
     if not path.is_file():
         raise ValueError(f"{folder} holds a {CARD} but no {_WEIGHTS}")
-    found, expected = file_sha256(path), card["weights"]["sha256"]
-    if found != expected:
-        raise ValueError(f"{path} has SHA-256 {found}, its card says {expected}: not the weights of the card")
+    actual = file_sha256(path)
+    if actual != sha256:
+        raise ValueError(f"{path} has SHA-256 {actual}, its card says {sha256}: not the weights of the card")
     arrays = read_npz(path)
-    paths, structure = jax.tree_util.tree_flatten_with_path(like)
-    kinds = {_name(place): np.dtype(leaf.dtype).kind for place, leaf in paths}
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    expected = {_name(leaf_path): leaf for leaf_path, leaf in leaves}
     for name, array in arrays.items():
-        if array.dtype.kind != kinds.get(name, "f"):
-            wanted = "real" if kinds.get(name, "f") == "f" else "whole"
+        kind = np.dtype(expected[name].dtype).kind if name in expected else "f"
+        if array.dtype.kind != kind:
+            wanted = "real" if kind == "f" else "whole"
             raise ValueError(f"{path}: {name} holds {array.dtype.name}, not {wanted} numbers")
         if array.dtype.kind == "f":
             arrays[name] = array.astype(np.float32)
-    shapes = {_name(place): leaf.shape for place, leaf in paths}
-    given = {name: array.shape for name, array in arrays.items()}
-    if given != shapes:
-        odd = sorted(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
+    shapes = {name: leaf.shape for name, leaf in expected.items()}
+    stored = {name: array.shape for name, array in arrays.items()}
+    if stored != shapes:
+        odd = min(name for name in shapes.keys() | stored.keys() if shapes.get(name) != stored.get(name))
         raise ValueError(
-            f"{path}: {odd[0]} has shape {given.get(odd[0])}, the card's architecture {shapes.get(odd[0])}"
+            f"{path}: {odd} has shape {stored.get(odd)}, the card's architecture {shapes.get(odd)}"
         )
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{path}: {name} is not finite")
-    return jax.tree_util.tree_unflatten(structure, [arrays[_name(place)] for place, _ in paths])
+    return jax.tree_util.tree_unflatten(structure, [arrays[name] for name in expected])
 
 
 def _name(path: tuple) -> str:

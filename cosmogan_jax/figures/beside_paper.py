@@ -44,7 +44,7 @@ def beside_the_paper(results: dict[str, Any], tables: dict[str, Any]) -> Table:
     return Table(("what", "paper", "here", "here, real against real"), rows)
 
 
-def cost(stages: dict[str, dict[str, Any]], metrics: list[dict[str, Any]]) -> tuple[Table, Table]:
+def cost(stages: dict[str, Any], metrics: list[dict[str, Any]]) -> tuple[Table, Table]:
     """Return what maps cost, as the paper's closing paragraph counts it; and the seconds of every stage.
 
     Samples of a fit are not simulations from first principles: the columns do not compare like with like.
@@ -63,18 +63,18 @@ def cost(stages: dict[str, dict[str, Any]], metrics: list[dict[str, Any]]) -> tu
             _generation(generated) if generated else "not in this run",
         ),
     ]
-    seconds = [(name, f"{of['seconds']:.1f}", of["finished"]) for name, of in stages.items()]
+    seconds = [(name, f"{record.seconds:.1f}", record.finished) for name, record in stages.items()]
     return (
         Table(("what", "paper", "here"), rows),
         Table(("stage", "seconds (last run of it)", "finished"), seconds),
     )
 
 
-def _simulation(record: dict[str, Any]) -> str:
-    return f"{_duration(record['seconds'])} for {record['summary']['num_maps']} maps, {_machine(record)}"
+def _simulation(record: Any) -> str:
+    return f"{_duration(record.seconds)} for {record.summary['num_maps']} maps, {_machine(record)}"
 
 
-def _training(record: dict[str, Any], metrics: list[dict[str, Any]]) -> str:
+def _training(record: Any, metrics: list[dict[str, Any]]) -> str:
     """Return what the steps took, over all sessions; scores, checkpoints and compilation come on top."""
     steps, seconds, before = 0, 0.0, 0
     for line in metrics:
@@ -85,17 +85,17 @@ def _training(record: dict[str, Any], metrics: list[dict[str, Any]]) -> str:
     return f"{_duration(seconds)} in {steps} steps, {_machine(record)}"
 
 
-def _generation(record: dict[str, Any]) -> str:
-    seconds = record["summary"].get("seconds_of_1024_maps")
+def _generation(record: Any) -> str:
+    seconds = record.summary.get("seconds_of_1024_maps")
     if seconds is None:
         return "not measured: one batch was made, which holds the compilation"
     return f"{_duration(seconds)}, {_machine(record)}"
 
 
-def _machine(record: dict[str, Any]) -> str:
+def _machine(record: Any) -> str:
     """Return the device, and where it is no accelerator the processor."""
-    device = record["summary"].get("device", "cpu")
-    machine = record.get("machine")
+    device = record.summary.get("device", "cpu")
+    machine = record.machine
     if device.lower() != "cpu":
         return device
     return (

@@ -154,11 +154,11 @@ def _estimate(estimate: dict[str, Any], index: int, form: str) -> str:
     return f"{form.format(value)} ± {form.replace('+', '').format(error)}"
 
 
-def settings(stages: dict[str, dict[str, Any]]) -> tuple[Table, Table]:
+def settings(stages: dict[str, Any]) -> tuple[Table, Table]:
     """Return flags of the last stage and versions of what made the results."""
     last = list(stages.values())[-1]
-    flags = [(key, str(value)) for key, value in sorted(last["flags"].items())]
-    versions = [*last["versions"].items(), ("commit", str(last["commit"]))]
+    flags = [(key, str(value)) for key, value in sorted(last.flags.items())]
+    versions = [*last.versions.items(), ("commit", str(last.commit))]
     return Table(("flag", "value"), flags), Table(("package", "version"), versions)
 
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from cosmogan_jax.files.whole_files import write_whole
+from cosmogan_jax.files.whole_files import first_line, write_whole
 
 ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
 # Deflate packs 1032 bytes into one at most; what announces more of itself is damaged.
@@ -39,7 +39,7 @@ PARAMETER_CARD = "PARAM "
 
 
 class ImageHeader(NamedTuple):
-    """Its own header, the file's first, and where its pixels begin in what a gzipped file decompresses to."""
+    """Headers of an image: its own and the file's first; gzip_offset: see `read_header`."""
 
     own: Any
     primary: Any
@@ -47,7 +47,7 @@ class ImageHeader(NamedTuple):
 
 
 def read_header(path: Path, extension: str | None = None) -> ImageHeader:
-    """Headers of an image of a file: of `extension` (name or number), or of the only floating-point image.
+    """Read the headers of an image: of `extension` (name or number), or of the only floating-point image.
 
     gzip_offset is where the image's pixels begin in what the file decompresses to; None where it is not
     gzipped, or its pixels are compressed by tiles besides.
@@ -65,10 +65,10 @@ def read_header(path: Path, extension: str | None = None) -> ImageHeader:
 def read_image(
     path: Path, first_axis: slice | None = None, extension: str | None = None
 ) -> tuple[Any, np.ndarray]:
-    """Header and pixels of an image of a file, chosen as by `read_header`, in this machine's byte order.
+    """Read header and pixels of an image, chosen as by `read_header`, in this machine's byte order.
 
-    Scaled integers become floats, blank ones NaN. first_axis reads that part of a cube alone. A DATASUM in the
-    header is verified, but not for a part.
+    Scaled integers become floats, blank ones NaN. first_axis reads that slice of a cube alone. A DATASUM in the
+    header is verified, but not of a slice.
 
     Raises:
       ValueError: a broken or truncated file, one that holds no image, or several and none is chosen.
@@ -104,7 +104,7 @@ def write_image(path: Path, image: np.ndarray, cards: Cards) -> None:
 
 @contextmanager
 def whole_fits(path: Path) -> Iterator[None]:
-    """What a broken file makes astropy and gzip say, as one ValueError with its name."""
+    """Turn what a broken file makes astropy and gzip raise into a ValueError that names the file."""
     from astropy.io.fits.verify import VerifyWarning
     from astropy.utils.exceptions import AstropyUserWarning
 
@@ -119,18 +119,18 @@ def whole_fits(path: Path) -> Iterator[None]:
     except (FileNotFoundError, _NoSuchImage):
         raise
     except Exception as error:  # damage shows in many ways: AttributeError, RuntimeError, VerifyError, ...
-        raise ValueError(f"{path} is not a whole FITS image: {_first_line(error)}") from error
+        raise ValueError(f"{path} is not a whole FITS image: {first_line(error)}") from error
 
 
 @contextmanager
 def parsable(path: Path) -> Iterator[None]:
-    """A card that astropy cannot parse when it is asked for, as a ValueError with the file's name."""
+    """Turn the error of a card that astropy cannot parse into a ValueError that names the file."""
     from astropy.io.fits.verify import VerifyError
 
     try:
         yield
     except VerifyError as error:
-        raise ValueError(f"{path} is not a whole FITS image: {_first_line(error)}") from error
+        raise ValueError(f"{path} is not a whole FITS image: {first_line(error)}") from error
 
 
 @contextmanager
@@ -145,20 +145,20 @@ def _image(path: Path, extension: str | None) -> Iterator[tuple[Any, Any]]:
 
 
 def check_axes(file: BinaryIO) -> None:
-    """ValueError for more axes than an image can have; astropy would count them all, were they 10^12."""
+    """Raise ValueError for more axes than an image can have; astropy would count them all, were they 10^12."""
     packed = file.read(2) == _GZIP
     file.seek(0)
     content: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=file) if packed else file
     while cards := _next_cards(content):
-        said = {card[:8].rstrip(): card[10:].split(b"/")[0].strip() for card in cards if card[8:10] == b"= "}
-        axes = said.get(b"NAXIS", b"0")
+        values = {card[:8].rstrip(): card[10:].split(b"/")[0].strip() for card in cards if card[8:10] == b"= "}
+        axes = values.get(b"NAXIS", b"0")
         if axes.isdigit() and int(axes[:20]) > _MOST_AXES:
             raise ValueError(f"its header says NAXIS={axes.decode()}")
         # What follows the pixels is the next header, if these are numbers; astropy tells where they are not.
         try:
-            sides = [int(said[b"NAXIS%d" % (n + 1)]) for n in range(int(axes))]
-            extra, groups = int(said.get(b"PCOUNT", b"0")), int(said.get(b"GCOUNT", b"1"))
-            size = abs(int(said[b"BITPIX"])) // 8 * groups * (extra + (math.prod(sides) if sides else 0))
+            sides = [int(values[b"NAXIS%d" % (n + 1)]) for n in range(int(axes))]
+            extra, groups = int(values.get(b"PCOUNT", b"0")), int(values.get(b"GCOUNT", b"1"))
+            size = abs(int(values[b"BITPIX"])) // 8 * groups * (extra + (math.prod(sides) if sides else 0))
         except (KeyError, ValueError):
             return
         if not 0 <= size < 2**62:
@@ -167,7 +167,7 @@ def check_axes(file: BinaryIO) -> None:
 
 
 def _next_cards(content: BinaryIO | gzip.GzipFile) -> list[bytes]:
-    """The cards of the header that begins here, none where it does not end within reason."""
+    """Read the cards of the header that begins here, none where it does not end within reason."""
     cards: list[bytes] = []
     for _ in range(_MOST_BLOCKS):
         block = content.read(_BLOCK)
@@ -178,7 +178,7 @@ def _next_cards(content: BinaryIO | gzip.GzipFile) -> list[bytes]:
 
 
 def _check_size(path: Path, header: Any) -> None:
-    """ValueError for more pixels than the file can hold, before memory is asked for them."""
+    """Raise ValueError for more pixels than the file can hold, before memory is asked for them."""
     needed = abs(header["BITPIX"]) // 8 * math.prod(header[f"NAXIS{n}"] for n in range(1, header["NAXIS"] + 1))
     size = path.stat().st_size
     if needed > MOST_COMPRESSED * size:
@@ -186,7 +186,7 @@ def _check_size(path: Path, header: Any) -> None:
 
 
 class _NoSuchImage(ValueError):
-    """Nothing is wrong with the file."""
+    """An image that is not there, in a file that is whole."""
 
 
 def _choose(path: Path, opened: Any, extension: str | None) -> Any:
@@ -219,12 +219,8 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == _GZIP
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def astropy_fits() -> Any:
-    """astropy.io.fits, imported where it is used; what to install where it is not there."""
+    """Import astropy.io.fits where it is used; ModuleNotFoundError says what to install."""
     try:
         from astropy.io import fits
     except ModuleNotFoundError as error:

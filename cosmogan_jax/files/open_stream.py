@@ -1,4 +1,4 @@
-"""What compressed files have in common that can only be read from their beginning on."""
+"""Compressed files, which can only be read from their beginning on."""
 
 import gzip
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from typing import IO
 
 
 class OpenStream:
-    """A file that stays open at the place it was read to: parts that come in order are decompressed once."""
+    """A file that stays open where it was read to: parts that are read in order are decompressed once."""
 
     _file: IO[bytes] | gzip.GzipFile | None = None
 
     def close(self) -> None:
-        """Give the open file back."""
+        """Close the file, if it is open."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -22,7 +22,7 @@ class OpenStream:
 
     @contextmanager
     def _closed_by_errors(self) -> Iterator[None]:
-        """Whatever ends a read, the next one begins anew."""
+        """Close the file where a read fails: the next one begins anew."""
         try:
             yield
         except BaseException:

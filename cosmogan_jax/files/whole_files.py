@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and files that grow by whole lines."""
+"""Files that are either whole or not there, files that grow by whole lines, and the words where that fails."""
 
 import os
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ import numpy as np
 
 
 @contextmanager
-def named(path: Path) -> Iterator[None]:
-    """What the system says of a file that cannot be written, as a ValueError with the file's name."""
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError into a ValueError that names the file, which cannot be written."""
     try:
         yield
     except OSError as error:
@@ -19,8 +19,27 @@ def named(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def reading(path: Path, form: str, damage: tuple[type[Exception], ...] = (ValueError,)) -> Iterator[None]:
+    """Turn what a damaged file makes its reader raise into a ValueError that names the file.
+
+    form: what it is not, as "a whole npz file". damage: the types of the errors that mean damage.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing") from None
+    except damage as error:
+        raise ValueError(f"{path} is not {form}: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its type where there is none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
 def write_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to; it gets its name when all of it is on the disk, and is removed where that fails.
+    """Open a file that gets its name when all of it is on the disk, and is removed where that fails.
 
     Never through a memory map: on a full disk a store to one kills the process (SIGBUS), a write is an error.
 
@@ -30,7 +49,7 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     try:
-        with named(path):
+        with writing(path):
             with open(partial, "wb") as file:
                 yield file
                 file.flush()
@@ -43,13 +62,13 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """A text file (UTF-8), as `write_whole`."""
+    """Write a text file (UTF-8), as `write_whole`."""
     with write_whole(path) as file:
         file.write(text.encode())
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """An npz file of named arrays, uncompressed and nothing pickled, as `write_whole`."""
+    """Write an npz file of named arrays, uncompressed and nothing pickled, as `write_whole`."""
     for name, array in arrays.items():
         if np.asarray(array).dtype.hasobject:
             raise ValueError(f"{path}: {name} holds Python objects")
@@ -63,7 +82,7 @@ def append_lines(path: Path, text: str) -> None:
     Raises:
       ValueError: it cannot be written.
     """
-    with named(path), open(path, "ab+") as file:
+    with writing(path), open(path, "ab+") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":

@@ -19,7 +19,7 @@ def create_array(
     chunk: tuple[int, ...] | None = None,
     attributes: dict[str, Any] | None = None,
 ):
-    """A new array at `path`, whatever was there.
+    """Create an array at `path`, whatever was there.
 
     chunk is the shape of a chunk, which divides the shard's; without it a chunk is one image, of which the last
     two axes are rows and columns. What was never written reads as NaN: a lost chunk is not taken for a map of
@@ -56,7 +56,7 @@ def create_array(
 
 
 def open_array(path: Path, shape: tuple[int, ...], *, write: bool = False, cache_bytes: int = 0):
-    """An array that is there; ValueError where it cannot be opened or has another shape.
+    """Open an array that is there; ValueError where it cannot be opened or has another shape.
 
     cache_bytes: how much of it, decoded and checked, may stay in memory for the next read.
     """
@@ -71,27 +71,27 @@ def open_array(path: Path, shape: tuple[int, ...], *, write: bool = False, cache
         raise ValueError(f"{path}: the array's shape {list(array.shape)} is not the manifest's {list(shape)}")
     if array.dtype != ts.float32:
         raise ValueError(f"{path}: the array holds {array.dtype.name}, expected float32")
-    # A part is read into memory whole: one that reaches beyond the array would take any amount.
-    part = array.chunk_layout.read_chunk.shape or ()
-    if any(chunk is None or chunk > n for chunk, n in zip(part, shape)):
-        raise ValueError(f"{path}: the array's chunks of {list(part)} are larger than its {list(shape)}")
+    # A chunk is read into memory whole: one that reaches beyond the array would take any amount.
+    chunk = array.chunk_layout.read_chunk.shape or ()
+    if any(side is None or side > n for side, n in zip(chunk, shape)):
+        raise ValueError(f"{path}: the array's chunks of {list(chunk)} are larger than its {list(shape)}")
     return array
 
 
 def short(error: Exception) -> str:
-    """The first of what TensorStore says, which is long: the system's words where it quotes them."""
-    said = " ".join(str(error).split())
-    quoted = re.search(r"(?:^|: )([^:\[]+) \[os_error_code", said)
-    return quoted[1] if quoted else re.sub(r" \[source locations=.*", "", said)[:300]
+    """Shorten a message of TensorStore: to the system's words where it quotes them."""
+    message = " ".join(str(error).split())
+    quoted = re.search(r"(?:^|: )([^:\[]+) \[os_error_code", message)
+    return quoted[1] if quoted else re.sub(r" \[source locations=.*", "", message)[:300]
 
 
 def images_per_shard(num_images: int, image: tuple[int, ...], shard_bytes: int) -> int:
-    """As many images of this shape as a shard of that size holds, at least one."""
+    """Return how many images of this shape a shard of that size holds, at least one."""
     return max(1, min(num_images, shard_bytes // (4 * math.prod(image))))
 
 
 def chunk_side(num_pixels: int) -> int:
-    """Side of a map's chunks: its largest divisor from 32 to 128 pixels, the whole map where there is none.
+    """Return the side of a map's chunks: its largest divisor from 32 to 128 pixels, or the whole map.
 
     A random crop of 256 pixels touches 9 chunks of 128, 2.25 times its own pixels; whole maps of 1024 as chunks
     would be 16 times (experiments/benchmarks/streaming.py).
@@ -100,13 +100,13 @@ def chunk_side(num_pixels: int) -> int:
 
 
 def file_sizes(path: Path) -> dict[str, int]:
-    """Bytes of every shard below an array, by its path relative to the array."""
+    """Return the bytes of every shard below an array, by its path relative to the array."""
     shards = sorted(p for p in (Path(path) / "c").rglob("*") if p.is_file())
     return {str(p.relative_to(path)): p.stat().st_size for p in shards}
 
 
 def shard_checksums(path: Path) -> dict[str, str]:
-    """SHA-256 of every shard below an array, by its path relative to the array."""
+    """Return the SHA-256 of every shard below an array, by its path relative to the array."""
     return {name: file_sha256(Path(path) / name) for name in file_sizes(path)}
 
 

@@ -1,4 +1,4 @@
-"""Folders that zarr-python or xarray wrote, of versions 2 and 3: their arrays, and what is said of these."""
+"""Folders that zarr-python or xarray wrote, of versions 2 and 3: their arrays, with their metadata."""
 
 import base64
 import binascii
@@ -31,20 +31,20 @@ class ZarrArray(NamedTuple):
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether the folder is a zarr array or group."""
+    """Return whether the folder is a zarr array or group."""
     return any((Path(path) / mark).is_file() for mark in _MARKS)
 
 
 def find_arrays(path: Path) -> tuple[list[ZarrArray], dict[str, Any]]:
-    """All arrays of a group, in the order of their names, and the group's own attributes.
+    """Find all arrays of a group, in the order of their names, and the group's own attributes.
 
     Raises:
       ValueError: metadata that are none.
     """
-    found: list[ZarrArray] = []
+    arrays: list[ZarrArray] = []
     own: dict[str, Any] = {}
-    for place, folders, files in os.walk(path):
-        here = Path(place)
+    for folder, folders, files in os.walk(path):
+        here = Path(folder)
         kind, metadata, attributes = _node(here, files)
         folders.sort()
         if kind != "group":
@@ -63,12 +63,12 @@ def find_arrays(path: Path) -> tuple[list[ZarrArray], dict[str, Any]]:
         attributes = _decoded(attributes)
         if driver == "zarr" and "scale_factor" in attributes:  # where xarray writes it in version 2
             attributes.setdefault("_FillValue", metadata.get("fill_value"))
-        found.append(ZarrArray(name, tuple(shape), dtype, attributes, driver))
-    return found, own
+        arrays.append(ZarrArray(name, tuple(shape), dtype, attributes, driver))
+    return arrays, own
 
 
 def open_zarr(path: Path, array: ZarrArray) -> Any:
-    """The array, to be read by slices.
+    """Open an array, to be read by slices.
 
     Raises:
       ValueError: it cannot be opened, contradicts its metadata, or takes far more memory than its files.
@@ -84,15 +84,15 @@ def open_zarr(path: Path, array: ZarrArray) -> Any:
         raise ValueError(f"{place}: the array cannot be opened: {short(error)}") from error
     if opened.shape != array.shape:
         raise ValueError(f"{place}: its shape is {list(opened.shape)}, its metadata say {list(array.shape)}")
-    part = opened.chunk_layout.read_chunk.shape or ()
-    needed = int(np.prod([n or 1 for n in part], dtype=object)) * array.dtype.itemsize
+    chunk = opened.chunk_layout.read_chunk.shape or ()
+    needed = int(np.prod([n or 1 for n in chunk], dtype=object)) * array.dtype.itemsize
     if needed > MOST_COMPRESSED * stored:
-        raise ValueError(f"{place}: a chunk of {list(part)} takes {needed} bytes, {stored} are there")
+        raise ValueError(f"{place}: a chunk of {list(chunk)} takes {needed} bytes, {stored} are there")
     return opened
 
 
 def read_zarr(path: Path, array: ZarrArray, opened: Any) -> np.ndarray:
-    """What a slice of an opened array holds.
+    """Read a slice of an opened array.
 
     Raises:
       ValueError: a chunk that is damaged.
@@ -104,7 +104,7 @@ def read_zarr(path: Path, array: ZarrArray, opened: Any) -> np.ndarray:
 
 
 def _node(here: Path, files: list[str]) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Group, array or nothing; its metadata and its attributes."""
+    """Read what a folder is (group, array or nothing), its metadata and its attributes."""
     if "zarr.json" in files:
         metadata = read_object(here / "zarr.json", {})
         attributes = metadata.get("attributes")
@@ -116,10 +116,10 @@ def _node(here: Path, files: list[str]) -> tuple[str, dict[str, Any], dict[str, 
     return ("group" if ".zgroup" in files else "nothing"), {}, attributes
 
 
-def _dtype(said: Any) -> np.dtype:
-    """NumPy's; of what it does not know, that of bytes, which no map has."""
+def _dtype(name: Any) -> np.dtype:
+    """Return NumPy's dtype of a name; that of bytes, which no map has, where it knows none."""
     try:
-        return np.dtype(said) if isinstance(said, str) else np.dtype("V1")
+        return np.dtype(name) if isinstance(name, str) else np.dtype("V1")
     except (TypeError, ValueError, SyntaxError):
         return np.dtype("V1")
 

@@ -49,7 +49,7 @@ class Products(NamedTuple):
 
     @property
     def of_gradients(self) -> "Products":
-        """Those of a convolution that is itself a gradient, and of its own gradients."""
+        """Return those of a convolution that is itself a gradient, and of its own gradients."""
         return Products(self.gradients, self.gradients)
 
 
@@ -70,7 +70,7 @@ def strided_convolution(
     form: Form = "phases",
     products: Products = Products(),  # noqa: B008  immutable
 ) -> Float[Array, "batch height width features"]:
-    """SAME-padded 5x5 stride-2 convolution without bias: `flax.linen.Conv(features, (5, 5), (2, 2))`.
+    """Convolve, SAME-padded 5x5, stride 2, without bias: `flax.linen.Conv(features, (5, 5), (2, 2))`.
 
     The form changes how gradients are computed ("winograd" and "auto": the result too, by rounding); all but
     "stock" allow reverse-mode differentiation only, of any order; "stock" takes the gradients' products
@@ -95,7 +95,7 @@ def transposed_convolution(
     form: Form = "phases",
     products: Products = Products(),  # noqa: B008  immutable
 ) -> Float[Array, "batch 2*height 2*width features"]:
-    """SAME-padded 5x5 stride-2 transposed convolution: `flax.linen.ConvTranspose(features, (5, 5), (2, 2))`.
+    """Convolve, SAME-padded 5x5, stride 2, transposed: `flax.linen.ConvTranspose(features, (5, 5), (2, 2))`.
 
     Without bias; the same kernel layout (height, width, input channels, features; not transposed) gives the
     same result in all forms. All but "stock" allow reverse-mode differentiation only, of any order.
@@ -123,7 +123,7 @@ def _check(kernel: Array, form: str) -> None:
 
 
 def _pays(small: tuple[int, int, int], kernel: Array, products: Products, form: Form) -> bool:
-    """Whether Winograd's form is taken, by batch, height and width of the small maps; in full precision.
+    """Say whether Winograd's form is taken, by batch, height and width of the small maps; in full precision.
 
     Its transforms add up numbers that fewer bits would round; GPUs have kernels of their own.
     """
@@ -159,7 +159,7 @@ def _plain_transposed(x: Array, kernel: Array, dtype: jnp.dtype | None) -> Array
 def by_phases(
     x: Float[Array, "batch height width channels"], kernel: Float[Array, "5 5 channels features"]
 ) -> Float[Array, "batch 2*height 2*width features"]:
-    """T by the phases of its output: in four convolutions, or where features are few in one of 36 taps."""
+    """Compute T by the phases of its output: in four convolutions; in one of 36 taps for few features."""
     y = (_all_phases if kernel.shape[-1] <= _FEW_FEATURES else _four_phases)(x, kernel)
     batch, height, _, width, _, features = y.shape
     return y.reshape(batch, 2 * height, 2 * width, features)
@@ -168,7 +168,7 @@ def by_phases(
 def by_input_gradient(
     x: Float[Array, "batch height width channels"], kernel: Float[Array, "5 5 channels features"]
 ) -> Float[Array, "batch 2*height 2*width features"]:
-    """T as the gradient of S with respect to its maps, T(x, w) = dS/dx of S(., w') at x."""
+    """Compute T as the gradient of S with respect to its maps, T(x, w) = dS/dx of S(., w') at x."""
     batch, height, width, _ = x.shape
     zero = jnp.zeros((batch, 2 * height, 2 * width, kernel.shape[-1]), x.dtype)
     return jax.vjp(lambda y: _convolve(y, turned(kernel)), zero)[1](x)[0]
@@ -250,7 +250,7 @@ def _plain_kernel_gradient(
     small: Float[Array, "batch height width features"],
     dtype: jnp.dtype,
 ) -> Float[Array, "5 5 channels features"]:
-    """K of the module's docstring."""
+    """Compute K of the module's docstring."""
     batch, height, width, features = small.shape
     channels = large.shape[-1]
 

@@ -18,7 +18,7 @@ def _init(module: nn.Module, shapes: tuple[tuple[int, ...], ...], how: tuple, ke
 def fresh_variables(
     module: nn.Module, shapes: tuple[tuple[int, ...], ...], how: tuple, key: Array
 ) -> Variables:
-    """A module's fresh variables, as one program, of which the forward pass is no part.
+    """Make a module's fresh variables, as one program, of which the forward pass is no part.
 
     LLVM takes half a minute to optimise a dozen random generators that run once: it is told not to. Only a
     program of its own can be compiled by options of its own.

@@ -23,7 +23,7 @@ _FEW_FEATURES, _FEW_PIXELS = 12, 8192
 def narrow_convolution(
     x: Float[Array, "batch height+2 width+2 channels"], kernel: Float[Array, "3 3 channels features"]
 ) -> Float[Array, "batch height width features"]:
-    """3x3 convolution without padding or bias: `flax.linen.Conv(features, (3, 3), padding="VALID")` in float32.
+    """Convolve as `flax.linen.Conv(features, (3, 3), padding="VALID")` without bias, in float32.
 
     Differentiable in both modes, to any order.
     """
@@ -40,14 +40,14 @@ def _derivative(at, along):
 
 
 def ordinary(x: Array, kernel: Array, stride: int = 1) -> Array:
-    """One product a pixel, or one for every `stride` pixels of a row."""
+    """Convolve by one product a pixel, or one for every `stride` pixels of a row."""
     return jax.lax.conv_general_dilated(
         x, kernel, (1, stride), "VALID", dimension_numbers=_DIMENSIONS, precision=jax.lax.Precision.HIGHEST
     )
 
 
 def dilated(x: Array, kernel: Array, apart: int) -> Array:
-    """`ordinary` with its taps so many pixels apart: `flax.linen.Conv(..., kernel_dilation=apart)`."""
+    """Convolve by `ordinary` with its taps apart: `flax.linen.Conv(..., kernel_dilation=apart)`."""
     return jax.lax.conv_general_dilated(
         x, kernel, (1, 1), "VALID", rhs_dilation=(apart, apart), dimension_numbers=_DIMENSIONS,
         precision=jax.lax.Precision.HIGHEST,
@@ -55,7 +55,7 @@ def dilated(x: Array, kernel: Array, apart: int) -> Array:
 
 
 def by_pairs(x: Array, kernel: Array) -> Array:
-    """One product for two neighbours of a row."""
+    """Convolve by one product for two neighbours of a row."""
     width, (*_, channels, features) = x.shape[2] - 2, kernel.shape
     both = jnp.stack([jnp.pad(kernel, ((0, 0), (p, 1 - p), (0, 0), (0, 0))) for p in (0, 1)], axis=3)
     even = jnp.pad(x, ((0, 0), (0, 0), (0, width % 2), (0, 0)))

@@ -40,7 +40,7 @@ _FIRST, _LAST = 0, 3
 
 
 def large_tiles(x: Float[Array, "batch 4*rows 4*columns channels"]) -> Tiles:
-    """B' d of a large map, at each point the channels of all parities that it concerns: what S and K multiply.
+    """Compute B' d of a large map, at each point the channels of all parities concerned: for S and K.
 
     49/16 of the map in memory. A tile is of 2x2 results of S; height and width must be divisible by 4.
     """
@@ -54,7 +54,7 @@ def large_tiles(x: Float[Array, "batch 4*rows 4*columns channels"]) -> Tiles:
         return padded[:, row // 4 : row // 4 + rows, row % 4, column // 4 : column // 4 + columns, column % 4]
 
     def places(parity):
-        """Of d[0] to d[3] in the padded map, x[2k - 1] of the odd and x[2k - 2] of the even taps."""
+        """Return the places of d[0] to d[3] in the padded map, x[2k - 1] of odd and x[2k - 2] of even taps."""
         return [2 * k if parity else (2 * k - 1 if k else None) for k in range(4)]
 
     def of_parities(p, q):
@@ -76,7 +76,7 @@ def large_tiles(x: Float[Array, "batch 4*rows 4*columns channels"]) -> Tiles:
 def strided(
     tiles: Tiles, kernel: Float[Array, "5 5 channels features"], batch: int, height: int, width: int
 ) -> Float[Array, "batch height width features"]:
-    """S of the large map that the tiles are of; height and width of the result, even."""
+    """Compute S of the large map that the tiles are of; height and width of the result, even."""
     filters, features = _transformed_taps(kernel, _FIRST), kernel.shape[-1]
 
     def at(a, b):
@@ -84,14 +84,14 @@ def strided(
 
     results = _along_both(_transform_products, [[at(a, b) for b in range(4)] for a in range(4)])
     shape = (batch, height // 2, width // 2, features)
-    rows = [jnp.stack([part.reshape(shape) for part in row], 3) for row in results]
+    rows = [jnp.stack([block.reshape(shape) for block in row], 3) for row in results]
     return jax.lax.optimization_barrier(jnp.stack(rows, 2).reshape(batch, height, width, features))
 
 
 def transposed(
     x: Float[Array, "batch height width channels"], kernel: Float[Array, "5 5 channels features"]
 ) -> Float[Array, "batch 2*height 2*width features"]:
-    """T of a small map; height and width must be even."""
+    """Compute T of a small map; height and width must be even."""
     batch, height, width, channels = x.shape
     rows, columns, features = height // 2, width // 2, kernel.shape[-1]
     x = jax.lax.optimization_barrier(x)
@@ -107,15 +107,15 @@ def transposed(
         for b in range(4):
             used = _used(a, b, _LAST)
             right = jnp.concatenate([filters[pq][a][b] for pq in used], -1)
-            parts = jnp.split(data[a][b].reshape(-1, channels) @ right, len(used), -1)
-            for pq, part in zip(used, parts):
-                products[pq][a][b] = part
+            blocks = jnp.split(data[a][b].reshape(-1, channels) @ right, len(used), -1)
+            for pq, block in zip(used, blocks):
+                products[pq][a][b] = block
     of_parities = {pq: _along_both(_transform_products, grid) for pq, grid in products.items()}
 
     def row_of(u, p):
-        """Row 2u + p of every tile's four, by their columns 2v + q."""
+        """Join row 2u + p of every tile's four, by their columns 2v + q."""
         parts = [of_parities[p, q][u][v] for v in (0, 1) for q in (0, 1)]
-        return jnp.stack([part.reshape(batch, rows, columns, features) for part in parts], 3)
+        return jnp.stack([block.reshape(batch, rows, columns, features) for block in parts], 3)
 
     whole = jnp.stack([row_of(u, p) for u in (0, 1) for p in (0, 1)], 2)
     return jax.lax.optimization_barrier(whole.reshape(batch, 2 * height, 2 * width, features))
@@ -124,7 +124,7 @@ def transposed(
 def kernel_gradient(
     tiles: Tiles, small: Float[Array, "batch height width features"]
 ) -> Float[Array, "5 5 channels features"]:
-    """K of the large map that the tiles are of, and a small one."""
+    """Compute K of the large map that the tiles are of, and a small one."""
     batch, height, width, features = small.shape
     small = jax.lax.optimization_barrier(small).reshape(batch, height // 2, 2, width // 2, 2, features)
     results = [[small[:, :, u, :, v].reshape(-1, features) for v in (0, 1)] for u in (0, 1)]
@@ -134,12 +134,12 @@ def kernel_gradient(
         for b in range(4):
             used = _used(a, b, _FIRST)
             product = jax.lax.dot_general(tiles[a][b], right[a][b], (((0,), (0,)), ((), ())))
-            for pq, part in zip(used, jnp.split(product, len(used))):
-                products[pq][a][b] = part
+            for pq, block in zip(used, jnp.split(product, len(used))):
+                products[pq][a][b] = block
     taps = {pq: _along_both(_transform_back_to_taps, grid) for pq, grid in products.items()}
 
     def tap(i, j):
-        """w[i, j]: i is 1 - p + 2t, and of the even parity t counts from the tap that is 0."""
+        """Return w[i, j]: i is 1 - p + 2t, and of the even parity t counts from the tap that is 0."""
         return taps[int(i % 2 == 0), int(j % 2 == 0)][(i + 1) // 2][(j + 1) // 2]
 
     return jnp.stack([jnp.stack([tap(i, j) for j in range(5)]) for i in range(5)])
@@ -152,12 +152,12 @@ def kernel_gradient(
 def strided_convolution(
     x: Float[Array, "batch 4*rows 4*columns channels"], kernel: Float[Array, "5 5 channels features"]
 ) -> Float[Array, "batch 2*rows 2*columns features"]:
-    """S, to be differentiated in reverse, in any order."""
+    """Compute S, to be differentiated in reverse, in any order."""
     return _strided_of_tiles(x, _tiles(x), kernel)
 
 
 def turned(kernel: Float[Array, "5 5 channels features"]) -> Float[Array, "5 5 features channels"]:
-    """w': by 180 degrees, with channels and features exchanged."""
+    """Return w': by 180 degrees, with channels and features exchanged."""
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
@@ -179,7 +179,7 @@ def _strided_of_tiles_gradients(saved: tuple[Array, Tiles, Array], dy: Array):
 def transposed_convolution(
     x: Float[Array, "batch height width channels"], kernel: Float[Array, "5 5 channels features"]
 ) -> Float[Array, "batch 2*height 2*width features"]:
-    """T, to be differentiated in reverse, in any order; height and width must be even."""
+    """Compute T, to be differentiated in reverse, in any order; height and width must be even."""
     return transposed(x, kernel)
 
 
@@ -209,13 +209,13 @@ _kernel_gradient_of_tiles.defvjp(
 
 
 def _transformed_taps(kernel: Array, lost: int) -> dict[tuple[int, int], Grid]:
-    """G g of the taps of every parity."""
+    """Compute G g of the taps of every parity."""
     first = 1 if lost == _FIRST else 0  # where the two taps of an even parity begin
 
     def tap(p, q, i, j):
         i, j = (i if p else i - first), (j if q else j - first)
-        there = 0 <= i < 2 + p and 0 <= j < 2 + q
-        return kernel[1 - p + 2 * i, 1 - q + 2 * j] if there else jnp.zeros_like(kernel[0, 0])
+        exists = 0 <= i < 2 + p and 0 <= j < 2 + q
+        return kernel[1 - p + 2 * i, 1 - q + 2 * j] if exists else jnp.zeros_like(kernel[0, 0])
 
     def grid(p, q):
         return [[tap(p, q, i, j) for j in range(3)] for i in range(3)]
@@ -224,7 +224,7 @@ def _transformed_taps(kernel: Array, lost: int) -> dict[tuple[int, int], Grid]:
 
 
 def _used(a: int, b: int, lost: int) -> list[tuple[int, int]]:
-    """Parities (p, q) of rows and columns that point (a, b) concerns."""
+    """List parities (p, q) of rows and columns that point (a, b) concerns."""
     return [(p, q) for p, q in _PARITIES if (p or a != lost) and (q or b != lost)]
 
 
@@ -233,7 +233,7 @@ def _nothing() -> Grid:
 
 
 def _along_both(transform: Callable[[Sequence[Any]], list[Any]], grid: Grid) -> Grid:
-    """The transform of every column, then of every row."""
+    """Transform every column, then every row."""
     columns = [transform([row[j] for row in grid]) for j in range(len(grid[0]))]
     return [transform([column[a] for column in columns]) for a in range(len(columns[0]))]
 

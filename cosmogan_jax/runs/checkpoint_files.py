@@ -27,7 +27,7 @@ class Unread(ValueError):
 
 
 def is_sealed(checkpoint: Path) -> bool:
-    """Whether the checksums of a checkpoint were taken."""
+    """Return whether the checksums of a checkpoint were taken."""
     return (checkpoint / _LIST).exists()
 
 
@@ -38,43 +38,46 @@ def seal(checkpoint: Path) -> None:
       ValueError: they cannot be written.
       OSError: a file cannot be read.
     """
-    files = {str(path.relative_to(checkpoint)): file_sha256(path) for path in _files(checkpoint)}
+    files = _checksums(checkpoint)
     write_json(checkpoint / _LIST, {"files": files, "sha256": json_sha256(files)})
 
 
 def examine(checkpoint: Path) -> bool:
-    """Read every file of a checkpoint; whether there are checksums, and all bytes are those that were written.
+    """Read every file of a checkpoint; return whether its bytes are proved to be those that were written.
 
     Raises:
       Damaged: a file's are not.
       Unread: a file is missing, or the system does not let it be read.
     """
     try:
-        known = _read_list(checkpoint)
-        found = {str(path.relative_to(checkpoint)): file_sha256(path) for path in _files(checkpoint)}
+        written, read = _read_list(checkpoint), _checksums(checkpoint)
     except OSError as error:
         raise Unread(f"{error.filename or checkpoint}: {error.strerror or error}") from error
-    for name, expected in known.items():
-        if name not in found:
+    for name, expected in written.items():
+        if name not in read:
             raise Unread(
                 f"{checkpoint / name} is missing; bring it back, or move the checkpoint away, and the same "
                 "command goes on with those that are left"
             )
-        if found[name] != expected:
-            sums = f"SHA-256 {found[name][:12]}..., written with {expected[:12]}..."
+        if read[name] != expected:
+            sums = f"SHA-256 {read[name][:12]}..., written with {expected[:12]}..."
             raise Damaged(f"the bytes of {checkpoint / name} are not those that were written ({sums})")
-    return bool(known)
+    return bool(written)
 
 
 def _read_list(checkpoint: Path) -> dict[str, str]:
-    """Name and checksum of every file; none where they were not taken, or the list itself is damaged."""
+    """Read name and checksum of every file; none where they were not taken, or the list itself is damaged."""
     if not is_sealed(checkpoint):
         return {}
     try:
-        said = read_object(checkpoint / _LIST, {"files": dict, "sha256": str})
+        content = read_object(checkpoint / _LIST, {"files": dict, "sha256": str})
     except ValueError:
         return {}
-    return said["files"] if json_sha256(said["files"]) == said["sha256"] else {}
+    return content["files"] if json_sha256(content["files"]) == content["sha256"] else {}
+
+
+def _checksums(checkpoint: Path) -> dict[str, str]:
+    return {str(path.relative_to(checkpoint)): file_sha256(path) for path in _files(checkpoint)}
 
 
 def _files(checkpoint: Path) -> Iterator[Path]:

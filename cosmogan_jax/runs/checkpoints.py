@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
-from jaxtyping import Array, UInt32
 
 from cosmogan_jax import keys
 from cosmogan_jax.files.zarr_arrays import short
+from cosmogan_jax.runs.array_sums import shapes_of_sums, sums, sums_one_by_one
 from cosmogan_jax.runs.checkpoint_files import Damaged, Unread, examine, is_sealed, seal
 
 _CHECKSUM = "checksum verification failed"  # TensorStore's words, of its tables
@@ -43,7 +43,7 @@ class Checkpoints:
             self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def steps(self) -> Sequence[int]:
-        """Steps of all whole checkpoints, ascending."""
+        """Return the steps of all whole checkpoints, ascending."""
         with self._writing():
             self._manager.wait_until_finished()
         return sorted(self._manager.all_steps())
@@ -63,7 +63,7 @@ class Checkpoints:
             self._manager.save(step, args=ocp.args.Composite(**_parts(copied, beside or {})))
 
     def restore(self, step: int, like: Any) -> Any:
-        """The state of a step, in the structure of `like`; the dtypes are those that were written.
+        """Read the state of a step, in the structure of `like`; the dtypes are those that were written.
 
         Raises:
           ValueError: no such checkpoint, or one that cannot be read, or that is not what was written.
@@ -91,15 +91,15 @@ class Checkpoints:
     def _read_state(self, step: int, like_data: Any) -> Any:
         data = self._read(step, "state", like_data)
         # The first checkpoints had none; later ones a file for each sum, which took as long as the arrays.
-        for part, sums in (("sums", _sums), ("marks", _sums_one_by_one)):
-            if (self.directory / str(step) / part).exists():
-                expected, found = self._read(step, part, _like(sums, like_data)), sums(data)
-                if any((a != b).any() for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found))):
-                    raise _Others("its arrays are not those that were written")
+        for folder, make in (("sums", sums), ("marks", sums_one_by_one)):
+            if (self.directory / str(step) / folder).exists():
+                written, read = self._read(step, folder, shapes_of_sums(make, like_data)), make(data)
+                if any((a != b).any() for a, b in zip(jax.tree.leaves(written), jax.tree.leaves(read))):
+                    raise _OtherArrays("its arrays are not those that were written")
         return data
 
     def beside(self, step: int) -> dict[str, Any]:
-        """What was saved beside the state of a step.
+        """Read what was saved beside the state of a step.
 
         Raises:
           ValueError: no such checkpoint, or one that cannot be read.
@@ -113,7 +113,7 @@ class Checkpoints:
     def last_good(
         self, like: Any, suffices: Callable[[int], bool] = lambda step: True
     ) -> tuple[int, Any, dict[str, Any]] | None:
-        """Step, state and what is beside it, of the last checkpoint; None where there is none.
+        """Read the last checkpoint: step, state and what is beside it; None where there is none.
 
         Raises:
           ValueError: it cannot be read; nothing is moved. Or it is damaged: where an earlier one is not, and
@@ -124,27 +124,27 @@ class Checkpoints:
             if step != steps[-1] and not suffices(step):
                 continue
             try:
-                found = step, self._restore(step, like), self.beside(step)
+                checkpoint = step, self._restore(step, like), self.beside(step)
             except Damaged as error:
                 if step == steps[-1]:
-                    first = error
+                    damage = error
                 continue
             except Unread as error:
                 if step == steps[-1]:
                     raise
-                raise ValueError(f"{first}; and {error}") from error
+                raise ValueError(f"{damage}; and {error}") from error
             if step == steps[-1]:
-                return found
+                return checkpoint
             later = [self.directory / str(other) for other in steps if other > step]
             if jax.process_count() > 1:  # the others may still be reading
-                said = f"remove {', '.join(map(str, later))}, and"
+                way_out = f"remove {', '.join(map(str, later))}, and"
             else:
-                said = f"set aside in {', '.join(map(str, map(self._set_aside, later)))},"
-            raise ValueError(f"{first}; {said} the same command goes on from step {step}") from first
+                way_out = f"set aside in {', '.join(map(str, map(self._set_aside, later)))},"
+            raise ValueError(f"{damage}; {way_out} the same command goes on from step {step}") from damage
         if steps:
             raise ValueError(
-                f"{first}; no earlier one can be gone on from: remove {self.directory.parent} to train anew"
-            ) from first
+                f"{damage}; no earlier one can be gone on from: remove {self.directory.parent} to train anew"
+            ) from damage
         return None
 
     def delete(self, step: int) -> None:
@@ -159,18 +159,18 @@ class Checkpoints:
             self._manager.wait_until_finished()
             self._manager.close()
 
-    def _read(self, step: int, part: str, like: Any) -> Any:
+    def _read(self, step: int, folder: str, like: Any) -> Any:
         if step not in self.steps():
             raise ValueError(
                 f"no checkpoint of step {step} in {self.directory}; there are {list(self.steps())}"
             )
-        how: Any = ocp.args.JsonRestore()
+        item: Any = ocp.args.JsonRestore()
         if like is not None:
-            how = ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, like))
-        return self._manager.restore(step, args=ocp.args.Composite(**{part: how}))[part]
+            item = ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, like))
+        return self._manager.restore(step, args=ocp.args.Composite(**{folder: item}))[folder]
 
     def _explain(self, step: int, error: Exception, like: Any = None) -> Any:
-        """What to read a checkpoint with, that could not be read: `like` with the dtypes that were written.
+        """Explain why a checkpoint could not be read, or return `like` with the dtypes that were written.
 
         Raises:
           Damaged: its bytes are not those that were written.
@@ -183,8 +183,8 @@ class Checkpoints:
         cannot = f"checkpoint {place} cannot be read"
         try:
             whole = examine(place)
-        except (Damaged, Unread) as found:
-            raise type(found)(f"{cannot}: {found}") from error
+        except (Damaged, Unread) as why:
+            raise type(why)(f"{cannot}: {why}") from error
         # Checkpoints of before have no checksums of files, but of arrays and of the library's own tables.
         if not whole and _CHECKSUM in str(error):
             raise Damaged(f"{cannot}: {short(error)}") from error
@@ -192,11 +192,11 @@ class Checkpoints:
         if written:
             wanted = {name: (leaf.shape, np.dtype(leaf.dtype)) for name, leaf in _by_name(like).items()}
             for name in sorted(written.keys() | wanted.keys()):
-                (there, _), (here, _) = written.get(name, (None, 0)), wanted.get(name, (None, 0))
-                if there != here:
+                shapes = [arrays.get(name, (None, 0))[0] for arrays in (written, wanted)]
+                if shapes[0] != shapes[1]:
                     raise Unread(
-                        f"{cannot}: it is of another version or other settings: {name} is {_in_words(there)} "
-                        f"there, and {_in_words(here)} here"
+                        f"{cannot}: it is of another version or other settings: {name} is "
+                        f"{_in_words(shapes[0])} there, and {_in_words(shapes[1])} here"
                     ) from error
             others = {name: written[name][1] for name in written if written[name][1] != wanted[name][1]}
             wide = [name for name, dtype in others.items() if jax.dtypes.canonicalize_dtype(dtype) != dtype]
@@ -209,7 +209,7 @@ class Checkpoints:
                 return jax.tree_util.tree_map_with_path(
                     lambda path, leaf: _with_dtype(leaf, others.get(_name(path), leaf.dtype)), like
                 )
-        if isinstance(error, _Others) and not whole:
+        if isinstance(error, _OtherArrays) and not whole:
             raise Damaged(f"{cannot}: {error}") from error
         bytes_are = "its bytes are those that were written" if whole else "nothing shows that it is damaged"
         raise Unread(
@@ -236,19 +236,20 @@ class Checkpoints:
         raise AssertionError
 
     @contextlib.contextmanager
-    def _writing(self, done: str = "written") -> Iterator[None]:
+    def _writing(self, verb: str = "written") -> Iterator[None]:
+        """Turn what the library raises into a ValueError that names the directory."""
         try:
             yield
         except (ValueError, OSError) as error:
-            raise ValueError(f"checkpoints in {self.directory} cannot be {done}: {short(error)}") from error
+            raise ValueError(f"checkpoints in {self.directory} cannot be {verb}: {short(error)}") from error
 
 
-class _Others(ValueError):
+class _OtherArrays(ValueError):
     """Arrays that are read, and are not those that were written."""
 
 
 def _written(checkpoint: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shape and dtype of every array of a checkpoint, as its own tables tell; none where those cannot."""
+    """Read shape and dtype of every array of a checkpoint from its own tables; none where those cannot tell."""
     try:
         tables = ocp.StandardCheckpointHandler().metadata(epath.Path(checkpoint / "state"))
         return {name: (tuple(leaf.shape), np.dtype(leaf.dtype)) for name, leaf in _by_name(tables.tree).items()}
@@ -275,7 +276,7 @@ def _with_dtype(leaf: Any, dtype: Any) -> jax.ShapeDtypeStruct:
 def _parts(state: Any, beside: dict[str, Any]) -> dict[str, Any]:
     return {
         "state": ocp.args.StandardSave(state),
-        "sums": ocp.args.StandardSave(_sums(state)),
+        "sums": ocp.args.StandardSave(sums(state)),
         "beside": ocp.args.JsonSave(beside),
     }
 
@@ -286,34 +287,3 @@ def _is_key(leaf: Any) -> bool:
 
 def _key_data(state: Any) -> Any:
     return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, state)
-
-
-@jax.jit
-def _sums(state: Any) -> dict[str, UInt32[Array, " leaves"]]:
-    """Of every leaf in turn: sum of word n times (2n + 1), modulo 2^32.
-
-    An odd factor loses no bit: any change of one word changes the sum. Made on the device: nothing waits.
-    """
-    return {"sums": jnp.stack([_sum(leaf) for leaf in jax.tree.leaves(state)])}
-
-
-@jax.jit
-def _sums_one_by_one(state: Any) -> dict[str, UInt32[Array, ""]]:
-    """The same as earlier checkpoints have them, by the leaf's number."""
-    return {str(number): _sum(leaf) for number, leaf in enumerate(jax.tree.leaves(state))}
-
-
-def _sum(leaf: Array) -> UInt32[Array, ""]:
-    bits = {1: jnp.uint8, 2: jnp.uint16}.get(leaf.dtype.itemsize, jnp.uint32)  # 8 bytes: two words
-    words = leaf if leaf.dtype == bool else jax.lax.bitcast_convert_type(leaf, bits)
-    words = words.reshape(-1).astype(jnp.uint32)
-    return jnp.sum(words * (2 * jnp.arange(words.size, dtype=jnp.uint32) + 1), dtype=jnp.uint32)
-
-
-def _like(sums: Callable[[Any], Any], state: Any) -> Any:
-    """Where the state's own leaves lie: the devices that wrote a checkpoint may be others."""
-    sharding = getattr(jax.tree.leaves(state)[0], "sharding", None)
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        jax.eval_shape(sums, state),
-    )

@@ -15,7 +15,6 @@ content, wherever a run is cut off.
 import contextlib
 import fcntl
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -25,10 +24,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from cosmogan_jax.files.json_files import read_object, write_json
-from cosmogan_jax.files.whole_files import append_lines, named, write_text
+from cosmogan_jax.files.json_files import append_json_lines, read_json, read_object, write_json
+from cosmogan_jax.files.whole_files import write_text, write_whole, writing
+from cosmogan_jax.runs.records import StageRecord
 from cosmogan_jax.settings.key_schemes import SCHEME, recorded_scheme
 
 _PACKAGES = (
@@ -43,7 +43,13 @@ _PACKAGES = (
     "tensorstore",
 )
 Contents = dict[str, tuple[int, int]]  # of files, by their names
-_RECORD = {"flags": dict, "inputs": dict, "summary": dict, "result": str, "finished": str}
+
+
+class Snapshot(NamedTuple):
+    """A whole stage before it is begun again: the bytes of stage.json, and its files."""
+
+    record: bytes
+    contents: Contents
 
 
 @contextlib.contextmanager
@@ -62,9 +68,9 @@ def hold(workdir: Path) -> Iterator[None]:
         raise ValueError(f"workdir={workdir} cannot be written: {reason}") from error
     try:
         _lock(lock, workdir)
-        with named(workdir):
-            for left in workdir.glob("*.discarded"):
-                shutil.rmtree(left)
+        with writing(workdir):
+            for discarded in workdir.glob("*.discarded"):
+                shutil.rmtree(discarded)
         yield
     finally:
         os.close(lock)
@@ -85,18 +91,18 @@ def _lock(lock: int, workdir: Path) -> None:
         raise ValueError(f"workdir={workdir} cannot be written: {error.strerror}") from error
 
 
-def stage_record(workdir: Path, stage: str) -> dict[str, Any] | None:
-    """What a whole stage wrote of itself; None where the stage is not whole.
+def stage_record(workdir: Path, stage: str) -> StageRecord | None:
+    """Read the record of a whole stage; None where the stage is not whole.
 
     Raises:
       ValueError: names a record that is damaged.
     """
     path = workdir / stage / "stage.json"
-    return read_object(path, _RECORD) if path.is_file() else None
+    return StageRecord.from_json(read_json(path), path) if path.is_file() else None
 
 
-def finished_record(workdir: Path, stage: str) -> dict[str, Any]:
-    """What a whole stage wrote of itself.
+def finished_record(workdir: Path, stage: str) -> StageRecord:
+    """Read the record of a whole stage.
 
     Raises:
       ValueError: it is not there.
@@ -108,7 +114,7 @@ def finished_record(workdir: Path, stage: str) -> dict[str, Any]:
 
 
 def stage_directory(workdir: Path, stage: str) -> Path:
-    """Where a whole stage lies.
+    """Return where a whole stage lies.
 
     Raises:
       ValueError: it is not there.
@@ -118,7 +124,7 @@ def stage_directory(workdir: Path, stage: str) -> Path:
 
 
 def key_scheme(workdir: Path) -> int:
-    """How seeds become keys in this working directory (`keys.py`): as in its oldest stage, else as now.
+    """Return how seeds become keys in this working directory (`keys.py`): as in its oldest stage, else as now.
 
     A stage of before the scheme was recorded means the first one.
 
@@ -130,7 +136,7 @@ def key_scheme(workdir: Path) -> int:
 
 
 def begun_with(workdir: Path, stage: str) -> dict[str, Any] | None:
-    """Flags that a stage was begun with, whole or not; None where it never was."""
+    """Read the flags that a stage was begun with, whole or not; None where it never was."""
     for folder in (f"{stage}.partial", stage):
         if (settings := workdir / folder / "settings.json").is_file():
             return read_object(settings, {})
@@ -145,7 +151,7 @@ def begin_stage(
     resumable: bool,
     defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Path:
-    """The directory a stage works in; what an earlier attempt left is kept only if it can be gone on with.
+    """Make the directory a stage works in; what an earlier attempt left stays only if it can be gone on with.
 
     defaults: what a setting meant to an attempt that did not know it.
     """
@@ -154,13 +160,13 @@ def begin_stage(
         if not (resumable and started.is_file()):
             return False
         before = read_object(started, {})
-        before.pop("keys", None)  # the directory's, however it began
+        before.pop("keys", None)  # those of the directory, however it began
         return {name: defaults[name] for name in settings if name in defaults} | before == settings
 
     scheme = key_scheme(workdir)
     partial, whole = workdir / f"{stage}.partial", workdir / stage
     started = partial / "settings.json"
-    with named(partial):
+    with writing(partial):
         if resumable and whole.exists() and not partial.exists():
             whole.rename(partial)  # no longer whole from here on
         if partial.exists() and not goes_on():
@@ -171,65 +177,67 @@ def begin_stage(
     return partial
 
 
-def put_back(workdir: Path, stage: str, record: dict[str, Any], before: Contents) -> bool:
-    """Give a whole stage its name again, that was begun again and in which nothing was done; whether it was so.
+def snapshot(workdir: Path, stage: str) -> Snapshot | None:
+    """Note what a whole stage holds before it is begun again; None where the stage is not whole."""
+    record = workdir / stage / "stage.json"
+    return Snapshot(record.read_bytes(), _contents(workdir / stage)) if record.is_file() else None
 
-    record, before: what `stage_record` and `contents` gave of it before it was begun again.
-    """
+
+def put_back(workdir: Path, stage: str, before: Snapshot) -> bool:
+    """Give a stage that was begun again its name if nothing was done in it; return whether it was so."""
     partial, whole = workdir / f"{stage}.partial", workdir / stage
-    if whole.exists() or contents(partial) != before:
+    if whole.exists() or _contents(partial) != before.contents:
         return False
-    write_json(partial / "stage.json", record)
+    with write_whole(partial / "stage.json") as file:
+        file.write(before.record)
     partial.rename(whole)
     return True
 
 
-def contents(directory: Path) -> Contents:
-    """Size and time of change of every file of a stage, but for those that say how it was run."""
+def _contents(directory: Path) -> Contents:
+    """Return size and time of change of every file of a stage, but for those that say how it was run."""
     own = {"stage.json", "settings.json"}
     return {
-        str(path.relative_to(directory)): (found.st_size, found.st_mtime_ns)
+        str(path.relative_to(directory)): (status.st_size, status.st_mtime_ns)
         for path in directory.rglob("*")
-        if (found := path.lstat()) and path.is_file() and str(path.relative_to(directory)) not in own
+        if (status := path.lstat()) and path.is_file() and str(path.relative_to(directory)) not in own
     }
 
 
 def finish_stage(workdir: Path, stage: str, record: dict[str, Any]) -> None:
     """Make a stage whole: its record, then its name."""
     partial, whole = workdir / f"{stage}.partial", workdir / stage
-    made = {"result": uuid.uuid4().hex, "finished": _now(), "keys": key_scheme(workdir)}
-    write_json(partial / "stage.json", {**made, **record, **versions()})
-    with named(whole):
-        left = _set_aside(whole) if whole.exists() else None
+    own = {"result": uuid.uuid4().hex, "finished": _now(), "keys": key_scheme(workdir)}
+    write_json(partial / "stage.json", {**own, **record, **versions()})
+    with writing(whole):
+        discarded = _set_aside(whole) if whole.exists() else None
         partial.rename(whole)
-        if left is not None:
-            shutil.rmtree(left)
+        if discarded is not None:
+            shutil.rmtree(discarded)
 
 
 def _set_aside(directory: Path) -> Path:
     """Take a directory its name, so that no half of it is ever taken for the whole."""
-    left = directory.with_name(directory.name + ".discarded")
-    if left.exists():
-        shutil.rmtree(left)
-    return directory.rename(left)
+    discarded = directory.with_name(directory.name + ".discarded")
+    if discarded.exists():
+        shutil.rmtree(discarded)
+    return directory.rename(discarded)
 
 
 def record_run(workdir: Path, command: list[str], flags: str) -> None:
-    """Keep the flags as a flag file and a line about this run."""
+    """Write the flags as a flag file, and a line about this run."""
     write_text(workdir / "flags.txt", flags)
-    append_lines(
-        workdir / "runs.jsonl", json.dumps({"started": _now(), "command": command, **versions()}) + "\n"
-    )
+    append_json_lines(workdir / "runs.jsonl", [{"started": _now(), "command": command, **versions()}])
 
 
 def versions() -> dict[str, Any]:
-    """Versions of what makes the results, the commit of the code in a git checkout, and the machine."""
-    found: dict[str, Any] = {"python": platform.python_version()}
+    """Return versions of what makes the results, the commit of the code in a git checkout, and the machine."""
+    packages = {"python": platform.python_version()}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
+            packages[name] = importlib.metadata.version(name)
     machine = {"processor": _processor(), "cores": len(os.sched_getaffinity(0))}
-    return {"versions": found, "commit": _commit(), "machine": machine}
+    return {"versions": packages, "commit": _commit(), "machine": machine}
 
 
 def _processor() -> str:

@@ -27,37 +27,31 @@ class Dcgan(Matching):
         "largest layers only, as the paper's, where that pays soon; stock: as autodiff writes them "
         "(several times slower on a CPU). Equal up to rounding. Trainings of dcgan begin with auto, and go on "
         "with what they began with.",
-        choices=("auto", "phases", "winograd", "stock"),
     )
     borders: Literal["zeros", "canvas"] = setting(
         "zeros",
         "zeros: beyond the generator's features lie zeros, which show at the maps' borders (the paper). "
         "canvas: it works on a larger canvas, of which all that has seen zeros is cut away.",
-        choices=("zeros", "canvas"),
     )
     compute_dtype: Literal["float32", "bfloat16", "bfloat16_gradients"] = setting(
         "float32",
         "Of the convolutions' inputs, products and outputs; bfloat16_gradients: of those of the gradients "
         "only, which then stay ten times nearer to float32's. All else is float32.",
-        choices=("float32", "bfloat16", "bfloat16_gradients"),
     )
     matmul_precision: Literal["float32", "tensorfloat32", "default"] = setting(
         "float32",
         "How float32 products are computed where there is a choice: tensorfloat32 rounds their factors to 10 "
         "bits (faster on GPUs); default is what the device does unasked. No difference on CPUs.",
-        choices=("float32", "tensorfloat32", "default"),
     )
     disc_norm: Literal["batch", "none"] = setting(
         "batch",
         "Normalisation in the discriminator; none for a gradient penalty, which takes D's slope at each map "
         "alone.",
-        choices=("batch", "none"),
     )
     loss: Literal["non_saturating", "hinge", "least_squares", "wasserstein"] = setting(
         "non_saturating",
         "What both networks minimise; non_saturating is the paper's. wasserstein comes with its gradient "
         "penalty and wants --disc_norm=none.",
-        choices=("non_saturating", "hinge", "least_squares", "wasserstein"),
     )
     r1_penalty: float = setting(
         0.0,
@@ -72,11 +66,9 @@ class Dcgan(Matching):
         "joint",
         "joint: D and G updated from one pass of D over the fakes (the authors' code). sequential: D first, "
         "then G from a fresh pass of the updated D.",
-        choices=("joint", "sequential"),
     )
     remat: Literal["none", "generator", "both"] = setting(
         "none",
         "Networks whose activations are computed again for the gradients instead of held: memory for time.",
-        choices=("none", "generator", "both"),
         neutral=True,
     )

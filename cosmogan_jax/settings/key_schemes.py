@@ -8,7 +8,7 @@ SCHEME = 2  # of what is begun today
 
 
 def recorded_scheme(record: dict[str, Any], where: Any) -> int:
-    """The scheme that a run's or a card's record tells; the first one where it tells none.
+    """Return the scheme that a run's or a card's record tells; the first one where it tells none.
 
     Raises:
       ValueError: one that this version does not know.

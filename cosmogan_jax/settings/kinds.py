@@ -11,7 +11,7 @@ OF_KIND: dict[str, type] = {"dcgan": Dcgan, "lognormal_gan": LognormalGan}
 
 
 def check_kind(name: str) -> type:
-    """The settings of a kind.
+    """Return the class of a kind's settings.
 
     Raises:
       ValueError: there is no such kind.
@@ -22,7 +22,7 @@ def check_kind(name: str) -> type:
 
 
 def train_from_record(recorded: dict[str, Any]) -> Train:
-    """Train's settings as a run recorded them; what it did not record is the default (the kind: dcgan).
+    """Return train's settings as a run recorded them; what it did not record is the default (the kind: dcgan).
 
     Raises:
       ValueError: a kind that is not known, or a record without what every run records.

@@ -1,12 +1,13 @@
 """Settings of the lognormal GAN: a translation-equivariant network on a lognormal base field."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from cosmogan_jax.settings.declaration import setting
 from cosmogan_jax.settings.matching import Matching
 
-BASE_POWERS = ("isotropic", "fourfold")
+BasePower = Literal["isotropic", "fourfold"]
+BASE_POWERS = get_args(BasePower)
 _MATCHED = ("power", "mean", "heights", "covariance", "wavelets")
 
 
@@ -30,11 +31,10 @@ class LognormalGan(Matching):
         "base_power": "fourfold",
     }
 
-    base_power: str = setting(
+    base_power: BasePower = setting(
         "isotropic",
         "Of lognormal_gan: whether its base has the same power in all directions, or as much along the axes "
         "and along the diagonals as the training maps have: those read off a grid differ there near Nyquist.",
-        choices=BASE_POWERS,
     )
 
     gen_layers: int = setting(

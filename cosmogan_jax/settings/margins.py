@@ -30,13 +30,13 @@ SETS = {
 
 
 def parse(text: str) -> Margins:
-    """The margins that `default`, `tight` or `<set>,<name>=<number>,...` names.
+    """Return the margins that `default`, `tight` or `<set>,<name>=<number>,...` names.
 
     Raises:
       ValueError: an unknown set or name, a number that is not positive and finite.
     """
     known = f"{' or '.join(SETS)}, and then <name>=<number> with a name of {', '.join(Margins._fields)}"
-    first, *changes = [part.strip() for part in text.split(",")]
+    first, *changes = [word.strip() for word in text.split(",")]
     if "=" in first:
         first, changes = "default", [first, *changes]
     if first not in SETS:

@@ -7,7 +7,7 @@ from cosmogan_jax.settings.declaration import setting
 
 @dataclasses.dataclass(frozen=True)
 class Matching:
-    """Summary statistics as losses; a kind that offers them inherits these."""
+    """Summary statistics as losses, for kinds of emulator that offer them."""
 
     match: tuple[str, ...] = setting(
         (),

@@ -1,18 +1,20 @@
 """Settings of stage train that hold for every kind of emulator."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
-from cosmogan_jax.settings.declaration import neutral, setting
+from cosmogan_jax.settings.declaration import setting, shared
+from cosmogan_jax.settings.select import Select
 
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Flags of stage train; `of_kind` are those of the kind of emulator, `settings/kinds.py`."""
+    """How long is trained, on which batches, and what is watched; `of_kind` are the settings of the kind."""
 
+    # Flags of the run and of stage prepare, without a default: no record of a training lacks them.
     seed: int
     crop_size: int
-    of_kind: Any
+    of_kind: Any  # a class of `settings/kinds.py`
     emulator: str = setting(
         "dcgan",
         "Kind of emulator that is trained: dcgan, the paper's adversarial networks; lognormal_gan, a small "
@@ -28,10 +30,9 @@ class Train:
     batch_size: int = setting(64, "Maps in a batch.")
     learning_rate: float = setting(2e-4, "Adam's learning rate.")
     adam_beta1: float = setting(0.5, "Adam's beta1.")
-    augment: str = setting(
+    augment: Literal["none", "symmetries"] = setting(
         "none",
         "Turn or mirror every crop at random, in one of the square's eight ways (the paper did not).",
-        choices=("none", "symmetries"),
     )
     condition_on: tuple[str, ...] = setting(
         (),
@@ -117,11 +118,10 @@ class Train:
         least=1,
         neutral=True,
     )
-    feed: str = setting(
+    feed: Literal["auto", "device", "stream"] = setting(
         "auto",
         "Where crops are cut: from maps held on the device, or streamed from the disk. auto: device where they "
         "take less than half of what is free. The batches are the same.",
-        choices=("auto", "device", "stream"),
         neutral=True,
     )
     stream_cache_gib: float | None = setting(
@@ -130,11 +130,11 @@ class Train:
         least=0.0,
         neutral=True,
     )
-    # Of stage select: which generator counts as the best.
-    select_by: str = neutral("histograms")
-    weights: str = neutral("last")
+    # Which generator counts as the best.
+    select_by: Literal["histograms", "covariance"] = shared(Select, "select_by", neutral=True)
+    weights: Literal["last", "ema"] = shared(Select, "weights", neutral=True)
 
     @property
     def own_seed(self) -> int:
-        """Of all that is random in a training."""
+        """Seed of all that is random in a training."""
         return self.seed if self.train_seed is None else self.train_seed

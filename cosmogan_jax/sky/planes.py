@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.sky import ray_tracing
 from cosmogan_jax.sky.cosmology import Cosmology, comoving_distance
-from cosmogan_jax.sky.symmetries import orient
+from cosmogan_jax.symmetries import orient
 
 # Pixels about a window that multi-plane ray tracing needs: rays wander by a few arcminutes at most, and second
 # differences reach two pixels further.

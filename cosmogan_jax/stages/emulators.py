@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import Generators
+from cosmogan_jax.emulators.weights import Card
 from cosmogan_jax.files.checksums import tree_sha256
 from cosmogan_jax.files.json_files import read_object
 from cosmogan_jax.maps.crop_table import open_crop_table
@@ -22,50 +22,49 @@ class Source(NamedTuple):
 
 
 def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
-    """A generator of a finished training; checkpoint is "selected", "last", or a step.
+    """Return a generator of a finished training; checkpoint is "selected", "last", or a step.
 
     Raises:
       ValueError: there is no such generator, or no selection.
     """
     table = open_crop_table(stage_directory(workdir, "prepare"))
-    chosen = _chosen(checkpoint, workdir)
+    chosen = _step(checkpoint, workdir)
     generators = Generators(workdir, weights)
     step = _last(generators, workdir) if chosen is None else chosen
     variables = generators.restore(step)
     generators.close()
-    normalisation = Normalisation.of(table.manifest["normalisation"])
     origin = {
         "generator_step": step,
         "generator_weights": weights,
         "generator_sha256": tree_sha256(variables),
         "trained_on": table.manifest["origin"],
     }
-    emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, normalisation, table.geometry)
+    emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, table)
     emulator = dataclasses.replace(emulator, training_pixels=min(table.store.image_shape))
     return Source(emulator, table.manifest["source_redshift"], origin)
 
 
 def pretrained(name: str) -> Source:
-    """A generator that comes with the package, or from a folder that stage pack wrote.
+    """Return a generator that comes with the package, or from a folder that stage pack wrote.
 
     Raises:
       ValueError: there is none, or it cannot be read.
     """
     emulator = load(name)
-    card = emulator.card
+    card = Card.from_json(emulator.card, name)
     origin = {
-        "pretrained": card["name"],
-        "weights_sha256": card["weights"]["sha256"],
-        "generator_step": card["training"]["step"],
+        "pretrained": card.name,
+        "weights_sha256": card.sha256,
+        "generator_step": card.step,
         "generator_sha256": tree_sha256(emulator.variables),
-        "trained_on": {"cosmology": card["cosmology"], **card["data"]},
-        "validated": card["fidelity"]["validated"],
+        "trained_on": {"cosmology": card.cosmology, **card.data},
+        "validated": card.validated,
     }
-    return Source(emulator, card["source_redshift"], origin)
+    return Source(emulator, card.source_redshift, origin)
 
 
-def _chosen(checkpoint: str, workdir: Path) -> int | None:
-    """The step asked for; None for the last one."""
+def _step(checkpoint: str, workdir: Path) -> int | None:
+    """Return the step that is asked for; None for the last one."""
     if checkpoint == "selected":
         path = stage_directory(workdir, "select") / "selection.json"
         return read_object(path, {"selected": int})["selected"]

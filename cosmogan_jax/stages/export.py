@@ -43,8 +43,8 @@ def _validated(workdir: Path) -> dict[str, Any] | None:
     record = stage_record(workdir, "evaluate")
     if record is None:
         return None
-    for stage, result in record["inputs"].items():
-        if (now := stage_record(workdir, stage)) is None or now["result"] != result:
+    for stage, result in record.inputs.items():
+        if (now := stage_record(workdir, stage)) is None or now.result != result:
             return None
     path = workdir / "evaluate" / "statistics.json"
     validated = read_object(path, {"validated": dict})["validated"]

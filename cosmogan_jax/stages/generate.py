@@ -1,12 +1,14 @@
 """Stage generate: any number of maps from a checkpoint and a seed, to the map store."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from cosmogan_jax import keys
 from cosmogan_jax.emulators.kinds import kind
@@ -16,11 +18,11 @@ from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.store import write_map_store
 from cosmogan_jax.pretrained import Emulator, GalaxyNoise, find
 from cosmogan_jax.settings import Generate, Train
-from cosmogan_jax.stages.emulators import pretrained, trained
+from cosmogan_jax.stages.emulators import Source, pretrained, trained
 
 
 def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
-    """Map n depends on the seed and n alone, whatever the batch or the number of maps."""
+    """Write maps to the store; map n depends on the seed and n alone, whatever the batch or their number."""
     check(settings)
     if settings.pretrained:
         source = pretrained(settings.pretrained)
@@ -33,18 +35,8 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
             "library, Emulator.draw with theta, and not yet by this stage"
         )
     height, width = _size(settings, emulator)
-    noise, smoothing = _noise(settings), settings.generate_smoothing_arcmin
-    key = emulator.key(settings.generate_seed)
+    draw = _drawing(settings, emulator, (height, width))
     batch = _batch(settings, emulator, height * width)
-
-    def draw(index):
-        by = emulator.draw_side_by_side if emulator.model.any_size else emulator.draw
-        return by(key, index, size=(height, width), noise=noise, smoothing_arcmin=smoothing)
-
-    if not emulator.model.any_size:
-        # With the weights as constants, of which the compiler prepares what it can once for all batches.
-        draw = jax.jit(draw)
-
     seconds: list[float] = []
 
     def batches():
@@ -55,20 +47,9 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
             seconds.append(time.monotonic() - began)
             yield kappa[: settings.num_generated - start]
 
-    own, origin = emulator.geometry, dict(source.origin)
-    observed = _observed(settings)
-    if (height, width) != (own.num_pixels, own.num_pixels) or observed:
-        origin.pop("validated", None)  # of maps of another size, or seen otherwise
+    own = emulator.geometry
     geometry = MapGeometry(height, own.side_deg * height / own.num_pixels)
-    manifest = {
-        "source_redshift": source.source_redshift,
-        "seed": settings.generate_seed,
-        "keys": emulator.key_scheme,
-        "origin": origin,
-        "splits": ["generated"] * settings.num_generated,
-        "parents": list(range(settings.num_generated)),
-        **({"observed": observed} if observed else {}),
-    }
+    manifest = _manifest(settings, source, is_own_size=(height, width) == (own.num_pixels, own.num_pixels))
     write_map_store(out / "maps", batches(), settings.num_generated, geometry, manifest, num_columns=width)
     return {
         "step": source.origin["generator_step"],
@@ -81,8 +62,38 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     }
 
 
+def _drawing(
+    settings: Generate, emulator: Emulator, size: tuple[int, int]
+) -> Callable[[Int[Array, " maps"]], Float[Array, "maps height width bins"]]:
+    """Return a function that draws the maps of these numbers."""
+    key = emulator.key(settings.generate_seed)
+    draw = emulator.draw_side_by_side if emulator.model.any_size else emulator.draw
+    noise, smoothing = _noise(settings), settings.generate_smoothing_arcmin
+
+    def draw_maps(index):
+        return draw(key, index, size=size, noise=noise, smoothing_arcmin=smoothing)
+
+    # With the weights as constants, of which the compiler prepares what it can once for all batches.
+    return draw_maps if emulator.model.any_size else jax.jit(draw_maps)
+
+
+def _manifest(settings: Generate, source: Source, *, is_own_size: bool) -> dict[str, Any]:
+    origin, observed = dict(source.origin), _observed(settings)
+    if observed or not is_own_size:
+        origin.pop("validated", None)  # of maps of another size, or seen otherwise
+    return {
+        "source_redshift": source.source_redshift,
+        "seed": settings.generate_seed,
+        "keys": source.emulator.key_scheme,
+        "origin": origin,
+        "splits": ["generated"] * settings.num_generated,
+        "parents": list(range(settings.num_generated)),
+        **({"observed": observed} if observed else {}),
+    }
+
+
 def _size(settings: Generate, emulator: Emulator) -> tuple[int, int]:
-    """Height and width in pixels.
+    """Return height and width in pixels.
 
     Raises:
       ValueError: a size that the emulator does not make, or that is not tested and not allowed.
@@ -93,8 +104,11 @@ def _size(settings: Generate, emulator: Emulator) -> tuple[int, int]:
     try:
         return emulator.check_size((height, width), allow_untested_size=settings.allow_untested_size)
     except ValueError as error:
-        said = ",".join(map(str, settings.generate_pixels))
-        raise ValueError(f"generate_pixels={said}: {error}") from error
+        raise _wrong_size(settings, error) from error
+
+
+def _wrong_size(settings: Generate, error: ValueError) -> ValueError:
+    return ValueError(f"generate_pixels={','.join(map(str, settings.generate_pixels))}: {error}")
 
 
 def _noise(settings: Generate) -> GalaxyNoise | None:
@@ -102,26 +116,26 @@ def _noise(settings: Generate) -> GalaxyNoise | None:
 
 
 def _observed(settings: Generate) -> dict[str, float]:
-    """How the maps are seen, for the manifest; nothing where they are as they are made."""
-    found = dict(zip(("galaxies_per_arcmin2", "sigma_e"), settings.generate_noise))
+    """Return how the maps are seen, for the manifest; nothing where they are as they are made."""
+    observed = dict(zip(("galaxies_per_arcmin2", "sigma_e"), settings.generate_noise))
     if settings.generate_smoothing_arcmin:
-        found["smoothing_arcmin"] = settings.generate_smoothing_arcmin
-    return found
+        observed["smoothing_arcmin"] = settings.generate_smoothing_arcmin
+    return observed
 
 
 def _batch(settings: Generate, emulator: Emulator, pixels: int) -> int:
-    """Maps at once, such that memory holds no more of larger maps than of the emulator's own."""
+    """Return how many maps to make at once: memory holds no more of larger ones than of the emulator's own."""
     return max(1, settings.generate_batch * emulator.geometry.num_pixels**2 // pixels)
 
 
 def _seconds_of_1024(seconds: list[float], batch: int) -> float | None:
-    """Maps made and brought to the host, not stored; without the first batch, which holds the compilation."""
+    """Time maps made and brought to the host, not stored; the first batch, of the compilation, left out."""
     warm = seconds[1:]
     return round(1024 * float(np.mean(warm)) / batch, 4) if warm else None
 
 
 def check(settings: Generate) -> None:
-    """ValueError, before an earlier stage works for hours, where there is no such emulator or map."""
+    """Raise ValueError, before an earlier stage works for hours, where there is no such emulator or map."""
     for name in ("num_generated", "generate_batch"):
         if getattr(settings, name) < 1:
             raise ValueError(f"{name}={getattr(settings, name)} must be positive")
@@ -137,18 +151,17 @@ def check(settings: Generate) -> None:
 
 
 def check_size_of_kind(settings: Generate, train: Train) -> None:
-    """ValueError, before a training works for hours, for sizes that its kind of emulator does not make."""
+    """Raise ValueError, before a training works for hours, for sizes that its kind does not make."""
     if settings.generate_pixels:
         model = kind(train.emulator).model(train)
         height, width = settings.generate_pixels[0], settings.generate_pixels[-1]
         try:
             jax.eval_shape(lambda: model.latent(keys.key(0, "latents"), height, width))
         except ValueError as error:
-            said = ",".join(map(str, settings.generate_pixels))
-            raise ValueError(f"generate_pixels={said}: {error}") from error
+            raise _wrong_size(settings, error) from error
 
 
 def has_grown(settings: Generate, summary: dict[str, Any], workdir: Path) -> bool:
-    """Whether a folder of weights holds others than those the maps were made with."""
-    now = read_card(find(settings.pretrained))["weights"]["sha256"] if settings.pretrained else None
+    """Say whether a folder of weights holds others than those the maps were made with."""
+    now = read_card(find(settings.pretrained)).sha256 if settings.pretrained else None
     return now != summary.get("weights")

@@ -13,12 +13,13 @@ from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.emulators.card import as_markdown
 from cosmogan_jax.emulators.packed import load
 from cosmogan_jax.emulators.weights import read_weights, write_card, write_weights
-from cosmogan_jax.files.json_files import check_object, read_json
+from cosmogan_jax.files.json_files import as_json, check_object, read_json
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.maps.crop_table import CropTable, open_crop_table
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.pretrained import Emulator
 from cosmogan_jax.runs.directory import finished_record, stage_directory
+from cosmogan_jax.runs.records import StageRecord
 from cosmogan_jax.settings import Pack
 from cosmogan_jax.stages.emulators import trained
 from cosmogan_jax.summaries import power_spectrum
@@ -31,7 +32,7 @@ _PATHS = (
 
 
 def check(settings: Pack) -> None:
-    """ValueError for a card that would not say what its maps are."""
+    """Raise ValueError for a card that would not say what its maps are."""
     if not settings.pack_data:
         raise ValueError(
             f"pack={settings.pack} needs --pack_data=<what the maps are, their source and its licence>"
@@ -42,19 +43,20 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
     """Write <out>/<name>; every number of the card comes from the run directory."""
     if settings.pack is None:
         raise ValueError("pack names none")
-    made = finished_record(workdir, "generate")
-    if finished_record(workdir, "evaluate")["inputs"].get("generate") != made["result"]:
+    record = finished_record(workdir, "generate")
+    if finished_record(workdir, "evaluate").inputs.get("generate") != record.result:
         raise ValueError(
             f"stage evaluate in {workdir} saw other maps than those of stage generate; run it again"
         )
     origin = open_map_store(workdir / "generate" / "maps").manifest["origin"]
-    emulator, told = (_again if "pretrained" in origin else _of_training)(settings, workdir, made, origin)
+    open_emulator = _again if "pretrained" in origin else _of_training
+    emulator, provenance = open_emulator(settings, workdir, record, origin)
     folder = out / settings.pack
     exact_in = emulator.model.full_precision
     weights = write_weights(folder, emulator.variables, settings.pack_dtype, exact_in)
     card = {
         "sky": _sky(workdir / "evaluate" / "sky.json"),
-        **told,
+        **provenance,
         "name": settings.pack,
         "weights": weights | {"generator_sha256": origin["generator_sha256"]},
         "architecture": emulator.model.describe(),
@@ -62,23 +64,25 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "keys": emulator.key_scheme,
         "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
     }
-    stored = dataclasses.replace(emulator, variables=read_weights(folder, card, emulator.variables))
+    stored = dataclasses.replace(
+        emulator, variables=read_weights(folder, weights["sha256"], emulator.variables)
+    )
     card["weights"]["as_stored"] = _change(stored, emulator, settings.pack_dtype)
     write_card(folder, card, as_markdown(card, emulator.model))
     return {"name": settings.pack, "sha256": weights["sha256"]}
 
 
 def _of_training(
-    settings: Pack, workdir: Path, made: dict[str, Any], origin: dict[str, Any]
+    settings: Pack, workdir: Path, record: StageRecord, origin: dict[str, Any]
 ) -> tuple[Emulator, dict[str, Any]]:
-    """A generator of this run, and what the card tells of its maps and its training."""
+    """Open a generator of this run; return what the card tells of its maps and its training."""
     table = open_crop_table(stage_directory(workdir, "prepare"))
-    told = {"generator_weights": str, "generator_sha256": str, "generator_step": int}
-    check_object(origin, told, f"{workdir / 'generate/maps/manifest.json'}, origin")
-    source = trained(workdir, str(made["summary"]["step"]), origin["generator_weights"])
+    fields = {"generator_weights": str, "generator_sha256": str, "generator_step": int}
+    check_object(origin, fields, f"{workdir / 'generate/maps/manifest.json'}, origin")
+    source = trained(workdir, str(record.summary["step"]), origin["generator_weights"])
     if source.origin["generator_sha256"] != origin["generator_sha256"]:
         raise ValueError(
-            f"the generator of step {made['summary']['step']} is not the one evaluated in {workdir}"
+            f"the generator of step {record.summary['step']} is not the one evaluated in {workdir}"
         )
     return source.emulator, {
         "normalisation": table.manifest["normalisation"],
@@ -91,36 +95,36 @@ def _of_training(
 
 
 def _again(
-    settings: Pack, workdir: Path, made: dict[str, Any], origin: dict[str, Any]
+    settings: Pack, workdir: Path, record: StageRecord, origin: dict[str, Any]
 ) -> tuple[Emulator, dict[str, Any]]:
-    """An emulator that was packed before, and what its card tells of it; the verdict is that of this run.
+    """Open an emulator packed before; return what its card tells of it. The verdict is that of this run.
 
     So is what limits its training maps as a sky, where the card did not say it.
     """
-    name = made["flags"]["pretrained"]
+    name = record.flags["pretrained"]
     emulator = load(name)
     if emulator.card["weights"]["sha256"] != origin["weights_sha256"]:
         raise ValueError(f"pretrained={name!r} is not the emulator evaluated in {workdir}: other weights")
     kept = ("normalisation", "geometry", "source_redshift", "cosmology", "training")
-    told = {key: emulator.card[key] for key in kept}
+    provenance = {key: emulator.card[key] for key in kept}
     if emulator.card.get("sky"):
-        told["sky"] = emulator.card["sky"]
-    return emulator, told | {"data": {**emulator.card["data"], "description": settings.pack_data}}
+        provenance["sky"] = emulator.card["sky"]
+    return emulator, provenance | {"data": {**emulator.card["data"], "description": settings.pack_data}}
 
 
 def _cosmology(table: CropTable) -> dict[str, float] | None:
-    """What the maps' source says of it, or the parameters that all maps share; None where there are none."""
-    said = table.manifest["origin"].get("cosmology")
+    """Return what the maps' source says of it, or the parameters that all maps share; None for neither."""
+    recorded = table.manifest["origin"].get("cosmology")
     shared = {
         name: values[0]
         for name, values in table.store.parameters.items()
         if name != "source_redshift" and values[0] is not None and len(set(values)) == 1
     }
-    return said or shared or None
+    return recorded or shared or None
 
 
 def _data(settings: Pack, table: CropTable) -> dict[str, Any]:
-    """Where the maps come from, without the paths of the machine they were on."""
+    """Say where the maps come from, without the paths of the machine they were on."""
     origin = dict(table.manifest["origin"])
     if "map_parameters" in origin:
         origin["map_parameters"] = {
@@ -147,23 +151,23 @@ def _data(settings: Pack, table: CropTable) -> dict[str, Any]:
 
 def _training(workdir: Path, origin: dict[str, Any]) -> dict[str, Any]:
     record = finished_record(workdir, "train")
-    flags = {name: value for name, value in record["flags"].items() if name not in _PATHS and value is not None}
+    flags = {name: value for name, value in record.flags.items() if name not in _PATHS and value is not None}
     return {
         "step": origin["generator_step"],
         "weights": origin["generator_weights"],
-        "selected": finished_record(workdir, "generate")["flags"]["checkpoint"] == "selected",
-        "steps": record["summary"]["steps"],
-        "steps_per_epoch": record["summary"]["steps_per_epoch"],
-        "finished": record["finished"],
-        "seconds": record["seconds"],
+        "selected": finished_record(workdir, "generate").flags["checkpoint"] == "selected",
+        "steps": record.summary["steps"],
+        "steps_per_epoch": record.summary["steps_per_epoch"],
+        "finished": record.finished,
+        "seconds": record.seconds,
         "flags": flags,
-        "versions": record["versions"],
-        "commit": record["commit"],
+        "versions": record.versions,
+        "commit": record.commit,
     }
 
 
 def _fidelity(tables: dict[str, Any]) -> dict[str, Any]:
-    """What evaluate measured, in the few numbers that a card has room for."""
+    """Return what evaluate measured, in the few numbers that a card has room for."""
     copied = (
         "num_pixels",
         "num_generated",
@@ -187,47 +191,47 @@ def _fidelity(tables: dict[str, Any]) -> dict[str, Any]:
         "power_ratio": tables["power_ratio"],
         "power_sigma_ratio": _ratio(power["generated"]["sigma"], power["validation"]["sigma"]),
         "largest_difference_of_means_in_sigma": {
-            key: _largest_difference(of)
-            for key, of in tables["statistics"].items()
+            key: _largest_difference(sets)
+            for key, sets in tables["statistics"].items()
             if key in STATISTICS and STATISTICS[key].mean_unit == "scatter"
         },
     }
 
 
 def _sky(path: Path) -> dict[str, Any] | None:
-    """Up to where the training maps are a sky; None where evaluate is of before it measured that."""
+    """Return up to where the training maps are a sky; None where evaluate did not measure that yet."""
     return SkyLimits.from_json(read_json(path), str(path)).to_json() if path.is_file() else None
 
 
-def _ratio(one: list[float | None], two: list[float | None]) -> list[float | None]:
+def _ratio(numbers: list[float | None], others: list[float | None]) -> list[float | None]:
     with np.errstate(divide="ignore", invalid="ignore"):  # bands without modes
-        ratio = np.array(one, float) / np.array(two, float)
-    return [float(r) if np.isfinite(r) else None for r in ratio]
+        ratio = np.array(numbers, float) / np.array(others, float)
+    return as_json(ratio)
 
 
-def _largest_difference(of: dict[str, Any]) -> float:
-    """Over the modes of a statistic, in units of the scatter of one validation map."""
-    mean = [np.array(of[name]["mean"], float) for name in ("generated", "validation")]
-    sigma = np.array(of["validation"]["sigma"], float)
+def _largest_difference(sets: dict[str, Any]) -> float:
+    """Return the largest over the modes of a statistic, in units of the scatter of one validation map."""
+    mean = [np.array(sets[name]["mean"], float) for name in ("generated", "validation")]
+    sigma = np.array(sets["validation"]["sigma"], float)
     varies = sigma > 0
     return float(np.max(np.abs(mean[0] - mean[1])[varies] / sigma[varies], initial=0))
 
 
 def _change(stored: Emulator, exact: Emulator, dtype: str) -> dict[str, Any]:
-    """Maps of the packed weights, read back, beside those of the checkpoint."""
+    """Compare maps of the packed weights, read back, with those of the checkpoint."""
     edges = log_l_edges(exact.geometry, 12)
     power = jax.jit(
         lambda kappa: power_spectrum(kappa, edges, exact.geometry.side_deg, mode_weights="full_plane")
     )
     maps = [np.asarray(emulator.sample(0, _COMPARED_MAPS)) for emulator in (stored, exact)]
-    for one, words in zip(reversed(maps), ("", f" in {dtype}")):
-        if np.ptp(one) == 0:
+    for kappa, words in zip(reversed(maps), ("", f" in {dtype}")):
+        if np.ptp(kappa) == 0:
             raise ValueError(
-                f"the generator{words} makes kappa of {one.flat[0]:g} at every pixel of every map: it is dead, "
-                "and is not packed"
+                f"the generator{words} makes kappa of {kappa.flat[0]:g} at every pixel of every map: it is "
+                "dead, and is not packed"
             )
-    found, expected = (np.asarray(power(kappa), np.float64).mean(0) for kappa in maps)
-    ratio = found[expected > 0] / expected[expected > 0]
+    stored_power, expected = (np.asarray(power(kappa), np.float64).mean(0) for kappa in maps)
+    ratio = stored_power[expected > 0] / expected[expected > 0]
     return {
         "maps": _COMPARED_MAPS,
         "rms_change_in_sigma": float((maps[0] - maps[1]).std() / maps[1].std()),

@@ -19,20 +19,21 @@ SEARCHES = {
 
 
 def left_out_of_novelty(train: Collection[Hashable], validation: Collection[Hashable]) -> dict[str, str]:
-    """By name what stage novelty leaves out, and why: nearest (training maps) and pairs; of parents of crops.
+    """Return by name what stage novelty leaves out, and why: nearest (training maps) and pairs.
 
-    Crops of one map share its structures, so that a crop's nearest is looked for among crops of other maps.
+    train, validation: parents of the crops. Crops of one map share its structures, so that a crop's nearest is
+    looked for among crops of other maps.
     """
-    ours, theirs = set(train), set(validation)
-    found = {}
-    if len(ours) < 2 and theirs <= ours:
-        found["nearest"] = (
+    trained_on, kept_back = set(train), set(validation)
+    left_out = {}
+    if len(trained_on) < 2 and kept_back <= trained_on:
+        left_out["nearest"] = (
             "training and validation crops come from one map, and how near a real map comes to training crops "
             "of other maps, the yardstick, cannot be told"
         )
-    if len(ours) < 2:
-        found["pairs"] = "all training crops come from one map, and real pairs, the yardstick, need two"
-    return found
+    if len(trained_on) < 2:
+        left_out["pairs"] = "all training crops come from one map, and real pairs, the yardstick, need two"
+    return left_out
 
 
 def tell_lacking(
@@ -44,8 +45,8 @@ def tell_lacking(
     """Print what later stages will leave out or leave open, whatever the emulator; maps: as for `tell`."""
     for name, why in left_out_of_novelty(train, validation).items():
         print(f"{stage}: stage novelty will leave out {SEARCHES[name]}: {why}")
-    if refused := _no_verdict(maps):
-        print(f"{stage}: {refused}")
+    if refusal := _no_verdict(maps):
+        print(f"{stage}: {refusal}")
 
 
 class Sky(NamedTuple):
@@ -60,29 +61,27 @@ def tell(stage: str, maps: Mapping[str, Sequence[tuple[Hashable, int]]]) -> None
     maps: of validation and auxiliary, for each map its box or sky, None where neither is known, and the crops
     that it gives. Without auxiliary maps the yardstick is one half of the validation units against the other.
     """
-    sets = {name: of for name, of in maps.items() if of}
-    if "validation" not in sets:
+    if not maps.get("validation"):
         return
-    if refused := _no_verdict(maps):
-        print(f"{stage}: {refused}")
+    if refusal := _no_verdict(maps):
+        print(f"{stage}: {refusal}")
         return
-    fewest, unit, crops = _smallest(sets)
+    fewest, unit, crops = _smallest(maps)
     for line in said(fewest, crops, unit, SETS[_MARGINS], _MARGINS):
         print(f"{stage}: {line}")
 
 
 def _no_verdict(maps: Mapping[str, Sequence[tuple[Hashable, int]]]) -> str | None:
-    """Why stage evaluate will call nothing passed; None where it may."""
-    sets = {name: of for name, of in maps.items() if of}
-    if "validation" not in sets:
+    """Return why stage evaluate will call nothing passed; None where it may."""
+    if not maps.get("validation"):
         return None
-    fewest, unit, _ = _smallest(sets)
+    fewest, unit, _ = _smallest(maps)
     if fewest >= MIN_PARENTS:
         return None
     where, needed = "the smallest real set", MIN_PARENTS
-    if "auxiliary" not in sets:
+    if not maps.get("auxiliary"):
         where, needed = "the validation set, without an auxiliary one", 2 * MIN_PARENTS
-        fewest = _units(sets["validation"])[0]
+        fewest = _units(maps["validation"])[0]
     counted = f"{fewest} {unit}" if fewest != 1 else {"maps": "1 map", "boxes": "1 box", "skies": "1 sky"}[unit]
     return (
         f"no verdict from {counted} in {where}, of which there must be {needed}; the outcome will be "
@@ -90,21 +89,21 @@ def _no_verdict(maps: Mapping[str, Sequence[tuple[Hashable, int]]]) -> str | Non
     )
 
 
-def _smallest(sets: Mapping[str, Sequence[tuple[Hashable, int]]]) -> tuple[int, str, float]:
-    """Units of the smallest real set, what they are called, and crops of each."""
-    fewest, unit = _units(sets["validation"])
-    crops = sum(count for _, count in sets["validation"]) / fewest
-    if "auxiliary" not in sets:
-        fewest //= 2
+def _smallest(maps: Mapping[str, Sequence[tuple[Hashable, int]]]) -> tuple[int, str, float]:
+    """Return how many units the smallest real set has, what they are called, and crops of each."""
+    fewest, unit = _units(maps["validation"])
+    crops = sum(count for _, count in maps["validation"]) / fewest
+    if auxiliary := maps.get("auxiliary"):
+        units, _ = _units(auxiliary)
+        crops = min(crops, sum(count for _, count in auxiliary) / units)
+        fewest = min(fewest, units)
     else:
-        theirs, _ = _units(sets["auxiliary"])
-        crops = min(crops, sum(count for _, count in sets["auxiliary"]) / theirs)
-        fewest = min(fewest, theirs)
+        fewest //= 2
     return fewest, unit, crops
 
 
 def _units(maps: Sequence[tuple[Hashable, int]]) -> tuple[int, str]:
-    """How many count as independent, and what they are called: boxes or skies where known, else maps."""
+    """Return how many count as independent, and what they are called: boxes or skies where known, else maps."""
     boxes = {box for box, _ in maps}
     if None in boxes:
         return len(maps), "maps"

@@ -26,19 +26,19 @@ selection.json:
 A score that is not finite is null and the worst; ties go to the earlier step. Validation maps are not read.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.compare.second_scores import fallback
+from cosmogan_jax.compare.second_scores import Fallback, fallback
 from cosmogan_jax.compare.spectrum_distance import expected_distance
-from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.scoring import (
     RANKINGS,
+    Development,
     HostScores,
-    Pass,
-    check_bands,
     check_maps,
     first_pass,
     make_scorers,
@@ -59,7 +59,7 @@ _BATCH_NORM = {
 
 
 def check(settings: Select) -> None:
-    """ValueError, before an earlier stage works for hours, for numbers out of range."""
+    """Raise ValueError, before an earlier stage works for hours, for numbers out of range."""
     check_maps("select_maps", settings.select_maps)
     for name, least in (("select_l_bins", 0), ("select_again", 1)):
         if getattr(settings, name) < least:
@@ -67,7 +67,7 @@ def check(settings: Select) -> None:
 
 
 def has_grown(settings: Select, summary: dict[str, Any], workdir: Path) -> bool:
-    """Whether the generator that was selected is no longer there."""
+    """Return whether the generator that was selected is no longer there."""
     places = ("train/checkpoints", "train/best/generators")
     return not any((workdir / place / str(summary["step"])).is_dir() for place in places)
 
@@ -84,51 +84,24 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
     by = RANKINGS[settings.select_by]
     table = open_crop_table(stage_directory(workdir, "prepare"))
     generators = Generators(workdir, settings.weights)
-    kept, scored, scheme = generators.dense, {}, generators.trained.key_scheme
-    if kept:  # older trainings kept the histograms' score only
-        scored = {line["step"]: line for line in generators.dense_scores if by in line}
-        if kept.get("select_by", "histograms") != settings.select_by:
-            print(f"select: training kept its best by {kept.get('select_by', 'histograms')}; only those count")
-    first = (
-        first_pass(kept["score_maps"], kept["score_l_bins"], settings.seed, scheme)
-        if kept
-        else first_pass(settings.select_maps, settings.select_l_bins, settings.seed, scheme)
-    )
-    second = second_pass(settings.select_maps, settings.select_l_bins, settings.seed, scheme)
-    for one in (first, second):
-        check_bands(table, one, settings.select_by)
-    checkpoints = [step for step in generators.checkpoints() if step >= settings.select_from_step]
-    steps = sorted({*checkpoints, *generators.best()})
-    if not steps:
-        raise ValueError(
-            f"select_from_step={settings.select_from_step} leaves no checkpoint of {generators.checkpoints()}"
-        )
-    normalisation = Normalisation.of(table.manifest["normalisation"])
-    emulator = generators.trained.emulator(str(workdir), None, normalisation, table.geometry)
-
-    def scores(one: Pass, of: list[int], name: str) -> dict[int, HostScores]:
-        if not of:
-            return {}
-        score = make_scorers(table, emulator, one, "spectrum").spectrum
-        return {step: score(generators.restore(step)) for step in progress(of, desc=name, unit="generator")}
-
-    missing = [step for step in steps if step not in scored]
-    at_first = {
-        step: {name: value for name, value in found.items() if name != "step"} for step, found in scored.items()
-    } | scores(first, missing, "select")
-    best = [step for step in best_steps(at_first, by) if step in steps and at_first[step][by] is not None]
-    again = scores(second, best[: settings.select_again], "select, second pass")
+    first, second = _passes(settings, table, generators)
+    steps = _candidates(settings, generators)
+    emulator = generators.trained.emulator(str(workdir), None, table)
+    score = functools.partial(_score, generators, emulator)
+    # Older trainings kept the histograms' score only.
+    kept = {step: scores for step, scores in generators.dense_scores.items() if by in scores}
+    first_scores = kept | score(first, [step for step in steps if step not in kept], "select")
+    finite = {step for step in steps if first_scores[step][by] is not None}
+    best = [step for step in best_steps(first_scores, by) if step in finite]
+    second_scores = score(second, best[: settings.select_again], "select, second pass")
     generators.close()
-    finite = {step: value for step, found in again.items() if (value := found[by]) is not None}
-    if not finite:
+    luck = _fallback(first_scores, second_scores, by)
+    if luck is None:
         raise ValueError(
             f"none of the {len(steps)} candidates, steps {steps[0]} to {steps[-1]}, has a finite {by}"
         )
-    before = {step: score for step in finite if (score := at_first[step][by]) is not None}
-    luck = fallback(before, finite)
-    chosen = best_steps(again, by)[0]
-    described = [_described(table, one) for one in (first, second)]
-    alike = all(described[0][name] == described[1][name] for name in ("maps", "modes", "bands"))
+    chosen = best_steps(second_scores, by)[0]
+    described = [_described(development) for development in (first, second)]
     write_json(
         out / "selection.json",
         {
@@ -136,29 +109,74 @@ def run(settings: Select, workdir: Path, out: Path) -> dict[str, Any]:
             "by": by,
             "weights": settings.weights,
             "batch_norm": _BATCH_NORM[settings.weights],
-            "first": described[0] | {"from_training": bool(scored)},
+            "first": described[0] | {"from_training": bool(kept)},
             "second": described[1],
-            "halves_apart": not np.isin(first.parents(table), second.parents(table)).any(),
-            "comparable": alike,
+            "halves_apart": not np.isin(first.parents, second.parents).any(),
+            "comparable": all(described[0][name] == described[1][name] for name in ("maps", "modes", "bands")),
             "candidates": [
-                {"step": step, "first": at_first[step], "second": again.get(step)} for step in sorted(at_first)
+                {"step": step, "first": first_scores[step], "second": second_scores.get(step)}
+                for step in sorted(first_scores)
             ],
             "fallback": luck._asdict(),
         },
     )
     print(
-        f"select: step {chosen} of {len(at_first)} candidates; {by} {luck.chosen_scores[0]:.4g} at first, "
+        f"select: step {chosen} of {len(first_scores)} candidates; {by} {luck.chosen_scores[0]:.4g} at first, "
         f"{luck.chosen_scores[1]:.4g} with other z and development maps; first was step {luck.first_best}: "
         f"{luck.first_best_scores[0]:.4g}, then {luck.first_best_scores[1]:.4g}",
         flush=True,
     )
-    return {"step": chosen, "by": by, "candidates": len(at_first), **again[chosen]}
+    return {"step": chosen, "by": by, "candidates": len(first_scores), **second_scores[chosen]}
 
 
-def _described(table: CropTable, one: Pass) -> dict[str, Any]:
-    found = one.described(table)
+def _passes(settings: Select, table: CropTable, generators: Generators) -> tuple[Development, Development]:
+    """Return what both passes compare with; the first is made as that of the training's dense phase."""
+    maps, l_bins, scheme = settings.select_maps, settings.select_l_bins, generators.trained.key_scheme
+    second = second_pass(maps, l_bins, settings.seed, scheme)
+    if (ranking := generators.ranking) is not None:
+        maps, l_bins = ranking.score_maps, ranking.score_l_bins
+        if ranking.select_by != settings.select_by:
+            print(f"select: training kept its best by {ranking.select_by}; only those count")
+    first = first_pass(maps, l_bins, settings.seed, scheme)
+    passes = Development.choose(table, first), Development.choose(table, second)
+    for development in passes:
+        development.check_bands(settings.select_by)
+    return passes
+
+
+def _candidates(settings: Select, generators: Generators) -> list[int]:
+    """Return the steps of the checkpoints from select_from_step on, and of the dense phase's best."""
+    checkpoints = [step for step in generators.checkpoints() if step >= settings.select_from_step]
+    steps = sorted({*checkpoints, *generators.best()})
+    if not steps:
+        raise ValueError(
+            f"select_from_step={settings.select_from_step} leaves no checkpoint of {generators.checkpoints()}"
+        )
+    return steps
+
+
+def _score(
+    generators: Generators, emulator: Emulator, development: Development, steps: list[int], name: str
+) -> dict[int, HostScores]:
+    if not steps:
+        return {}
+    score = make_scorers(development, emulator, "spectrum").spectrum
+    return {step: score(generators.restore(step)) for step in progress(steps, desc=name, unit="generator")}
+
+
+def _fallback(
+    first_scores: dict[int, HostScores], second_scores: dict[int, HostScores], by: str
+) -> Fallback | None:
+    """Return how scores fell back to the mean; None where no second one is finite."""
+    second = {step: value for step, scores in second_scores.items() if (value := scores[by]) is not None}
+    first = {step: value for step in second if (value := first_scores[step][by]) is not None}
+    return fallback(first, second) if second else None
+
+
+def _described(development: Development) -> dict[str, Any]:
+    described = development.described()
     equal = {
-        "spectrum_chi2": expected_distance(found["maps"], found["development_crops"]),
-        "band_chi2": float(found["bands"]) if found["bands"] else None,
+        "spectrum_chi2": expected_distance(described["maps"], described["development_crops"]),
+        "band_chi2": float(described["bands"]) if described["bands"] else None,
     }
-    return found | {"expected_if_equal": equal}
+    return described | {"expected_if_equal": equal}

@@ -1,9 +1,10 @@
-"""One map after the other on a CPU, all at once on an accelerator."""
+"""Ways of going through many maps: one after the other on a CPU, or in batches of one size."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -13,7 +14,7 @@ def over_maps(
     kappa: Float[Array, "*batch height width"],
     mask: Bool[Array, "*batch height width"] | None = None,
 ) -> Any:
-    """statistic(map), or with a mask statistic(map, its mask), with the batch axes in front of each result.
+    """Compute statistic(map), or with a mask statistic(map, its mask); batch axes stand in front of results.
 
     Pixels outside the mask are 0 in what the statistic sees.
 
@@ -39,3 +40,18 @@ def over_maps(
     else:
         result = jax.lax.platform_dependent(flat, cpu=in_turn, default=at_once)
     return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), result)
+
+
+def in_batches(function: Callable[..., Any], *arrays: Array | np.ndarray, size: int = 64) -> Any:
+    """Compute a function of arrays of maps, `size` maps at a time: one program whatever their number.
+
+    The last batch is filled up with its last map. What the function gives has an axis of maps first, and is
+    joined on the host if it is NumPy's, else on the device.
+    """
+    count = len(arrays[0])
+    results = []
+    for start in range(0, count, size):
+        index = np.minimum(np.arange(start, start + size), count - 1)
+        results.append(function(*(jnp.asarray(array[index], jnp.float32) for array in arrays)))
+    join = np.concatenate if isinstance(results[0], np.ndarray) else jnp.concatenate
+    return join(results)[:count]

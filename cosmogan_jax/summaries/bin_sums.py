@@ -47,7 +47,7 @@ def of_pixels(
 def by_rows(
     values: Float[Array, "*batch values"], bins: Int[np.ndarray, " values"], num_bins: int
 ) -> Float[Array, "*batch bins"]:
-    """`of_known_bins` by two gathers, bins sorted beforehand."""
+    """Compute `of_known_bins` by two gathers, bins sorted beforehand."""
     order = np.argsort(bins, kind="stable")
     order = order[bins[order] < num_bins]
     while True:
@@ -75,6 +75,6 @@ def _with_zero(values: Float[Array, "*batch values"]) -> Float[Array, "*batch mo
 def by_selection(
     values: Float[Array, "kinds pixels"], index: Int[Array, " pixels"], num_bins: int
 ) -> Float[Array, "kinds bins"]:
-    """`of_pixels` by comparing every pixel's bin with every bin."""
+    """Compute `of_pixels` by comparing every pixel's bin with every bin."""
     mine = index == jnp.arange(num_bins, dtype=index.dtype)[:, None]
     return jnp.where(mine, values[:, None], jnp.zeros((), values.dtype)).sum(-1)

@@ -23,7 +23,7 @@ def bispectrum(
     configuration: Literal["equilateral", "folded"] = "equilateral",
     ratio: float = 0.5,
 ) -> Float[Array, "*batch bins"]:
-    """B_b = theta^4/N^6 <Re f(k1) f(k2) f(k3)>, in steradian^2, with LensTools' triangles (Petri 2016).
+    """Compute B_b = theta^4/N^6 <Re f(k1) f(k2) f(k3)>, steradian^2, with LensTools' triangles (Petri 2016).
 
     k1 runs over the half plane with l_b < l <= l_{b+1} (l equal to the last edge left out), k3 = -k1 - k2.
     "equilateral": k2 is k1 turned by 120 degrees, each component truncated towards 0; k1 with kx < 0 and

@@ -59,7 +59,7 @@ def filled_bins(edges: Float[np.ndarray, " edges"], num_edges: int) -> Bins:
 
 
 def check_kappa(kappa, *, square: bool = False) -> Array:
-    """Maps of any real dtype and byte order as float32, float64 where they are and JAX is told to keep it.
+    """Return maps of any real dtype and byte order as float32, float64 if they are and JAX is told to keep it.
 
     Half precisions cannot add up a map (float16 ends at 65504, bfloat16 counts to 256): nothing is computed in
     them. Whole numbers become float32 too. Pixels that a NumPy array masks are NaN.
@@ -79,7 +79,7 @@ def check_kappa(kappa, *, square: bool = False) -> Array:
 
 
 def check_mask(mask, kappa: Array) -> Bool[Array, "*batch height width"]:
-    """A mask (True or 1: valid) of the maps' shape or of one map's, broadcast to the maps.
+    """Return a mask (True or 1: valid) of the maps' shape or of one map's, broadcast to the maps.
 
     Of any real dtype and byte order, as FITS images of 0 and 1 come.
 
@@ -99,7 +99,7 @@ def check_mask(mask, kappa: Array) -> Bool[Array, "*batch height width"]:
 
 
 def _known_to_jax(name: str, values, *, flags: bool = False) -> Array | np.ndarray:
-    """An array of JAX's, or of NumPy's in this machine's byte order; ValueError unless of real numbers."""
+    """Return an array of JAX's, or of NumPy's in native byte order; ValueError unless of real numbers."""
     if not isinstance(values, jax.Array):
         if isinstance(values, np.ma.MaskedArray):
             values = values.filled(0) if flags else np.where(np.ma.getmaskarray(values), np.nan, values.data)
@@ -112,7 +112,7 @@ def _known_to_jax(name: str, values, *, flags: bool = False) -> Array | np.ndarr
 
 
 def bin_index(k: Array, edges: Array | np.ndarray) -> Array:
-    """How many edges lie at or below each value: bin i + 1 for edges[i] <= k < edges[i + 1], ties as written.
+    """Count the edges at or below each value: bin i + 1 for edges[i] <= k < edges[i + 1], ties as written.
 
     One comparison an edge, unrolled: faster on CPUs than a search, and exact in the map's own dtype.
     """
@@ -123,7 +123,7 @@ def bin_index(k: Array, edges: Array | np.ndarray) -> Array:
 
 
 def sigma(k: Array, weight: Array | None = None) -> Array:
-    """Population standard deviation over all pixels, of those of weight 1; with a zero gradient at 0."""
+    """Compute the population standard deviation over all pixels, or those of weight 1; no gradient at 0."""
     if weight is None:
         variance = jnp.var(k)
     else:
@@ -134,6 +134,6 @@ def sigma(k: Array, weight: Array | None = None) -> Array:
 
 
 def root(value: Array) -> Array:
-    """Square root, with a zero gradient at 0."""
+    """Compute the square root, with a zero gradient at 0."""
     zero = value == 0
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, value)))

@@ -31,7 +31,7 @@ def minkowski_functionals(
     mask: Bool[Array, "*batch height width"] | None = None,
     smooth_width: float | None = None,
 ) -> MinkowskiFunctionals:
-    """V0, V1, V2 over threshold bins t_i, t_{i+1}, with LensTools' pixel forms (Petri 2016).
+    """Compute V0, V1, V2 over threshold bins t_i, t_{i+1}, with LensTools' pixel forms (Petri 2016).
 
         V0_i = fraction of pixels with kappa >= s (t_i + t_{i+1})/2
         V1_i = 1/(n dt_i) sum sqrt(gx^2 + gy^2)/4                      over s t_i <= kappa < s t_{i+1}
@@ -64,31 +64,37 @@ def minkowski_functionals(
     kappa = check_kappa(kappa)
     if smooth_width is not None and not smooth_width > 0:
         raise ValueError(f"smooth_width={smooth_width} must be positive")
-    # Edges and middles of the bins in turn: one pass over the pixels serves V0 as well.
-    bins = bins.astype(kappa.dtype)
-    fine = jnp.append(jnp.stack([bins.edges[:-1], bins.middles], 1).ravel(), bins.edges[-1])
 
     def functionals(k, valid=None):
-        weight = None if valid is None else all_derivatives_valid(valid).astype(k.dtype)
-        s = sigma(k, weight) if normalised else jnp.ones((), k.dtype)
-        length, curvature = _length_and_curvature(k)
-        area = jnp.ones(k.shape, k.dtype) if weight is None else weight
-        if weight is not None:
-            length, curvature = length * weight, curvature * weight
-        parts = (area, length, curvature)
-        if smooth_width is None:
-            above = _above_hard(k, s * fine, parts)
-        else:
-            above = _above_smooth(k, s * fine, s * smooth_width, parts)
-        n = area.sum()
-        v0, v1, v2 = above[0, 1::2], *(-jnp.diff(row) * bins.per_width for row in above[1:, ::2])
-        return MinkowskiFunctionals(*(jnp.where(jnp.isfinite(k).all(), v / n, jnp.nan) for v in (v0, v1, v2)))
+        return _functionals(k, valid, bins, normalised, smooth_width)
 
     return over_maps(functionals, kappa, None if mask is None else check_mask(mask, kappa))
 
 
+def _functionals(
+    k: Array, valid: Array | None, bins: Bins, normalised: bool, smooth_width: float | None
+) -> MinkowskiFunctionals:
+    # Edges and middles of the bins in turn: one pass over the pixels serves V0 as well.
+    bins = bins.astype(k.dtype)
+    fine = jnp.append(jnp.stack([bins.edges[:-1], bins.middles], 1).ravel(), bins.edges[-1])
+    weight = None if valid is None else all_derivatives_valid(valid).astype(k.dtype)
+    s = sigma(k, weight) if normalised else jnp.ones((), k.dtype)
+    length, curvature = _length_and_curvature(k)
+    area = jnp.ones(k.shape, k.dtype) if weight is None else weight
+    if weight is not None:
+        length, curvature = length * weight, curvature * weight
+    parts = (area, length, curvature)
+    if smooth_width is None:
+        above = _above_hard(k, s * fine, parts)
+    else:
+        above = _above_smooth(k, s * fine, s * smooth_width, parts)
+    n = area.sum()
+    v0, v1, v2 = above[0, 1::2], *(-jnp.diff(row) * bins.per_width for row in above[1:, ::2])
+    return MinkowskiFunctionals(*(jnp.where(jnp.isfinite(k).all(), v / n, jnp.nan) for v in (v0, v1, v2)))
+
+
 def _above_hard(k: Array, fine: Array, parts: tuple[Array, ...]) -> Float[Array, "parts fine"]:
-    """Sums of the parts over pixels at or above each of the fine thresholds."""
+    """Sum the parts over pixels at or above each of the fine thresholds."""
     index = bin_index(k, fine).ravel()
     sums = bin_sums.of_pixels(jnp.stack([p.ravel() for p in parts]), index, fine.shape[0] + 1)
     return jnp.cumsum(sums[:, :0:-1], axis=1)[:, ::-1]

@@ -13,7 +13,7 @@ from cosmogan_jax.switches import with_usual
 def moments(
     kappa: Float[Array, "*batch height width"], mask: Bool[Array, "*batch height width"] | None = None
 ) -> Float[Array, "*batch 9"]:
-    """sigma0, sigma1, S0, S1, S2, K0, K1, K2, K3 as LensTools defines them: not connected, with dimensions.
+    """Compute sigma0, sigma1, S0 to S2, K0 to K3 as LensTools defines them: not connected, with dimensions.
 
     With g^2 = gx^2 + gy^2 and h = hxx + hyy (periodic central differences, per pixel): sigma0 is the
     population standard deviation, sigma1 = sqrt(<g^2>); S0 = <k^3>, S1 = <k^2 h>, S2 = <g^2 h>;

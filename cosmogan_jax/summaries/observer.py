@@ -36,14 +36,14 @@ class GalaxyNoise:
             raise ValueError(f"sigma_e={self.sigma_e} must be 0 or positive, and finite")
 
     def sigma(self, geometry: MapGeometry) -> float:
-        """Standard deviation of the convergence noise in one of the geometry's pixels."""
+        """Return standard deviation of the convergence noise in one of the geometry's pixels."""
         return shape_noise_sigma(geometry, self.sigma_e, self.galaxies_per_arcmin2)
 
 
 def shape_noise_sigma(
     geometry: MapGeometry, sigma_e_per_component: float, galaxies_per_arcmin2: float
 ) -> float:
-    """Standard deviation of the convergence noise in a pixel, sigma_e / sqrt(n_gal A_pixel).
+    """Return the standard deviation of convergence noise in a pixel, sigma_e / sqrt(n_gal A_pixel).
 
     Van Waerbeke (2000, MNRAS 313, 524): sigma_kappa^2 = sigma_epsilon^2 / (2 n_gal A), with sigma_epsilon^2 the
     variance of both components of the ellipticity together, twice that of one, which is what is given here
@@ -72,7 +72,7 @@ def add_shape_noise(
     sigma_e_per_component: float,
     galaxies_per_arcmin2: float,
 ) -> Float[Array, "maps size size"]:
-    """Maps with white Gaussian noise of `shape_noise_sigma`, each from fold_in(key, its index).
+    """Add white Gaussian noise of `shape_noise_sigma` to maps, each from fold_in(key, its index).
 
     Map n has the same noise whatever the batch. Two sets that are compared need keys of their own: the same
     noise on both would correlate them.
@@ -96,7 +96,7 @@ def add_shape_noise(
 def smooth(
     kappa: Float[Array, "*batch size size"], geometry: MapGeometry, theta_arcmin: float
 ) -> Float[Array, "*batch size size"]:
-    """Maps convolved with a Gaussian of standard deviation theta_G: every mode times exp(-ell^2 theta_G^2 / 2).
+    """Convolve maps with a Gaussian of deviation theta_G: every mode times exp(-ell^2 theta_G^2 / 2).
 
     theta_G = theta_arcmin is the width of W(theta) = exp(-theta^2 / (2 theta_G^2)) / (2 pi theta_G^2), as in
     LensTools' `smooth` and the forecasts made with it (Liu & Haiman 2016; Petri 2016); its full width at half
@@ -110,19 +110,14 @@ def smooth(
     Raises:
       ValueError: theta_arcmin negative or not finite, maps of another size than the geometry's.
     """
-    kappa = _checked(kappa, geometry)
-    if not 0 <= theta_arcmin < np.inf:
-        raise ValueError(f"theta_arcmin={theta_arcmin} must be 0 or positive")
-    if theta_arcmin == 0:
-        return kappa
-    return _smoothed(kappa, geometry, theta_arcmin)
+    return _smoothed(_checked(kappa, geometry), geometry, theta_arcmin)
 
 
 @with_usual
 def smooth_inside(
     kappa: Float[Array, "*batch tall wide"], geometry: MapGeometry, theta_arcmin: float, margin: int
 ) -> Float[Array, "*batch height width"]:
-    """The middle of `smooth`ed maps: `margin` pixels are cut away on every side.
+    """Return the middle of `smooth`ed maps: `margin` pixels are cut away on every side.
 
     Of maps that go on beyond what is wanted of them. From `margin_of` on, nothing of the opposite border is
     left in the middle. Maps of any shape; the geometry says how wide their pixels are.
@@ -130,18 +125,15 @@ def smooth_inside(
     Raises:
       ValueError: theta_arcmin negative or not finite, a margin that is negative or leaves nothing.
     """
-    kappa = check_kappa(kappa)
-    if not 0 <= theta_arcmin < np.inf:
-        raise ValueError(f"theta_arcmin={theta_arcmin} must be 0 or positive")
-    tall, wide = kappa.shape[-2:]
+    smoothed = _smoothed(check_kappa(kappa), geometry, theta_arcmin)
+    tall, wide = smoothed.shape[-2:]
     if not 0 <= 2 * margin < min(tall, wide):
         raise ValueError(f"margin={margin} must be 0 or positive and leave something of {tall}x{wide} pixels")
-    smoothed = _smoothed(kappa, geometry, theta_arcmin) if theta_arcmin else kappa
     return smoothed[..., margin : tall - margin, margin : wide - margin]
 
 
 def margin_of(geometry: MapGeometry, theta_arcmin: float) -> int:
-    """Pixels beyond which a border is not felt: 5 theta_G, where 6e-7 of the kernel is left, and two more.
+    """Return pixels beyond which no border is felt: 5 theta_G, with 6e-7 of the kernel left, and two more.
 
     Two more, since the kernel that is a Gaussian in Fourier space up to the Nyquist mode rings about its own.
     """
@@ -149,6 +141,10 @@ def margin_of(geometry: MapGeometry, theta_arcmin: float) -> int:
 
 
 def _smoothed(kappa: Float[Array, "*batch height width"], geometry: MapGeometry, theta_arcmin: float) -> Array:
+    if not 0 <= theta_arcmin < np.inf:
+        raise ValueError(f"theta_arcmin={theta_arcmin} must be 0 or positive")
+    if theta_arcmin == 0:
+        return kappa
     height, width = kappa.shape[-2:]
     window = jnp.asarray(_window(geometry, height, width, float(theta_arcmin)), kappa.dtype)
     return jnp.fft.irfft2(jnp.fft.rfft2(kappa) * window, s=(height, width))
@@ -158,7 +154,7 @@ def _smoothed(kappa: Float[Array, "*batch height width"], geometry: MapGeometry,
 def _window(
     geometry: MapGeometry, height: int, width: int, theta_arcmin: float
 ) -> Float[np.ndarray, "height half"]:
-    """Of maps of the geometry's pixels; of its own size as many."""
+    """Return the window of maps of the geometry's pixels; of its own size as many."""
     theta_rad = np.radians(theta_arcmin / ARCMIN_PER_DEG)
     row, column = half_plane_indices(height)[0], half_plane_indices(width)[1]
     ell_y, ell_x = (

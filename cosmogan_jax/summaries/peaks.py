@@ -8,11 +8,9 @@ from jaxtyping import Array, Bool, Float
 
 from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
-from cosmogan_jax.summaries.derivatives import shifted
+from cosmogan_jax.summaries.derivatives import AROUND, shifted
 from cosmogan_jax.summaries.edges import Bins, bin_index, check_bins, check_kappa, check_mask, sigma
 from cosmogan_jax.switches import with_usual
-
-_AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 
 
 @with_usual
@@ -23,7 +21,7 @@ def peak_counts(
     normalised: bool = False,
     mask: Bool[Array, "*batch height width"] | None = None,
 ) -> Float[Array, "*batch bins"]:
-    """Peaks with s t_i <= kappa < s t_{i+1}, divided by the bin's width in the units of the thresholds.
+    """Count peaks with s t_i <= kappa < s t_{i+1}, over the bin's width in the units of the thresholds.
 
     A peak lies strictly above all eight neighbours, periodically wrapped. s is the map's population standard
     deviation (normalised=True) or 1. LensTools casts the centre pixel to float32 before comparing it; here it
@@ -53,7 +51,7 @@ def minimum_counts(
     normalised: bool = False,
     mask: Bool[Array, "*batch height width"] | None = None,
 ) -> Float[Array, "*batch bins"]:
-    """Minima with s t_i <= kappa < s t_{i+1}, divided by the bin's width in the units of the thresholds.
+    """Count minima with s t_i <= kappa < s t_{i+1}, over the bin's width in the units of the thresholds.
 
     A minimum lies strictly below all eight neighbours, periodically wrapped; Coulton et al. 2020 (MNRAS 495,
     2531) count such voids of convergence maps. Thresholds are values of kappa (or kappa/s), not depths: a void
@@ -69,7 +67,7 @@ def minimum_counts(
 
 
 def _counts(kappa, thresholds, normalised: bool, extrema: Callable[[Array], Array], mask) -> Array:
-    """Pixels that `extrema` marks, by their value."""
+    """Count pixels that `extrema` marks, by their value."""
     bins = check_bins("thresholds", thresholds)
     kappa = check_kappa(kappa)
     bins = bins.astype(kappa.dtype)
@@ -81,26 +79,26 @@ def _counts(kappa, thresholds, normalised: bool, extrema: Callable[[Array], Arra
             whole = _with_neighbours(valid)
             marked, weight = marked & whole, whole.astype(k.dtype)
         index = bin_index(k, edges * sigma(k, weight) if normalised else edges)
-        found = bin_sums.of_pixels(marked.reshape(1, -1).astype(k.dtype), index.ravel(), edges.shape[0] + 1)
-        counts = found[0, 1:-1] if weight is None else found[0, 1:-1] / weight.mean()
+        sums = bin_sums.of_pixels(marked.reshape(1, -1).astype(k.dtype), index.ravel(), edges.shape[0] + 1)
+        counts = sums[0, 1:-1] if weight is None else sums[0, 1:-1] / weight.mean()
         return jnp.where(jnp.isfinite(k).all(), counts * per_width, jnp.nan)
 
     return over_maps(count, kappa, None if mask is None else check_mask(mask, kappa))
 
 
 def _with_neighbours(valid: Bool[Array, "height width"]) -> Bool[Array, "height width"]:
-    """Where a pixel and all eight neighbours are valid."""
+    """Say where a pixel and all eight neighbours are valid."""
     at = shifted(valid, 1)
-    for neighbour in _AROUND:
+    for neighbour in AROUND:
         valid = valid & at(*neighbour)
     return valid
 
 
 @with_usual
 def local_maxima(k: Float[Array, "*batch height width"]) -> Bool[Array, "*batch height width"]:
-    """Where a pixel lies strictly above all eight neighbours, periodically wrapped."""
+    """Say where a pixel lies strictly above all eight neighbours, periodically wrapped."""
     at = shifted(k, 1)
     is_peak = jnp.ones(k.shape, bool)
-    for neighbour in _AROUND:
+    for neighbour in AROUND:
         is_peak &= k > at(*neighbour)
     return is_peak

@@ -1,4 +1,6 @@
-"""Histogram of the pixel intensities."""
+"""Pixels of maps: the histogram of their values, and their means over blocks."""
+
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,7 +20,7 @@ def pixel_histogram(
     *,
     normalised: bool = False,
 ) -> Float[Array, "*batch bins"]:
-    """Density of the pixel values over the edges: counts / (pixels in range * bin width).
+    """Compute the density of pixel values over the edges: counts / (pixels in range * bin width).
 
     With normalised=True the edges are in units s of the map's population standard deviation, and so is the
     density (LensTools' form). The last bin is closed on the right. NaN where the density is not defined: no
@@ -40,3 +42,12 @@ def pixel_histogram(
         return jnp.where(known, counts / (counts.sum() * width), jnp.nan)
 
     return over_maps(histogram, kappa)
+
+
+def block_means(maps: Any, pixels: int) -> Any:
+    """Average JAX's or NumPy's maps over blocks of so many pixels a side; what is left over counts nowhere."""
+    if pixels == 1:
+        return maps
+    size = maps.shape[-1] - maps.shape[-1] % pixels
+    blocks = maps[:, :size, :size].reshape(len(maps), size // pixels, pixels, size // pixels, pixels)
+    return blocks.mean((2, 4))

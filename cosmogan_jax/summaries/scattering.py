@@ -26,7 +26,7 @@ def scattering_coefficients(
     reduced: bool = False,
     full_resolution: bool = False,
 ) -> Float[Array, "*batch coefficients"]:
-    """S1(j) and S2(j1, j2), j1 < j2, in kappa: means over the map and over angles (`scattering_labels`).
+    """Compute S1(j) and S2(j1, j2), j1 < j2, in kappa: means over map and angles (`scattering_labels`).
 
         S1(j)      = < |kappa * psi_{j,l}| >                             over pixels and l
         S2(j1, j2) = < ||kappa * psi_{j1,l1}| * psi_{j2,l2}| >           over pixels, l1 and l2
@@ -69,37 +69,38 @@ def scattering_coefficients(
         )
     if num_angles < 1:
         raise ValueError(f"num_angles={num_angles} must be at least 1")
-    shape = kappa.shape[-2:]
     scales = range(first_scale, first_scale + num_scales)
+    return over_maps(lambda k: _coefficients(k, scales, num_angles, reduced, full_resolution), kappa)
 
-    def field(plane, j):
-        """|u * psi_{j,l}| for all l, of the maps u with these Fourier planes."""
-        wavelets = _wavelets(shape, plane.shape[-2:], j, num_angles, full_resolution)
+
+def _coefficients(
+    k: Float[Array, "height width"], scales: range, num_angles: int, reduced: bool, full_resolution: bool
+) -> Float[Array, " coefficients"]:
+    def fields(plane, j):
+        """Return |u * psi_{j,l}| for all l, of the maps u with these Fourier planes."""
+        wavelets = _wavelets(k.shape, plane.shape[-2:], j, num_angles, full_resolution)
         parts = []
         for (row, column), psi in zip(wavelets.corners, wavelets.psi):
             height, width = psi.shape
             window = plane[..., row : row + height, column : column + width]
-            parts.append(window * jnp.asarray(psi, kappa.dtype))
+            parts.append(window * jnp.asarray(psi, k.dtype))
         return jnp.abs(jnp.fft.ifft2(jnp.stack(parts, axis=-3)))
 
-    def coefficients(k):
-        plane = _fourier_plane(k)
-        first, second = [], []
-        for j1 in scales:
-            u1 = field(plane, j1)
-            first.append(u1.mean())
-            larger = range(j1 + 1, scales.stop)
-            plane1 = _fourier_plane(u1) if larger else None
-            for j2 in larger:
-                u2 = field(plane1, j2).mean()
-                second.append(u2 / first[-1] if reduced else u2)
-        return jnp.stack(first + second)
-
-    return over_maps(coefficients, kappa)
+    plane = _fourier_plane(k)
+    first, second = [], []
+    for j1 in scales:
+        u1 = fields(plane, j1)
+        first.append(u1.mean())
+        larger = range(j1 + 1, scales.stop)
+        plane1 = _fourier_plane(u1) if larger else None
+        for j2 in larger:
+            u2 = fields(plane1, j2).mean()
+            second.append(u2 / first[-1] if reduced else u2)
+    return jnp.stack(first + second)
 
 
 def scattering_labels(num_scales: int, *, first_scale: int = 0, reduced: bool = False) -> list[str]:
-    """What each of `scattering_coefficients` is: S1 of every j, then S2 of the first j1, of the next, ..."""
+    """Name each of `scattering_coefficients`: S1 of every j, then S2 of the first j1, of the next, ..."""
     second = "s21" if reduced else "S2"
     scales = range(first_scale, first_scale + num_scales)
     pairs = itertools.combinations(scales, 2)
@@ -107,7 +108,7 @@ def scattering_labels(num_scales: int, *, first_scale: int = 0, reduced: bool = 
 
 
 def _fourier_plane(u: Float[Array, "*batch height width"]) -> Complex[Array, "*batch height width"]:
-    """All modes of real maps in increasing order, (0, 0) at (height//2, width//2)."""
+    """Return all modes of real maps in increasing order, (0, 0) at (height//2, width//2)."""
     height, width = u.shape[-2:]
     # Half of the transform of complex numbers; the other half are its conjugates.
     half = jnp.fft.fftshift(jnp.fft.rfft2(u), axes=-2)
@@ -120,7 +121,7 @@ def _fourier_plane(u: Float[Array, "*batch height width"]) -> Complex[Array, "*b
 
 
 class _Wavelets(NamedTuple):
-    """Of one scale: for each angle the window's first mode in the plane and the wavelet in the window."""
+    """Wavelets of one scale: for each angle the window's first mode in the plane, and psi in the window."""
 
     corners: list[tuple[int, int]]
     psi: list[Float[np.ndarray, "rows columns"]]
@@ -128,27 +129,27 @@ class _Wavelets(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def _wavelets(
-    shape: tuple[int, int], have: tuple[int, int], j: int, num_angles: int, full_resolution: bool
+    shape: tuple[int, int], plane: tuple[int, int], j: int, num_angles: int, full_resolution: bool
 ) -> _Wavelets:
-    """For planes of `have` modes, in increasing order, of maps of `shape`."""
+    """Make them for planes of so many modes, in increasing order, of maps of `shape`."""
     directions = [np.pi * angle / num_angles for angle in range(num_angles)]
     # The wavelets' own modes: a wave of 3/8 * 2^-j a pixel.
     centres = np.rint([0.375 / 2**j * np.array(shape) * (np.sin(d), np.cos(d)) for d in directions]).astype(int)
-    size = np.minimum(have, np.maximum(_LEAST_MODES, 2 * np.ceil(np.array(shape) / 2 ** (j + 1)).astype(int)))
+    size = np.minimum(plane, np.maximum(_LEAST_MODES, 2 * np.ceil(np.array(shape) / 2 ** (j + 1)).astype(int)))
     lowest = centres - size // 2
-    fits = (lowest >= -(np.array(have) // 2)).all() and (lowest + size <= (np.array(have) + 1) // 2).all()
+    fits = (lowest >= -(np.array(plane) // 2)).all() and (lowest + size <= (np.array(plane) + 1) // 2).all()
     if full_resolution or not fits:
-        size, lowest = np.array(have), np.broadcast_to(-(np.array(have) // 2), centres.shape)
-    found = []
+        size, lowest = np.array(plane), np.broadcast_to(-(np.array(plane) // 2), centres.shape)
+    psi_of_angles = []
     for direction, low in zip(directions, lowest):
         rows, columns = (np.arange(low[axis], low[axis] + size[axis]) for axis in (0, 1))
         psi = _morlet(rows / shape[0], columns / shape[1], j, direction, 4.0 / num_angles)
-        # As many modes on both sides of the centre, so that mirrored maps have mirrored windows.
-        psi[: int(size[0] < have[0])] = 0
-        psi[:, : int(size[1] < have[1])] = 0
-        found.append(psi * (size.prod() / np.prod(have)))  # what the inverse transform divides by
-    corners = lowest + np.array(have) // 2
-    return _Wavelets([(int(row), int(column)) for row, column in corners], found)
+        # As many modes on both sides of the centre, so that mirrored maps plane mirrored windows.
+        psi[: int(size[0] < plane[0])] = 0
+        psi[:, : int(size[1] < plane[1])] = 0
+        psi_of_angles.append(psi * (size.prod() / np.prod(plane)))  # what the inverse transform divides by
+    corners = lowest + np.array(plane) // 2
+    return _Wavelets([(int(row), int(column)) for row, column in corners], psi_of_angles)
 
 
 def _morlet(
@@ -158,14 +159,14 @@ def _morlet(
     direction: float,
     slant: float,
 ) -> Float[np.ndarray, "rows columns"]:
-    """The Fourier transform, at frequencies per pixel, of a Morlet wavelet that is sampled at the pixels."""
+    """Return the Fourier transform, at frequencies per pixel, of a Morlet wavelet sampled at the pixels."""
     sigma, xi = 0.8 * 2**j, 0.75 * np.pi / 2**j
     cos, sin = np.cos(direction), np.sin(direction)
     reach = 2 + int(8 * max(1.0, slant) / (2 * np.pi * sigma))  # eight sigma of the transform's wider axis
     aliases = range(-reach, reach + 1)
 
     def gaussian(y, x, centre):
-        """Of the envelope, moved by `centre`; sampled at pixels, it is repeated at every 2 pi."""
+        """Transform the envelope, moved by `centre`; sampled at pixels, it is repeated at every 2 pi."""
         total = 0.0
         for alias_y in aliases:
             for alias_x in aliases:

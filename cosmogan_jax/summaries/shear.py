@@ -47,7 +47,7 @@ def kappa_to_shear(
     kappa = check_kappa(kappa)
     cosine, sine = _kernel(kappa.shape[-2:], kappa.dtype)
     modes = jnp.fft.rfft2(kappa)
-    gamma1, gamma2 = (jnp.fft.irfft2(modes * part, s=kappa.shape[-2:]) for part in (cosine, sine))
+    gamma1, gamma2 = (jnp.fft.irfft2(modes * kernel, s=kappa.shape[-2:]) for kernel in (cosine, sine))
     return gamma1, gamma2
 
 
@@ -66,9 +66,9 @@ def shear_to_kappa(
     """
     gamma1, gamma2 = _pair(gamma1, gamma2)
     cosine, sine = _kernel(gamma1.shape[-2:], gamma1.dtype)
-    one, two = jnp.fft.rfft2(gamma1), jnp.fft.rfft2(gamma2)
-    parts = cosine * one + sine * two, cosine * two - sine * one
-    e, b = (jnp.fft.irfft2(part, s=gamma1.shape[-2:]) for part in parts)
+    modes1, modes2 = jnp.fft.rfft2(gamma1), jnp.fft.rfft2(gamma2)
+    modes = cosine * modes1 + sine * modes2, cosine * modes2 - sine * modes1
+    e, b = (jnp.fft.irfft2(mode, s=gamma1.shape[-2:]) for mode in modes)
     return e, b
 
 
@@ -129,13 +129,13 @@ def pure_modes(
 
     # (d1 - i d2)^2 [W e] / e, e = exp(-i l x), by derivatives of W of order 2, 1 and 0.
     def at(real, imaginary):
-        """Modes of (gamma1 + i gamma2)(real + i imaginary): the real part's, then the imaginary part's."""
+        """Return modes of (gamma1 + i gamma2)(real + i imaginary): the real part's, then the other's."""
         real, imaginary = jnp.asarray(real, dtype), jnp.asarray(imaginary, dtype)
-        parts = gamma1 * real - gamma2 * imaginary, gamma1 * imaginary + gamma2 * real
-        return (jnp.fft.rfft2(part) for part in parts)
+        components = gamma1 * real - gamma2 * imaginary, gamma1 * imaginary + gamma2 * real
+        return (jnp.fft.rfft2(component) for component in components)
 
     def times(a, b):
-        """(a[0] + i a[1]) (b[0] + i b[1]), where both of b are transforms of real maps or all are numbers."""
+        """Return (a[0] + i a[1]) (b[0] + i b[1]), both of b transforms of real maps, or all numbers."""
         return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
 
     def numbers(values):
@@ -161,13 +161,13 @@ def _host_kernel(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kernel(shape: tuple[int, ...], dtype) -> tuple[Array, Array]:
-    """cos 2 phi and sin 2 phi of every stored mode, 0 at l = 0: D's real and imaginary part."""
+    """Return cos 2 phi and sin 2 phi of every stored mode, 0 at l = 0: D's real and imaginary part."""
     cosine, sine = _host_kernel((shape[0], shape[1]))
     return jnp.asarray(cosine, dtype), jnp.asarray(sine, dtype)
 
 
 def _window(length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """sin^4 over the pixels' centres, and its first and second derivative by pixel."""
+    """Return sin^4 over the pixels' centres, and its first and second derivative by pixel."""
     w = np.pi / length
     angle = w * (np.arange(length) + 0.5)
     s, c = np.sin(angle), np.cos(angle)

@@ -22,7 +22,7 @@ def power_spectrum(
     *,
     mode_weights: Literal["half_plane", "full_plane"] = "half_plane",
 ) -> Float[Array, "*batch bins"]:
-    """P_b = (theta/N^2)^2 <|f|^2> over the modes with l_b < l <= l_{b+1}, in steradian.
+    """Compute P_b = (theta/N^2)^2 <|f|^2> over the modes with l_b < l <= l_{b+1}, in steradian.
 
     f is the unnormalised real Fourier transform of the map, theta its side in radian, N its pixels; the
     mean is not subtracted; a bin without modes gives 0. "half_plane" is LensTools' mean: every stored mode
@@ -59,7 +59,7 @@ def power_spectrum(
 def cross_power_spectra(
     kappa: Float[Array, "*batch bins size size"], l_edges: Float[np.ndarray, " edges"], side_deg: float
 ) -> Float[Array, "*batch pairs bands"]:
-    """P_b = (theta/N^2)^2 <Re f_i f_j*> of every pair i < j of maps of one sky, in steradian.
+    """Compute P_b = (theta/N^2)^2 <Re f_i f_j*> of every pair i < j of maps of one sky, in steradian.
 
     Pairs are those of `numpy.triu_indices(bins, 1)`, in its order. f, theta, N and bands are those of
     `power_spectrum` with the mean over the full plane: the pair of a map with itself would be its power.
@@ -78,10 +78,8 @@ def cross_power_spectra(
     f = jnp.fft.rfft2(kappa).reshape(*kappa.shape[:-2], -1)
 
     def of_pair(pair):
-        one, other = f[..., pair[0], :], f[..., pair[1], :]
-        return bin_sums.of_known_bins(
-            (one.real * other.real + one.imag * other.imag) * norm, bands, len(l_edges) - 1
-        )
+        f1, f2 = f[..., pair[0], :], f[..., pair[1], :]
+        return bin_sums.of_known_bins((f1.real * f2.real + f1.imag * f2.imag) * norm, bands, len(l_edges) - 1)
 
     # In turn: all products of forty bins would take twenty times the maps' own memory.
     return jnp.moveaxis(jax.lax.map(of_pair, jnp.stack([jnp.asarray(first), jnp.asarray(second)], 1)), 0, -2)
@@ -90,7 +88,7 @@ def cross_power_spectra(
 def _of_modes(
     geometry: MapGeometry, l_edges: np.ndarray, mode_weights: str
 ) -> tuple[Int[np.ndarray, " modes"], Float[np.ndarray, " modes"]]:
-    """Of every mode of the half plane its bin, and the factor of |f|^2 in that bin's power."""
+    """Return every mode's bin, of the half plane, and the factor of |f|^2 in that bin's power."""
     bins = geometry.half_plane_bins(l_edges).ravel()
     used = bins >= 0
     weights = geometry.half_plane_weights().ravel() if mode_weights == "full_plane" else np.ones(bins.shape)

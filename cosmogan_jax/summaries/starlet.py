@@ -39,7 +39,7 @@ class StarletStatistics(NamedTuple):
 def starlet_transform(
     kappa: Float[Array, "*batch height width"], num_scales: int
 ) -> Float[Array, "*batch scales height width"]:
-    """Wavelet scales w_0 to w_{J-1}, J = num_scales - 1, and the smooth map c_J last; their sum is the map.
+    """Compute wavelet scales w_0 to w_{J-1}, J = num_scales - 1, then the smooth map c_J; they add up.
 
     num_scales counts as pycs does, the smooth one included.
 
@@ -56,7 +56,7 @@ def starlet_transform(
 def starlet_l1_norm(
     kappa: Float[Array, "*batch height width"], edges_per_scale: Float[np.ndarray, "scales edges"]
 ) -> Float[Array, "*batch scales bins"]:
-    """Sums of |w_j| over the pixels with e_{j,i} <= w_j < e_{j,i+1}, in kappa.
+    """Sum |w_j| over the pixels with e_{j,i} <= w_j < e_{j,i+1}, in kappa.
 
     Ajani, Starck & Pettorino 2021 (A&A 645, L11), Eq. 1, with the smooth scale c_J as the last w_j as there.
     They take edges in units of the noise at each scale; here they are in kappa, set once by the caller from
@@ -79,7 +79,7 @@ def starlet_l1_norm(
 def starlet_peak_counts(
     kappa: Float[Array, "*batch height width"], edges_per_scale: Float[np.ndarray, "scales edges"]
 ) -> Float[Array, "*batch scales bins"]:
-    """Peaks of w_j with e_{j,i} <= w_j < e_{j,i+1}, divided by the bin's width in kappa, as in `peak_counts`.
+    """Count peaks of w_j with e_{j,i} <= w_j < e_{j,i+1}, over the bin's width in kappa, as `peak_counts`.
 
     Ajani et al. 2020 (Phys. Rev. D 102, 103531); Lin, Kilbinger & Pires 2016 (A&A 593, A88). A peak lies
     strictly above all eight neighbours; pixels of the map's border, which lack some, are none (in the mirrored
@@ -96,7 +96,7 @@ def starlet_statistics(
     l1_edges: Float[np.ndarray, "scales edges"],
     peak_edges: Float[np.ndarray, "scales edges"],
 ) -> StarletStatistics:
-    """`starlet_l1_norm` and `starlet_peak_counts` of one transform, an eighth faster than one after the other.
+    """Compute `starlet_l1_norm` and `starlet_peak_counts` of one transform, an eighth faster than alone.
 
     Raises:
       ValueError: as they do; different numbers of rows.
@@ -107,7 +107,7 @@ def starlet_statistics(
 
 
 def _of_each_scale(kappa, *statistics) -> tuple[Float[Array, "*batch scales bins"], ...]:
-    """statistic(w_j, its edges) of every scale of every map, for each (statistic, edges per scale)."""
+    """Compute statistic(w_j, its edges) of every scale of every map, for each (statistic, edges per scale)."""
     kappa = check_kappa(kappa)
     functions = [function for function, _ in statistics]
     edges = [_check_edges(rows) for _, rows in statistics]
@@ -121,8 +121,8 @@ def _of_each_scale(kappa, *statistics) -> tuple[Float[Array, "*batch scales bins
 
         # A loop, for what `_scales` says: each scale is in memory when its neighbours are looked at.
         rows = (jnp.asarray(each, k.dtype) for each in edges)
-        found = jax.lax.map(of_scale, (_scales(k, num_scales), *rows))
-        return tuple(jnp.where(jnp.isfinite(k).all(), each, jnp.nan) for each in found)
+        statistics_of_scales = jax.lax.map(of_scale, (_scales(k, num_scales), *rows))
+        return tuple(jnp.where(jnp.isfinite(k).all(), each, jnp.nan) for each in statistics_of_scales)
 
     return over_maps(of_map, kappa)
 
@@ -147,7 +147,7 @@ def _peak_counts(w: Float[Array, "height width"], edge: Float[Array, " edges"]) 
 
 
 def _scales(k: Float[Array, "height width"], num_scales: int) -> Float[Array, "scales height width"]:
-    """All scales of a map, by a loop of which every step writes its scale out.
+    """Compute all scales of a map, by a loop of which every step writes its scale out.
 
     Unrolled, XLA's CPU code computes a scale, and all before it, anew for each tap of the next: five to ten
     times as long, and a hundred times for what looks at neighbours of the last.

@@ -1,4 +1,4 @@
-"""How alike two maps are: multi-scale structural similarity."""
+"""Multi-scale structural similarity: how alike two maps are."""
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ _K1, _K2 = 0.01, 0.03
 def ms_ssim(
     one: Float[Array, "*batch height width"], two: Float[Array, "*batch height width"], data_range: float
 ) -> Float[Array, "*batch"]:
-    """Similarity of each pair of maps, 0 to 1, where 1 is equality; without units.
+    """Compute the similarity of each pair of maps, 0 to 1, where 1 is equality; without units.
 
         MS-SSIM = prod_{s=1}^{S-1} relu(<cs>_s)^{w_s} * relu(<l cs>_S)^{w_S}
         l  = (2 m1 m2 + C1)/(m1^2 + m2^2 + C1)        C1 = (0.01 data_range)^2
@@ -78,7 +78,7 @@ def ms_ssim(
 def pair_similarity(
     kappa: Float[Array, "maps height width"], pairs: Int[np.ndarray, "pairs 2"], data_range: float
 ) -> Float[Array, " pairs"]:
-    """`ms_ssim` of pairs of one set's maps, given by their numbers.
+    """Compute `ms_ssim` of pairs of one set's maps, given by their numbers.
 
     Its mean over random pairs tells of collapse: a generator whose maps are more like each other than the
     simulated ones are makes too few different maps (Odena, Olah & Shlens 2017, Sect. 4.2; of convergence maps
@@ -100,9 +100,9 @@ def pair_similarity(
 
 
 def _terms(pair: Float[Array, "2 height width"], data_range: float) -> tuple[Array, Array]:
-    """Luminance, and contrast times structure, at every place of the window."""
-    one, two = pair
-    fields = jnp.stack([one, two, one * one + two * two, one * two])
+    """Compute luminance, and contrast times structure, at every place of the window."""
+    first, second = pair
+    fields = jnp.stack([first, second, first * first + second * second, first * second])
     mean1, mean2, squares, product = _under_window(_under_window(fields, 1), 2)
     c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
     square_means, mean_product = mean1**2 + mean2**2, mean1 * mean2

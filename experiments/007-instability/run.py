@@ -79,10 +79,10 @@ def main():
             if not workdir.exists():  # from the start again
                 entry["train_seconds"] = 0
             train(workdir, factor, seed, steps)
-            entry["train_seconds"] += stage_record(workdir, "train")["seconds"]
+            entry["train_seconds"] += stage_record(workdir, "train").seconds
         scorer = Scorer(workdir)
         entry |= {"steps": steps, "scores": measure(workdir, scorer, steps)}
-        entry["commit"] = stage_record(workdir, "train")["commit"]
+        entry["commit"] = stage_record(workdir, "train").commit
         results.setdefault("training_maps", scorer.floor())
         scorer.close()
         results["runs"] = [r for r in results["runs"] if r is not old] + [entry]

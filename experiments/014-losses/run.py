@@ -22,6 +22,7 @@ from cosmogan_jax.emulators.dcgan.engine import as_variables
 from cosmogan_jax.emulators.dcgan.model import Dcgan
 from cosmogan_jax.emulators.dcgan.networks import build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.normalisation import Normalisation
@@ -87,7 +88,7 @@ def train(case, seed, steps, learning_rate, maps, fresh):
     )
     networks, optimizer = build_networks(arch), adam(learning_rate, 0.5)
     state = init_state(networks, optimizer, jax.random.key(seed))
-    step = jax.jit(make_train_step(networks, optimizer, label_flip_probability=0.0, **case), donate_argnums=0)
+    step = jax.jit(make_train_step(networks, optimizer, StepSettings(0.0, **case)), donate_argnums=0)
     scores = [score(networks, state.gen, fresh)]
     order = np.random.default_rng(seed).integers(len(maps), size=(steps, BATCH))
     began = 0.0

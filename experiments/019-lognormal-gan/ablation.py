@@ -27,6 +27,7 @@ from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.summaries import peak_counts, power_spectrum
+from cosmogan_jax.summaries.batching import in_batches
 
 ROOT = Path(__file__).resolve().parents[2]
 MATCHED = ("power", "mean", "heights", "covariance", "wavelets")
@@ -93,7 +94,7 @@ class Measured:
 
     def _of(self, kappa: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         of = (self._power, self._peaks)
-        return tuple(np.asarray(features.in_batches(one, kappa), np.float64) for one in of)
+        return tuple(np.asarray(in_batches(one, kappa), np.float64) for one in of)
 
     def __call__(self, kappa: np.ndarray) -> dict[str, float]:
         """Numbers of a row."""

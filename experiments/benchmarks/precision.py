@@ -23,6 +23,7 @@ import optax
 from cosmogan_jax.emulators.dcgan.architecture import COMPUTE_DTYPES, Architecture
 from cosmogan_jax.emulators.dcgan.networks import build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 
 BATCHES = 16
@@ -76,8 +77,7 @@ def main():
         for dtype in COMPUTE_DTYPES
     }
     steps = {
-        dtype: jax.jit(make_train_step(nets, optimizer, label_flip_probability=0.01))
-        for dtype, nets in networks.items()
+        dtype: jax.jit(make_train_step(nets, optimizer, StepSettings(0.01))) for dtype, nets in networks.items()
     }
     errors, means = {dtype: {} for dtype in COMPUTE_DTYPES if dtype != "float32"}, {}
     for dtype, step in steps.items():

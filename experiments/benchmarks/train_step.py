@@ -41,11 +41,12 @@ def jax_stepper(size, filters, batch, steps, **how):
     from cosmogan_jax.emulators.dcgan.architecture import Architecture
     from cosmogan_jax.emulators.dcgan.networks import build_networks
     from cosmogan_jax.emulators.dcgan.state import adam, init_state
+    from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
     from cosmogan_jax.emulators.dcgan.train_step import make_train_step
     from cosmogan_jax.stages.train.dispatch import scan_steps
 
     networks, optimizer = build_networks(Architecture(size, 4, filters, 64, **how)), adam(2e-4, 0.5)
-    step = make_train_step(networks, optimizer, label_flip_probability=0.01)
+    step = make_train_step(networks, optimizer, StepSettings(0.01))
     dispatch = scan_steps(lambda state, held, batch: step(state, batch))
     dispatch = jax.jit(dispatch, donate_argnums=0)
     held = [init_state(networks, optimizer, jax.random.key(0))]

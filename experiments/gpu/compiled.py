@@ -25,6 +25,7 @@ from jax.sharding import SingleDeviceSharding
 
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.layers import convolutions
 
@@ -106,7 +107,7 @@ def compiled(form: str, batch: int, size: int, filters: int, dtype: str) -> str:
             Architecture(size, 4, filters, 64, convolution_form=stock, compute_dtype=dtype)
         )
         optimizer = adam(2e-4, 0.5)
-        step = make_train_step(networks, optimizer, label_flip_probability=0.01)
+        step = make_train_step(networks, optimizer, StepSettings(0.01))
         topology = topologies.get_topology_desc(
             platform="cuda", topology_name="H100", target_config=H100, topology="1x1x1"
         )

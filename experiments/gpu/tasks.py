@@ -22,6 +22,7 @@ from cosmogan_jax import keys
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.networks import build_networks
 from cosmogan_jax.emulators.dcgan.state import adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.layers import convolutions
 from cosmogan_jax.stages.train.dispatch import scan_steps
@@ -87,7 +88,7 @@ def step(tell: Teller, size: Size, seconds: float) -> None:
         how = {"compute_dtype": dtype, "matmul_precision": precision}
         networks = build_networks(Architecture(size.map_size, 4, size.filters, 64, **how))
         optimizer = adam(2e-4, 0.5)
-        one = make_train_step(networks, optimizer, label_flip_probability=0.01)
+        one = make_train_step(networks, optimizer, StepSettings(0.01))
         dispatch = jax.jit(scan_steps(lambda state, held, batch, one=one: one(state, batch)), donate_argnums=0)
         held = [jax.jit(functools.partial(init_state, networks, optimizer))(jax.random.key(0))]
 
@@ -218,7 +219,7 @@ def equality(tell: Teller, size: Size, seconds: float) -> None:
             draws.append([np.asarray(jax.random.bits(jax.random.fold_in(key, n), (64,))) for n in range(4)])
     tell("bits drawn", equal=all((a == b).all() for a, b in zip(*draws)))
     networks, optimizer = build_networks(Architecture(32, 4, 8, 16)), adam(2e-4, 0.5)
-    one = make_train_step(networks, optimizer, label_flip_probability=0.01)
+    one = make_train_step(networks, optimizer, StepSettings(0.01))
     states = []
     for device in (here, cpu):
         with jax.default_device(device):

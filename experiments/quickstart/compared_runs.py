@@ -15,6 +15,7 @@ from cosmogan_jax.files.json_files import read_json_lines
 from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.runs.directory import finished_record, stage_record
+from cosmogan_jax.runs.records import StageRecord
 from cosmogan_jax.settings.kinds import train_from_record
 from cosmogan_jax.stages.report.evaluated import read_evaluated, shown_stages
 
@@ -43,7 +44,7 @@ class Judged(NamedTuple):
     results: dict[str, Any]
     log_power: dict[str, Bands]
     shown: dict[str, np.ndarray]
-    stages: dict[str, dict[str, Any]]
+    stages: dict[str, StageRecord]
     metrics: list[dict[str, Any]]
     num_weights: int | None
 
@@ -105,17 +106,17 @@ def real_maps(workdir: Path) -> dict[str, str]:
         if said is None:
             marks[name] = "none"
             continue
-        mark = record["inputs"].get(flag)
+        mark = record.inputs.get(flag)
         if mark is None:
-            split = name if name == "validation" else record["flags"].get("auxiliary_split", name)
+            split = name if name == "validation" else record.flags.get("auxiliary_split", name)
             mark = _crops_mark(workdir, split, tables)
         marks[name] = f"{said['maps']} of SHA-256 {mark[:12]}"
     return marks
 
 
 def _crops_mark(workdir: Path, split: str, tables: dict[str, Any]) -> str:
-    now, then = (finished_record(workdir, "prepare")["result"],
-                 finished_record(workdir, "evaluate")["inputs"].get("prepare"))  # fmt: skip
+    now, then = (finished_record(workdir, "prepare").result,
+                 finished_record(workdir, "evaluate").inputs.get("prepare"))  # fmt: skip
     if now != then:
         raise ValueError(
             f"{workdir / 'prepare'} was made anew since stage evaluate; run --stages=evaluate again"
@@ -161,12 +162,12 @@ def _log_power(values: dict[str, dict[str, np.ndarray]]) -> dict[str, Bands]:
     return found
 
 
-def _num_weights(stages: dict[str, dict[str, Any]]) -> int | None:
+def _num_weights(stages: dict[str, StageRecord]) -> int | None:
     """Numbers that a training fits; not what it measures beforehand (a base's power), nor running averages."""
-    if pretrained := stages.get("generate", {"flags": {}})["flags"].get("pretrained"):
+    if "generate" in stages and (pretrained := stages["generate"].flags.get("pretrained")):
         variables = load(pretrained).variables
     elif "train" in stages:
-        model, _ = build(train_from_record(stages["train"]["flags"]))
+        model, _ = build(train_from_record(stages["train"].flags))
         variables = jax.eval_shape(model.init, jax.random.key(0))
     else:
         return None

@@ -1,4 +1,4 @@
-"""What a pair of networks is made of."""
+"""The architecture of a pair of networks: sizes, norms, and how they are computed."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -52,24 +52,24 @@ class Architecture:
     disc_norm: Literal["batch", "none"] = "batch"
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> "Architecture":
-        """From the fields that a card names.
+    def from_json(cls, fields: Mapping[str, Any]) -> "Architecture":
+        """Read the fields that a card names.
 
         Raises:
           ValueError: fields that are unknown or missing, or of another type, or sizes that no memory holds.
         """
         known = {field.name for field in dataclasses.fields(cls)}
-        odd = [name for name in said if name not in known]
-        lacking = [name for name in _SIZES if name not in said]
+        odd = [name for name in fields if name not in known]
+        lacking = [name for name in _SIZES if name not in fields]
         if odd or lacking:
             raise ValueError(f"architecture: {(odd or lacking)[0]!r} is {'unknown' if odd else 'missing'}")
-        for name, value in said.items():
+        for name, value in fields.items():
             kind = int if name in _SIZES else str
             if type(value) is not kind:
                 raise ValueError(f"architecture: {name}={value!r} is not of type {kind.__name__}")
             if isinstance(value, int) and value > _LARGEST_SIZE:
                 raise ValueError(f"architecture: {name}={value} must be at most {_LARGEST_SIZE}")
-        return cls(**said)
+        return cls(**fields)
 
     def __post_init__(self):
         if self.num_layers < MIN_LAYERS:
@@ -96,7 +96,7 @@ class Architecture:
 
     @property
     def products(self) -> Products:
-        """Dtypes of the convolutions' products; in float32 they are their inputs' own."""
+        """Return dtypes of the convolutions' products; in float32 they are their inputs' own."""
         half = jnp.dtype(jnp.bfloat16)
         return {"float32": Products(), "bfloat16": Products(half, half)}.get(
             self.compute_dtype, Products(None, half)
@@ -104,10 +104,10 @@ class Architecture:
 
     @property
     def base_size(self) -> int:
-        """Pixels on a side of the smallest feature maps (16 in the paper); a canvas has three more."""
+        """Return pixels on a side of the smallest feature maps (16 in the paper); a canvas has three more."""
         first, stop = feature_ranges(self.map_size, self.num_layers, self.borders)[0]
         return stop - first
 
     def features(self, layer: int) -> int:
-        """Features after `layer` halvings of the resolution (1 to num_layers)."""
+        """Return features after `layer` halvings of the resolution (1 to num_layers)."""
         return self.num_filters * 2 ** (layer - 1)

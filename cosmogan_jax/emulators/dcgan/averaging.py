@@ -15,29 +15,29 @@ _BATCH, _BATCHES = 64, 16  # 1024 maps: means of features to 1 % of their sigma 
 
 
 def averaged(ema: NetState, gen: NetState, step: Int[Array, ""], decay: float) -> NetState:
-    """The average (`moving_average.moved`) of parameters and running batch statistics alike."""
+    """Return the average (`moving_average.moved`) of parameters and running batch statistics alike."""
     return NetState(
         moved(ema.params, gen.params, step, decay), moved(ema.batch_stats, gen.batch_stats, step, decay), ()
     )
 
 
 def with_own_statistics(networks: Networks, gen: NetState, key: Array) -> NetState:
-    """A generator with the batch statistics of its very parameters: means over batches that it makes.
+    """Return a generator with batch statistics of its very parameters: means over batches that it makes.
 
     Running averages belong to the parameters of many steps. An average of parameters makes features of another
     mean and variance than any of these steps, and normalised by averages of the steps' statistics its maps are
     off (experiments/007-instability); Izmailov et al. (2018, Sect. 3.2) do as is done here. `key` gives the z.
     """
-    found = []
+    of_batches = []
     for batch in range(_BATCHES):
         z = _latents(key, jnp.arange(batch * _BATCH, (batch + 1) * _BATCH), networks.arch.latent_size)
-        found.append(_moments(networks, gen.params, gen.batch_stats, z))
-    mean = jax.tree.map(lambda *values: sum(values) / _BATCHES, *found)
+        of_batches.append(_moments(networks, gen.params, gen.batch_stats, z))
+    mean = jax.tree.map(lambda *values: sum(values) / _BATCHES, *of_batches)
     return dataclasses.replace(gen, batch_stats=mean)
 
 
 def _latents(key: Array, number: Int[Array, " maps"], latent_size: int) -> Float[Array, "maps latent"]:
-    """z of the maps that the statistics are of; no map of a seed, though drawn alike."""
+    """Draw z of the maps that the statistics are of; no map of a seed, though drawn alike."""
     return jax.vmap(lambda n: jax.random.normal(jax.random.fold_in(key, n), (latent_size,), jnp.float32))(
         number
     )
@@ -47,7 +47,7 @@ def _latents(key: Array, number: Int[Array, " maps"], latent_size: int) -> Float
 def _moments(
     networks: Networks, params: Variables, like: Variables, z: Float[Array, "batch latent"]
 ) -> Variables:
-    """Mean and variance of a batch at every batch norm."""
+    """Return mean and variance of a batch at every batch norm."""
     none = jax.tree.map(jnp.zeros_like, like)
     _, moved = networks.gen.apply(params, none, z, train=True)
     return jax.tree.map(lambda value: value / (1 - BATCH_NORM_DECAY), moved)

@@ -1,4 +1,4 @@
-"""Which features a generator computes at each resolution, so that zero padding shows in its maps or does not.
+"""Features that a generator computes at each resolution, so that zero padding shows in its maps or does not.
 
 A transposed convolution (T of `layers/convolutions.py`) takes output n from inputs floor(n/2) - 1 to
 floor((n + 1)/2) along each axis; beyond its input it takes zeros. With borders "zeros", the paper's form, every
@@ -20,7 +20,7 @@ BORDERS = ("zeros", "canvas")
 
 
 def feature_ranges(map_size: int, num_layers: int, borders: Borders) -> list[tuple[int, int]]:
-    """(first, stop) along each axis of the features before layer 1, 2, ... num_layers, and of the map.
+    """Return (first, stop) along each axis of the features before layer 1 to num_layers, and of the map.
 
     In units of that resolution's pixels, 0 where the map begins.
     """

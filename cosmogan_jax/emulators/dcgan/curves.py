@@ -1,4 +1,4 @@
-"""What a DCGAN's training shows, and when it warns; no JAX."""
+"""Curves and warnings of a DCGAN's training; no JAX."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -57,7 +57,7 @@ WARNINGS = (
 
 
 def shown(loss: str, *, matched: bool = False) -> tuple[tuple[Panel, ...], tuple[Rule, ...]]:
-    """Panels and rules of a training by a loss, which matches statistics or none; only the paper's is in nat.
+    """Return panels and rules of a training by a loss, which may match statistics; the paper's is in nat.
 
     The sign of a logit says nothing of Wasserstein's D: nothing counts as right there.
     """

@@ -1,4 +1,4 @@
-"""How a DCGAN is trained, as `interface.Engine`."""
+"""The training of a DCGAN, as `interface.Engine`."""
 
 import dataclasses
 
@@ -13,6 +13,7 @@ from cosmogan_jax.emulators.dcgan.curves import shown
 from cosmogan_jax.emulators.dcgan.model import Dcgan, make_model, model_of
 from cosmogan_jax.emulators.dcgan.networks import Variables
 from cosmogan_jax.emulators.dcgan.state import GanState, MatchingState, NetState, adam, init_state
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.emulators.interface import Batch, Engine, Features, Kind, Metrics, TrainingMaps, Weights
 from cosmogan_jax.emulators.measuring import mean_and_sigma, scale_of, targets_of
@@ -23,20 +24,11 @@ _LEAST_DEVIATION = 1e-6
 
 
 def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
-    """The engine of the settings; both networks have an Adam of their own."""
+    """Make the engine of the settings; both networks have an Adam of their own."""
     networks, optimizer = model.networks, adam(settings.learning_rate, settings.adam_beta1)
     matcher = matching.matcher(settings.of_kind)
     train_step = make_train_step(
-        networks,
-        optimizer,
-        label_flip_probability=settings.of_kind.label_flip_probability,
-        loss=settings.of_kind.loss,
-        r1_penalty=settings.of_kind.r1_penalty,
-        gradient_penalty=settings.of_kind.gradient_penalty,
-        update_order=settings.of_kind.update_order,
-        ema_decay=settings.ema_decay,
-        matcher=matcher,
-        batch_sharding=batch_sharding,
+        networks, optimizer, StepSettings.of_training(settings), matcher=matcher, batch_sharding=batch_sharding
     )
 
     def init(key: Array) -> GanState:
@@ -48,17 +40,17 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
         assert isinstance(state, MatchingState)
         assert state.matched is not None
         mean, sigma = mean_and_sigma(maps)
-        of = state.matched._replace(mean=jnp.float32(mean), sigma=jnp.float32(sigma))
-        scale = scale_of(maps, of.units)
-        targets = targets_of(maps, of.units, matcher, scale, _LEAST_DEVIATION)
-        of = of._replace(scale=scale, targets=targets, running=jnp.copy(targets.mean))
-        return dataclasses.replace(state, matched=of)
+        matched = state.matched._replace(mean=jnp.float32(mean), sigma=jnp.float32(sigma))
+        scale = scale_of(maps, matched.units)
+        targets = targets_of(maps, matched.units, matcher, scale, _LEAST_DEVIATION)
+        matched = matched._replace(scale=scale, targets=targets, running=jnp.copy(targets.mean))
+        return dataclasses.replace(state, matched=matched)
 
     def step(state: GanState, batch: Batch) -> tuple[GanState, Metrics]:
         return train_step(state, batch.kappa[..., 0])
 
     def variables(state: GanState, weights: Weights) -> Variables:
-        """The average comes with batch statistics of its own, from the same z for every state and run."""
+        """Return the generator; an average gets batch statistics of its own, of the same z for every state."""
         gen = state.gen
         if weights == "ema":
             if state.ema is None:
@@ -81,7 +73,7 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
 
 
 def as_variables(gen: NetState) -> Variables:
-    """What is shipped of a generator."""
+    """Return what is shipped of a generator."""
     return {"params": gen.params, "batch_stats": gen.batch_stats}
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from cosmogan_jax.emulators import matching
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.networks import Networks, Variables, build_networks
-from cosmogan_jax.emulators.dcgan.step_parts import checked_objective
+from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.settings import Train
 
 KIND = "dcgan"
@@ -31,21 +31,21 @@ class Dcgan:
 
     @property
     def upsamplings(self) -> int:
-        """Every layer of the generator doubles the resolution."""
+        """Count the layers of the generator: every one doubles the resolution."""
         return self.arch.num_layers
 
     @property
     def networks(self) -> Networks:
-        """Both networks."""
+        """Build both networks."""
         return build_networks(self.arch)
 
     def init(self, key: Array) -> Variables:
-        """Fresh variables of G."""
+        """Make fresh variables of G."""
         params, batch_stats = self.networks.gen.init(key)
         return {"params": params, "batch_stats": batch_stats}
 
     def latent(self, key: Array, height: int, width: int | None = None) -> Float[Array, " latent"]:
-        """z ~ N(0, 1).
+        """Draw z ~ N(0, 1).
 
         Raises:
           ValueError: a size that is not the networks'.
@@ -59,7 +59,7 @@ class Dcgan:
         return jax.random.normal(key, (self.arch.latent_size,), jnp.float32)
 
     def widest_margin(self, height: int, width: int) -> int:
-        """Nothing is known of what lies around a map."""
+        """Return 0: nothing is known of what lies around a map."""
         return 0
 
     def sample(
@@ -69,7 +69,7 @@ class Dcgan:
         theta: Float[Array, "batch parameters"],
         margin: int = 0,
     ) -> Float[Array, "batch size size 1"]:
-        """G(z), in (-1, 1); theta is not looked at.
+        """Compute G(z), in (-1, 1); theta is not looked at.
 
         Raises:
           ValueError: a margin that is not 0.
@@ -80,25 +80,25 @@ class Dcgan:
         return x[..., None]
 
     def describe(self) -> dict[str, Any]:
-        """The architecture's fields, without the form of the convolutions: how they are computed, not what."""
-        told = dataclasses.asdict(self.arch)
-        told.pop("convolution_form")
-        return {"kind": KIND, **told}
+        """Return the fields of the architecture, without the convolutions' form: how, not what is computed."""
+        fields = dataclasses.asdict(self.arch)
+        fields.pop("convolution_form")
+        return {"kind": KIND, **fields}
 
 
-def model_of(said: Mapping[str, Any], forward_mode: bool) -> Dcgan:
-    """The model that a card describes.
+def model_of(description: Mapping[str, Any], forward_mode: bool) -> Dcgan:
+    """Return the model that a card describes.
 
     Raises:
       ValueError: fields that are unknown or missing, of another type, or sizes that no memory holds.
     """
-    fields = {name: value for name, value in said.items() if name != "kind"}
+    fields = {name: value for name, value in description.items() if name != "kind"}
     form = {"convolution_form": "stock"} if forward_mode else {}
-    return Dcgan(Architecture.of(fields | form))
+    return Dcgan(Architecture.from_json(fields | form))
 
 
 def make_model(settings: Train) -> Dcgan:
-    """The model of the settings.
+    """Make the model of the settings.
 
     Raises:
       ValueError: sizes that no network can have, a batch too small for batch norm, a loss, a statistic or a
@@ -126,13 +126,5 @@ def make_model(settings: Train) -> Dcgan:
         )
     )
     matching.check_names(own.match)
-    checked_objective(
-        model.networks,
-        loss=own.loss,
-        r1_penalty=own.r1_penalty,
-        gradient_penalty=own.gradient_penalty,
-        label_flip_probability=own.label_flip_probability,
-        update_order=own.update_order,
-        ema_decay=settings.ema_decay,
-    )
+    StepSettings.of_training(settings).objective(model.arch)
     return model

@@ -7,7 +7,6 @@ gives (params, batch_stats), `apply` takes them and gives the output with the ne
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -17,7 +16,7 @@ from jaxtyping import Array, Float
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.borders import feature_ranges
 from cosmogan_jax.layers.convolutions import Form, Products, strided_convolution, transposed_convolution
-from cosmogan_jax.layers.initialisation import fresh_variables
+from cosmogan_jax.layers.initialisation import Variables, fresh_variables
 
 # The authors' code (not the paper): initial weights normal with sigma 0.02, truncated at two of them in strided
 # convolutions but not in transposed ones and dense layers; biases 0; batch norm with epsilon 1e-5 and running
@@ -27,7 +26,6 @@ BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_DECAY = 0.9
 LEAKY_RELU_SLOPE = 0.2  # Table 2
 
-Variables = Any
 _HIDDEN = "intermediates"
 
 _normal_init = nn.initializers.normal(INITIAL_SIGMA, jnp.float32)
@@ -70,7 +68,7 @@ class _Generator(nn.Module):
         ranges = feature_ranges(a.map_size, a.num_layers, a.borders)
 
         def within(x, layer):
-            """The range wanted after a layer, out of all that the layer makes from the range before it."""
+            """Cut what is wanted after a layer out of all that the layer makes of the range before it."""
             (before, _), (first, stop) = ranges[layer - 1 : layer + 1]
             kept = slice(first - 2 * before, stop - 2 * before)
             return x[:, kept, kept]
@@ -113,14 +111,14 @@ class Network:
     remat: bool = False
 
     def init(self, key: Array) -> tuple[Variables, Variables]:
-        """Fresh (params, batch_stats) in float32; no batch norm, an empty batch_stats."""
+        """Make fresh (params, batch_stats) in float32; an empty batch_stats without batch norm."""
         variables = fresh_variables(self.module, ((2, *self.input_shape),), (("train", True),), key)
         return variables["params"], variables.get("batch_stats", {})
 
     def apply(
         self, params: Variables, batch_stats: Variables, x: Float[Array, "batch ..."], *, train: bool
     ) -> tuple[Array, Variables]:
-        """Output and batch_stats after the pass.
+        """Compute the output, and batch_stats after the pass.
 
         With train=True the batch is normalised by its own mean and variance, and batch_stats move
         towards them; with train=False the running averages normalise and come back unchanged.
@@ -145,8 +143,10 @@ class Network:
     def last_convolution(
         self, params: Variables, batch_stats: Variables, x: Float[Array, "batch size size"]
     ) -> Float[Array, "batch features"]:
-        """A discriminator's last convolution as its dense layer sees it: after batch norm (by the running
-        averages) and leaky ReLU, flattened; 16^2 x 512 numbers a map at the paper's size.
+        """Compute a discriminator's last convolution as its dense layer sees it.
+
+        After batch norm (by the running averages) and leaky ReLU, flattened; 16^2 x 512 numbers a map at the
+        paper's size.
         """
         with jax.default_matmul_precision(self.matmul_precision):
             variables = {"params": params, "batch_stats": batch_stats}
@@ -164,7 +164,7 @@ class Networks:
 
 
 def build_networks(arch: Architecture) -> Networks:
-    """Generator (Table 1) and discriminator (Table 2) of the given size.
+    """Build generator (Table 1) and discriminator (Table 2) of the given size.
 
     A bias stands in every dense and convolutional layer, also before a batch norm, as in the authors'
     code: 12,824,449 and 4,436,225 trainable parameters at the paper's size. A canvas adds 3,494,400 to the
@@ -179,8 +179,3 @@ def build_networks(arch: Architecture) -> Networks:
             _Discriminator(arch), (arch.map_size, arch.map_size), arch.matmul_precision, arch.remat == "both"
         ),
     )
-
-
-def count_parameters(params: Variables) -> int:
-    """Number of trainable parameters."""
-    return sum(leaf.size for leaf in jax.tree.leaves(params))

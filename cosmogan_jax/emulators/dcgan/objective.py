@@ -1,4 +1,4 @@
-"""What both networks minimise: an adversarial loss of logits, and terms that see the networks."""
+"""The objectives of both networks: an adversarial loss of logits, and terms that see the networks."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

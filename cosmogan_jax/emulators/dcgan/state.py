@@ -24,7 +24,7 @@ class NetState:
 
 
 class Matched(NamedTuple):
-    """What is matched: measured on the training maps before the first step, all but the running means.
+    """Matched statistics: measured on the training maps before the first step, all but the running means.
 
     mean and sigma are of the training maps' pixels in network units; the rest is in units of that sigma.
     """
@@ -36,7 +36,7 @@ class Matched(NamedTuple):
     running: Float[Array, " numbers"]
 
     def units(self, x: Float[Array, "batch size size"]) -> Float[Array, "batch size size"]:
-        """Maps in network units, in units of the training maps' sigma about their mean."""
+        """Convert maps from network units to units of the training maps' sigma about their mean."""
         return (x - self.mean) / self.sigma
 
 
@@ -63,7 +63,7 @@ class MatchingState(GanState):
 
 
 def adam(learning_rate: float, beta1: float, beta2: float = 0.999) -> optax.GradientTransformation:
-    """Adam as the paper used it: learning rate 2e-4, beta1 0.5; beta2 0.999 and epsilon 1e-8 are defaults.
+    """Return Adam as the paper used it: rate 2e-4, beta1 0.5; beta2 0.999 and epsilon 1e-8 are defaults.
 
     TensorFlow 1 adds epsilon to sqrt(v) before the bias correction ("epsilon hat"), optax after it; with
     epsilon 1e-8 the two differ where |gradient| is within a few orders of 1e-8 only.
@@ -79,7 +79,7 @@ def init_state(
     with_ema: bool = False,
     matcher: Matcher | None = None,
 ) -> GanState:
-    """State of step 0, nothing measured yet. One optimizer serves both networks, with a state of each."""
+    """Make the state of step 0, nothing measured yet. One optimizer, with a state of each network."""
     gen_key, disc_key, run_key = jax.random.split(key, 3)
 
     def start(network, net_key):

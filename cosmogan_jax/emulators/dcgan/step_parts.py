@@ -1,4 +1,4 @@
-"""What a step is made of beside its gradients, the same for both ways of writing it."""
+"""Parts of a step beside its gradients, the same for both ways of writing it."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,16 +9,96 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.averaging import averaged
 from cosmogan_jax.emulators.dcgan.networks import Networks, Variables
 from cosmogan_jax.emulators.dcgan.objective import Objective, make_objective
 from cosmogan_jax.emulators.dcgan.penalties import Judge
 from cosmogan_jax.emulators.dcgan.state import GanState, MatchingState, NetState
+from cosmogan_jax.emulators.interface import Metrics
 from cosmogan_jax.emulators.matching import Matcher
+from cosmogan_jax.settings import Train
 
 UpdateOrder = Literal["joint", "sequential"]
-Metrics = dict[str, Float[Array, ""]]
 Step = Callable[[GanState, Float[Array, "batch size size"]], tuple[GanState, Metrics]]
+
+
+@dataclasses.dataclass(frozen=True)
+class StepSettings:
+    """Choices of a step: what it minimises, and in which order.
+
+    Attributes:
+      label_flip_probability: that a batch changes its labels, real and fake together; the paper's loss alone.
+      loss: one of `losses.LOSSES` ("non_saturating" is the paper's), with the weights of its penalties: see
+        `objective.make_objective`; or an Objective, which holds its terms itself. Each network is updated once
+        a step whatever the loss; Gulrajani et al. (2017) update Wasserstein's D five times as often as G.
+      r1_penalty, gradient_penalty: weights, as in `objective.make_objective`.
+      update_order: "joint" is the authors' code, where one session.run updates both networks: from one z and
+        one pass of D over the fakes come both losses, and both gradients are taken at the old parameters.
+        "sequential" updates D first and then G by a fresh pass of the updated D over the same fakes: G answers
+        to the D it will next meet. It costs one more forward pass of D.
+      ema_decay: above 0 state.ema moves after G's update, see `averaging.py`; nothing else reads it.
+    """
+
+    label_flip_probability: float
+    loss: str | Objective = "non_saturating"
+    r1_penalty: float = 0.0
+    gradient_penalty: float = 10.0
+    update_order: UpdateOrder = "joint"
+    ema_decay: float = 0.0
+
+    @classmethod
+    def of_training(cls, settings: Train) -> "StepSettings":
+        """Read them from the settings of a training of this kind."""
+        own = settings.of_kind
+        return cls(
+            own.label_flip_probability,
+            own.loss,
+            own.r1_penalty,
+            own.gradient_penalty,
+            own.update_order,
+            settings.ema_decay,
+        )
+
+    def objective(self, arch: Architecture) -> Objective:
+        """Check the settings and return the objective.
+
+        Raises:
+          ValueError: label_flip_probability outside [0, 1], or not 0 with another loss than the paper's; an
+            unknown update_order; ema_decay outside [0, 1); as `objective.make_objective`.
+        """
+        flips = self.label_flip_probability
+        if not 0.0 <= flips <= 1.0:
+            raise ValueError(f"label_flip_probability={flips} must lie in [0, 1]")
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(f"ema_decay={self.ema_decay} must lie in [0, 1)")
+        if self.update_order not in ("joint", "sequential"):
+            raise ValueError(f"update_order={self.update_order!r} must be 'joint' or 'sequential'")
+        objective = self.loss
+        if isinstance(objective, str):
+            weights = {"r1_penalty": self.r1_penalty, "gradient_penalty": self.gradient_penalty}
+            objective = make_objective(arch, objective, **weights)
+        if flips > 0 and not objective.loss.flips_labels:
+            raise ValueError(f"label_flip_probability={flips} must be 0 with a loss other than non_saturating")
+        return objective
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """All that a step is made of but its state."""
+
+    networks: Networks
+    optimizer: optax.GradientTransformation
+    settings: StepSettings
+    objective: Objective
+    matcher: Matcher | None = None
+    batch_sharding: jax.sharding.Sharding | None = None
+
+    def draws(self, state: GanState, real: Float[Array, "batch size size"]) -> "Draws":
+        """Draw what is random in the step from this state."""
+        return draws_of_a_step(
+            state, real, self.networks.arch.latent_size, self.settings.label_flip_probability
+        )
 
 
 class Draws(NamedTuple):
@@ -40,43 +120,10 @@ def draws_of_a_step(
     return Draws(z, flipped, jax.random.fold_in(key, 2))  # split's two keys are fold_in's 0 and 1
 
 
-def checked_objective(
-    networks: Networks,
-    *,
-    loss: str | Objective,
-    r1_penalty: float,
-    gradient_penalty: float,
-    label_flip_probability: float,
-    update_order: str,
-    ema_decay: float,
-) -> Objective:
-    """Check a step's choices and return its objective.
-
-    Raises:
-      ValueError: as `make_train_step`.
-    """
-    if not 0.0 <= label_flip_probability <= 1.0:
-        raise ValueError(f"label_flip_probability={label_flip_probability} must lie in [0, 1]")
-    if not 0.0 <= ema_decay < 1.0:
-        raise ValueError(f"ema_decay={ema_decay} must lie in [0, 1)")
-    if update_order not in ("joint", "sequential"):
-        raise ValueError(f"update_order={update_order!r} must be 'joint' or 'sequential'")
-    objective = loss
-    if isinstance(objective, str):
-        objective = make_objective(
-            networks.arch, objective, r1_penalty=r1_penalty, gradient_penalty=gradient_penalty
-        )
-    if label_flip_probability > 0 and not objective.loss.flips_labels:
-        raise ValueError(
-            f"label_flip_probability={label_flip_probability} must be 0 with a loss other than non_saturating"
-        )
-    return objective
-
-
 def with_matched(
-    matcher: Matcher | None, state: GanState, fake: Array, map_cotangent: Array
+    matcher: Matcher | None, state: GanState, fake: Array, slope: Array
 ) -> tuple[Array, GanState, Metrics]:
-    """J(G)'s gradient with respect to the fake maps, with that of what is matched; the state after; metrics.
+    """Add the gradient of what is matched to J(G)'s with respect to the fake maps; the state after; metrics.
 
     In float32 products: what is matched are means of thousands of modes, whatever the networks round to.
 
@@ -84,24 +131,24 @@ def with_matched(
       ValueError: something is matched, and the state holds no targets.
     """
     if matcher is None:
-        return map_cotangent, state, {}
+        return slope, state, {}
     if not isinstance(state, MatchingState) or state.matched is None:
         raise ValueError("something is to be matched, but the state holds no targets")
-    of = state.matched
+    matched = state.matched
     with jax.default_matmul_precision("float32"):
-        map_cotangent, running, metrics = matcher.added(
-            map_cotangent, fake, of.targets, of.running, of.scale, state.step, units=of.units
+        slope, running, metrics = matcher.added(
+            slope, fake, matched.targets, matched.running, matched.scale, state.step, units=matched.units
         )
-    return map_cotangent, dataclasses.replace(state, matched=of._replace(running=running)), metrics
+    return slope, dataclasses.replace(state, matched=matched._replace(running=running)), metrics
 
 
 def judge_of(networks: Networks, params: Variables, batch_stats: Variables) -> Judge:
-    """D in training mode as a function of maps alone, for the objective's terms."""
+    """Return D in training mode as a function of maps alone, for the objective's terms."""
     return lambda maps: networks.disc.apply(params, batch_stats, maps, train=True)[0]
 
 
 def with_average(state: GanState, gen: NetState, disc: NetState, ema_decay: float) -> GanState:
-    """The state after a step that left these networks, its moving average moved.
+    """Return the state after a step that left these networks, its moving average moved.
 
     Raises:
       ValueError: ema_decay > 0 and a state without an average.
@@ -116,7 +163,7 @@ def with_average(state: GanState, gen: NetState, disc: NetState, ema_decay: floa
 
 
 def in_precision(networks: Networks, step: Step) -> Step:
-    """The step with its float32 products as the architecture says.
+    """Return the step with its float32 products as the architecture says.
 
     Gradients of the convolutions are traced in it, outside of the networks' own calls.
     """
@@ -137,7 +184,7 @@ def metrics_of(
     gen_grads,
     terms: Metrics,
 ) -> Metrics:
-    """The metrics of a step: adversarial losses, D's guesses, the gradients' norms, and each term."""
+    """Return the metrics of a step: adversarial losses, D's guesses, the gradients' norms, and each term."""
     return {
         "disc_loss": disc_loss,
         "gen_loss": gen_loss,

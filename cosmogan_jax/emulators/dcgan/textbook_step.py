@@ -5,26 +5,26 @@ the fused step shares. It is there to be read, to be changed first, and to test 
 """
 
 import dataclasses
+import functools
 
 import jax
 import optax
 from jaxtyping import Array
 
 from cosmogan_jax.emulators.dcgan.networks import Networks
-from cosmogan_jax.emulators.dcgan.objective import Objective, sum_of_terms
+from cosmogan_jax.emulators.dcgan.objective import sum_of_terms
 from cosmogan_jax.emulators.dcgan.state import GanState
 from cosmogan_jax.emulators.dcgan.step_parts import (
-    Metrics,
+    Parts,
     Step,
-    UpdateOrder,
-    checked_objective,
-    draws_of_a_step,
+    StepSettings,
     in_precision,
     judge_of,
     metrics_of,
     with_average,
     with_matched,
 )
+from cosmogan_jax.emulators.interface import Metrics
 from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.emulators.optimizing import updated
 
@@ -32,13 +32,8 @@ from cosmogan_jax.emulators.optimizing import updated
 def make_textbook_step(
     networks: Networks,
     optimizer: optax.GradientTransformation,
+    settings: StepSettings,
     *,
-    label_flip_probability: float,
-    loss: str | Objective = "non_saturating",
-    r1_penalty: float = 0.0,
-    gradient_penalty: float = 10.0,
-    update_order: UpdateOrder = "joint",
-    ema_decay: float = 0.0,
     matcher: Matcher | None = None,
 ) -> Step:
     """Build the step of `make_train_step` from the gradients of both objectives.
@@ -46,73 +41,63 @@ def make_textbook_step(
     Raises:
       ValueError: as `make_train_step`.
     """
-    objective = checked_objective(
-        networks,
-        loss=loss,
-        r1_penalty=r1_penalty,
-        gradient_penalty=gradient_penalty,
-        label_flip_probability=label_flip_probability,
-        update_order=update_order,
-        ema_decay=ema_decay,
-    )
+    parts = Parts(networks, optimizer, settings, settings.objective(networks.arch), matcher)
+    return in_precision(networks, functools.partial(_textbook_step, parts))
 
-    def train_step(state: GanState, real: Array) -> tuple[GanState, Metrics]:
-        z, flipped, term_key = draws_of_a_step(state, real, networks.arch.latent_size, label_flip_probability)
-        disc_key, gen_key = jax.random.split(term_key)
 
-        def generate(params):
-            return networks.gen.apply(params, state.gen.batch_stats, z, train=True)
+def _textbook_step(parts: Parts, state: GanState, real: Array) -> tuple[GanState, Metrics]:
+    networks, objective = parts.networks, parts.objective
+    z, flipped, term_key = parts.draws(state, real)
+    disc_key, gen_key = jax.random.split(term_key)
 
-        def judge(params, stats, maps):
-            return networks.disc.apply(params, stats, maps, train=True)
+    def generate(params):
+        return networks.gen.apply(params, state.gen.batch_stats, z, train=True)
 
-        def disc_objective(params):
-            """J(D), to be differentiated with respect to D's parameters."""
-            fake, _ = generate(state.gen.params)
-            real_logits, stats = judge(params, state.disc.batch_stats, real)
-            fake_logits, stats = judge(params, stats, fake)
-            adversarial = objective.discriminator(real_logits, fake_logits, flipped)
-            as_judge = judge_of(networks, params, stats)
-            penalty, terms = sum_of_terms(objective.disc_terms, as_judge, real, fake, disc_key)
-            return adversarial + penalty, (adversarial, terms, real_logits, fake_logits, stats)
+    def disc_objective(params):
+        """Return J(D), to be differentiated with respect to D's parameters."""
+        fake, _ = generate(state.gen.params)
+        real_logits, stats = networks.disc.apply(params, state.disc.batch_stats, real, train=True)
+        fake_logits, stats = networks.disc.apply(params, stats, fake, train=True)
+        adversarial = objective.discriminator(real_logits, fake_logits, flipped)
+        judge = judge_of(networks, params, stats)
+        penalty, terms = sum_of_terms(objective.disc_terms, judge, real, fake, disc_key)
+        return adversarial + penalty, (adversarial, terms, real_logits, fake_logits, stats)
 
-        def of_fakes(fake, disc_params, disc_stats):
-            """J(G) of its maps."""
-            fake_logits, moved_stats = judge(disc_params, disc_stats, fake)
-            adversarial = objective.generator(fake_logits)
-            as_judge = judge_of(networks, disc_params, disc_stats)
-            penalty, terms = sum_of_terms(objective.gen_terms, as_judge, real, fake, gen_key)
-            return adversarial + penalty, (adversarial, terms, moved_stats)
+    disc_grads, of_disc = jax.grad(disc_objective, has_aux=True)(state.disc.params)
+    disc_loss, disc_terms, real_logits, fake_logits, disc_stats = of_disc
+    disc = updated(parts.optimizer, state.disc, disc_grads, batch_stats=disc_stats)
+    opponent = state.disc.params if parts.settings.update_order == "joint" else disc.params
 
-        def gen_objective(params, disc_params, disc_stats, towards):
-            """J(G), to be differentiated with respect to G's parameters; towards: the slope of the matching."""
-            fake, stats = generate(params)
-            value, (adversarial, terms, moved_stats) = of_fakes(fake, disc_params, disc_stats)
-            if towards is not None:
-                value += (towards * fake).sum()
-            return value, (adversarial, terms, stats, moved_stats)
+    def objective_of_maps(fake):
+        """Return J(G) of its maps."""
+        fake_logits, moved_stats = networks.disc.apply(opponent, disc_stats, fake, train=True)
+        adversarial = objective.generator(fake_logits)
+        judge = judge_of(networks, opponent, disc_stats)
+        penalty, terms = sum_of_terms(objective.gen_terms, judge, real, fake, gen_key)
+        return adversarial + penalty, (adversarial, terms, moved_stats)
 
-        disc_grads, disc_found = jax.grad(disc_objective, has_aux=True)(state.disc.params)
-        disc_loss, disc_terms, real_logits, fake_logits, disc_stats = disc_found
-        disc = updated(optimizer, state.disc, disc_grads, batch_stats=disc_stats)
-        meets = state.disc.params if update_order == "joint" else disc.params
-        towards = None
-        of_matching: Metrics = {}
-        if matcher is not None:
-            fake, _ = generate(state.gen.params)
-            slope, _ = jax.grad(of_fakes, has_aux=True)(fake, meets, disc_stats)
-            both, state, of_matching = with_matched(matcher, state, fake, slope)
-            towards = both - slope
-        gen_grads, gen_found = jax.grad(gen_objective, has_aux=True)(
-            state.gen.params, meets, disc_stats, towards
-        )
-        gen_loss, gen_terms, gen_stats, moved_stats = gen_found
-        gen = updated(optimizer, state.gen, gen_grads, batch_stats=gen_stats)
-        if update_order == "sequential":
-            disc = dataclasses.replace(disc, batch_stats=moved_stats)
+    matched_slope: Array | None = None
+    matching: Metrics = {}
+    if parts.matcher is not None:
+        fake, _ = generate(state.gen.params)
+        slope, _ = jax.grad(objective_of_maps, has_aux=True)(fake)
+        both, state, matching = with_matched(parts.matcher, state, fake, slope)
+        matched_slope = both - slope
 
-        terms = disc_terms | gen_terms | of_matching
-        metrics = metrics_of(disc_loss, gen_loss, real_logits, fake_logits, disc_grads, gen_grads, terms)
-        return with_average(state, gen, disc, ema_decay), metrics
+    def gen_objective(params):
+        """Return J(G), to be differentiated with respect to G's parameters, with the matching's slope."""
+        fake, stats = generate(params)
+        value, of_maps = objective_of_maps(fake)
+        if matched_slope is not None:
+            value += (matched_slope * fake).sum()
+        return value, (*of_maps, stats)
 
-    return in_precision(networks, train_step)
+    gen_grads, of_gen = jax.grad(gen_objective, has_aux=True)(state.gen.params)
+    gen_loss, gen_terms, moved_stats, gen_stats = of_gen
+    gen = updated(parts.optimizer, state.gen, gen_grads, batch_stats=gen_stats)
+    if parts.settings.update_order == "sequential":
+        disc = dataclasses.replace(disc, batch_stats=moved_stats)
+
+    terms = disc_terms | gen_terms | matching
+    metrics = metrics_of(disc_loss, gen_loss, real_logits, fake_logits, disc_grads, gen_grads, terms)
+    return with_average(state, gen, disc, parts.settings.ema_decay), metrics

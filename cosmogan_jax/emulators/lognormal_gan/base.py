@@ -40,7 +40,7 @@ _DIRECTED_BANDS, _FEWEST_MODES = 24, 24  # that tell directions apart; of each
 
 
 class Base(NamedTuple):
-    """What the base is made of, measured on training maps; all of it goes with the emulator.
+    """Tables of a base field, measured on training maps; all of them go with the emulator.
 
     Attributes:
       mean, sigma: of the pixels, in network units.
@@ -62,11 +62,11 @@ class Base(NamedTuple):
 
 
 def unmeasured(fourfold: bool = False) -> Base:
-    """White noise of variance 1: the shapes that `measured` gives, and something that can be drawn."""
-    one = jnp.ones(NUM_WAVES, jnp.float32)
+    """Return white noise of variance 1, of the shapes that `measured` gives; it can be drawn."""
+    ones = jnp.ones(NUM_WAVES, jnp.float32)
     mean, sigma, shift, spread = (jnp.float32(value) for value in (0, 1, 4, 0.25))
-    directed = jnp.zeros_like(one) if fourfold else None
-    return Base(mean, sigma, shift, spread, one, jnp.copy(one), jnp.copy(one), directed)
+    directed = jnp.zeros_like(ones) if fourfold else None
+    return Base(mean, sigma, shift, spread, ones, jnp.copy(ones), jnp.copy(ones), directed)
 
 
 def measured(
@@ -74,7 +74,7 @@ def measured(
     fourfold: bool = False,
     share_of_noise: Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]] | None = None,
 ) -> Base:
-    """The base of maps in network units, which come in parts, all of one size.
+    """Measure the base of maps in network units, which come in parts, all of one size.
 
     Args:
       fourfold: whether directions are told apart.
@@ -84,8 +84,8 @@ def measured(
       ValueError: no map, maps without variance, or of a skewness that is not positive, as no lognormal field's.
     """
     sums = _Sums()
-    for part in maps:
-        sums.add(np.asarray(part, np.float64))
+    for some_maps in maps:
+        sums.add(np.asarray(some_maps, np.float64))
     mean, variance, skewness = sums.moments()
     if not variance > 0:
         raise ValueError(f"variance={variance:g} of the training maps must be positive")
@@ -103,9 +103,9 @@ def measured(
     # A correlation below -shift^2 is none that a lognormal field has; real maps' stay far above.
     log_power = np.maximum(np.fft.fft2(np.log1p(np.maximum(xi / shift**2, -0.9))).real, 0)
     of_g = np.fft.ifft2(log_power / log_power.mean()).real
-    made = np.fft.fft2(shift**2 * np.expm1(spread**2 * of_g)).real
+    lognormal_power = np.fft.fft2(shift**2 * np.expm1(spread**2 * of_g)).real
     of_base = power if share_of_noise is None else power * (1 - share_of_noise(k))
-    window = np.sqrt(of_base / np.maximum(made, 1e-12 * made.max()))
+    window = np.sqrt(of_base / np.maximum(lognormal_power, 1e-12 * lognormal_power.max()))
     tables = [_by_wave(k, values) for values in (np.sqrt(log_power), np.sqrt(power), np.minimum(window, 2.0))]
     if fourfold:
         b = sums.fourfold(mean)
@@ -116,13 +116,13 @@ def measured(
 
 
 def shift_of(skewness: float) -> tuple[float, float]:
-    """shift and s of a lognormal field of variance 1 and this skewness: (w + 3) sqrt(w), w = exp(s^2) - 1."""
+    """Find shift and s of a lognormal field of variance 1: skewness = (w + 3) sqrt(w), w = exp(s^2) - 1."""
     w = brentq(lambda w: (w + 3) * np.sqrt(w) - skewness, 1e-12, 1e6)
     return 1 / np.sqrt(w), float(np.sqrt(np.log1p(w)))
 
 
 def fast_size(least: int) -> int:
-    """The smallest even number from `least` on of no other prime factors than 2, 3 and 5."""
+    """Return the smallest even number from `least` on of no other prime factors than 2, 3 and 5."""
     size = least + least % 2
     while True:
         rest = size
@@ -135,16 +135,16 @@ def fast_size(least: int) -> int:
 
 
 def wave_numbers(shape: tuple[int, int]) -> Float[np.ndarray, "height width"]:
-    """|k| of every mode of the whole plane, in radian a pixel."""
+    """Return |k| of every mode of the whole plane, in radian a pixel."""
     return 2 * np.pi * np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1]))
 
 
 def cos_4_phi(shape: tuple[int, int]) -> Float[np.ndarray, "height width"]:
-    """cos 4 phi of every mode of the whole plane: 1 along the axes, -1 along the diagonals; 0 of the mean."""
+    """Return cos 4 phi of every mode of the plane: 1 along the axes, -1 along diagonals; 0 of the mean."""
     ky, kx = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])
-    found = np.cos(4 * np.arctan2(ky, kx))
-    found[0, 0] = 0
-    return found
+    cosine = np.cos(4 * np.arctan2(ky, kx))
+    cosine[0, 0] = 0
+    return cosine
 
 
 class _Sums:
@@ -174,7 +174,7 @@ class _Sums:
         self._tapered_field = self._tapered_field + tapered.sum(0)
 
     def moments(self) -> tuple[float, float, float]:
-        """Mean, variance and skewness over all pixels."""
+        """Return mean, variance and skewness over all pixels."""
         if not self._count:
             raise ValueError("no training map: the base field has nothing to be measured on")
         m1, m2, m3 = self._powers[1:] / self._powers[0]
@@ -184,7 +184,7 @@ class _Sums:
         return float(m1 + self._near), float(variance), float(skewness)
 
     def correlation(self, mean: float) -> tuple[np.ndarray, np.ndarray]:
-        """Distances in pixels and the mean product there, over all pairs of pixels of one map."""
+        """Return distances in pixels and the mean product there, over all pairs of pixels of one map."""
         size, off = self.size, mean - self._near
         ones = np.fft.rfft2(np.ones((size, size)), s=self._double)
         field = np.fft.rfft2(self._pixels, s=self._double)
@@ -206,13 +206,13 @@ class _Sums:
         return mean_of[0], mean_of[1]
 
     def tapered(self, mean: float) -> tuple[np.ndarray, np.ndarray]:
-        """Wave numbers and the mean power there of maps under the window; white noise of variance v has v."""
+        """Return wave numbers, and the mean power of maps under the window; white noise of variance v has v."""
         k = wave_numbers(self._tapered.shape)
         _, (at, power) = _by_band(_TAPERED_BANDS, k, k, self._tapered_power(mean))
         return at, power
 
     def fourfold(self, mean: float) -> tuple[np.ndarray, np.ndarray]:
-        """Wave numbers and b there: half the slope of the logarithm of the power in cos 4 phi."""
+        """Return wave numbers, and b there: half the slope of the logarithm of the power in cos 4 phi."""
         k, cosine = wave_numbers(self._tapered.shape), cos_4_phi(self._tapered.shape)
         power = self._tapered_power(mean)
         logs = np.log(np.maximum(power, 1e-12 * power.max()))
@@ -231,7 +231,7 @@ class _Sums:
 
 
 def _by_band(bands: int, k: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """How many modes each band of wave numbers has, and means over them; bands without any are left out."""
+    """Count the modes of each band of wave numbers, and average over them; empty bands are left out."""
     band = np.minimum((k / LARGEST_WAVE * bands).astype(int), bands - 1).ravel()
     modes = np.bincount(band, minlength=bands)
     used = modes > 0
@@ -244,7 +244,7 @@ def _hann(size: int) -> Float[np.ndarray, "size size"]:
 
 
 def _power(k, distance, xi, tapered_k, tapered_power, size):
-    """Power on a canvas: of the correlation function at long waves, of tapered maps at short ones."""
+    """Return power on a canvas: of the correlation function at long waves, of tapered maps at short ones."""
     lag = np.fft.fftfreq(len(k), 1 / len(k))
     r = np.hypot(lag[:, None], lag)
     # Every lag of a map counts fully along its axes; towards the few pairs of the far corners it ends smoothly.
@@ -257,7 +257,7 @@ def _power(k, distance, xi, tapered_k, tapered_power, size):
 
 
 def _by_wave(k: np.ndarray, values: np.ndarray) -> Float[np.ndarray, " waves"]:
-    """Means over rings of a canvas's modes, at NUM_WAVES wave numbers."""
+    """Average over rings of a canvas's modes, at NUM_WAVES wave numbers."""
     step = 2 * np.pi / len(k)
     ring = np.rint(k / step).astype(int).ravel()
     modes = np.bincount(ring)

@@ -1,4 +1,4 @@
-"""What a lognormal GAN's training shows, and when it warns; no JAX."""
+"""Curves and warnings of a lognormal GAN's training; no JAX."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ BALANCE = Rule("loss of balance", _balance)
 
 
 def shown(*, matched: bool) -> tuple[tuple[Panel, ...], tuple[Rule, ...]]:
-    """Panels and rules of a training that matches statistics, or none."""
+    """Return panels and rules of a training that matches statistics, or none."""
     norms = gradient_norms(matched)
     if not matched:
         return (LOSSES_IN_NAT, DISCRIMINATOR_RIGHT, norms, _PENALTIES), (BALANCE, NO_VARIANCE, DUPLICATES)

@@ -29,8 +29,8 @@ class Standard(NamedTuple):
     mean: Float[Array, " features"]
     variance: Float[Array, " features"]
 
-    def of(self, features: Float[Array, "batch features"]) -> Float[Array, "batch features"]:
-        """Features at mean 0 and variance 1 over real maps."""
+    def standardised(self, features: Float[Array, "batch features"]) -> Float[Array, "batch features"]:
+        """Return features at mean 0 and variance 1 over real maps."""
         return (features - self.mean) / jnp.sqrt(self.variance + _STEADY)
 
 
@@ -48,17 +48,17 @@ class _Pooled(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        x, found = x[..., None], []
+        x, pooled = x[..., None], []
         for layer in range(1, self.num_layers + 1):
             shape = (5, 5, x.shape[-1], self.num_filters * 2 ** (layer - 1))
             kernel = self.param(f"kernel{layer}", _he(1.0), shape)
             bias = self.param(f"bias{layer}", nn.initializers.zeros, shape[-1:], jnp.float32)
             x = _leaky(strided_convolution(x, kernel) + bias)
-            found.append(x.mean((1, 2)))
-            found.append(jnp.sqrt((x**2).mean((1, 2)) + 1e-4))
+            pooled.append(x.mean((1, 2)))
+            pooled.append(jnp.sqrt((x**2).mean((1, 2)) + 1e-4))
             if layer < self.num_layers:  # of the last, a few pixels are left, whose largest is no tail
-                found.append(x.max((1, 2)))
-        return jnp.concatenate(found, -1)
+                pooled.append(x.max((1, 2)))
+        return jnp.concatenate(pooled, -1)
 
 
 class _Head(nn.Module):
@@ -87,21 +87,21 @@ class Discriminator:
 
     @property
     def num_features(self) -> int:
-        """Pooled features of a map."""
+        """Count the pooled features of a map."""
         filters = [self.num_filters * 2**layer for layer in range(self.num_layers)]
         return 3 * sum(filters) - filters[-1]
 
     def init(self, key: Array) -> Variables:
-        """Fresh parameters in float32."""
+        """Make fresh parameters in float32."""
         keys = jax.random.split(key, 3)
-        of = {
+        heads = {
             "pooled": (self._pooled, (1, self.size, self.size)),
             "pixels": (_Head(_HIDDEN), (1, self.num_features)),
             "bands": (_Head(_HIDDEN_OF_BANDS), (1, 2 * self.num_bands)),
         }
         return {
             name: fresh_variables(module, (shape,), (), k)["params"]
-            for k, (name, (module, shape)) in zip(keys, of.items())
+            for k, (name, (module, shape)) in zip(keys, heads.items())
         }
 
     @property
@@ -109,29 +109,29 @@ class Discriminator:
         return _Pooled(self.num_layers, self.num_filters)
 
     def pooled(self, params: Variables, x: Float[Array, "batch size size"]) -> Float[Array, "batch features"]:
-        """Mean, root mean square and maximum of every layer's features over the map."""
+        """Compute mean, root mean square and maximum of every layer's features over the map."""
         return _applied(self._pooled, params["pooled"], x)
 
     def of_pixels(
         self, params: Variables, x: Float[Array, "batch size size"], standard: Standard
     ) -> Float[Array, " batch"]:
-        """The logit that a map's pixels give."""
+        """Compute the logit that a map's pixels give."""
         return self.of_features(params, self.pooled(params, x), standard)
 
     def of_features(
         self, params: Variables, features: Float[Array, "batch features"], standard: Standard
     ) -> Float[Array, " batch"]:
-        """The logit that pooled features give."""
-        return _applied(_Head(_HIDDEN), params["pixels"], standard.of(features))
+        """Compute the logit that pooled features give."""
+        return _applied(_Head(_HIDDEN), params["pixels"], standard.standardised(features))
 
     def of_bands(self, params: Variables, whitened: Float[Array, "batch bands"]) -> Float[Array, " batch"]:
-        """The logit that the whitened log power of a map's bands gives, of them and of their squares."""
+        """Compute the logit of the whitened log power of a map's bands, of them and of their squares."""
         squares = _SQUARES * (jnp.clip(whitened, -_LARGEST_BAND, _LARGEST_BAND) ** 2 - 1)
         both = jnp.concatenate([whitened, squares], -1)
         return _applied(_Head(_HIDDEN_OF_BANDS), params["bands"], both)
 
 
 def _applied(module: nn.Module, params: Variables, x: Array) -> Array:
-    found = module.apply({"params": params}, x)
-    assert isinstance(found, Array)
-    return found
+    output = module.apply({"params": params}, x)
+    assert isinstance(output, Array)
+    return output

@@ -1,6 +1,7 @@
-"""How a lognormal GAN is trained, as `interface.Engine`."""
+"""The training of a lognormal GAN, as `interface.Engine`."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import optax
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators import bands, matching
+from cosmogan_jax.emulators.drawing import latents_of
 from cosmogan_jax.emulators.interface import (
     Batch,
     Engine,
@@ -30,7 +32,7 @@ from cosmogan_jax.settings import Train
 
 
 def make_model(settings: Train) -> LognormalGan:
-    """The model of the settings.
+    """Return the model of the settings.
 
     Raises:
       ValueError: sizes that no network can have, more fresh maps than a batch, a name that cannot be matched.
@@ -53,7 +55,7 @@ def make_model(settings: Train) -> LognormalGan:
 
 
 def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
-    """The engine of the settings; each network has an Adam and a learning rate of its own."""
+    """Make the engine of the settings; each network has an Adam and a learning rate of its own."""
     own, size = settings.of_kind, settings.crop_size
     matcher = matching.matcher(own)
     disc = Discriminator(size, own.disc_layers, own.disc_filters, bands.num_bands(size))
@@ -61,58 +63,8 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
     def adam(peak: float) -> optax.GradientTransformation:
         return optax.adam(learning_rate(peak, settings), b1=settings.adam_beta1, b2=own.adam_beta2)
 
-    parts = Parts(
-        model,
-        disc,
-        settings,
-        adam(settings.learning_rate),
-        adam(own.disc_learning_rate),
-        matcher,
-        batch_sharding,
-    )
-
-    def init(key: Array) -> LognormalGanState:
-        gen_key, disc_key, run_key = jax.random.split(key, 3)
-        gen, of_disc = model.generator.init(gen_key), disc.init(disc_key)
-        scale, features = bands.unmeasured(size), disc.num_features
-        # One number that nobody looks at where nothing is matched: checkpoints hold no arrays without any.
-        targets = matching.Targets(jnp.zeros(1), jnp.zeros((1, 1)))
-        if matcher is not None:
-            targets = matcher.unmeasured(size, scale)
-        return LognormalGanState(
-            step=jnp.zeros((), jnp.int32),
-            key=run_key,
-            base=model.unmeasured(),
-            scale=scale,
-            targets=targets,
-            gen=NetState(gen, parts.gen_optimizer.init(gen)),
-            disc=NetState(of_disc, parts.disc_optimizer.init(of_disc)),
-            standard=Standard(jnp.zeros(features), jnp.ones(features)),
-            running=jnp.zeros_like(targets.mean),
-            replayed=jnp.zeros((own.replayed_steps * own.fresh_maps, size, size)),
-            # A copy: a state that is donated must not hold the same memory twice.
-            ema=jax.tree.map(jnp.copy, gen) if settings.ema_decay > 0 else None,
-        )
-
-    def begin(state: LognormalGanState, maps: TrainingMaps, wider: TrainingMaps) -> LognormalGanState:
-        """Measure base, bands and targets, and make the first maps to be replayed."""
-        base = model.measured(part[..., 0] for part in wider())
-        scale = scale_of(maps, lambda x: units(x, base))
-        targets = state.targets
-        if matcher is not None:
-            targets = targets_of(maps, lambda x: units(x, base), matcher, scale)
-
-        @jax.jit
-        def first(params, index):
-            key = jax.random.fold_in(state.key, 2**31 - 1)  # no step's
-            latents = jax.vmap(lambda n: model.latent(jax.random.fold_in(key, n), size))(index)
-            return model.generator.apply(params, inputs(base, latents, scales=model.scales))
-
-        numbers = jnp.arange(len(state.replayed)).reshape(own.replayed_steps, own.fresh_maps)
-        replayed = jnp.concatenate([first(state.gen.params, index) for index in numbers])
-        return dataclasses.replace(
-            state, base=base, scale=scale, targets=targets, running=jnp.copy(targets.mean), replayed=replayed
-        )
+    optimizers = adam(settings.learning_rate), adam(own.disc_learning_rate)
+    parts = Parts(model, disc, settings, *optimizers, matcher, batch_sharding)
 
     def step(state: LognormalGanState, batch: Batch) -> tuple[LognormalGanState, Metrics]:
         with jax.default_matmul_precision("float32"):
@@ -124,10 +76,66 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         return {"base": state.base, "params": state.ema if weights == "ema" else state.gen.params}
 
     def pooled(state: LognormalGanState, x: Float[Array, "batch size size 1"]) -> Array:
-        return state.standard.of(disc.pooled(state.disc.params, units(x[..., 0], state.base)))
+        return state.standard.standardised(disc.pooled(state.disc.params, units(x[..., 0], state.base)))
 
-    features = Features("discriminator", "rms difference per pooled feature", pooled)
-    return Engine(init, step, variables, *shown(matched=matcher is not None), features, begin=begin)
+    return Engine(
+        functools.partial(_init, parts),
+        step,
+        variables,
+        *shown(matched=matcher is not None),
+        Features("discriminator", "rms difference per pooled feature", pooled),
+        begin=functools.partial(_begin, parts),
+    )
+
+
+def _init(parts: Parts, key: Array) -> LognormalGanState:
+    """Return the state of step 0, nothing measured yet."""
+    own, size = parts.settings.of_kind, parts.settings.crop_size
+    gen_key, disc_key, run_key = jax.random.split(key, 3)
+    gen, disc = parts.model.generator.init(gen_key), parts.disc.init(disc_key)
+    scale, features = bands.unmeasured(size), parts.disc.num_features
+    # One number that nobody looks at where nothing is matched: checkpoints hold no arrays without any.
+    targets = matching.Targets(jnp.zeros(1), jnp.zeros((1, 1)))
+    if parts.matcher is not None:
+        targets = parts.matcher.unmeasured(size, scale)
+    return LognormalGanState(
+        step=jnp.zeros((), jnp.int32),
+        key=run_key,
+        base=parts.model.unmeasured(),
+        scale=scale,
+        targets=targets,
+        gen=NetState(gen, parts.gen_optimizer.init(gen)),
+        disc=NetState(disc, parts.disc_optimizer.init(disc)),
+        standard=Standard(jnp.zeros(features), jnp.ones(features)),
+        running=jnp.zeros_like(targets.mean),
+        replayed=jnp.zeros((own.replayed_steps * own.fresh_maps, size, size)),
+        # A copy: a state that is donated must not hold the same memory twice.
+        ema=jax.tree.map(jnp.copy, gen) if parts.settings.ema_decay > 0 else None,
+    )
+
+
+def _begin(
+    parts: Parts, state: LognormalGanState, maps: TrainingMaps, wider: TrainingMaps
+) -> LognormalGanState:
+    """Measure base, bands and targets, and make the first maps to be replayed."""
+    own, model = parts.settings.of_kind, parts.model
+    base = model.measured(some_maps[..., 0] for some_maps in wider())
+    scale = scale_of(maps, lambda x: units(x, base))
+    targets = state.targets
+    if parts.matcher is not None:
+        targets = targets_of(maps, lambda x: units(x, base), parts.matcher, scale)
+
+    @jax.jit
+    def first_maps(params, index):
+        key = jax.random.fold_in(state.key, 2**31 - 1)  # no step's
+        latents = latents_of(model, 2 * (parts.settings.crop_size,), key, index)
+        return model.generator.apply(params, inputs(base, latents, scales=model.scales))
+
+    numbers = jnp.arange(len(state.replayed)).reshape(own.replayed_steps, own.fresh_maps)
+    replayed = jnp.concatenate([first_maps(state.gen.params, index) for index in numbers])
+    return dataclasses.replace(
+        state, base=base, scale=scale, targets=targets, running=jnp.copy(targets.mean), replayed=replayed
+    )
 
 
 LOGNORMAL_GAN = Kind(make_model, make_engine, model_of)

@@ -38,7 +38,7 @@ _NOISE_GAIN = 2.0
 
 
 class Noise(NamedTuple):
-    """One kind of noise: its waves are `stretch` times the shortest's, its amplitude is smoothed so far."""
+    """A kind of noise: its waves are `stretch` times the shortest's, its amplitude is smoothed so far."""
 
     stretch: int
     modulation: float
@@ -55,23 +55,23 @@ class Scales(NamedTuple):
 
     @property
     def surroundings(self) -> tuple[float, ...]:
-        """Smoothing of the fields that tell of a pixel's surroundings."""
+        """Return the smoothing of fields that tell of a pixel's surroundings."""
         return _SURROUNDINGS + tuple(_SURROUNDINGS[-1] * 2.0**n for n in range(1, self.octaves + 1))
 
     @property
     def noises(self) -> tuple[Noise, ...]:
-        """All kinds of noise."""
+        """Return all kinds of noise."""
         stretches = (1, 2**self.octaves) if self.octaves else (1,)
         return tuple(Noise(s, s * scale) for s in stretches for scale in _MODULATIONS)
 
     @property
     def margin(self) -> int:
-        """Pixels that the noise's canvas is larger than what is seen."""
+        """Return by how many pixels the noise's canvas is larger than what is seen."""
         return _MARGIN * 2**self.octaves
 
     @property
     def num_inputs(self) -> int:
-        """Of the generator, for every pixel."""
+        """Count the inputs of the generator for every pixel."""
         return 2 + len(self.surroundings) + 2 * len(self.noises)
 
 
@@ -93,7 +93,7 @@ class Latent(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """Of every pixel that the generator sees, in units of the maps' sigma.
+    """Inputs of every pixel that the generator sees, in units of the maps' sigma.
 
     Attributes:
       base: the lognormal field.
@@ -107,7 +107,7 @@ class Inputs(NamedTuple):
 
 
 def draw(key: Array, height: int, width: int, scales: Scales = COARSE) -> Latent:
-    """The latent of one map of which the generator sees height x width pixels."""
+    """Draw the latent of one map of which the generator sees height x width pixels."""
     noise = len(scales.noises), height + scales.margin, width + scales.margin
     margins = [int(_SMOOTHINGS * kind.modulation) for kind in scales.noises]
     amplitude = [(fast_size(height + margin), fast_size(width + margin)) for margin in margins]
@@ -115,22 +115,22 @@ def draw(key: Array, height: int, width: int, scales: Scales = COARSE) -> Latent
     # One draw, as every one costs a second of compilation.
     ends = np.cumsum([np.prod(shape) for shape in shapes])
     white = jnp.split(jax.random.normal(key, (int(ends[-1]),), jnp.float32), ends[:-1])
-    parts = [part.reshape(shape) for part, shape in zip(white, shapes)]
-    return Latent(parts[0], parts[1], tuple(parts[2:]))
+    field, noises, *amplitudes = (numbers.reshape(shape) for numbers, shape in zip(white, shapes))
+    return Latent(field, noises, tuple(amplitudes))
 
 
 def seen(latent: Latent, scales: Scales = COARSE) -> tuple[int, int]:
-    """Height and width that the generator sees."""
+    """Return height and width that the generator sees."""
     return latent.noise.shape[-2] - scales.margin, latent.noise.shape[-1] - scales.margin
 
 
 def widest_margin(height: int, width: int) -> int:
-    """How many pixels more a canvas of the base holds on every side of the height x width that are seen."""
+    """Return by how many pixels the base's canvas is wider, on every side, than the height x width seen."""
     return min((fast_size(2 * side) - side) // 2 for side in (height, width))
 
 
 def inputs(base: Base, latent: Latent, margin: int = 0, scales: Scales = COARSE) -> Inputs:
-    """The generator's inputs; pure, differentiable in both arguments.
+    """Compute the generator's inputs; pure, differentiable in both arguments.
 
     margin: so many pixels more on every side, of the same canvases: what lies around the very same map. All
     fields are periodic on their canvases, so that there is as much of them as is asked for; those of the noise
@@ -169,7 +169,7 @@ def inputs(base: Base, latent: Latent, margin: int = 0, scales: Scales = COARSE)
 
 
 def _window(field: Float[Array, "*batch tall wide"], height: int, width: int, margin: int) -> Array:
-    """A canvas' first height x width pixels, with a margin on every side that begins at its far ends."""
+    """Cut a canvas' first height x width pixels, with a margin that begins at its far ends on every side."""
     if margin:
         for axis, side in ((-2, height), (-1, width)):
             field = jnp.take(field, np.arange(-margin, side + margin) % field.shape[axis], axis)
@@ -180,18 +180,18 @@ def _window(field: Float[Array, "*batch tall wide"], height: int, width: int, ma
 def share_of_noise(
     k: Float[np.ndarray, "..."], amplitude: float, scales: Scales = COARSE
 ) -> Float[np.ndarray, "..."]:
-    """The share of the maps' power that all kinds of noise together hold, times this amplitude each."""
+    """Return the share of the maps' power that all kinds of noise hold together, times this amplitude each."""
     return amplitude**2 * np.sum([_waves_of(kind, k) ** 2 for kind in scales.noises], axis=0)
 
 
 def _waves_of(kind: Noise, k: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """The share of every wave that a kind of noise holds; long noise leaves the shortest waves to short."""
+    """Return the share of every wave that a kind of noise holds; long noise leaves the shortest to short."""
     high = 1 - _gaussian(k, _HIGH_PASS * kind.stretch)
     return high if kind.stretch == 1 else high * _gaussian(k, _HIGH_PASS)
 
 
 def _gaussian(k: Float[np.ndarray, "..."], scale: float) -> Float[np.ndarray, "..."]:
-    """exp(-(k scale)^2 / 2)."""
+    """Return exp(-(k scale)^2 / 2)."""
     return np.exp(-0.5 * (k * np.float32(scale)) ** 2)
 
 
@@ -206,7 +206,7 @@ class _Canvas:
         self._weight = (half_plane_weights(self.shape)[0] / (shape[0] * shape[1])).astype(np.float32)
 
     def at_waves(self, table: Float[Array, " waves"]) -> Float[Array, "height half"]:
-        """A table of wave numbers, between which it is interpolated linearly."""
+        """Interpolate a table of wave numbers linearly."""
         place = self.k / np.float32(LARGEST_WAVE) * (NUM_WAVES - 1)
         low = np.minimum(place.astype(np.int32), NUM_WAVES - 2)
         share = place - low
@@ -214,7 +214,7 @@ class _Canvas:
         return table[low] * below + table[low + 1] * above
 
     def directed(self, table: Float[Array, " waves"], base: Base) -> Float[Array, "height half"]:
-        """The same, more along the axes than along the diagonals where the base tells directions apart."""
+        """Interpolate it, with more along axes than along diagonals where the base tells directions apart."""
         of_ring = self.at_waves(table)
         if base.fourfold is None:
             return of_ring
@@ -222,10 +222,10 @@ class _Canvas:
         return of_ring * jnp.exp(self.at_waves(base.fourfold) * cosine)
 
     def gaussian(self, scale: float) -> Float[np.ndarray, "height half"]:
-        """exp(-(k scale)^2 / 2)."""
+        """Return exp(-(k scale)^2 / 2)."""
         return _gaussian(self.k, scale)
 
     def unit(self, window: ArrayLike) -> Float[Array, "height half"]:
-        """The window that gives white noise of variance 1 a variance of 1."""
+        """Return the window that gives white noise of variance 1 a variance of 1."""
         window = jnp.asarray(window)
         return window / jnp.sqrt((window**2 * self._weight).sum())

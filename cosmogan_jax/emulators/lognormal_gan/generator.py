@@ -62,7 +62,7 @@ class _Generator(nn.Module):
 
 
 def reach(layer: int, octaves: int) -> int:
-    """Pixels between the taps of a layer's kernel: 1 in the first two layers, then doubled `octaves` times."""
+    """Return pixels between the taps of a layer's kernel: 1 in two layers, then doubled `octaves` times."""
     return 2 ** min(max(layer - 2, 0), octaves)
 
 
@@ -76,7 +76,7 @@ class Generator:
 
     @property
     def edge(self) -> int:
-        """Of all layers together."""
+        """Add up the reach of all layers."""
         return sum(reach(layer, self.octaves) for layer in range(1, self.num_layers + 1))
 
     @property
@@ -84,15 +84,15 @@ class Generator:
         return _Generator(self.num_layers, self.num_channels, self.octaves)
 
     def init(self, key: Array) -> Variables:
-        """Fresh parameters in float32."""
+        """Make fresh parameters in float32."""
         shape = (1, 2 * self.edge + 1, 2 * self.edge + 1, Scales(self.octaves).num_inputs)
         return fresh_variables(self._module, (shape,), (), key)["params"]
 
-    def apply(self, params: Variables, given: Inputs) -> Float[Array, "batch height width"]:
-        """Maps in units of the maps' sigma, about a mean of 0."""
+    def apply(self, params: Variables, fields: Inputs) -> Float[Array, "batch height width"]:
+        """Compute maps in units of the maps' sigma, about a mean of 0."""
         with jax.default_matmul_precision("float32"):
-            out = self._module.apply({"params": params}, given.features)
+            out = self._module.apply({"params": params}, fields.features)
         assert isinstance(out, Array)
         edge = slice(self.edge, -self.edge)
-        y, noise = given.base[:, edge, edge], given.noise[:, edge, edge]
+        y, noise = fields.base[:, edge, edge], fields.noise[:, edge, edge]
         return y * (1 + out[..., 0]) + out[..., 1] + (noise * out[..., 2:]).sum(-1)

@@ -60,16 +60,16 @@ class LognormalGan:
 
     @property
     def generator(self) -> Generator:
-        """The network."""
+        """Return the network."""
         return Generator(self.num_layers, self.num_channels, self.octaves)
 
     @property
     def scales(self) -> Scales:
-        """The lengths of its fields."""
+        """Return the lengths of its fields."""
         return Scales(self.octaves)
 
     def measured(self, maps: Iterable[Float[np.ndarray, "maps size size"]]) -> Base:
-        """The base of training maps in network units, beside which the noise of a fresh network finds room.
+        """Measure the base of training maps in network units; a fresh network's noise has room beside it.
 
         Raises:
           ValueError: as `base.measured`.
@@ -78,15 +78,15 @@ class LognormalGan:
         return measured(maps, self.base_power == "fourfold", room)
 
     def unmeasured(self) -> Base:
-        """A base of white noise, of the shapes that `measured` gives."""
+        """Return a base of white noise, of the shapes that `measured` gives."""
         return unmeasured(self.base_power == "fourfold")
 
     def init(self, key: Array) -> Variables:
-        """A fresh network, on a base of white noise: nothing is measured yet."""
+        """Make a fresh network, on a base of white noise: nothing is measured yet."""
         return {"base": self.unmeasured(), "params": self.generator.init(key)}
 
     def latent(self, key: Array, height: int, width: int | None = None) -> Latent:
-        """White noise on the canvases of one map.
+        """Draw white noise on the canvases of one map.
 
         Raises:
           ValueError: a size that is not positive.
@@ -98,7 +98,7 @@ class LognormalGan:
         return draw(key, height + 2 * edge, width + 2 * edge, self.scales)
 
     def widest_margin(self, height: int, width: int) -> int:
-        """What the canvas of the base holds around a map."""
+        """Return what the canvas of the base holds around a map."""
         edge = self.generator.edge
         return widest_margin(height + 2 * edge, width + 2 * edge)
 
@@ -109,29 +109,30 @@ class LognormalGan:
         theta: Float[Array, "batch parameters"],
         margin: int = 0,
     ) -> Float[Array, "batch height width 1"]:
-        """Maps in network units; theta is not looked at."""
+        """Compute maps in network units; theta is not looked at."""
         base = Base(*variables["base"])
         x = self.generator.apply(variables["params"], inputs(base, latent, margin, self.scales))
         return (base.mean + base.sigma * x)[..., None]
 
     def describe(self) -> dict[str, Any]:
-        """Its sizes."""
+        """Return its sizes."""
         return {"kind": KIND, **dataclasses.asdict(self)}
 
 
-def model_of(said: Mapping[str, Any], forward_mode: bool) -> LognormalGan:
-    """The model that a card describes; forward-mode differentiation goes through it as it is.
+def model_of(description: Mapping[str, Any], forward_mode: bool) -> LognormalGan:
+    """Make the model that a card describes; forward-mode differentiation goes through it as it is.
 
     Raises:
       ValueError: fields that are unknown or missing, or sizes that no network has.
     """
-    fields = {name: value for name, value in said.items() if name != "kind"}
-    fields = _EARLIER | fields
+    fields = _EARLIER | {name: value for name, value in description.items() if name != "kind"}
     if fields.keys() != (names := _MOST | _EARLIER).keys():
-        raise ValueError(f"architecture: {', '.join(sorted(said)) or 'nothing'} must be {', '.join(names)}")
+        raise ValueError(
+            f"architecture: {', '.join(sorted(description)) or 'nothing'} must be {', '.join(names)}"
+        )
     return LognormalGan(**fields)
 
 
 def units(x: Float[Array, "batch size size"], base: Base) -> Float[Array, "batch size size"]:
-    """Maps in network units, in units of the training maps' sigma about their mean."""
+    """Convert maps from network units to units of the training maps' sigma about their mean."""
     return (x - base.mean) / jnp.maximum(base.sigma, 1e-30)

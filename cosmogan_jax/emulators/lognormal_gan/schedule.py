@@ -1,4 +1,4 @@
-"""How fast a lognormal GAN is trained: rates that rise, stay, and fall along a cosine to a small share."""
+"""Rates of a lognormal GAN's training, which rise, stay, and fall along a cosine to a small share."""
 
 import jax.numpy as jnp
 import optax
@@ -11,17 +11,17 @@ _MATCHING_AT_THE_END = 0.2
 
 
 def learning_rate(peak: float, settings: Train) -> optax.Schedule:
-    """From 0 up to the peak over the warm-up, and from decay_from_step to decay_to_step down to 0.5 % of it."""
+    """Return a rate that rises over the warm-up and falls from decay_from_step to decay_to_step, to 0.5 %."""
     warm_up = max(settings.of_kind.warm_up_steps, 1)
 
-    def at(step):
+    def rate(step):
         return peak * jnp.minimum(1.0, (step + 1.0) / warm_up) * _fall(step, settings, _RATE_AT_THE_END)
 
-    return at
+    return rate
 
 
 def matching_rate(step: Array, settings: Train) -> Float[Array, ""]:
-    """The rate of running means: down to a fifth where G hardly changes any more, and means may know more."""
+    """Return the rate of running means: down to a fifth where G hardly changes, and means may know more."""
     return settings.of_kind.match_rate * _fall(step, settings, _MATCHING_AT_THE_END)
 
 

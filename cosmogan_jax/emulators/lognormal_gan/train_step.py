@@ -7,6 +7,7 @@ bands; G minimises softplus(-D(fake)) (Goodfellow et al. 2014), and follows what
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ import optax
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.bands import log_band_power
+from cosmogan_jax.emulators.drawing import latents_of
 from cosmogan_jax.emulators.interface import Metrics
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
 from cosmogan_jax.emulators.lognormal_gan.fields import inputs
@@ -24,6 +26,7 @@ from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.emulators.moving_average import moved
 from cosmogan_jax.emulators.optimizing import updated
 from cosmogan_jax.emulators.slopes import r1
+from cosmogan_jax.layers.initialisation import Variables
 from cosmogan_jax.settings import Train
 
 _STANDARD_RATE = 0.03  # of the running mean and variance of D's pooled features
@@ -31,7 +34,7 @@ _STANDARD_RATE = 0.03  # of the running mean and variance of D's pooled features
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """All that a step is made of but its state."""
+    """All that a training is made of but its state."""
 
     model: LognormalGan
     disc: Discriminator
@@ -45,58 +48,31 @@ class Parts:
 def train_step(
     parts: Parts, state: LognormalGanState, real: Float[Array, "batch size size"]
 ) -> tuple[LognormalGanState, Metrics]:
-    """The state after a step on real maps in network units, and its metrics."""
-    own, disc = parts.settings.of_kind, parts.disc
+    """Return the state after a step on real maps in network units, and its metrics."""
+    own = parts.settings.of_kind
     key = jax.random.fold_in(state.key, state.step)
     latent_key, choice_key = jax.random.split(key)
     real = units(real, state.base)
-
-    numbers = jnp.arange(own.fresh_maps)
-    latents = jax.vmap(lambda n: parts.model.latent(jax.random.fold_in(latent_key, n), real.shape[-1]))(numbers)
+    latents = latents_of(parts.model, real.shape[1:], latent_key, jnp.arange(own.fresh_maps))
     if parts.batch_sharding is not None:  # nothing else ties the generated maps' axis to the devices
         real, latents = jax.lax.with_sharding_constraint((real, latents), parts.batch_sharding)
-    given = inputs(state.base, latents, scales=parts.model.scales)
-    fake, to_generator = jax.vjp(lambda params: parts.model.generator.apply(params, given), state.gen.params)
+    fields = inputs(state.base, latents, scales=parts.model.scales)
+    fake, gen_pullback = jax.vjp(lambda params: parts.model.generator.apply(params, fields), state.gen.params)
     slot = (state.step % own.replayed_steps) * own.fresh_maps
     replayed = jax.lax.dynamic_update_slice(state.replayed, fake, (slot, 0, 0))
     # Never turned, as real maps may be: D is to see where rows and columns of generated maps differ.
     seen = _with_earlier(fake, replayed, len(real), choice_key)
 
-    both = jnp.concatenate([real, seen])
-    bands = state.scale.whitened(log_band_power(both))
-
-    def disc_loss(params):
-        features = disc.pooled(params, both)
-        standard = _moved(state.standard, jax.lax.stop_gradient(features[: len(real)]), state.step)
-        logits = disc.of_features(params, features, standard) + disc.of_bands(params, bands)
-        on_real, on_seen = logits[: len(real)], logits[len(real) :]
-        loss = jax.nn.softplus(-on_real).mean() + jax.nn.softplus(on_seen).mean()
-        penalty = own.pixel_penalty * r1(lambda x: disc.of_pixels(params, x, standard), real)
-        penalty += own.band_penalty * r1(lambda b: disc.of_bands(params, b), bands[: len(real)])
-        return loss + penalty, (loss, penalty, on_real, on_seen, standard)
-
-    disc_grads, of_maps = jax.grad(disc_loss, has_aux=True)(state.disc.params)
-    of_disc, penalty, on_real, on_seen, standard = of_maps
-
-    def gen_loss(maps):
-        bands = state.scale.whitened(log_band_power(maps))
-        logits = disc.of_pixels(state.disc.params, maps, standard) + disc.of_bands(state.disc.params, bands)
-        return jax.nn.softplus(-logits).mean()
-
-    of_gen, slope = jax.value_and_grad(gen_loss)(fake)
+    disc_grads, judgement = _disc_gradients(parts, state, real, seen)
+    gen_loss, slope = jax.value_and_grad(lambda maps: _gen_loss(parts, state, maps, judgement.standard))(fake)
     running = state.running
     matching: Metrics = {}
     if parts.matcher is not None:
+        rate = matching_rate(state.step, parts.settings)
         slope, running, matching = parts.matcher.added(
-            slope,
-            fake,
-            state.targets,
-            running,
-            state.scale,
-            state.step,
-            matching_rate(state.step, parts.settings),
+            slope, fake, state.targets, running, state.scale, state.step, rate
         )
-    gen_grads = to_generator(slope)[0]
+    gen_grads = gen_pullback(slope)[0]
 
     gen = updated(parts.gen_optimizer, state.gen, gen_grads)
     step, decay = state.step + 1, parts.settings.ema_decay
@@ -105,25 +81,64 @@ def train_step(
         step=step,
         gen=gen,
         disc=updated(parts.disc_optimizer, state.disc, disc_grads),
-        standard=standard,
+        standard=judgement.standard,
         running=running,
         replayed=replayed,
         ema=moved(state.ema, gen.params, step, decay) if decay > 0 else None,
     )
     return after, {
-        "disc_loss": of_disc,
-        "gen_loss": of_gen,
-        "disc_accuracy_real": jnp.mean(on_real > 0),
-        "disc_accuracy_fake": jnp.mean(on_seen < 0),
+        "disc_loss": judgement.loss,
+        "gen_loss": gen_loss,
+        "disc_accuracy_real": jnp.mean(judgement.real_logits > 0),
+        "disc_accuracy_fake": jnp.mean(judgement.fake_logits < 0),
         "disc_grad_norm": optax.tree.norm(disc_grads),
         "gen_grad_norm": optax.tree.norm(gen_grads),
-        "r1": penalty,
+        "r1": judgement.penalty,
         **matching,
     }
 
 
+class _Judgement(NamedTuple):
+    """Loss and logits of D of a batch of real and generated maps; the loss is without the penalty."""
+
+    loss: Float[Array, ""]
+    penalty: Float[Array, ""]
+    real_logits: Float[Array, " batch"]
+    fake_logits: Float[Array, " batch"]
+    standard: Standard
+
+
+def _disc_gradients(
+    parts: Parts, state: LognormalGanState, real: Array, fake: Array
+) -> tuple[Variables, _Judgement]:
+    """Compute the gradients of D's loss and penalty with respect to its parameters."""
+    own, disc = parts.settings.of_kind, parts.disc
+    both = jnp.concatenate([real, fake])
+    bands = state.scale.whitened(log_band_power(both))
+
+    def objective(params):
+        features = disc.pooled(params, both)
+        standard = _moved(state.standard, jax.lax.stop_gradient(features[: len(real)]), state.step)
+        logits = disc.of_features(params, features, standard) + disc.of_bands(params, bands)
+        real_logits, fake_logits = logits[: len(real)], logits[len(real) :]
+        loss = jax.nn.softplus(-real_logits).mean() + jax.nn.softplus(fake_logits).mean()
+        penalty = own.pixel_penalty * r1(lambda x: disc.of_pixels(params, x, standard), real)
+        penalty += own.band_penalty * r1(lambda b: disc.of_bands(params, b), bands[: len(real)])
+        return loss + penalty, _Judgement(loss, penalty, real_logits, fake_logits, standard)
+
+    return jax.grad(objective, has_aux=True)(state.disc.params)
+
+
+def _gen_loss(parts: Parts, state: LognormalGanState, fake: Array, standard: Standard) -> Float[Array, ""]:
+    """Return J(G) of its maps."""
+    disc, params = parts.disc, state.disc.params
+    bands = state.scale.whitened(log_band_power(fake))
+    logits = disc.of_pixels(params, fake, standard) + disc.of_bands(params, bands)
+    return jax.nn.softplus(-logits).mean()
+
+
 def _with_earlier(fake: Array, replayed: Array, count: int, key: Array) -> Array:
-    """This step's maps, and as many of the last steps' as make up a batch of `count`."""
+    """Return this step's maps, and as many of the last steps' as make up a batch of `count`."""
     earlier = count - len(fake)
     if not earlier:
         return fake
@@ -132,6 +147,7 @@ def _with_earlier(fake: Array, replayed: Array, count: int, key: Array) -> Array
 
 
 def _moved(standard: Standard, features: Float[Array, "batch features"], step: Array) -> Standard:
+    """Return the running mean and variance, moved towards those of a batch of real maps."""
     rate = jnp.maximum(_STANDARD_RATE, 1 / (step + 1.0))
     mean = standard.mean + rate * (features.mean(0) - standard.mean)
     spread = ((features - mean) ** 2).mean(0)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from cosmogan_jax.files.fits_files import MOST_COMPRESSED
+from cosmogan_jax.files.whole_files import first_line
 from cosmogan_jax.maps.formats.attributes import is_packed, redshifts_of_bins, said_by, unpacker
 from cosmogan_jax.maps.formats.datasets import choose_datasets, join_datasets, may_be_maps
 from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
@@ -45,7 +46,7 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
             of_each = options.of_each(len(names))
             parts = [_open(path, file, name, of_each) for name in names]
     except _BROKEN as error:
-        raise ValueError(f"{path} is not a whole HDF5 file: {_first_line(error)}") from error
+        raise ValueError(f"{path} is not a whole HDF5 file: {first_line(error)}") from error
     return join_datasets(path, parts, names, options)
 
 
@@ -78,7 +79,7 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
                 source = dataset[...] if layout.num_maps == 1 else dataset
                 values = np.asarray(layout.take(source, slice(start, stop)), dataset.dtype.newbyteorder("="))
         except _BROKEN as error:
-            raise ValueError(f"{path}:{name} cannot be read: {_first_line(error)}") from error
+            raise ValueError(f"{path}:{name} cannot be read: {first_line(error)}") from error
         return unpack(layout.bins_last(values))
 
     return MapFile(
@@ -127,7 +128,3 @@ def _check_place(path: Path, name: str, dataset: Any) -> None:
     needed, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
     if not places and needed > MOST_COMPRESSED * stored:
         raise ValueError(f"{path}:{name} of {needed} bytes is not written: {stored} bytes of it are there")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -13,6 +13,7 @@ import numpy as np
 from cosmogan_jax.files.fits_files import MOST_COMPRESSED
 from cosmogan_jax.files.numpy_files import check_npy_size, npy_layout
 from cosmogan_jax.files.open_stream import OpenStream
+from cosmogan_jax.files.whole_files import first_line
 from cosmogan_jax.maps.formats.datasets import choose_datasets, join_datasets, may_be_maps
 from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
@@ -125,7 +126,7 @@ def _whole(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (*_BROKEN, ValueError) as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
+        said = first_line(error)
         if said.startswith(str(path)):
             raise ValueError(said) from error
         raise ValueError(f"{path} is not a whole npz archive: {said}") from error

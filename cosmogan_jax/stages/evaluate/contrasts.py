@@ -25,6 +25,7 @@ from cosmogan_jax.compare.effects import (
 from cosmogan_jax.compare.ensembles import lower_median
 from cosmogan_jax.compare.resamples import Ensemble, ensemble, resample
 from cosmogan_jax.compare.statistics import STATISTICS
+from cosmogan_jax.files.json_files import as_json
 from cosmogan_jax.stages.evaluate.summarising import Summaries
 
 _SEED = 0
@@ -67,10 +68,7 @@ def distances(one: Summaries, two: Summaries, num_resamples: int) -> dict[str, A
             apart = wasserstein(*_sides(one[key][:, varies], two[key][:, varies], num_resamples))
             for name, value in apart._asdict().items():
                 found[name][varies] = value
-        entry[key] = {
-            name.replace("noise_mean", "noise"): [float(v) if np.isfinite(v) else None for v in value]
-            for name, value in found.items()
-        }
+        entry[key] = as_json({name.replace("noise_mean", "noise"): value for name, value in found.items()})
     return entry
 
 

@@ -37,6 +37,7 @@ from cosmogan_jax.compare.scales import Scales
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.compare.two_sample import permutation_tests
 from cosmogan_jax.compare.verdict import Judged, judge
+from cosmogan_jax.files.json_files import as_json
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
@@ -196,8 +197,8 @@ class Judge:
         for name in ("ks", "anderson_darling"):
             test = getattr(tests, name)
             entry[name] = {
-                "statistic": _list(test.statistic),
-                "p": _list(test.p),
+                "statistic": as_json(test.statistic),
+                "p": as_json(test.p),
                 "below_0.05": int((test.p[varies] < 0.05).sum()),
                 "family_wise_p": float(np.nanmin(test.family_p)),
                 "false_discovery_below_0.05": int((benjamini_hochberg(test.p, self._count) <= 0.05).sum())
@@ -241,10 +242,7 @@ def _varying(values: np.ndarray, units: np.ndarray, parts: int) -> np.ndarray:
 
 def effect_entry(effect: Judged, *, required: bool) -> dict[str, Any]:
     """Return a verdict for JSON: arrays as lists, NaN as null."""
-    entry = {
-        name: _list(value) if isinstance(value, np.ndarray) else (None if value != value else value)
-        for name, value in effect._asdict().items()
-    }
+    entry = as_json(effect._asdict())
     upper = np.where(np.isfinite(effect.distance_upper), effect.distance_upper, np.inf)
     worst = int(np.argmax(upper))
     within, real = (
@@ -258,7 +256,3 @@ def effect_entry(effect: Judged, *, required: bool) -> dict[str, Any]:
         "required": required,
         "needs": None if effect.needs is None else effect.needs.said(),
     }
-
-
-def _list(values) -> list[float | None]:
-    return [float(v) if np.isfinite(v) else None for v in np.asarray(values)]

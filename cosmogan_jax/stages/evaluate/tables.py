@@ -63,7 +63,7 @@ def write(
                 for key in _TABLES
                 if key in each["validation"]
             },
-            "power_ratio": _list(ratio),
+            "power_ratio": ratio,
             "validated": {
                 "factor": AGREEMENT_FACTOR,
                 "ell": agreeing_range(scale.l_edges, *power) if power else None,
@@ -93,17 +93,13 @@ def _means(each: dict[str, Summaries], key: str) -> tuple[np.ndarray, np.ndarray
 def _table(values: np.ndarray, units: np.ndarray) -> dict[str, Any]:
     """Return mean and scatter over maps, with errors from a bootstrap over units where that is possible."""
     if not np.isfinite(values).all() or len(np.unique(units)) < 2:
-        return {"mean": _list(values.mean(0)), "sigma": _list(values.std(0))}
+        return {"mean": values.mean(0), "sigma": values.std(0)}
     estimates = bands(values, units, seed=_BOOTSTRAP_SEED)
     varies = (np.ptp(values, axis=0) > 0).any()
     return {
-        "mean": _list(estimates.mean.value),
-        "mean_error": _list(estimates.mean.standard_error),
-        "sigma": _list(estimates.sigma.value),
-        "sigma_error": _list(estimates.sigma.standard_error),
+        "mean": estimates.mean.value,
+        "mean_error": estimates.mean.standard_error,
+        "sigma": estimates.sigma.value,
+        "sigma_error": estimates.sigma.standard_error,
         "effective_modes": effective_modes(values) if varies else None,
     }
-
-
-def _list(values: np.ndarray) -> list[float | None]:
-    return [float(v) if np.isfinite(v) else None for v in values]

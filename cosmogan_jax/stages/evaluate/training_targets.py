@@ -18,10 +18,10 @@ def was_selected(settings: Evaluate, workdir: Path) -> bool:
     """
     if settings.generated:
         return False
-    made = finished_record(workdir, "generate")["flags"]
+    made = finished_record(workdir, "generate").flags
     if name := made.get("pretrained"):
         # Cards that do not say it are of generators that were selected.
-        return bool(read_card(find(name))["training"].get("selected", True))
+        return read_card(find(name)).selected
     return made.get("checkpoint") == "selected"
 
 
@@ -33,9 +33,9 @@ def trained_on(settings: Evaluate, workdir: Path) -> set[str]:
     """
     if settings.generated:
         return set()
-    name = finished_record(workdir, "generate")["flags"].get("pretrained")
+    name = finished_record(workdir, "generate").flags.get("pretrained")
     flags: dict[str, Any] = (
-        read_card(find(name))["training"]["flags"] if name else finished_record(workdir, "train")["flags"]
+        read_card(find(name)).training_flags if name else finished_record(workdir, "train").flags
     )
     if not flags.get("match_weight", 0):
         return set()

@@ -9,6 +9,7 @@ from cosmogan_jax.compare.clustered import Contrast, group
 from cosmogan_jax.compare.position_moments import PositionMoments
 from cosmogan_jax.compare.position_pattern import MIN_GROUPS, patterns
 from cosmogan_jax.compare.stationarity import border_against_centre, ring_widths, row_against_column
+from cosmogan_jax.files.json_files import as_json
 from cosmogan_jax.settings.margins import Margins
 from cosmogan_jax.stages.evaluate.summarising import GROUP, Summaries, position_groups, position_moments
 
@@ -70,8 +71,5 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
     with np.errstate(divide="ignore", invalid="ignore"):
         significance = value / error
     known = significance[np.isfinite(significance)]
-    return {
-        "value": [float(v) if np.isfinite(v) else None for v in value],
-        "standard_error": [float(v) if np.isfinite(v) else None for v in error],
-        "largest": float(known[np.argmax(np.abs(known))]) if known.size else None,
-    }
+    largest = known[np.argmax(np.abs(known))] if known.size else None
+    return as_json({"value": value, "standard_error": error, "largest": largest})

@@ -39,15 +39,15 @@ import numpy as np
 
 from cosmogan_jax.emulators.interpolation import paths, smoothness
 from cosmogan_jax.emulators.normalisation import Normalisation
-from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.files.json_files import as_json, write_json
 from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.geometry import log_l_edges
-from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.crop_table import CropTable, open_crop_table
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.novelty import sources
-from cosmogan_jax.stages.novelty.search import Arrays, Search, kept, number
+from cosmogan_jax.stages.novelty.search import Arrays, Search, kept
 
 _SHOWN_STEPS = 8  # of an interpolation
 _PATHS = 8
@@ -60,86 +60,89 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
     """
     table = open_crop_table(stage_directory(workdir, "prepare"))
     geometry = table.geometry
-    count, batches = settings.novelty_maps, settings.novelty_batches
-    generated = sources.open_generated(
-        settings, workdir, geometry, max(batches * count, settings.novelty_queries)
-    )
+    wanted = max(settings.novelty_batches * settings.novelty_maps, settings.novelty_queries)
+    generated = sources.open_generated(settings, workdir, geometry, wanted)
     if generated.num_maps is not None:
-        count = min(count, generated.num_maps)
-        batches = min(batches, generated.num_maps // count)
+        count = min(settings.novelty_maps, generated.num_maps)
+        batches = min(settings.novelty_batches, generated.num_maps // count)
         settings = dataclasses.replace(settings, novelty_maps=count, novelty_batches=batches)
     l_edges = log_l_edges(geometry, settings.novelty_l_bins)
     spectrum, num_bands = sources.spectrum_space(table, geometry, l_edges)
     spaces: dict[str, sources.Space] = {"pixels": lambda kappa: kappa, "spectrum": spectrum}
-    train, validation = (set(sources.crops_of(table, of).parents.tolist()) for of in ("train", "validation"))
-    features, left_out = None, planning.left_out_of_novelty(train, validation)
-    if "pairs" in left_out:
-        pass  # which alone are looked for in features of the training
-    elif generated.in_training and generated.step is not None:
-        normalisation = Normalisation.of(table.manifest["normalisation"])
-        found = sources.feature_space(workdir, generated.step, normalisation)
-        if isinstance(found, str):
-            left_out["features"] = found
+    features, left_out = _features_and_what_is_left_out(table, workdir, generated)
+    if features is not None:
+        spaces[features.features.name] = features.space
+    queries = np.asarray(generated.read(0, min(settings.novelty_queries, settings.novelty_maps)))
+    search = Search(settings, table, queries, spaces, out)
+    nearest, shown = ({}, {}) if "nearest" in left_out else search.nearest()
+    birthday, distances = ({}, {}) if "pairs" in left_out else search.birthday(generated.read)
+    interpolation, walk = _interpolate(settings, generated, out)
+    verdict = _verdict(nearest, birthday)
+    write_arrays(out / "novelty.npz", {**shown, **distances, **walk})
+    content = {
+        "num_maps": settings.novelty_maps,
+        "num_batches": settings.novelty_batches,
+        "num_queries": len(queries),
+        "num_training_crops": len(search.training.rows),
+        "num_validation_crops": len(search.validation.rows),
+        "seed": generated.seed,
+        "step": generated.step,
+        "features": None if features is None else features.to_json(),
+        "left_out": left_out,
+        "fraction": settings.novelty_fraction,
+        "symmetries": settings.novelty_symmetries,
+        "side_deg": geometry.side_deg,
+        "num_pixels": geometry.num_pixels,
+        "l_edges": l_edges.tolist(),
+        "num_bands": num_bands,
+        "nearest": nearest,
+        "birthday": birthday,
+        "interpolation": interpolation,
+        "verdict": verdict,
+    }
+    write_json(out / "novelty.json", content)
+    for path in out.glob("part_*"):
+        path.unlink()
+    _print(content)
+    return verdict
+
+
+def _features_and_what_is_left_out(
+    table: CropTable, workdir: Path, generated: sources.Generated
+) -> tuple[sources.FeatureSpace | None, dict[str, str]]:
+    """Open the training's space of features; by name why it, a search or the interpolation is not there."""
+    train, validation = (
+        set(sources.crops_of(table, split).parents.tolist()) for split in ("train", "validation")
+    )
+    left_out, features = planning.left_out_of_novelty(train, validation), None
+    if "pairs" not in left_out:  # which alone are looked for in features
+        if generated.in_training and generated.step is not None:
+            normalisation = Normalisation.from_json(table.manifest["normalisation"])
+            features = sources.feature_space(workdir, generated.step, normalisation)
         else:
-            spaces[found.features.name] = found.space
-            features = {"name": found.features.name, "label": found.features.label, "step": found.step}
-    else:
-        left_out["features"] = "the maps come without the training that made their generator"
+            features = "the maps come without the training that made their generator"
+    if isinstance(features, str):
+        left_out["features"], features = features, None
     if generated.emulator is None:
         left_out["interpolation"] = "the maps come without their generator"
-    queries, read = min(settings.novelty_queries, count), generated.read
-    search = Search(settings, table, np.asarray(read(0, queries)), spaces, out)
-    nearest, shown = ({}, {}) if "nearest" in left_out else search.nearest()
-    birthday, distances = ({}, {}) if "pairs" in left_out else search.birthday(read)
-    interpolation, walk = _interpolate(settings, generated, out)
-    pairs = [found["verdict"] for found in birthday.values()]
-    verdict = {
-        "copies": any(found["verdict"]["copies"] > 0 for found in nearest.values()) if nearest else None,
-        "collisions": any(found["status"] == "collisions" for found in pairs) if pairs else None,
-        "support_above": min(
-            (found["support_above"] for found in pairs if found["status"] in ("none", "collisions")),
-            default=None,
-        ),
+    return features, left_out
+
+
+def _verdict(nearest: dict[str, Any], birthday: dict[str, Any]) -> dict[str, Any]:
+    copies = [tables["verdict"]["copies"] for tables in nearest.values()]
+    pairs = [tables["verdict"] for tables in birthday.values()]
+    telling = [of_space for of_space in pairs if of_space["status"] in ("none", "collisions")]
+    return {
+        "copies": max(copies) > 0 if copies else None,
+        "collisions": any(of_space["status"] == "collisions" for of_space in pairs) if pairs else None,
+        "support_above": min((of_space["support_above"] for of_space in telling), default=None),
     }
-    write_arrays(out / "novelty.npz", {**shown, **distances, **walk})
-    write_json(
-        out / "novelty.json",
-        {
-            "num_maps": count,
-            "num_batches": batches,
-            "num_queries": queries,
-            "num_training_crops": len(search.training.rows),
-            "num_validation_crops": len(search.validation.rows),
-            "seed": generated.seed,
-            "step": generated.step,
-            "features": features,
-            "left_out": left_out,
-            "fraction": settings.novelty_fraction,
-            "symmetries": settings.novelty_symmetries,
-            "side_deg": geometry.side_deg,
-            "num_pixels": geometry.num_pixels,
-            "l_edges": l_edges.tolist(),
-            "num_bands": num_bands,
-            "nearest": nearest,
-            "birthday": birthday,
-            "interpolation": interpolation,
-            "verdict": verdict,
-        },
-    )
-    for part in out.glob("part_*"):
-        part.unlink()
-    for name, what in planning.SEARCHES.items():
-        if name in left_out:
-            print(f"novelty: leaves out {what}: {left_out[name]}", flush=True)
-    if said := _words(queries, nearest, birthday, batches, count, interpolation):
-        print(f"novelty: {said}", flush=True)
-    return verdict
 
 
 def _interpolate(
     settings: Novelty, generated: sources.Generated, out: Path
 ) -> tuple[dict[str, Any] | None, Arrays]:
-    """Maps along paths from generated map 2 p to map 2 p + 1; nothing where there is no generator."""
+    """Draw maps along paths from generated map 2 p to map 2 p + 1; nothing where there is no generator."""
     emulator, seed = generated.emulator, generated.seed
     if emulator is None or seed is None:
         return None, {}
@@ -154,58 +157,65 @@ def _interpolate(
     kappa = kept(out, "interpolation", draw)["kappa"]
     smooth = smoothness(kappa, kappa[:, [0, -1]].reshape(-1, *kappa.shape[2:]))
     spaced = np.linspace(0, settings.novelty_steps, _SHOWN_STEPS + 1).round().astype(int)
-    said = {
+    table = {
         "num_paths": _PATHS,
         "num_steps": settings.novelty_steps,
         **{
-            name: {"mean": number(values.mean()), "worst": number(values.max())}
+            name: as_json({"mean": values.mean(), "worst": values.max()})
             for name, values in smooth._asdict().items()
             if name != "steps"
         },
     }
-    return said, {"strips": kappa[:3, spaced], "steps": smooth.steps}
+    return table, {"strips": kappa[:3, spaced], "steps": smooth.steps}
 
 
-def _words(queries, nearest, birthday, batches, count, interpolation) -> str:
-    """The verdict in a paragraph, of what was looked for."""
-    parts = []
-    if nearest:
-        parts.append(_of_nearest(queries, nearest))
-    if birthday:
-        parts.append(_of_pairs(birthday, batches, count))
-    if interpolation is not None:
-        worst = interpolation["largest_over_independent"]["worst"]
-        step = "not known" if worst is None else f"{worst:.2g} of the distance of independent maps"
-        parts.append(f"largest of {interpolation['num_steps']} steps between two maps: {step}")
-    return "; ".join(parts)
+def _print(content: dict[str, Any]) -> None:
+    """Say what was left out, and the verdict in a paragraph, of what was looked for."""
+    for name, title in planning.SEARCHES.items():
+        if name in content["left_out"]:
+            print(f"novelty: leaves out {title}: {content['left_out'][name]}", flush=True)
+    words = []
+    if content["nearest"]:
+        words.append(_of_nearest(content["num_queries"], content["nearest"]))
+    if content["birthday"]:
+        words.append(_of_pairs(content["birthday"], content["num_batches"], content["num_maps"]))
+    if content["interpolation"] is not None:
+        worst, steps = (content["interpolation"][key] for key in ("largest_over_independent", "num_steps"))
+        step = (
+            "not known"
+            if worst["worst"] is None
+            else f"{worst['worst']:.2g} of the distance of independent maps"
+        )
+        words.append(f"largest of {steps} steps between two maps: {step}")
+    if words:
+        print(f"novelty: {'; '.join(words)}", flush=True)
 
 
-def _of_nearest(queries, nearest) -> str:
-    ratios = ", ".join(f"{name} {found['verdict']['ratio']:.2f}" for name, found in nearest.items()
-                       if found["verdict"]["ratio"] is not None)  # fmt: skip
+def _of_nearest(queries: int, nearest: dict[str, Any]) -> str:
+    verdicts = {name: tables["verdict"] for name, tables in nearest.items()}
+    ratios = ", ".join(f"{name} {v['ratio']:.2f}" for name, v in verdicts.items() if v["ratio"] is not None)
     copies = [
-        f"{found['verdict']['copies']} of {queries} maps copy training maps ({name})"
-        for name, found in nearest.items()
-        if found["verdict"]["copies"]
+        f"{verdict['copies']} of {queries} maps copy training maps ({name})"
+        for name, verdict in verdicts.items()
+        if verdict["copies"]
     ]
-    said = f"WARNING: {', '.join(copies)}" if copies else f"none of {queries} maps copies a training map"
-    return said + f" (distance to the nearest over validation's: {ratios})"
+    words = f"WARNING: {', '.join(copies)}" if copies else f"none of {queries} maps copies a training map"
+    return words + f" (distance to the nearest over validation's: {ratios})"
 
 
-def _of_pairs(birthday, batches, count) -> str:
-    said, parts = f"among {batches} x {count}" if batches > 1 else f"among {count}", []
-    for name, found in birthday.items():
-        verdict = found["verdict"]
-        told = {
+def _of_pairs(birthday: dict[str, Any], batches: int, count: int) -> str:
+    by_space = []
+    for name, tables in birthday.items():
+        verdict = tables["verdict"]
+        words = {
             "none": "no two maps the same",
             "collisions": f"WARNING: {verdict['collisions']} pairs the same",
             "as real": f"{verdict['collisions']} pairs the same, no more than real crops show",
             "no yardstick": "no answer, since real crops are twice in the data",
         }[verdict["status"]]
-        part = f" {name}: {told}"
         if verdict["status"] == "none":
-            part += f", above {verdict['support_above']:.2g} distinct maps (95 %)"
+            words += f", above {verdict['support_above']:.2g} distinct maps (95 %)"
         elif verdict["status"] == "collisions":
-            part += f", as of about {verdict['pairs'] / verdict['collisions']:.2g} distinct maps"
-        parts.append(part)
-    return said + ";".join(parts)
+            words += f", as of about {verdict['pairs'] / verdict['collisions']:.2g} distinct maps"
+        by_space.append(f" {name}: {words}")
+    return (f"among {batches} x {count}" if batches > 1 else f"among {count}") + ";".join(by_space)

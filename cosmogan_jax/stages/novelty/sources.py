@@ -1,4 +1,4 @@
-"""Where stage novelty takes its maps from, and the spaces in which it compares them."""
+"""Sources of the maps of stage novelty, and the spaces in which they are compared."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -27,11 +27,12 @@ from cosmogan_jax.runs.directory import finished_record, stage_directory
 from cosmogan_jax.settings import Novelty
 from cosmogan_jax.stages.emulators import pretrained, trained
 from cosmogan_jax.summaries import power_spectrum
+from cosmogan_jax.summaries.batching import in_batches
 
 # (maps of kappa) -> their features in a space, (maps, ...).
 Space = Callable[[Array | np.ndarray], Array | np.ndarray]
 
-_AT_ONCE = 64  # maps in a network: its features are hundreds of times larger
+_AT_ONCE = 64  # maps drawn by one program
 _BLOCK_BYTES = 2**28
 _STANDARDISED_OVER = 1024  # real maps
 
@@ -44,38 +45,38 @@ class Crops(NamedTuple):
     parents: Int[np.ndarray, " crops"]
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Crops start to stop."""
+        """Read crops start to stop."""
         return only_bin(self.table.cut(self.rows[start:stop]))
 
     def fetch(self, numbers: Int[np.ndarray, " numbers"]) -> np.ndarray:
-        """The crops of these numbers."""
+        """Read the crops of these numbers."""
         return only_bin(self.table.cut(self.rows[numbers]))
 
     def blocks(self, words: str) -> Iterator[np.ndarray]:
-        """All crops, a block at a time."""
+        """Read all crops, a block at a time."""
         size = max(1, _BLOCK_BYTES // (4 * self.table.manifest["crop_size"] ** 2))
         for start in progress(range(0, len(self.rows), size), desc=words, unit="block"):
             yield self.read(start, start + size)
 
 
 def crops_of(table: CropTable, split: str, limit: int | None = None) -> Crops:
-    """At most `limit` crops of a split, as many of each map as of any other."""
+    """Choose at most `limit` crops of a split, as many of each map as of any other."""
     rows = table.choose(split, limit)
     parents = np.unique(np.array(table.manifest["parents"]), return_inverse=True)[1]
     return Crops(table, rows, parents[rows[:, 0]])
 
 
 def open_emulator(workdir: Path) -> Emulator:
-    """The generator that stage generate used, whatever the flags say now."""
+    """Open the generator that stage generate used, whatever the flags say now."""
     record = finished_record(workdir, "generate")
-    flags = record["flags"]
+    flags = record.flags
     if flags["pretrained"]:
         return pretrained(flags["pretrained"]).emulator
-    return trained(workdir, str(record["summary"]["step"]), flags["weights"]).emulator
+    return trained(workdir, str(record.summary["step"]), flags["weights"]).emulator
 
 
 def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
-    """Maps 0 to `wanted` of the store's seed: from the store where it holds them all, else made anew each time.
+    """Read maps 0 to `wanted` of the store's seed, from the store where it holds them all; else make them anew.
 
     Map n of a seed is the same map either way.
     """
@@ -109,7 +110,7 @@ class Generated(NamedTuple):
 
 
 def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, wanted: int) -> Generated:
-    """Maps of stage generate, of its seed as far as `wanted`, or the files that --generated names.
+    """Open maps of stage generate, of its seed as far as `wanted`, or the files that --generated names.
 
     Raises:
       ValueError: maps of another size or angle than the training crops; maps given that are fewer than two, or
@@ -140,32 +141,32 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         None,
         emulator,
         store.manifest["seed"],
-        record["summary"]["step"],
-        not record["flags"]["pretrained"],
+        record.summary["step"],
+        not record.flags["pretrained"],
     )
 
 
 def held_batch(read: Read, first: int, count: int, num_pixels: int, tile_size: int) -> Read:
-    """Maps first to first + count as 0 to count; on a CPU made once, where half the free memory holds them."""
+    """Read maps first to first + count as 0 to count; on a CPU make them once, where memory holds them."""
     device = jax.devices()[0]
     if device.platform != "cpu" or 4 * count * num_pixels**2 > free_memory(device) / 2:
         return lambda start, stop: read(first + start, first + stop)
-    held = np.empty((count, num_pixels, num_pixels), np.float32)
+    maps = np.empty((count, num_pixels, num_pixels), np.float32)
     for start in progress(range(0, count, tile_size), desc="novelty maps", unit="tile"):
         stop = min(start + tile_size, count)
-        held[start:stop] = read(first + start, first + stop)
-    return lambda start, stop: held[start:stop]
+        maps[start:stop] = read(first + start, first + stop)
+    return lambda start, stop: maps[start:stop]
 
 
 def spectrum_space(
     table: CropTable, geometry: MapGeometry, l_edges: Float[np.ndarray, " edges"]
 ) -> tuple[Space, int]:
-    """Log band powers in units of their scatter over training crops, and how many bands vary."""
+    """Return log band powers in units of their scatter over training crops, and how many bands vary."""
     spectrum = partial(power_spectrum, l_edges=l_edges, side_deg=geometry.side_deg, mode_weights="full_plane")
     real = crops_of(table, "train", _STANDARDISED_OVER)
-    power = _in_parts(jax.jit(spectrum))(real.read(0, len(real.rows)))
-    space = band_space(np.asarray(power))
-    return _in_parts(jax.jit(lambda kappa: coordinates(space, spectrum(kappa)))), int(space.used.sum())
+    space = band_space(np.asarray(in_batches(jax.jit(spectrum), real.read(0, len(real.rows)))))
+    in_space = jax.jit(lambda kappa: coordinates(space, spectrum(kappa)))
+    return partial(in_batches, in_space), int(space.used.sum())
 
 
 class FeatureSpace(NamedTuple):
@@ -175,9 +176,13 @@ class FeatureSpace(NamedTuple):
     space: Space
     step: int
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what novelty.json says of it."""
+        return {"name": self.features.name, "label": self.features.label, "step": self.step}
+
 
 def feature_space(workdir: Path, step: int, normalisation: Normalisation) -> FeatureSpace | str:
-    """The space of features that the training's engine has; in words why there is none.
+    """Open the space of features that the training's engine has, or say in words why there is none.
 
     That of the generator's own step, or of the checkpoint nearest to it: of the generators that training
     kept in its dense phase there is no whole state.
@@ -193,26 +198,13 @@ def feature_space(workdir: Path, step: int, normalisation: Normalisation) -> Fea
 
     @jax.jit
     def of_maps(state, kappa):
-        return features.of(state, normalisation.forward(kappa)[..., None])  # one bin, as all that is judged
+        return features.compute(
+            state, normalisation.forward(kappa)[..., None]
+        )  # one bin, as all that is judged
 
-    return FeatureSpace(features, _in_parts(partial(of_maps, state)), nearest_step)
-
-
-def _in_parts(features: Space) -> Space:
-    """Features of any number of maps by one compiled program, a few maps at a time."""
-
-    def of_all(kappa):
-        parts = []
-        for start in range(0, len(kappa), _AT_ONCE):
-            part = kappa[start : start + _AT_ONCE]
-            if len(part) < _AT_ONCE:
-                part = np.pad(np.asarray(part), ((0, _AT_ONCE - len(part)), (0, 0), (0, 0)))
-            parts.append(features(jnp.asarray(part))[: len(kappa) - start])
-        return jnp.concatenate(parts)
-
-    return of_all
+    return FeatureSpace(features, partial(in_batches, partial(of_maps, state)), nearest_step)
 
 
 def through(space: Space, read: Read) -> Read:
-    """Features of maps, in place of the maps."""
+    """Read features of maps in place of the maps."""
     return lambda start, stop: space(read(start, stop))

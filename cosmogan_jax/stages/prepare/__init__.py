@@ -43,7 +43,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
             "side_deg": found.geometry.side_deg,
             "source_redshift": found.sources.source_redshift,
             "parameters": map_parameters.ranges(found.sources.parameters),
-            "files": _finite(summaries(found, per_file=True)),
+            "files": summaries(found, per_file=True),
         },
     )
     if settings.maps:
@@ -267,14 +267,3 @@ def _draw(found: Inspection, path: Path) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_maps(path, found.shown, found.geometry.side_deg, "maps as found")
     return True
-
-
-def _finite(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """JSON has no NaN."""
-    return [
-        {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in e.items()
-        }
-        for e in entries
-    ]

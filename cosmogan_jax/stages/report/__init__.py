@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cosmogan_jax.files.whole_files import named, write_text
+from cosmogan_jax.files.whole_files import write_text, writing
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Report
@@ -57,7 +57,7 @@ def _write_figures(sections: "Sequence[Section]", folder: Path) -> dict[str, Pat
     for section in progress(drawn, desc="report", unit="figure"):
         words = f"{section.number} {section.title}".lower().replace(",", "").split()
         name = "-".join(words[:6])
-        with named(folder / name):
+        with writing(folder / name):
             write_png_and_pdf(section.figure, folder / name)
         images[section.title] = folder / f"{name}.png"
     return images

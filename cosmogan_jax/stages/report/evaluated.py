@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from cosmogan_jax.files.json_files import Fields, check_object, read_object
 from cosmogan_jax.runs.directory import finished_record, stage_record
+from cosmogan_jax.runs.records import StageRecord
 from cosmogan_jax.stages.report.old_results import of_schema_2
 
 # What the page draws from, as the stages of this version write it (`judgement.SCHEMA`).
@@ -92,20 +93,20 @@ def of_this_version(folder: Path, stage: str) -> Iterator[None]:
 
 def shown_stages(workdir: Path) -> tuple[str, ...]:
     """Return the stages that made the judged maps: a training in this directory may have made others."""
-    if finished_record(workdir, "evaluate")["flags"].get("generated"):
+    if finished_record(workdir, "evaluate").flags.get("generated"):
         return ("prepare", "evaluate", "novelty")
-    if finished_record(workdir, "generate")["flags"].get("pretrained"):
+    if finished_record(workdir, "generate").flags.get("pretrained"):
         return ("prepare", "generate", "evaluate", "novelty")
     return _STAGES
 
 
-def novelty_record(workdir: Path) -> dict[str, Any] | None:
+def novelty_record(workdir: Path) -> StageRecord | None:
     """Return the record of stage novelty, where it looked at the maps that were judged."""
     record = stage_record(workdir, "novelty")
     if record is None:
         return None
     judged = finished_record(workdir, "evaluate")
-    same = record["inputs"].get("generate") == judged["inputs"].get("generate") and (
-        record["inputs"].get("generated") == judged["inputs"].get("generated")
+    same = record.inputs.get("generate") == judged.inputs.get("generate") and (
+        record.inputs.get("generated") == judged.inputs.get("generated")
     )
     return record if same else None

@@ -123,7 +123,7 @@ def _power(tables: dict[str, Any], values: Values, view: dict[str, Any]) -> Iter
 def _sky(workdir: Path, evaluate: Path) -> Section:
     title = "Up to where the training maps are a sky"
     if not (evaluate / "sky.json").is_file():
-        given = finished_record(workdir, "evaluate")["flags"].get("reference")
+        given = finished_record(workdir, "evaluate").flags.get("reference")
         why = (
             "maps that came as files were judged against files (--reference)"
             if given

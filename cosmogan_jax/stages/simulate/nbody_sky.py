@@ -25,7 +25,6 @@ from cosmogan_jax.sky.cosmology import comoving_distance
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.matter_power import matter_power
 from cosmogan_jax.sky.nbody import BoxSettings
-from cosmogan_jax.sky.symmetries import orient
 from cosmogan_jax.stages.simulate.boxes import BoxPlan, get_boxes
 from cosmogan_jax.stages.simulate.skies import (
     PAPER_SIDE_DEG,
@@ -33,6 +32,7 @@ from cosmogan_jax.stages.simulate.skies import (
     source_redshift,
     told_parameters,
 )
+from cosmogan_jax.symmetries import orient
 
 _BATCH_BYTES = 512 * 2**20
 _MAX_BATCH = 128

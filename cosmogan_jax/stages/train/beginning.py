@@ -12,7 +12,7 @@ from cosmogan_jax.maps.crop_table import CropTable
 
 # Enough that what is measured is uncertain by the number of simulated boxes, not by that of their crops.
 _MOST_CROPS = 16384
-_TOGETHER = 512 * 64**2  # pixels
+_PIXELS_AT_ONCE = 512 * 64**2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +24,15 @@ class TrainingCrops:
     most: int = _MOST_CROPS
 
     def __call__(self) -> Iterator[Float[np.ndarray, "maps size size bins"]]:
-        """All of them again, from the first on."""
+        """Return all of them again, from the first on."""
         crops = self.table.choose("train", self.most)
-        together = max(_TOGETHER // self.table.geometry.num_pixels**2, 1)
-        for start in range(0, len(crops), together):
-            kappa = jnp.asarray(self.table.cut(crops[start : start + together]))
+        at_once = max(_PIXELS_AT_ONCE // self.table.geometry.num_pixels**2, 1)
+        for start in range(0, len(crops), at_once):
+            kappa = jnp.asarray(self.table.cut(crops[start : start + at_once]))
             yield np.asarray(self.normalisation.forward(kappa))
 
     def wider(self) -> "TrainingCrops":
-        """Squares around the crops, twice as wide or as wide as the maps are: longer waves fit in.
+        """Return squares around the crops, twice as wide or as wide as the maps are: longer waves fit in.
 
         The crops themselves where some pixels are invalid or masked, as crops keep clear of them.
         """

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 def cut_crops(
     maps: Float[Array, "maps height width bins"], crops: Int[Array, "batch 3"], crop_size: int
 ) -> Float[Array, "batch crop_size crop_size bins"]:
-    """Crops at rows (map, row, column) of the crop table, of all source bins, cut on the device."""
+    """Cut the crops at rows (map, row, column) of the crop table, of all source bins, on the device."""
     bins = maps.shape[-1]
 
     def cut(crop):
@@ -18,5 +18,5 @@ def cut_crops(
 
 
 def epoch_order(key: Array, epoch: int, num_crops: int) -> Int[Array, " num_crops"]:
-    """The permutation of the crop table in an epoch, from (key, epoch) alone."""
+    """Return the permutation of the crop table in an epoch, from (key, epoch) alone."""
     return jax.random.permutation(jax.random.fold_in(key, epoch), jnp.arange(num_crops, dtype=jnp.int32))

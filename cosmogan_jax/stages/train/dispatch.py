@@ -19,7 +19,7 @@ _STEPS_ON_ACCELERATORS = 16
 
 
 def scan_steps(step: Step) -> Callable[[State, Any, Sequence[Any]], tuple[State, StackedMetrics]]:
-    """A pure function that takes as many steps as it is given batches, and gives the metrics of every step."""
+    """Return a pure function that takes a step for every batch it is given, and gives all their metrics."""
 
     def steps(state, held, batches):
         if len(batches) == 1:
@@ -40,27 +40,30 @@ class Dispatcher:
     """
 
     def __init__(self, step: Step, steps_per_dispatch: int, schedule: Schedule):
-        """steps_per_dispatch=0: 1 on a CPU, up to 16 elsewhere (`Schedule.steps_of_a_dispatch`)."""
+        """Compile nothing yet.
+
+        steps_per_dispatch: 0 is 1 on a CPU, up to 16 elsewhere (`Schedule.steps_of_a_dispatch`).
+        """
         self._on_cpu = jax.default_backend() == "cpu"
         most = 1 if self._on_cpu else _STEPS_ON_ACCELERATORS
         self.steps = steps_per_dispatch or schedule.steps_of_a_dispatch(most)
         self._run = jax.jit(scan_steps(step), donate_argnums=0)
-        self._seen: set[int] = set()
-        self._before: Any = None
+        self._compiled: set[int] = set()
+        self._last_metrics: Any = None
 
     def __call__(self, state: State, held: Any, batches: Sequence[Any]) -> tuple[State, StackedMetrics, float]:
-        """The state after the batches, every step's metrics, and the seconds that compilation took."""
+        """Return the state after the batches, every step's metrics, and the seconds that compilation took."""
         seconds, metrics = 0.0, []
-        for part in [[batch] for batch in batches] if self._on_cpu else [batches]:
+        for together in [[batch] for batch in batches] if self._on_cpu else [batches]:
             began = time.monotonic()
-            state, found = self._run(state, held, tuple(part))
-            if len(part) not in self._seen:  # a call returns when its program is compiled and under way
-                self._seen.add(len(part))
+            state, stacked = self._run(state, held, tuple(together))
+            if len(together) not in self._compiled:  # a call returns when its program is compiled and under way
+                self._compiled.add(len(together))
                 seconds += time.monotonic() - began
             if self._on_cpu:
-                jax.block_until_ready(self._before)
-                self._before = found
-            metrics.append(found)
+                jax.block_until_ready(self._last_metrics)
+                self._last_metrics = stacked
+            metrics.append(stacked)
         if len(metrics) > 1:
             metrics = [jax.tree.map(lambda *values: jnp.concatenate(values), *metrics)]
         return state, metrics[0], seconds

@@ -11,20 +11,19 @@ from jaxtyping import Array
 
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Variables
-from cosmogan_jax.maps.crop_table import CropTable
 from cosmogan_jax.maps.source_bins import only_bin
+from cosmogan_jax.maps.table_crops import Crops
 
 _MAPS = 8
 
 
 def sheet_writer(
-    emulator: Emulator, table: CropTable, key: Array, folder: Path
+    emulator: Emulator, crops: Crops, key: Array, folder: Path
 ) -> Callable[[int, Variables], Mapping[str, Any]]:
-    """A function that draws the first maps of the key by the variables of a step, beside training crops."""
+    """Return a function that draws the first maps of the key by a step's variables, beside training crops."""
     from cosmogan_jax.figures.sheets import write_sheet
 
-    crops = table.crops["train"]
-    theta = jnp.asarray(table.theta(crops[np.arange(_MAPS) % len(crops)], emulator.parameters))
+    theta = jnp.asarray(crops[np.arange(_MAPS) % len(crops)].theta(emulator.parameters))
 
     @jax.jit
     def draw(variables):
@@ -32,8 +31,8 @@ def sheet_writer(
 
     def write(step: int, variables: Variables) -> Mapping[str, Any]:
         folder.mkdir(exist_ok=True)
-        real, fake = only_bin(table.cut(crops[:_MAPS])), np.asarray(draw(variables))
-        write_sheet(folder / f"step_{step:07d}.png", real, fake, table.geometry.side_deg, f"step {step}")
+        real, fake = only_bin(crops[:_MAPS].cut()), np.asarray(draw(variables))
+        write_sheet(folder / f"step_{step:07d}.png", real, fake, crops.geometry.side_deg, f"step {step}")
         return {}
 
     return write

@@ -4,6 +4,8 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
+from cosmogan_jax.settings import Train
+
 
 @dataclasses.dataclass(frozen=True)
 class Every:
@@ -15,11 +17,11 @@ class Every:
     at_end: bool = True
 
     def due(self, step: int) -> bool:
-        """Whether the event follows this step; steps count from 1."""
+        """Return whether the event follows this step; steps count from 1."""
         return self.every > 0 and step >= self.first and step % self.every == 0
 
     def following(self, step: int) -> int | None:
-        """The first step after `step` that the event follows."""
+        """Return the first step after `step` that the event follows."""
         if self.every <= 0:
             return None
         after = max(step + 1, self.first)
@@ -37,22 +39,22 @@ class Schedule:
     events: tuple[Every, ...]
 
     def due(self, step: int) -> frozenset[str]:
-        """Names of the events that follow a step."""
+        """Return the names of the events that follow a step."""
         last = step == self.num_steps
         return frozenset(e.event for e in self.events if e.due(step) or (last and e.at_end and e.every > 0))
 
     def steps_of_a_dispatch(self, most: int) -> int:
-        """The most steps, up to `most`, that divide every interval: one program then serves all dispatches.
+        """Return the most steps, up to `most`, that divide every interval.
 
-        Where the intervals have too little in common (less than half of `most`), it is `most`: a second
-        program, of one step, then costs less than the waiting would.
+        One program then serves all dispatches. Where the intervals have too little in common (less than half of
+        `most`), it is `most`: a second program, of one step, then costs less than the waiting would.
         """
         common = math.gcd(self.num_steps, *(e.every for e in self.events if e.every > 0))
         largest = max(steps for steps in range(1, most + 1) if common % steps == 0)
         return largest if 2 * largest >= most else most
 
     def chunks(self, first: int, per_dispatch: int) -> Iterator[tuple[int, int]]:
-        """(steps done before, number of steps) of every dispatch from step `first` on.
+        """Return (steps done before, number of steps) of every dispatch from step `first` on.
 
         Between two events come dispatches of per_dispatch steps, then single steps: two programs to compile,
         whatever the intervals, and one where per_dispatch divides them. A training that stopped after any
@@ -66,3 +68,27 @@ class Schedule:
                 count = per_dispatch if until - step >= per_dispatch else 1
                 yield step, count
                 step += count
+
+
+def steps_asked_for(settings: Train, steps_per_epoch: int) -> int:
+    """Return the number of steps that num_steps or num_epochs asks for; ValueError where there are none."""
+    name = "num_epochs" if settings.num_steps is None else "num_steps"
+    steps = settings.num_epochs * steps_per_epoch if settings.num_steps is None else settings.num_steps
+    if steps < 1:
+        raise ValueError(f"{name}={getattr(settings, name)} must be positive: nothing to train")
+    return steps
+
+
+def training_schedule(settings: Train, steps_per_epoch: int, score_every: int) -> Schedule:
+    """Return when a training logs, scores, ranks, draws samples and saves."""
+    dense_from = settings.select_from_epoch * steps_per_epoch + 1
+    events = (
+        Every("log", settings.log_every_steps),
+        Every("sample", settings.sample_every_steps),
+        Every("checkpoint", settings.checkpoint_every_steps),
+        Every("checkpoint", steps_per_epoch),
+        Every("score", score_every, at_end=False),
+        Every("log", score_every, at_end=False),  # scores stand in a line of their step
+        Every("rank", int(settings.select_from_epoch > 0), first=dense_from, at_end=False),
+    )
+    return Schedule(steps_asked_for(settings, steps_per_epoch), events)

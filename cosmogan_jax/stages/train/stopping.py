@@ -1,11 +1,12 @@
-"""What ends a training before its last step: bounds on the development scores, or minutes used up.
+"""Bounds on the development scores that end a training before its last step.
 
 The paper stopped when maps passed by eye and by a Kolmogorov-Smirnov test of their pixels (Sect. 2.3). Here
 bounds such as "pixel_ks<0.02,spectrum_chi2<0.1" (--stop_when) must all hold at STOP_AFTER scores in a row.
 """
 
+import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 # One score in bounds may be chance: the training oscillates, and each score has its own noise.
@@ -22,7 +23,7 @@ class Bound(NamedTuple):
     value: float
 
     def holds(self, scores: Mapping[str, Any]) -> bool:
-        """Whether a score lies strictly on its side; one that is missing or None does not."""
+        """Return whether a score lies strictly on its side; one that is missing or None does not."""
         score = scores.get(self.name)
         if score is None:
             return False
@@ -30,19 +31,19 @@ class Bound(NamedTuple):
 
 
 def parse_bounds(expression: str, names: Collection[str]) -> tuple[Bound, ...]:
-    """Bounds from "name<value,name>value"; none from an empty expression.
+    """Parse bounds such as "name<value,name>value"; there are none in an empty expression.
 
     Raises:
       ValueError: what is not a bound, a name that is not among `names`, a value that is not a number.
     """
     bounds = []
-    for part in expression.split(",") if expression.strip() else ():
-        found = _BOUND.fullmatch(part)
-        if not found:
+    for words in expression.split(",") if expression.strip() else ():
+        match = _BOUND.fullmatch(words)
+        if not match:
             raise ValueError(
-                f"stop_when={expression!r}: {part.strip()!r} is not of the form name<value or name>value"
+                f"stop_when={expression!r}: {words.strip()!r} is not of the form name<value or name>value"
             )
-        name, side, text = found.groups()
+        name, side, text = match.groups()
         if name not in names:
             raise ValueError(
                 f"stop_when={expression!r}: unknown score {name!r}; there are {', '.join(sorted(names))}"
@@ -50,15 +51,15 @@ def parse_bounds(expression: str, names: Collection[str]) -> tuple[Bound, ...]:
         try:
             value = float(text)
         except ValueError:
-            raise ValueError(f"stop_when={expression!r}: {text!r} is not a number") from None
-        if value != value:
+            value = math.nan
+        if math.isnan(value):
             raise ValueError(f"stop_when={expression!r}: {text!r} is not a number")
         bounds.append(Bound(name, side, value))
     return tuple(bounds)
 
 
 def in_bounds(bounds: tuple[Bound, ...], row: int, line: Mapping[str, Any]) -> int:
-    """How many scores in a row were in bounds, with one line of metrics added to `row` of them.
+    """Return how many scores in a row were in bounds, with one line of metrics added to `row` of them.
 
     A line without scores changes nothing. A line that ended a training (`stopped_by`) begins a new count:
     who asks for more steps or other bounds then wants to go on.
@@ -68,13 +69,3 @@ def in_bounds(bounds: tuple[Bound, ...], row: int, line: Mapping[str, Any]) -> i
     if not any(bound.name in line for bound in bounds):
         return row
     return row + 1 if all(bound.holds(line) for bound in bounds) else 0
-
-
-def time_is_up(limit: float | None, minutes: Callable[[], float]) -> str | None:
-    """The reason to end a training of so many minutes (--train_minutes), None while there is none."""
-    return f"train_minutes={limit:g}" if limit is not None and minutes() >= limit else None
-
-
-def ended_by_time(limit: float | None, num_steps: int) -> dict[str, Any]:
-    """What the record of a training says that ended so, before num_steps."""
-    return {"stopped_by": "train_minutes", "train_minutes": limit, "stopped_before": num_steps}

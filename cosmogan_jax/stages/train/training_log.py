@@ -1,6 +1,5 @@
 """metrics.jsonl, a line for every logging interval of a training; continued without gap or repeat."""
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -11,8 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from cosmogan_jax.files.json_files import read_json_lines
-from cosmogan_jax.files.whole_files import append_lines, write_text
+from cosmogan_jax.files.json_files import append_json_lines, read_json_lines, write_json_lines
 
 _NEUTRAL = ("steps_per_second", "minutes")
 
@@ -34,9 +32,12 @@ class TrainingLog:
     training that was stopped and went on.
     """
 
-    def __init__(self, path: Path, first: int, pending: Pending, averaged: Sequence[str] = ()):
-        """Go on after step `first`: what was logged later is dropped, for those steps are trained again."""
-        kept = _cut(path, first)
+    def __init__(self, path: Path | None, first: int, pending: Pending, averaged: Sequence[str] = ()):
+        """Go on after step `first`: what was logged later is dropped, for those steps are trained again.
+
+        path: None in all processes but one, which write nothing.
+        """
+        kept = _cut(path, first) if path else []
         self._path, self._step, self._averaged = path, first, tuple(averaged)
         self._fetched = {name: list(values) for name, values in pending.items()}
         self._waiting: list[dict[str, Float[Array, " steps"]]] = []
@@ -44,12 +45,12 @@ class TrainingLog:
         self._begin_timing()
 
     def minutes(self) -> float:
-        """Minutes of training so far, those before a stop included, up to the last line then."""
+        """Return the minutes of training so far, those before a stop included, up to the last line then."""
         return self._minutes_before + (time.monotonic() - self._opened) / 60
 
     def lines(self) -> list[dict[str, Any]]:
-        """All lines so far."""
-        return read_log(self._path) if self._path.exists() else []
+        """Return all lines so far."""
+        return read_log(self._path) if self._path else []
 
     def add(self, metrics: dict[str, Float[Array, " steps"]], seconds_of_compilation: float = 0.0) -> None:
         """Take the metrics of a dispatch without waiting for them."""
@@ -57,19 +58,19 @@ class TrainingLog:
         self.leave_out(seconds_of_compilation)
 
     def leave_out(self, seconds: float) -> None:
-        """Time that steps_per_second does not count: compilation, scores, pictures."""
+        """Leave time out of steps_per_second: compilation, scores, pictures."""
         self._apart += seconds
 
     def pending(self) -> Pending:
-        """Metrics of the steps since the last line, from the device.
+        """Fetch the metrics of the steps since the last line from the device.
 
         Raises:
           NonFinite: a step has some that are not finite.
         """
         for metrics in jax.device_get(self._waiting):
             count = len(next(iter(metrics.values())))
-            for place in range(count):
-                values = {name: float(value[place]) for name, value in metrics.items()}
+            for number in range(count):
+                values = {name: float(value[number]) for name, value in metrics.items()}
                 self._step += 1
                 if not all(map(math.isfinite, values.values())):
                     raise NonFinite(f"step {self._step}: non-finite metrics {values}")
@@ -96,7 +97,8 @@ class TrainingLog:
             "steps_per_second": round(self._timed / seconds, 4),
             "minutes": round(self.minutes(), 3),
         }
-        append_lines(self._path, json.dumps(line) + "\n")
+        if self._path:
+            append_json_lines(self._path, [line])
         self._fetched = {}
         self._begin_timing()
         return line
@@ -106,7 +108,7 @@ class TrainingLog:
 
 
 def read_log(path: Path, *, timed: bool = True) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl, none where there is no file yet; without the measured times on request."""
+    """Read the lines of a metrics.jsonl, none where there is none; timed=False leaves out measured times."""
     if not path.is_file():
         return []
     lines = read_json_lines(path, {"step": int})
@@ -114,9 +116,9 @@ def read_log(path: Path, *, timed: bool = True) -> list[dict[str, Any]]:
 
 
 def _cut(path: Path, step: int) -> list[dict[str, Any]]:
-    """Drop the lines of later steps; gives those that are kept."""
+    """Drop the lines of later steps; return those that are kept."""
     if not path.exists():
         return []
     kept = [line for line in read_json_lines(path, {"step": int}, cut_off=True) if line["step"] <= step]
-    write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+    write_json_lines(path, kept)
     return kept

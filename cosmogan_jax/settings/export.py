@@ -1,0 +1,21 @@
+"""Settings of stage export."""
+
+import dataclasses
+
+from cosmogan_jax.settings.declaration import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Which maps are written for other tools, and in which formats."""
+
+    export: tuple[str, ...] = setting(
+        (),
+        "Formats in which maps are written for other tools: fits (one file a map), npy (one for all). "
+        "None: the stage is left out.",
+        valid=lambda formats: set(formats) <= {"fits", "npy"},
+        words="knows fits and npy only",
+    )
+    export_from: str | None = setting(
+        None, "Map store to export. Unset: the run's generated maps.", names="something"
+    )

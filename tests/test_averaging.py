@@ -120,7 +120,7 @@ def test_maps_are_generated_from_either_weights(run_main, tiny_run, tmp_path):
         code, _, error = run_main(run, *trained, stages, f"--weights={weights}")
         assert code == 0, error
     maps = {name: open_map_store(tmp_path / name / "generate/maps") for name in ("last", "ema")}
-    assert maps["ema"].manifest["origin"]["generator_weights"] == "ema"
+    assert maps["ema"].manifest.origin["generator_weights"] == "ema"
     trained, like, checkpoints = open_trained(tmp_path / "ema")
     networks = trained.model.networks
     state = checkpoints.restore(3, like)

@@ -6,7 +6,7 @@ import pytest
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
-from cosmogan_jax.maps.store import write_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.stages.train.beginning import TrainingCrops
 
 MAPS, SIDE, CROP = 3, 40, 16

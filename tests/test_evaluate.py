@@ -10,8 +10,8 @@ from conftest import quickly_compiled
 from cosmogan_jax.compare.ensembles import one_of_each
 from cosmogan_jax.files.json_files import read_json
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.maps.sets import open_map_sets
-from cosmogan_jax.maps.store import write_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
+from cosmogan_jax.stages.evaluate.compared_sets import open_map_sets, units_of
 
 SIZE, MAPS = 16, 48
 QUICK = (
@@ -174,11 +174,11 @@ def test_crops_of_one_map_count_once(tmp_path, parse):
     write_map_store(tmp_path / "maps", iter([maps]), 60, geometry, of)
     np.save(tmp_path / "generated.npy", sky(8))
     given = (f"--reference={tmp_path}/maps", f"--generated={tmp_path}/generated.npy", *QUICK)
-    validation = open_map_sets(parse(*given).by_stage["evaluate"], tmp_path).validation
-    units, name = validation.units("auto")
+    validation = open_map_sets(parse(*given).by_stage["evaluate"], tmp_path, None).validation
+    units, name = units_of(validation, "auto")
     assert name == "map"
     assert len(np.unique(units)) == 20
-    assert len(np.unique(validation.units("box")[0])) == 2
+    assert len(np.unique(units_of(validation, "box")[0])) == 2
     chosen = one_of_each(units, 0)
     assert sorted(units[chosen]) == list(range(20))
     np.testing.assert_array_equal(validation.read(58, 60), maps[58:])

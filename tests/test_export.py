@@ -16,7 +16,7 @@ from cosmogan_jax.files.checksums import tree_sha256
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.formats import find_map_files, open_map_file
 from cosmogan_jax.maps.map_files import write_fits_map, write_npy_maps
-from cosmogan_jax.maps.store import write_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 
 ROOT = Path(__file__).resolve().parents[1]
 VALIDATED = {"factor": 1.25, "ell": [420.0, 9000.0], "kappa": None}
@@ -64,7 +64,7 @@ def test_fits_as_lenstools_and_astropy_read_it(store, run_main, tmp_path):
         assert (header["ZSOURCE"], header["SEED"], header["MAPINDEX"]) == (1.0, 7, n)
         assert (header["GENSTEP"], header["GENSHA"]) == (1234, "ab" * 32)
         assert (header["H"], header["OMEGA_M"], header["W0"], header["SIGMA8"]) == (0.72, 0.26, -1.0, 0.798)
-        assert header["PARENT"] == store.manifest["parents"][n]
+        assert header["PARENT"] == store.manifest.parents[n]
         assert header["VALID"] == "unknown"
     # Its own readers take the files back: maps, angle, redshift.
     for n, path in enumerate(find_map_files([f"{tmp_path}/run/export/fits"])):

@@ -15,7 +15,8 @@ from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.machine.devices import choose_devices
 from cosmogan_jax.maps.crop_stream import stream_crops
 from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
-from cosmogan_jax.maps.store import open_map_store, write_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.maps.table_crops import Crops
 from cosmogan_jax.stages.train import inputs
 from cosmogan_jax.stages.train.feeding import DeviceFeed, Order, StreamFeed, open_feed, random_orientations

@@ -46,7 +46,7 @@ def test_crops_are_cut_from_maps_that_are_not_square(run_main, tmp_path):
     # Prepared again from the store: the same maps and crops.
     (tmp_path / "run").rename(tmp_path / "first")
     again, _ = run(run_main, tmp_path, f"--maps={tmp_path}/first/prepare/maps", "--invalid_pixels=avoid")
-    assert again.store.manifest["sha256"] == table.store.manifest["sha256"]
+    assert again.store.manifest.sha256 == table.store.manifest.sha256
     shutil.rmtree(tmp_path / "run")
     for flags, words in (
         (["--crop_size=25"], "crop_size=25 is larger than the maps of 24x40 pixels"),
@@ -116,7 +116,7 @@ def test_zarr_through_prepare_and_what_changes_in_it(run_main, tmp_path):
     flags = [f"--maps={tmp_path}/k.zarr"]
     table, _ = run(run_main, tmp_path, *flags)
     np.testing.assert_array_equal(table.store.read()[..., 0], kappa)
-    (record,) = table.store.manifest["origin"]["files"]
+    (record,) = table.store.manifest.origin["files"]
     assert (record["format"], record["maps"]) == ("zarr:kappa", 6)
     code, _, error = run_main(f"--workdir={tmp_path}/run", *CROPS, "--side_deg=2", *flags)
     assert (code, error.count("skipped")) == (0, 1), error

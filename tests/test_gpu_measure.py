@@ -167,9 +167,9 @@ def test_the_rehearsal_of_other_emulators(tmp_path):
     command = [sys.executable, str(GPU / "unpack_maps.py"), *map(str, out.glob("coarse-maps.*"))]
     subprocess.run([*command, f"--to={store}"], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     came, made = open_map_store(store), open_map_store(tmp_path / "out.work/coarse/simulate/maps")
-    first = {box: made.manifest["boxes"].index(box) for box in came.manifest["boxes"]}
-    for number, box in enumerate(came.manifest["boxes"]):
-        if box not in came.manifest["boxes"][:number]:
+    first = {box: made.manifest.boxes.index(box) for box in came.manifest.boxes}
+    for number, box in enumerate(came.manifest.boxes):
+        if box not in came.manifest.boxes[:number]:
             exact = made.read(first[box], first[box] + 1)
             np.testing.assert_allclose(came.read(number, number + 1), exact, atol=2.6e-5)
     with tarfile.open(out / "coarse-runs.tar.xz") as archive:

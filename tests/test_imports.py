@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "pretrained": {"emulators", "summaries"},
     "emulators": {"emulators", "compare", "maps", "runs", "files"} | BOTTOM,
     **{library: {library} | BOTTOM for library in ("compare", "sky", "figures")},
-    "maps": {"maps", "compare", "runs", "files", "machine", "settings", "geometry"},
+    "maps": {"maps", "files", "settings", "geometry"},
     "runs": {"runs", "files", "keys", "settings"},
     "files": {"files"},
     "layers": {"layers"},

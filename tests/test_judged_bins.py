@@ -7,8 +7,8 @@ import pytest
 
 from cosmogan_jax.figures import source_bins
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
-from cosmogan_jax.maps.sets import open_map_sets
 from cosmogan_jax.stages import evaluate
+from cosmogan_jax.stages.evaluate.compared_sets import open_map_sets
 from cosmogan_jax.summaries import cross_power_spectra, power_spectrum
 
 SIDE = 2.0
@@ -66,7 +66,7 @@ def quickly(monkeypatch):
     seen = []
 
     def look(settings, workdir, out):
-        sets = open_map_sets(settings, workdir)
+        sets = open_map_sets(settings, workdir, None)
         one = sets.generated
         seen.append((out.name, one.source_redshift, float(one.read_finite(0, one.num_maps).std())))
         (out / "results.json").write_text(json.dumps({"overall": {"outcome": "pass"}}))

@@ -12,9 +12,9 @@ from cosmogan_jax.emulators.matched_statistics import SEEN_BY
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.emulators.weights import read_card
 from cosmogan_jax.maps.crop_table import open_crop_table
-from cosmogan_jax.maps.sets import open_map_sets
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.pretrained import GalaxyNoise, load
+from cosmogan_jax.stages.evaluate.compared_sets import open_map_sets
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -118,9 +118,9 @@ def test_generated_in_another_size_and_as_they_are_observed(run, folder, run_mai
     np.testing.assert_allclose(store.read()[..., 0], expected, rtol=0, atol=1e-4 * expected.std())
     np.testing.assert_allclose(np.load(folder / "wide/export/kappa.npy"), store.read()[..., 0])
     manifest = store.manifest
-    assert manifest["side_deg"] == pytest.approx(24 / 64)
-    assert manifest["observed"] == {"galaxies_per_arcmin2": 30, "sigma_e": 0.26, "smoothing_arcmin": 1.5}
-    assert "validated" not in manifest["origin"]  # it is another size's
+    assert manifest.side_deg == pytest.approx(24 / 64)
+    assert manifest.observed == {"galaxies_per_arcmin2": 30, "sigma_e": 0.26, "smoothing_arcmin": 1.5}
+    assert "validated" not in manifest.origin  # it is another size's
     judge = ["--evaluate_l_bins=4", "--stages=generate,evaluate"]
     for more, words in (
         (["--generate_pixels=24"], "generate_pixels=24 differs from generate_pixels=24,40, with which stage"),
@@ -153,10 +153,10 @@ def test_real_maps_are_cut_in_the_size_of_the_generated(run, folder, run_main, p
     flags = [*RUN[:-2], f"--workdir={where}", "--stages=generate"]
     code, _, error = run_main(*flags, "--generate_pixels=40", "--num_generated=20")
     assert code == 0, error
-    sets = open_map_sets(parse(*flags).by_stage["evaluate"], where)
+    table = open_crop_table(where / "prepare")
+    sets = open_map_sets(parse(*flags).by_stage["evaluate"], where, table)
     assert sets.generated.geometry == sets.validation.geometry
     assert (sets.validation.geometry.num_pixels, sets.validation.geometry.side_deg) == (40, 40 / 64)
-    table = open_crop_table(where / "prepare")
     rows = table.of_size(40).crops["validation"]
     # Four maps of 8 crops each, from 0 to 48 before: those beyond 24 begin at 24, each place once.
     before = np.minimum(table.crops["validation"], [999, 24, 24])
@@ -172,7 +172,7 @@ def test_real_maps_are_cut_in_the_size_of_the_generated(run, folder, run_main, p
     code, _, error = run_main(*flags, "--generate_pixels=70", "--num_generated=2")
     assert code == 0, error
     with pytest.raises(ValueError, match="generated maps have 70 pixels, stage prepare's maps 64: too few"):
-        open_map_sets(parse(*flags).by_stage["evaluate"], where)
+        open_map_sets(parse(*flags).by_stage["evaluate"], where, table)
 
 
 def test_what_was_matched_is_marked_as_trained_on(run):

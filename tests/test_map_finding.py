@@ -5,7 +5,7 @@ import pytest
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.formats import ReadOptions, check_options, find_map_files, open_map_file
-from cosmogan_jax.maps.store import write_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 
 
 def save(path, shape=(2, 4, 4)):

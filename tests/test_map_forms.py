@@ -11,7 +11,8 @@ from astropy.io import fits
 from cosmogan_jax.files.zarr_folders import is_zarr
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.formats import ReadOptions, find_map_files, open_map_file
-from cosmogan_jax.maps.store import open_map_store, write_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 
 
 def maps(count=3, rows=6, columns=6, seed=0, dtype="<f4"):

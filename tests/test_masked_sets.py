@@ -13,8 +13,9 @@ from cosmogan_jax.compare.statistics import STATISTICS, measure, num_modes
 from cosmogan_jax.files.json_files import read_json
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.judged_files import open_judged_files
-from cosmogan_jax.maps.sets import MapSet, _masked
+from cosmogan_jax.maps.sets import MapSet
 from cosmogan_jax.stages.evaluate import masked_sets
+from cosmogan_jax.stages.evaluate.compared_sets import _masked
 from cosmogan_jax.summaries import minimum_counts, peak_counts
 
 SIZE, GEOMETRY = 16, MapGeometry(16, 1.0)
@@ -118,7 +119,7 @@ def test_masks_of_their_own_belong_to_the_maps_of_all_sets_in_their_order(tmp_pa
         np.save(tmp_path / f"{name}.npy", kappa)
     settings = parse("--side_deg=1").by_stage["evaluate"]
     given = {name: [f"{tmp_path}/{name}.npy"] for name in sets}
-    found = open_judged_files(given, settings, "evaluate", [f"{tmp_path}/m.npy"])
+    found = open_judged_files(given, settings, [f"{tmp_path}/m.npy"], say=print, watch=lambda maps, **_: maps)
     for name, start in (("generated", 0), ("reference", 3)):
         kappa = sets[name]
         expected = np.where(masks[start : start + len(kappa)], kappa, np.float32(np.nan))

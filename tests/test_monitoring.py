@@ -283,7 +283,7 @@ def test_a_dense_phase_cut_off_and_gone_on_with_equals_undisturbed(run_main, tin
     assert again == {3, 6, 9} | set(kept) >= set(order[:2])
     assert selection["first"]["from_training"]
     manifest = open_map_store(whole / "generate/maps").manifest
-    assert manifest["origin"]["generator_step"] == selection["selected"]
+    assert manifest.origin["generator_step"] == selection["selected"]
     generators = Generators(whole, "last")
     for step in generators.best():
         for a, b in zip(kept[step], jax.tree.leaves(generators.restore(step))):

@@ -75,8 +75,8 @@ def whole(tmp_path_factory):
 
 def test_maps_name_their_boxes(whole):
     store = open_map_store(whole / "simulate/maps")
-    assert store.manifest["splits"] == ["train"] * 5 + ["development"] + ["validation"] * 2 + ["auxiliary"] * 2
-    assert store.manifest["boxes"] == [
+    assert store.manifest.splits == ["train"] * 5 + ["development"] + ["validation"] * 2 + ["auxiliary"] * 2
+    assert store.manifest.boxes == [
         "train_000", "train_000", "train_000", "train_001", "train_001",
         "development_000", "validation_000", "validation_000", "auxiliary_000", "auxiliary_000",
     ]  # fmt: skip
@@ -86,7 +86,7 @@ def test_maps_name_their_boxes(whole):
     cost = json.loads((whole / "simulate/cost.json").read_text())
     assert cost["box"] >= cost["step"] > 0
     placements = json.loads((whole / "simulate/placements.json").read_text())
-    planes = len(store.manifest["origin"]["resolution"]["particle_nyquist_ell"])
+    planes = len(store.manifest.origin["resolution"]["particle_nyquist_ell"])
     assert np.shape(placements["cut"]) == (10, planes)
 
 
@@ -167,7 +167,7 @@ def test_number_of_devices_and_resuming_change_nothing(whole, tmp_path):
     alone(again, devices=2)
     one, two = (open_map_store(run / "simulate/maps") for run in (whole, again))
     np.testing.assert_array_equal(one.read(), two.read())
-    assert one.manifest["boxes"] == two.manifest["boxes"]
+    assert one.manifest.boxes == two.manifest.boxes
 
 
 def test_interrupted_maps_go_on(whole, tmp_path):
@@ -235,7 +235,7 @@ def test_multi_plane_maps_are_near_born(whole, tmp_path):
 def test_sharpening_is_recorded(whole, tmp_path):
     main(tmp_path / "sharp", f"--boxes_dir={whole}/boxes", "--sharpen_to=halofit")
     store = open_map_store(tmp_path / "sharp/simulate/maps")
-    assert store.manifest["origin"]["sharpen_to"] == "halofit"
+    assert store.manifest.origin["sharpen_to"] == "halofit"
     record = json.loads((tmp_path / "sharp/simulate/transfer.json").read_text())
     assert record["calibrated_on"] == "train_000"
     assert not np.array_equal(store.read(), open_map_store(whole / "simulate/maps").read())
@@ -283,7 +283,7 @@ def test_power_of_240_boxes_is_limbers(tmp_path):
     power = np.asarray(
         power_spectrum(store.read()[..., 0], edges, geometry.side_deg, mode_weights="full_plane")
     )
-    boxes = np.array(store.manifest["boxes"])
+    boxes = np.array(store.manifest.boxes)
     mean = np.mean([power[boxes == name].mean(0) for name in np.unique(boxes)], axis=0)
     bins, weights = geometry.half_plane_bins(edges), geometry.half_plane_weights()
     theory = convergence_power(np.maximum(geometry.half_plane_ell(), 1.0), 1.0)

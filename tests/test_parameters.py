@@ -18,11 +18,12 @@ from cosmogan_jax.machine.devices import choose_devices
 from cosmogan_jax.maps.crop_stream import stream_crops
 from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
 from cosmogan_jax.maps.formats import open_map_file
+from cosmogan_jax.maps.given_maps import as_sources
 from cosmogan_jax.maps.map_files import write_npy_maps
 from cosmogan_jax.maps.name_patterns import numbers_in_name
 from cosmogan_jax.maps.source_bins import only_bin
-from cosmogan_jax.maps.sources import as_sources
-from cosmogan_jax.maps.store import maps_written, open_map_store, write_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.maps.store_writing import maps_written, write_map_store
 from cosmogan_jax.maps.table_crops import Crops
 from cosmogan_jax.stages.train.feeding import Order, open_feed
 
@@ -47,13 +48,13 @@ def test_bins_and_parameters_come_back(tmp_path):
     store = open_map_store(tmp_path / "s")
     np.testing.assert_array_equal(store.read(), kappa)
     np.testing.assert_array_equal(np.concatenate(list(store.batches())), kappa)
-    assert (store.manifest["version"], store.manifest["shape"], store.num_bins) == (3, [7, 16, 16, 3], 3)
+    assert (store.manifest.content["version"], store.manifest.shape) == (3, (7, 16, 16, 3))
     assert dict(store.parameters) == said
     assert store.geometry == GEOMETRY
     store.verify()
     # The parameters are part of what the data set is; of a store without any nothing is said.
     other = write_map_store(tmp_path / "t", [kappa], 7, GEOMETRY, {"source_redshift": None}, num_bins=3)
-    assert store.identity() == other.identity() | {"parameters": said}
+    assert store.manifest.identity() == other.manifest.identity() | {"parameters": said}
     with pytest.raises(ValueError, match="maps of 3 source bins: only those of one bin"):
         only_bin(store.read())
     with pytest.raises(ValueError, match=r"holds maps of 3 source bins: choose one with --channel=0 to 2"):
@@ -96,10 +97,10 @@ def test_a_store_of_three_axes_reads_alike(tmp_path):
     assert (store.num_bins, store.num_maps, store.geometry, dict(store.parameters)) == (
         1, 5, MapGeometry(16, 1.0), {},
     )  # fmt: skip
-    assert set(store.identity()) == {
+    assert set(store.manifest.identity()) == {
         "shape", "side_deg", "source_redshift", "splits", "parents", "boxes", "sha256",
     }  # fmt: skip
-    assert store.identity()["shape"] == [5, 16, 16]
+    assert store.manifest.identity()["shape"] == [5, 16, 16]
     rows = np.array([[4, 1, 2], [0, 8, 8]])
     cut = np.stack([kappa[n, r : r + 8, c : c + 8, None] for n, r, c in rows])
     np.testing.assert_array_equal(next(stream_crops(store, [rows], 8, 1)), cut)
@@ -121,7 +122,7 @@ def test_a_store_of_three_axes_that_was_cut_off_is_begun_anew(tmp_path):
     assert maps_written(tmp_path / "s") == 0
     store = write_map_store(tmp_path / "s", [kappa], 5, GEOMETRY, {}, start=maps_written(tmp_path / "s"))
     np.testing.assert_array_equal(store.read(), kappa[..., None])
-    assert list(open_map_store(tmp_path / "s").manifest["shards"]) == ["c/0/0/0/0"]
+    assert list(open_map_store(tmp_path / "s").manifest.shards) == ["c/0/0/0/0"]
 
 
 def test_a_run_of_before_opens_and_goes_on(run_main, tmp_path, monkeypatch):
@@ -285,7 +286,7 @@ def test_names_tell_and_vary_allows(prepare, files, tmp_path):
     np.testing.assert_allclose(store.parameters["omega_m"], [0.25] * 6 + [0.3] * 6)
     np.testing.assert_allclose(store.parameters["omega_lambda"], [0.75] * 6 + [0.7] * 6)
     assert set(store.parameters) == {"omega_m", "omega_lambda", "w0"}
-    assert store.manifest["origin"]["cosmology"] == {"w0": -1.0}
+    assert store.manifest.origin["cosmology"] == {"w0": -1.0}
     found = json.loads((tmp_path / "run/prepare/found.json").read_text())["parameters"]
     assert found["omega_m"] == {"min": 0.25, "max": 0.3, "known": 12, "maps": 12}
 
@@ -310,11 +311,11 @@ def test_a_table_by_file_and_by_number(prepare, files, run_main, tmp_path):
     )
     given = table_of(tmp_path / "t.csv", by_file.replace("si0.8/", "Om0.300_Ol0.700_w-1.00_si0.8/"))
     store, told = prepare(*files, given, "--vary=sigma8,source_redshift")
-    order = [int(re.search(r"run(\d)", name)[1]) for name in store.manifest["maps"]]
+    order = [int(re.search(r"run(\d)", name)[1]) for name in store.manifest.content["maps"]]
     assert order == [0, 0, 2, 2, 4, 4, 1, 1, 3, 3, 5, 5]
     np.testing.assert_allclose(store.parameters["sigma8"], 0.7 + 0.01 * np.array(order))
     np.testing.assert_allclose(store.parameters["source_redshift"], 1 + np.array(order))
-    assert store.manifest["source_redshift"] is None
+    assert store.manifest.source_redshift is None
     assert "source redshift see below" in told
     assert "source_redshift 1 to 6" in told
     # A finished stage notices that the table has changed since.
@@ -328,7 +329,7 @@ def test_a_table_by_file_and_by_number(prepare, files, run_main, tmp_path):
     store, _ = prepare(*files, table_of(tmp_path / "n.csv", numbers), "--vary=sigma8", "--source_redshift=1")
     np.testing.assert_allclose(store.parameters["sigma8"], 0.7 + 0.01 * np.arange(12))
     assert store.parameters["source_redshift"] == [1.0] * 12
-    assert store.manifest["source_redshift"] == 1.0
+    assert store.manifest.source_redshift == 1.0
 
 
 ROWS = "".join(f"run{n}.npy,0.8\n" for n in range(6))
@@ -410,8 +411,8 @@ def test_headers_tell_and_are_not_contradicted(prepare, tmp_path):
     # The table comes first, where all agree.
     np.testing.assert_allclose(store.parameters["sigma8"], 0.70001 + 0.1 * np.arange(5), rtol=1e-12)
     assert store.parameters["omega_m"] == [0.26] * 5
-    assert store.manifest["origin"]["cosmology"] == {"omega_m": 0.26}
-    assert store.manifest["origin"]["map_parameters"]["path"] == f"{tmp_path}/t.csv"
+    assert store.manifest.origin["cosmology"] == {"omega_m": 0.26}
+    assert store.manifest.origin["map_parameters"]["path"] == f"{tmp_path}/t.csv"
 
 
 def test_redshifts_may_vary_where_it_is_meant(prepare, tmp_path):
@@ -424,7 +425,7 @@ def test_redshifts_may_vary_where_it_is_meant(prepare, tmp_path):
     said = prepare(where, "--vary=source_redshift", "--source_redshift=1", code=1)
     assert said == "source_redshift=1 is of all maps, and vary=source_redshift names it"
     store, _ = prepare(where, "--vary=source_redshift")
-    assert store.manifest["source_redshift"] is None
+    assert store.manifest.source_redshift is None
     assert store.parameters == {"source_redshift": [1.0, 2.0, 1.0, 2.0, 1.0]}
 
 
@@ -434,7 +435,7 @@ def test_a_parameter_that_some_maps_say(prepare, tmp_path):
     store, told = prepare(f"--maps={tmp_path}/sims")
     assert "parameters: omega_m 0.3 (of 4 of 5 maps)" in told
     assert store.parameters == {"omega_m": [None, 0.3, 0.3, 0.3, 0.3]}
-    assert store.manifest["origin"]["cosmology"] == {"omega_m": 0.3}
+    assert store.manifest.origin["cosmology"] == {"omega_m": 0.3}
     assert open_crop_table(tmp_path / "run/prepare").parameters == ()
 
 
@@ -452,7 +453,7 @@ def test_a_store_brings_its_parameters_and_maps_left_out_take_theirs(prepare, tm
     assert store.parameters["omega_m"] == [said["omega_m"][n] for n in kept]
     assert store.parameters["seed_of_box"] == [said["seed_of_box"][n] for n in kept]
     assert store.parameters["source_redshift"] == [1.0] * 7
-    assert "cosmology" not in store.manifest["origin"]
+    assert "cosmology" not in store.manifest.origin
 
 
 def test_a_split_of_a_store_takes_its_own(prepare, tmp_path):

@@ -53,7 +53,7 @@ def test_maps_are_windows_of_the_planes_in_the_region_of_their_split(run_main, t
     # kappa = (1 - chi / chi_s) times half the Laplacian, which is that of sources at infinity.
     plane = (1 - CHI / source) * (neighbours - 4 * potential) / pixel**2 / 2
     found = dict.fromkeys(REGIONS, 0)
-    for kappa, split in zip(store.read()[..., 0], store.manifest["splits"]):
+    for kappa, split in zip(store.read()[..., 0], store.manifest.splits):
         inside = plane[REGIONS[split]]
         windows = np.lib.stride_tricks.sliding_window_view(inside, (SIZE, SIZE)).reshape(-1, SIZE, SIZE)
         turned = [np.rot90(one, turn) for one in (kappa, kappa.T) for turn in range(4)]
@@ -63,10 +63,10 @@ def test_maps_are_windows_of_the_planes_in_the_region_of_their_split(run_main, t
         found[split] += 1
     assert found == {"train": 6, "development": 3, "validation": 3}
     assert store.geometry.side_deg == pytest.approx(SIDE_DEG * SIZE / PIXELS)
-    origin = store.manifest["origin"]
+    origin = store.manifest.origin
     assert origin["planes"] == ["a.fits"]
     assert origin["cosmology"]["omega_m"] == 0.26
-    assert store.manifest["boxes"][0] == "region train"
+    assert store.manifest.boxes[0] == "region train"
     assert read_json(path.parent / "stage.json")["summary"]["train"] == 6
 
 

@@ -82,7 +82,7 @@ def test_what_it_looks_like_is_named(name):
     maps, kind, words = BAD[name]
     (finding,) = found(maps)
     assert finding.kind == kind
-    assert words in finding.said
+    assert words in finding.words
 
 
 def test_maps_that_are_meant_to_differ_may_have_different_sigmas():

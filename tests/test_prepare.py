@@ -24,6 +24,10 @@ def maps(count, size=24, seed=0, sigma=0.02):
     return (np.random.default_rng(seed).normal(size=(count, size, size)) * sigma).astype(np.float32)
 
 
+def manifest_of(tmp_path):
+    return json.loads((tmp_path / "run/prepare/manifest.json").read_text())
+
+
 @pytest.fixture
 def prepare(run_main, tmp_path):
     """Runs the stage; gives its table, or the one line of its error."""
@@ -57,16 +61,16 @@ def test_a_folder_of_fits_becomes_a_store_and_crops(prepare, tmp_path):
     table = prepare(f"--maps={tmp_path}/sims")
     manifest = table.store.manifest
     np.testing.assert_array_equal(table.store.read()[..., 0], kappa)
-    assert (manifest["side_deg"], manifest["source_redshift"]) == (3.5, 1.5)
+    assert (manifest.side_deg, manifest.source_redshift) == (3.5, 1.5)
     assert table.geometry.side_deg == pytest.approx(3.5 / 3)
-    assert manifest["splits"] == ["train"] * 8 + ["development", "validation"]
-    assert manifest["maps"][3] == f"{tmp_path}/sims/WLconv_z1.50_0004r.fits"
-    record = manifest["origin"]["files"][3]
+    assert manifest.splits == ["train"] * 8 + ["development", "validation"]
+    assert manifest.content["maps"][3] == f"{tmp_path}/sims/WLconv_z1.50_0004r.fits"
+    record = manifest.origin["files"][3]
     sha = subprocess.run(["sha256sum", record["path"]], capture_output=True, text=True, check=True).stdout
     assert record["sha256"] == sha.split()[0]
     # Each map's crops belong to its split, lie inside it, and are all different.
     for split, crops in table.crops.items():
-        assert set(crops[:, 0]) == {n for n, s in enumerate(manifest["splits"]) if s == split}
+        assert set(crops[:, 0]) == {n for n, s in enumerate(manifest.splits) if s == split}
         assert crops[:, 1:].min() >= 0
         assert crops[:, 1:].max() <= 16
         assert len(np.unique(crops, axis=0)) == len(crops) == 12 * len(set(crops[:, 0]))
@@ -92,8 +96,8 @@ def test_cosmology_of_headers_is_kept_and_must_be_one(prepare, tmp_path):
     said = prepare(f"--maps={tmp_path}/sims", code=1)
     assert f"one cosmology: omega_m 0.26 in {tmp_path}/sims/0.fits and 4 more, 0.3 in" in said
     table = prepare(f"--maps={tmp_path}/sims/?.fits")
-    assert table.store.manifest["origin"]["cosmology"] == {"omega_m": 0.26, "h": 0.72, "w0": -1.0}
-    assert table.manifest["origin"]["independence"].startswith("not known")
+    assert table.store.manifest.origin["cosmology"] == {"omega_m": 0.26, "h": 0.72, "w0": -1.0}
+    assert table.manifest.origin["independence"].startswith("not known")
 
 
 def test_the_papers_downsampling(prepare, tmp_path):
@@ -102,8 +106,8 @@ def test_the_papers_downsampling(prepare, tmp_path):
     expected = (kappa[:, ::2, ::2] + kappa[:, 1::2, ::2] + kappa[:, ::2, 1::2] + kappa[:, 1::2, 1::2]) / 4
     np.testing.assert_allclose(table.store.read()[..., 0], expected, rtol=2**-23, atol=1e-12)
     assert table.store.geometry.num_pixels == 24
-    assert table.store.manifest["transform"]["downsample"] == 2
-    assert table.store.manifest["origin"]["files"][0]["dtype"] == "<f8"
+    assert table.store.manifest.content["transform"]["downsample"] == 2
+    assert table.store.manifest.origin["files"][0]["dtype"] == "<f8"
 
 
 def test_every_map_is_cut_at_places_of_its_own(prepare, tmp_path):
@@ -132,7 +136,7 @@ def test_crops_from_all_maps(prepare, tmp_path):
         assert set(crops[:, 0]) == {0, 1, 2}
     everything = np.concatenate(list(table.crops.values()))
     assert len(np.unique(everything, axis=0)) == len(everything)
-    assert "may share pixels" in table.manifest["overlap"]
+    assert "may share pixels" in manifest_of(tmp_path)["overlap"]
 
 
 def test_sets_of_their_own(prepare, tmp_path):
@@ -142,7 +146,7 @@ def test_sets_of_their_own(prepare, tmp_path):
              f"--validation_maps={tmp_path}/test.npy", f"--auxiliary_maps={tmp_path}/other.npy"]  # fmt: skip
     table = prepare(*flags)
     expected = ["train"] * 3 + ["development"] * 3 + ["validation"] * 3 + ["auxiliary"] * 3
-    assert table.store.manifest["splits"] == expected
+    assert table.store.manifest.splits == expected
     assert {split: len(c) for split, c in table.crops.items()} == dict.fromkeys(dict.fromkeys(expected), 36)
 
 
@@ -157,8 +161,8 @@ def test_a_map_store_keeps_its_splits_and_boxes(prepare, run_main, tmp_path):
     before = open_map_store(tmp_path / "sky/simulate/maps")
     after = table.store
     for key in ("splits", "boxes", "side_deg", "source_redshift", "parents"):
-        assert after.manifest[key] == before.manifest[key]
-    assert after.manifest["origin"]["cosmology"]["omega_m"] == 0.26
+        assert getattr(after.manifest, key) == getattr(before.manifest, key)
+    assert after.manifest.origin["cosmology"]["omega_m"] == 0.26
     assert after.read().tobytes() == before.read().tobytes()
 
 
@@ -173,7 +177,7 @@ def test_share_of_crops_outside(prepare, tmp_path, capsys):
     )
     cuts = np.abs(table.cut(table.crops["train"])).max((1, 2, 3))
     for key, bound in (("share_of_crops_outside_unit_range", 1), ("share_of_crops_outside_network_range", 0.4)):
-        assert table.manifest[key] == pytest.approx((cuts > bound).mean())
+        assert manifest_of(tmp_path)[key] == pytest.approx((cuts > bound).mean())
     assert 0 < (cuts > 1).mean() < (cuts > 0.4).mean()
 
 
@@ -187,7 +191,7 @@ def test_invalid_pixels_refused_dropped_or_avoided(prepare, tmp_path):
     assert "(2 of 6 maps cannot be used as they are)" in said
     assert "--invalid_pixels=avoid keeps crops off the invalid pixels of 2 maps" in said
     table = prepare(f"--maps={path}", "--side_deg=1", "--invalid_pixels=avoid")
-    assert table.store.manifest["invalid_pixels"] == 1 + 3 * 24
+    assert table.store.manifest.invalid_pixels == 1 + 3 * 24
     cuts = np.concatenate([table.cut(crops) for crops in table.crops.values()])
     assert len(cuts) == 72
     assert np.isfinite(cuts).all()
@@ -205,7 +209,7 @@ def test_invalid_pixels_refused_dropped_or_avoided(prepare, tmp_path):
     shutil.rmtree(tmp_path / "run")
     table = prepare(f"--maps={path}", "--side_deg=1", "--invalid_pixels=drop")
     np.testing.assert_array_equal(table.store.read()[..., 0], kappa[[0, 2, 3, 5]])
-    assert table.store.manifest["dropped"] == [f"{path}[1]", f"{path}[4]"]
+    assert table.store.manifest.content["dropped"] == [f"{path}[1]", f"{path}[4]"]
 
 
 def test_avoiding_invalid_pixels_leaves_out_maps_without_any_other(prepare, tmp_path, capsys):
@@ -213,7 +217,7 @@ def test_avoiding_invalid_pixels_leaves_out_maps_without_any_other(prepare, tmp_
     kappa[1, 10, 11], kappa[3], kappa[5] = np.nan, np.nan, 0.25
     table = prepare(f"--maps={save(tmp_path / 'k.npy', kappa)}", "--side_deg=1", "--invalid_pixels=avoid")
     np.testing.assert_array_equal(table.store.read()[..., 0], kappa[[0, 1, 2, 4, 6]])
-    assert table.store.manifest["dropped"] == [f"{tmp_path}/k.npy[3]", f"{tmp_path}/k.npy[5]"]
+    assert table.store.manifest.content["dropped"] == [f"{tmp_path}/k.npy[3]", f"{tmp_path}/k.npy[5]"]
 
 
 def test_a_store_with_splits_gives_each_role_its_own_maps(prepare, tmp_path):
@@ -226,16 +230,16 @@ def test_a_store_with_splits_gives_each_role_its_own_maps(prepare, tmp_path):
         "--side_deg=1",
         f"--validation_maps={store}",
     )
-    assert table.store.manifest["splits"] == ["train"] * 5 + ["development", "validation"]
+    assert table.store.manifest.splits == ["train"] * 5 + ["development", "validation"]
     np.testing.assert_array_equal(table.store.read(6)[..., 0], kappa[9:])
-    assert table.store.manifest["maps"][6] == f"{store}[9]"
+    assert table.store.manifest.content["maps"][6] == f"{store}[9]"
     # Where every map is "train" (crops of each for every split), another run may split them by map.
     shutil.rmtree(tmp_path / "run")
     pooled = prepare(f"--maps={tmp_path}/a.npy", "--side_deg=1", "--split_by=crops").store
-    assert set(pooled.manifest["splits"]) == {"train"}
+    assert set(pooled.manifest.splits) == {"train"}
     (tmp_path / "run").rename(tmp_path / "second")
     again = prepare(f"--maps={tmp_path}/second/prepare/maps")
-    assert again.store.manifest["splits"] == ["train"] * 8 + ["development", "validation"]
+    assert again.store.manifest.splits == ["train"] * 8 + ["development", "validation"]
 
 
 def test_maps_given_twice_are_said(run_main, tmp_path):

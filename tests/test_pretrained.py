@@ -65,13 +65,13 @@ def test_maps_of_the_package_are_those_of_the_checkpoint(packed, run_directory, 
         assert code == 0, error
         found = open_map_store(run_directory / f"seed{seed}/generate/maps")
         np.testing.assert_allclose(found.read()[..., 0], emulator.sample(seed, 5), atol=1e-5 * kappa.std())
-        assert found.manifest["seed"] == seed
+        assert found.manifest.seed == seed
     assert np.abs(emulator.sample(5, 5) - kappa[:5]).max() > 0.01 * kappa.std()
     store = open_map_store(run_directory / "alone/generate/maps")
     np.testing.assert_allclose(store.read()[..., 0], kappa[:9], rtol=0, atol=1e-5 * kappa.std())
     manifest, card = store.manifest, emulator.card
-    assert (manifest["source_redshift"], manifest["side_deg"], manifest["seed"]) == (0.7, 0.5, 0)
-    origin = manifest["origin"]
+    assert (manifest.source_redshift, manifest.side_deg, manifest.seed) == (0.7, 0.5, 0)
+    origin = manifest.origin
     assert (origin["pretrained"], origin["generator_step"]) == ("tiny", 3)
     assert "moving average of decay 0.5" in (packed / "card.md").read_text()
     assert origin["weights_sha256"] == file_sha256(packed / "weights.npz") == card["weights"]["sha256"]

@@ -23,7 +23,7 @@ from cosmogan_jax.machine.meeting import meet
 from cosmogan_jax.machine.memory import usable_memory
 from cosmogan_jax.machine.processes import expected
 from cosmogan_jax.maps.crop_table import write_crop_table
-from cosmogan_jax.maps.store import write_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.settings import Processes
 from cosmogan_jax.stages.train.feeding import Order
 from cosmogan_jax.stages.train.training_log import read_log

@@ -187,14 +187,14 @@ def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
     assert code == 0, error
     assert "120 maps of 16x16 pixels, 10 degrees wide" in out
     table = open_crop_table(tmp_path / "run/prepare")
-    assert table.store.manifest["parents"] == [n for n in range(5) for _ in range(24)]
+    assert table.store.manifest.parents == [n for n in range(5) for _ in range(24)]
     # 96 to train on would be four skies, and 12 of the fifth to develop by: no sky is split.
-    assert table.store.manifest["splits"] == ["train"] * 72 + ["development"] * 24 + ["validation"] * 24
-    assert table.store.manifest["source_redshift"] == 1.0
-    assert table.store.manifest["origin"]["files"][0]["format"] == "HEALPix:FITS:KAPPA, nside=32, RING"
+    assert table.store.manifest.splits == ["train"] * 72 + ["development"] * 24 + ["validation"] * 24
+    assert table.store.manifest.source_redshift == 1.0
+    assert table.store.manifest.origin["files"][0]["format"] == "HEALPix:FITS:KAPPA, nside=32, RING"
     assert "cut_patches=16,24" in (tmp_path / "run/flags.txt").read_text()
 
-    from cosmogan_jax.maps.sets import _from_table
+    from cosmogan_jax.stages.evaluate.compared_sets import _from_table, units_of
 
     code, out, _ = run_main(
         f"--workdir={tmp_path}/dry", f"--maps={tmp_path}", "--cut_patches=16,24", "--side_deg=10", "--dry_run",
@@ -205,7 +205,7 @@ def test_patches_of_one_sky_are_one_unit_unless_told(run_main, tmp_path):
     )
     one = _from_table("train", table, 1000)
     for unit, expected in (("auto", 3), ("map", 3), ("patch", 72)):
-        assert len(np.unique(one.units(unit)[0])) == expected
+        assert len(np.unique(units_of(one, unit)[0])) == expected
     # Other maps have nothing to cut.
     np.save(tmp_path / "flat.npy", np.random.default_rng(0).normal(size=(9, 16, 16)).astype("f4") * 0.02)
     code, _, error = run_main(

@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.maps.formats import ReadOptions, open_map_file
-from cosmogan_jax.maps.sources import open_sources
+from cosmogan_jax.maps.given_maps import open_sources
 from cosmogan_jax.maps.store import open_map_store
 
 REDSHIFTS = (0.5, 1.0, 1.5, 2.0, 2.5)
@@ -120,7 +120,7 @@ def test_bins_are_stored_together_and_one_is_trained_on(run_main, tmp_path):
         np.testing.assert_array_equal(cut[..., 0], kappa[number, row : row + 8, column : column + 8, 2])
         # Nor does it lie where another bin is invalid.
         assert np.isfinite(kappa[number, row : row + 8, column : column + 8]).all()
-    assert (table.manifest["source_redshift"], table.store.source_redshift) == (1.5, 1.5)
+    assert (table.manifest.source_redshift, table.store.source_redshift) == (1.5, 1.5)
     np.testing.assert_array_equal(table.store.with_cache(2**20).read(0, 1), kappa[:1, ..., 2:3])
     # The same again is skipped; the flag file holds what was said.
     assert (
@@ -229,9 +229,9 @@ def test_bins_in_files_of_their_own_are_joined_by_their_names(run_main, tmp_path
     assert "5 source bins are stored: 0 (redshift 0.5" in out
     store = open_map_store(tmp_path / "run/prepare/maps")
     np.testing.assert_array_equal(store.read(), kappa)
-    assert (store.bin_redshifts, store.manifest["parents"]) == (REDSHIFTS, list(range(6)))
+    assert (store.bin_redshifts, store.manifest.parents) == (REDSHIFTS, list(range(6)))
     # All files are recorded: one that changes is seen.
-    assert len(store.manifest["origin"]["files"]) == 30
+    assert len(store.manifest.origin["files"]) == 30
     np.save(tmp_path / "k/run002/kappa04.npy", -kappa[2, ..., 3])
     code, _, error = run_main(f"--workdir={tmp_path}/run", *CROPS, given, *flags)
     assert code == 1
@@ -242,7 +242,7 @@ def test_some_of_the_bins_in_files_in_an_order_of_ones_own(tmp_path, parse):
     kappa = maps()
     given = in_files(tmp_path / "k", kappa, first=0)
     settings = parse(given, "--side_deg=1", "--source_bins=kappa{bin},4,1", "--channel=1").by_stage["prepare"]
-    sources = open_sources(settings)
+    sources = open_sources(settings, print)
     assert sources.files["maps"][0].bin_numbers == (4, 1)
     assert sources.trained_bin == 1
     np.testing.assert_array_equal([of for *_, of in sources.maps()], kappa[..., [4, 1]])
@@ -254,7 +254,7 @@ def test_redshifts_in_the_names_number_the_bins_and_are_those_of_the_bins(tmp_pa
         for channel, name in enumerate(("zs0.5", "zs1.25")):
             np.save(tmp_path / f"kappa_{name}_{number}.npy", of_map[..., channel])
     flags = (f"--maps={tmp_path}/*.npy", "--side_deg=1", "--source_bins=_zs{bin}_", "--channel=1")
-    sources = open_sources(parse(*flags).by_stage["prepare"])
+    sources = open_sources(parse(*flags).by_stage["prepare"], print)
     assert (sources.bins, sources.source_redshift, sources.num_maps) == ((0.5, 1.25), 1.25, 6)
     np.testing.assert_array_equal([of for *_, of in sources.maps()], kappa)
 
@@ -275,7 +275,7 @@ def test_patterns_that_do_not_fit_are_refused(tmp_path, parse, pattern, words):
     given = in_files(tmp_path / "k", maps(), "k{:02d}.npy" if pattern.startswith("k{") else "kappa{:02d}.npy")
     with pytest.raises(ValueError, match=words.replace("{", r"\{").replace("}", r"\}")):
         open_sources(
-            parse(given, "--side_deg=1", f"--source_bins={pattern}", "--channel=1").by_stage["prepare"]
+            parse(given, "--side_deg=1", f"--source_bins={pattern}", "--channel=1").by_stage["prepare"], print
         )
 
 
@@ -286,7 +286,7 @@ def test_a_bin_that_is_not_there_for_every_map_is_named(tmp_path, parse):
     with pytest.raises(
         ValueError, match=r"other maps have bin 2, and there is none beside .*run004/kappa01.npy"
     ):
-        open_sources(settings)
+        open_sources(settings, print)
     np.save(tmp_path / "k/run004/kappa02.npy", np.zeros((8, 8)))
     with pytest.raises(ValueError, match=r"source bins must be alike.*run004/kappa02.npy"):
-        open_sources(settings)
+        open_sources(settings, print)

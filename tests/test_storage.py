@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosmogan_jax.files.json_files import append_json_lines, read_json, read_json_lines, write_json
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps import store as map_store
 from cosmogan_jax.maps.lens_planes import read_lens_planes
-from cosmogan_jax.maps.store import open_map_store, write_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.maps.store_writing import maps_written, write_map_store
 from cosmogan_jax.runs import checkpoints as checkpoint_files
 from cosmogan_jax.runs.array_sums import sums_one_by_one
 from cosmogan_jax.runs.checkpoints import Checkpoints
@@ -50,6 +52,19 @@ def test_cut_off_non_finite_and_flipped_bytes(tmp_path):
     shard.write_bytes(data)
     with pytest.raises(ValueError, match="Digest mismatch"):
         open_map_store(tmp_path / "flip").read()
+
+
+def test_json_holds_null_for_what_is_not_finite_and_lists_for_arrays(tmp_path):
+    values = np.array([[1.5, np.nan], [-np.inf, 0.1]])
+    content = {"a": values, "b": (np.float32(0.1), np.int64(3), True, None, float("nan")), "c": {"d": "NaN"}}
+    expected = {"a": [[1.5, None], [None, 0.1]], "b": [float(np.float32(0.1)), 3, True, None, None]}
+    write_json(tmp_path / "a.json", content)
+    assert read_json(tmp_path / "a.json") == {**expected, "c": {"d": "NaN"}}
+    append_json_lines(tmp_path / "a.jsonl", [content, {}])
+    assert read_json_lines(tmp_path / "a.jsonl", {}) == [{**expected, "c": {"d": "NaN"}}, {}]
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "b.json", {"path": tmp_path})
+    assert not (tmp_path / "b.json").exists()
 
 
 def test_a_checkpoint_is_a_copy_however_late_its_writer_reads(tmp_path, monkeypatch):
@@ -244,10 +259,10 @@ def test_shards_of_many_maps(tmp_path, monkeypatch):
         write_map_store(tmp_path / "s", broken(), 8, GEOMETRY, {})
     with pytest.raises(ValueError, match="its writing was cut off"):
         open_map_store(tmp_path / "s")
-    assert map_store.maps_written(tmp_path / "s") == 6
+    assert maps_written(tmp_path / "s") == 6
     write_map_store(tmp_path / "s", [kappa[6:]], 8, GEOMETRY, {}, start=6)
     store = open_map_store(tmp_path / "s")
-    assert sorted(store.manifest["shards"]) == ["c/0/0/0/0", "c/1/0/0/0", "c/2/0/0/0"]
+    assert sorted(store.manifest.shards) == ["c/0/0/0/0", "c/1/0/0/0", "c/2/0/0/0"]
     np.testing.assert_array_equal(store.read(), kappa[..., None])
 
 
@@ -291,7 +306,7 @@ def test_invalid_pixels_of_all_batches_are_counted(tmp_path):
     store = write_map_store(
         tmp_path / "s", [kappa[:2], kappa[2:3], kappa[3:]], 5, GEOMETRY, {}, allow_invalid=True
     )
-    assert store.manifest["invalid_pixels"] == 3 + 16
+    assert store.manifest.invalid_pixels == 3 + 16
     open_map_store(tmp_path / "s").verify()
 
 
@@ -299,7 +314,7 @@ def test_invalid_pixels_are_kept_where_allowed(tmp_path):
     kappa = maps(3)
     kappa[1, 2, 3] = kappa[2, 0, 0] = np.nan
     store = write_map_store(tmp_path / "s", [kappa], 3, GEOMETRY, {}, allow_invalid=True)
-    assert store.manifest["invalid_pixels"] == 2
+    assert store.manifest.invalid_pixels == 2
     np.testing.assert_array_equal(open_map_store(tmp_path / "s").read(), kappa[..., None])
     open_map_store(tmp_path / "s").verify()
     kappa[0, 0, 0] = np.inf

@@ -6,7 +6,7 @@ import pytest
 from astropy.io import fits
 
 from cosmogan_jax.maps.crop_table import open_crop_table
-from cosmogan_jax.maps.formats.masks import open_mask_file
+from cosmogan_jax.maps.formats import open_mask_file
 from cosmogan_jax.maps.store import open_map_store
 
 SIZE = 24
@@ -73,7 +73,7 @@ def test_masked_pixels_are_in_no_crop(prepare, tmp_path):
     for crops in table.crops.values():
         assert len(crops)
         assert all(mask[r : r + 8, c : c + 8].all() for _, r, c in crops)
-    assert table.store.manifest["origin"]["masks"][0]["path"].endswith("m.fits")
+    assert table.store.manifest.origin["masks"][0]["path"].endswith("m.fits")
 
 
 def test_one_mask_for_each_map(prepare, tmp_path):

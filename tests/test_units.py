@@ -6,6 +6,7 @@ import pytest
 from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.sets import MapSet
+from cosmogan_jax.stages.evaluate.compared_sets import units_of
 
 
 def of_boxes(number, maps_each=3):
@@ -21,7 +22,7 @@ def of_boxes(number, maps_each=3):
 
 @pytest.mark.parametrize("number", [MIN_PARENTS, MIN_PARENTS + 1, 8 * MIN_PARENTS, 20 * MIN_PARENTS])
 def test_enough_boxes_are_the_units(number):
-    labels, unit = of_boxes(number).units("auto")
+    labels, unit = units_of(of_boxes(number), "auto")
     assert unit == "box"
     assert len(np.unique(labels)) == number
 
@@ -29,13 +30,13 @@ def test_enough_boxes_are_the_units(number):
 @pytest.mark.parametrize("number", [1, MIN_PARENTS - 1, None])
 def test_of_fewer_the_parents_are(number):
     maps = of_boxes(number)
-    labels, unit = maps.units("auto")
+    labels, unit = units_of(maps, "auto")
     assert unit == "map"
     np.testing.assert_array_equal(labels, maps.parents)
 
 
 def test_what_is_asked_for_is_taken():
-    assert of_boxes(2).units("box")[1] == "box"
-    assert of_boxes(20).units("map")[1] == "map"
+    assert units_of(of_boxes(2), "box")[1] == "box"
+    assert units_of(of_boxes(20), "map")[1] == "map"
     with pytest.raises(ValueError, match="independent_unit=box: the validation maps do not say which box"):
-        of_boxes(None).units("box")
+        units_of(of_boxes(None), "box")

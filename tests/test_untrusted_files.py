@@ -19,7 +19,8 @@ from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.boxes import open_box
 from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
 from cosmogan_jax.maps.formats import ReadOptions, open_map_file
-from cosmogan_jax.maps.store import open_map_store, write_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.pretrained import find, load
 from cosmogan_jax.runs.best_generators import read_scores
 from cosmogan_jax.runs.checkpoints import Checkpoints

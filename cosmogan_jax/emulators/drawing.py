@@ -42,11 +42,11 @@ def side_by_side(
     model: Model, normalisation: Normalisation, shape: tuple[int, int], look: Look | None, _each: int
 ) -> SideBySide:
     """Return a program of (variables, key, index, theta), `_each` maps a part; it knows if it is compiled."""
-    some = functools.partial(_drawn, model, normalisation, shape, look)
+    draw_few = functools.partial(_drawn, model, normalisation, shape, look)
 
     def in_turn(variables: Variables, key: Array, index: Array, theta: Array) -> Array:
         numbers = index[:, None], theta[:, None]
-        drawn = jax.lax.map(lambda numbers: some(variables, key, *numbers), numbers)
+        drawn = jax.lax.map(lambda numbers: draw_few(variables, key, *numbers), numbers)
         return drawn.reshape(len(index), *drawn.shape[2:])
 
     compiled = jit_on_one_thread(in_turn)

@@ -32,7 +32,7 @@ class Trained(NamedTuple):
 
         variables: None where every call of it is given its own.
         """
-        normalisation = Normalisation.from_json(table.manifest["normalisation"])
+        normalisation = Normalisation.from_json(table.manifest.normalisation)
         names, scheme = self.settings.condition_on, self.key_scheme
         return Emulator(name, self.model, variables, normalisation, table.geometry, {}, names, scheme)
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cosmogan_jax.maps.formats import MapFile
-from cosmogan_jax.maps.formats.bins import join_as_bins
-from cosmogan_jax.maps.formats.map_file import ALL, bin_numbers
+from cosmogan_jax.maps.formats.bins import ALL, bin_numbers, join_as_bins
 from cosmogan_jax.maps.name_patterns import compile_pattern
 
 FIELD = "{bin}"
@@ -35,7 +34,7 @@ class Pattern(NamedTuple):
 
 
 def pattern_of(source_bins: Sequence[str]) -> Pattern | None:
-    """The pattern among what --source_bins names; None where bins lie together in each file.
+    """Find the pattern among what --source_bins names; None where bins lie together in each file.
 
     Raises:
       ValueError: two patterns, or one that is none; what is no number beside it, or twice the same.
@@ -43,21 +42,21 @@ def pattern_of(source_bins: Sequence[str]) -> Pattern | None:
     texts = [text for text in source_bins if "{" in text or "}" in text]
     if not texts:
         return None
-    given = f"{_FLAG}={','.join(source_bins)}"
+    flag = f"{_FLAG}={','.join(source_bins)}"
     if len(texts) > 1:
-        raise ValueError(f"{given} names two patterns; {{}} in one stands for any other number")
+        raise ValueError(f"{flag} names two patterns; {{}} in one stands for any other number")
     compiled = compile_pattern(texts[0], _FLAG)
     if list(compiled.groupindex) != ["bin"]:
-        raise ValueError(f"{given} must hold {FIELD} once, and no other name: it is the number of the bin")
+        raise ValueError(f"{flag} must hold {FIELD} once, and no other name: it is the number of the bin")
     rest = [text for text in source_bins if text != texts[0]]
     if rest in ([], [ALL]):
         return Pattern(texts[0], ())
     words = "a pattern, and whole numbers of bins as the names have them"
-    return Pattern(texts[0], tuple(bin_numbers(rest, given, words)))
+    return Pattern(texts[0], tuple(bin_numbers(rest, flag, words)))
 
 
 def join_bins(files: Sequence[MapFile], pattern: Pattern) -> list[MapFile]:
-    """Files of one bin each as files of several, in the order in which the first of each came.
+    """Join files of one bin each to files of several, in the order in which the first of each came.
 
     Bins have the numbers that the names have, in rising order or as chosen; where one of these is no whole
     number (a redshift), the bins are numbered from 0 on.
@@ -83,26 +82,26 @@ def join_bins(files: Sequence[MapFile], pattern: Pattern) -> list[MapFile]:
     whole = all(number == int(number) and number >= 0 for number in every)
     numbers = [int(number) for number in every] if whole else list(range(len(every)))
     if unknown := [number for number in pattern.chosen if number not in numbers]:
-        there = ", ".join(map(str, numbers[:_SHOWN])) + (" ..." if len(numbers) > _SHOWN else "")
-        raise ValueError(f"{_FLAG}={pattern.text},{unknown[0]} is none of the bins of {first}: {there}")
+        known = ", ".join(map(str, numbers[:_SHOWN])) + (" ..." if len(numbers) > _SHOWN else "")
+        raise ValueError(f"{_FLAG}={pattern.text},{unknown[0]} is none of the bins of {first}: {known}")
     chosen = pattern.chosen or tuple(numbers)
     at = [every[numbers.index(number)] for number in chosen]
     return [_joined([bins[number] for number in at], chosen) for bins in skies.values()]
 
 
 def _split(path: Path, compiled: re.Pattern[str], pattern: Pattern) -> tuple[str, float]:
-    """The name without the number of the bin, and that number."""
+    """Return the name without the number of the bin, and that number."""
     name = path.as_posix()
-    found = list(compiled.finditer(name))
-    if len(found) != 1:
-        fits = f"fits it in {len(found)} places; write more of the name" if found else "does not fit it"
+    matches = list(compiled.finditer(name))
+    if len(matches) != 1:
+        fits = f"fits it in {len(matches)} places; write more of the name" if matches else "does not fit it"
         raise ValueError(f"{path}: {_FLAG}={pattern.text} {fits}")
-    start, stop = found[0].span("bin")
-    return name[:start] + FIELD + name[stop:], float(found[0]["bin"])
+    start, stop = matches[0].span("bin")
+    return name[:start] + FIELD + name[stop:], float(matches[0]["bin"])
 
 
 def _joined(parts: Sequence[MapFile], numbers: Sequence[int]) -> MapFile:
-    if any(part.bins for part in parts):
+    if any(file.bins for file in parts):
         raise ValueError(f"{parts[0].path} holds several bins, and {_FLAG} is a pattern for files of one each")
-    whole = join_as_bins(parts[0].path, parts, [str(part.path) for part in parts], parts[0].format)
-    return dataclasses.replace(whole, bin_numbers=tuple(numbers), parts=tuple(part.path for part in parts))
+    whole = join_as_bins(parts[0].path, parts, [str(file.path) for file in parts], parts[0].format)
+    return dataclasses.replace(whole, bin_numbers=tuple(numbers), parts=tuple(file.path for file in parts))

@@ -33,7 +33,7 @@ class Box:
     array: ts.TensorStore
 
     def read(self, plane: int) -> Float[np.ndarray, "cuts size size"]:
-        """All cuts of one plane; a chunk whose checksum fails raises ValueError."""
+        """Read all cuts of one plane; a chunk whose checksum fails raises ValueError."""
         try:
             return self.array[plane].read().result()
         except ValueError as error:
@@ -43,7 +43,7 @@ class Box:
 
 
 def open_box(boxes: Path, name: str, settings: dict[str, Any]) -> Box | None:
-    """The box of that name; None where it is not whole.
+    """Open the box of that name; None where it is not whole.
 
     Raises:
       ValueError: it was made with other settings, which are named.
@@ -62,7 +62,7 @@ def open_box(boxes: Path, name: str, settings: dict[str, Any]) -> Box | None:
 
 @contextlib.contextmanager
 def claim(boxes: Path, name: str) -> Iterator[bool]:
-    """Whether this process may make the box now; the claim ends with the block, or the process, however."""
+    """Tell whether this process may make the box now; the claim ends with the block or the process."""
     boxes.mkdir(parents=True, exist_ok=True)
     with open(boxes / f"{name}.lock", "a") as lock:
         try:

@@ -17,7 +17,7 @@ _UNDER_WAY = 2  # reads at a time; TensorStore's threads share the chunks of eac
 def stream_crops(
     store: MapStore, batches: Iterable[Int[np.ndarray, "batch 3"]], crop_size: int, ahead: int
 ) -> Iterator[Float[np.ndarray, "batch crop_size crop_size bins"]]:
-    """The crops of every batch of rows (map, row, column), in order; up to `ahead` batches wait, ready.
+    """Yield the crops of every batch of rows (map, row, column), in order; up to `ahead` batches wait, ready.
 
     A thread asks for them, TensorStore's own threads read; parts of maps stay in the cache the store was opened
     with. `batches` is iterated in that thread. Memory holds ahead + 3 batches.

@@ -1,11 +1,12 @@
 """The crop table: positions of crops in the maps of a store, by split, with the normalisation to be used."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from cosmogan_jax.files.json_files import Fields, check_object, read_object, write_json
 from cosmogan_jax.files.numpy_files import read_npy
@@ -15,40 +16,81 @@ from cosmogan_jax.maps.parameters import known_for_all, parameter_rows
 from cosmogan_jax.maps.store import MapStore, open_map_store
 
 SPLITS = ("train", "development", "validation", "auxiliary")
-_FIELDS: Fields = {
+_REQUIRED: Fields = {
     "maps": str, "crop_size": int, "side_deg": float, "source_redshift": (float, type(None)),
     "normalisation": dict, "parents": list, "boxes": list, "origin": dict,
 }  # fmt: skip
+_OPTIONAL: Fields = {"bin": int, "share_of_crops_outside_network_range": float}
 # The run's own maps, imported or simulated; a table that names others is not this run's.
 _STORES = ("maps", "../simulate/maps")
 
 
+@dataclasses.dataclass(frozen=True)
+class CropManifest:
+    """What stage prepare tells of its crops, checked.
+
+    Attributes:
+      maps: where the map store lies, from the table's folder.
+      side_deg: of a crop.
+      source_redshift: None where it is not known, or not one.
+      normalisation: "kind" and "scale".
+      parents, boxes: one entry a map.
+      bin: which of several source bins the crops are of; None where there is one.
+      share_of_crops_outside_network_range: of the training crops; None where it is not recorded.
+    """
+
+    maps: str
+    crop_size: int
+    side_deg: float
+    source_redshift: float | None
+    normalisation: dict[str, Any]
+    parents: list[int]
+    boxes: list[Any]
+    origin: dict[str, Any]
+    bin: int | None = None
+    share_of_crops_outside_network_range: float | None = None
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], path: Path) -> "CropManifest":
+        """Check what a manifest at `path` holds; ValueError names what is missing or of another form."""
+        known = {**_REQUIRED, **{name: kinds for name, kinds in _OPTIONAL.items() if name in content}}
+        check_object(content, known, path)
+        check_object(content["normalisation"], {"kind": str, "scale": float}, f"{path}, normalisation")
+        if content["maps"] not in _STORES:
+            raise ValueError(
+                f"{path}: maps={content['maps']!r} is none of this run's map stores, {', '.join(_STORES)}"
+            )
+        if not all(type(parent) is int for parent in content["parents"]):
+            raise ValueError(f"{path}: parents must be whole numbers, one for each map")
+        return cls(**{name: content[name] for name in known})
+
+
 class CropTable(NamedTuple):
-    """Crops are rows (map, row, column); manifest["parents"] and ["boxes"] are indexed by map.
+    """Crops are rows (map, row, column).
 
     The parameters of the maps stand in the store alone. Of maps of several source bins, the store reads the one
-    that manifest["bin"] names.
+    that the crops are of.
     """
 
     store: MapStore
     crops: dict[str, Int[np.ndarray, "crops 3"]]
-    manifest: dict[str, Any]
+    manifest: CropManifest
 
     @property
     def geometry(self) -> MapGeometry:
-        """Pixels and side of a crop."""
-        return MapGeometry(self.manifest["crop_size"], self.manifest["side_deg"])
+        """Return pixels and side of a crop."""
+        return MapGeometry(self.manifest.crop_size, self.manifest.side_deg)
 
     def choose(
         self, split: str, limit: int | None = None, half: Literal[0, 1] | None = None
     ) -> Int[np.ndarray, "crops 3"]:
-        """At most `limit` crops of a split, as many of each map as of any other, in the order of the maps.
+        """Choose at most `limit` crops of a split, as many of each map as of any other, in the maps' order.
 
         half=0 and half=1 are those of every other parent map: they have no parent in common. Where there is
         one parent only, both are all crops.
         """
         crops = self.crops[split][np.argsort(self.crops[split][:, 0], kind="stable")]
-        names, rank = np.unique(np.array(self.manifest["parents"])[crops[:, 0]], return_inverse=True)
+        names, rank = np.unique(self.parents(crops), return_inverse=True)
         if half is not None and len(names) > 1:
             crops = crops[rank % 2 == half]
         _, counts = np.unique(crops[:, 0], return_counts=True)
@@ -56,9 +98,9 @@ class CropTable(NamedTuple):
         return crops[np.sort(np.argsort(turn, kind="stable")[:limit])]
 
     def of_size(self, num_pixels: int) -> "CropTable":
-        """Crops of another size that begin where these do, or as near to there as the map's borders allow.
+        """Move to crops of another size that begin where these do, or as near as the map's borders allow.
 
-        Each place once: of maps that are no larger than the crops there is one crop.
+        Each place is there once: of maps that are no larger than the crops there is one crop.
 
         Raises:
           ValueError: the maps are smaller.
@@ -69,18 +111,27 @@ class CropTable(NamedTuple):
             split: np.unique(np.minimum(rows, last), axis=0).astype(rows.dtype)
             for split, rows in self.crops.items()
         }
-        sizes = {"crop_size": num_pixels, "side_deg": geometry.side_deg}
-        return self._replace(crops=crops, manifest={**self.manifest, **sizes})
+        manifest = dataclasses.replace(self.manifest, crop_size=num_pixels, side_deg=geometry.side_deg)
+        return self._replace(crops=crops, manifest=manifest)
+
+    def parents(self, crops: Int[np.ndarray, "crops 3"]) -> Int[np.ndarray, " crops"]:
+        """Return what each crop's map was cut from, as the manifest numbers it."""
+        return np.array(self.manifest.parents)[crops[:, 0]]
+
+    def boxes(self, crops: Int[np.ndarray, "crops 3"]) -> Shaped[np.ndarray, " crops"] | None:
+        """Return the box or region of each crop by its name; None where one's is not known."""
+        boxes = [self.manifest.boxes[number] for number in crops[:, 0]]
+        return None if None in boxes else np.array([str(box) for box in boxes])
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Names of the parameters that are known of all maps."""
+        """Return the names of the parameters that are known of all maps."""
         return known_for_all(self.store.parameters)
 
     def theta(
         self, crops: Int[np.ndarray, "crops 3"], names: Sequence[str]
     ) -> Float[np.ndarray, "crops parameters"]:
-        """The named parameters of each crop's map, float32, a column for each name.
+        """Return the named parameters of each crop's map, float32, a column for each name.
 
         Raises:
           ValueError: names the parameter, and a map where it is not known.
@@ -88,8 +139,8 @@ class CropTable(NamedTuple):
         return parameter_rows(self.store.parameters, crops[:, 0], names, str(self.store.path))
 
     def cut(self, crops: Int[np.ndarray, "crops 3"]) -> Float[np.ndarray, "crops size size bins"]:
-        """The given crops; each map they touch is read once, and one map is in memory at a time."""
-        size = self.manifest["crop_size"]
+        """Cut the given crops; each map they touch is read once, and one map is in memory at a time."""
+        size = self.manifest.crop_size
         kappa = np.empty((len(crops), size, size, self.store.num_bins), np.float32)
         for index in np.unique(crops[:, 0]):
             whole = self.store.read(int(index), int(index) + 1)[0]
@@ -108,34 +159,26 @@ def write_crop_table(path: Path, crops: dict[str, np.ndarray], manifest: dict[st
 
 
 def open_crop_table(path: Path) -> CropTable:
-    """Open the table and the map store it points to.
+    """Open the table and the map store that it points to, and check both against each other.
 
     Raises:
       ValueError: names what is missing or damaged: a field of the manifest, a store that is not this run's,
         crops that lie outside of their maps.
     """
-    said = path / "manifest.json"
-    manifest = read_object(said, _FIELDS)
-    check_object(manifest["normalisation"], {"kind": str, "scale": float}, f"{said}, normalisation")
-    if manifest["maps"] not in _STORES:
-        raise ValueError(
-            f"{said}: maps={manifest['maps']!r} is none of this run's map stores, {', '.join(_STORES)}"
-        )
-    store = open_map_store(path / manifest["maps"])
-    if "bin" in manifest:
-        store = store.only(check_object(manifest, {"bin": int}, said)["bin"])
-    for name in ("parents", "boxes"):
-        if len(manifest[name]) != store.num_maps:
+    manifest = CropManifest.from_json(read_object(path / "manifest.json", {}), path / "manifest.json")
+    store = open_map_store(path / manifest.maps)
+    if manifest.bin is not None:
+        store = store.only(manifest.bin)
+    for name, labels in (("parents", manifest.parents), ("boxes", manifest.boxes)):
+        if len(labels) != store.num_maps:
             raise ValueError(
-                f"{said}: {len(manifest[name])} {name} for the {store.num_maps} maps of {store.path}"
+                f"{path}/manifest.json: {len(labels)} {name} for the {store.num_maps} maps of {store.path}"
             )
-    if not all(type(parent) is int for parent in manifest["parents"]):
-        raise ValueError(f"{said}: parents must be whole numbers, one for each map")
     crops = {file.stem.removeprefix("crops_"): read_npy(file) for file in sorted(path.glob("crops_*.npy"))}
     if missing := {"train", "development", "validation"} - crops.keys():
         raise ValueError(f"{path}/crops_{min(missing)}.npy is missing")
     for split, rows in crops.items():
-        _check_rows(path / f"crops_{split}.npy", rows, store, manifest["crop_size"])
+        _check_rows(path / f"crops_{split}.npy", rows, store, manifest.crop_size)
     return CropTable(store, crops, manifest)
 
 

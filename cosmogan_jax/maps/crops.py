@@ -11,7 +11,7 @@ from cosmogan_jax.settings import Prepare
 
 
 def counts_by_split(splits: list[str], settings: Prepare) -> dict[str, dict[str, int]]:
-    """How many crops a map gives to each split, by the map's own split.
+    """Return how many crops a map gives to each split, by the map's own split.
 
     split_by=map: crops_per_map, all to the map's split. split_by=crops (the paper's other variant): a map
     that is not auxiliary gives crops_per_map to train, and in proportion to the shares more to development
@@ -35,14 +35,14 @@ def counts_by_split(splits: list[str], settings: Prepare) -> dict[str, dict[str,
 
 
 def num_positions(image: tuple[int, int], crop_size: int) -> int:
-    """Where a crop can lie in a map of these rows and columns without invalid pixels."""
+    """Count where a crop can lie in a map of these rows and columns without invalid pixels."""
     return (image[0] - crop_size + 1) * (image[1] - crop_size + 1)
 
 
 def check_positions(
     names: list[str], positions: list[int], image: tuple[int, int], splits: list[str], settings: Prepare
 ) -> None:
-    """The maps, by name and split, against the crops that are asked of each.
+    """Check that each map, by name and split, has positions enough for the crops that are asked of it.
 
     Raises:
       ValueError: a map with fewer positions than crops asked for.
@@ -69,7 +69,7 @@ def draw_crops(
     trained_bin: int = 0,
     observed: Callable[[int], Bool[np.ndarray, "height width"] | None] = lambda index: None,
 ) -> tuple[dict[str, Int[np.ndarray, "crops 3"]], dict[str, float]]:
-    """Crop positions (map, row, column) by split, and shares of the training crops that hold extreme pixels.
+    """Draw crop positions (map, row, column) by split; count the training crops that hold extreme pixels.
 
     Positions of one map are drawn without replacement, from (seed, number of the map) alone, among those
     whose crop holds valid pixels only, in all bins of sources, and no more masked ones than --mask_max_fraction
@@ -88,11 +88,11 @@ def draw_crops(
     size = settings.crop_size
     room = store.image_shape[1] - size + 1
     whole = num_positions(store.image_shape, size)
-    wanted = counts_by_split(store.manifest["splits"], settings)
+    wanted = counts_by_split(store.manifest.splits, settings)
     tables: dict[str, list] = {split: [] for split in SPLITS}
     outside = np.zeros(2, np.int64)
-    gaps = store.manifest["invalid_pixels"] > 0
-    for index, split in enumerate(store.manifest["splits"]):
+    gaps = store.manifest.invalid_pixels > 0
+    for index, split in enumerate(store.manifest.splits):
         counts = wanted[split]
         total = sum(counts.values())
         mask = observed(index)
@@ -122,7 +122,7 @@ def draw_crops(
 
 
 def _window_sums(flags: np.ndarray) -> Int[np.ndarray, "height width"]:
-    """Two-dimensional cumulative sums with a border of zeros: any rectangle's count from four of them."""
+    """Return cumulative sums with a border of zeros, four of which give the count in any rectangle."""
     return np.pad(flags.astype(np.int32).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
 
 
@@ -141,7 +141,7 @@ def valid_positions(
     observed: Bool[np.ndarray, "height width"] | None = None,
     most_masked: float = 0.0,
 ) -> Int[np.ndarray, " positions"]:
-    """Row-major numbers of the positions whose crop is finite, with at most such a share of masked pixels."""
+    """Return row-major numbers of positions whose crop is finite, with at most so many pixels masked."""
     row, column = np.ogrid[: kappa.shape[0] - size + 1, : kappa.shape[1] - size + 1]
     valid = _in_windows(_window_sums(~np.isfinite(kappa)), row, column, size) == 0
     if observed is not None:
@@ -151,6 +151,6 @@ def valid_positions(
 
 
 def _crops_beyond(kappa: np.ndarray, crops: np.ndarray, size: int, bound: float) -> int:
-    """Crops with a pixel outside [-bound, bound] (paper: below 0.9 % at 1)."""
+    """Count the crops with a pixel outside [-bound, bound] (paper: below 0.9 % at 1)."""
     sums = _window_sums(np.abs(kappa) > bound)
     return int((_in_windows(sums, crops[:, 1], crops[:, 2], size) > 0).sum())

@@ -14,7 +14,7 @@ from cosmogan_jax.geometry import MapGeometry
 def write_fits_map(
     path: Path, kappa: Float[np.ndarray, "height width"], geometry: MapGeometry, cards: Cards
 ) -> None:
-    """One convergence map with ANGLE (side in degrees, LensTools' key), a flat WCS scale and unit.
+    """Write one convergence map with ANGLE (side in degrees, LensTools' key), a flat WCS scale and unit.
 
     Args:
       path: file to write; an existing one is replaced.
@@ -48,7 +48,7 @@ def write_fits_map(
 def write_npy_maps(
     path: Path, batches: Iterable[Float[np.ndarray, "batch height width *bins"]], shape: tuple[int, ...]
 ) -> None:
-    """All maps in one npy file of that shape, float32, written batch by batch; whole or not there.
+    """Write all maps in one npy file of that shape, float32, batch by batch; whole or not there.
 
     Raises:
       ValueError: the batches hold another number of maps, or maps of another size, or the disk takes no more.

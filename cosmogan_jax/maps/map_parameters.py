@@ -23,7 +23,7 @@ _GROUPS = 3  # values of maps that disagree, in a message
 Values = dict[str, tuple[float | None, ...]]
 
 
-class Said(NamedTuple):
+class Statement(NamedTuple):
     """Numbers of one map by parameter, and who says them, in words."""
 
     values: Mapping[str, float]
@@ -31,7 +31,7 @@ class Said(NamedTuple):
 
 
 def check(settings: Prepare) -> None:
-    """ValueError for names that no parameter has, and for a pattern that is none."""
+    """Refuse names that no parameter has, and a pattern that is none."""
     for name in settings.vary:
         check_name(name, f"vary={','.join(settings.vary)}")
     if settings.parameters_from_name is not None:
@@ -39,32 +39,34 @@ def check(settings: Prepare) -> None:
 
 
 def told_cosmology(file: MapFile) -> dict[str, float]:
-    """The cosmological parameters that a file says; of generated maps those of the maps they imitate."""
+    """Return the cosmology that a file says; of generated maps that of the maps they imitate."""
     trained_on = file.facts.get("trained_on")
     imitated = trained_on.get("cosmology") if isinstance(trained_on, dict) else None
-    told = file.facts.get("cosmology") or imitated
-    return {name: value for name, value in told.items() if value is not None} if isinstance(told, dict) else {}
+    cosmology = file.facts.get("cosmology") or imitated
+    if not isinstance(cosmology, dict):
+        return {}
+    return {name: value for name, value in cosmology.items() if value is not None}
 
 
-def given_besides(files: Sequence[MapFile], settings: Prepare) -> list[list[Said]]:
-    """What the flags say of every map, the first to be believed first: the table, then the names of files.
+def given_besides(files: Sequence[MapFile], settings: Prepare) -> list[list[Statement]]:
+    """Return what the flags say of every map, the first to be believed first: the table, then files' names.
 
     Raises:
       ValueError: a table or pattern that does not fit the files (`_rows_of_maps`, `numbers_in_name`).
     """
-    given = []
+    sources = []
     if settings.map_parameters is not None:
         table = read_parameter_table(Path(settings.map_parameters).expanduser())
-        given.append(_rows_of_maps(table, files))
+        sources.append(_rows_of_maps(table, files))
     if (pattern := settings.parameters_from_name) is not None:
         by = f"parameters_from_name={pattern}"
-        named = [Said(numbers_in_name(pattern, file.path), by) for file in files]
-        given.append([said for said, file in zip(named, files) for _ in range(file.num_maps)])
-    return given
+        named = [Statement(numbers_in_name(pattern, file.path), by) for file in files]
+        sources.append([statement for statement, file in zip(named, files) for _ in range(file.num_maps)])
+    return sources
 
 
-def _rows_of_maps(table: ParameterTable, files: Sequence[MapFile]) -> list[Said]:
-    """The row of every map, in their order.
+def _rows_of_maps(table: ParameterTable, files: Sequence[MapFile]) -> list[Statement]:
+    """Return the row of every map, in their order.
 
     Raises:
       ValueError: names the table and the line: a row that means no map, several files, or what another means;
@@ -78,12 +80,12 @@ def _rows_of_maps(table: ParameterTable, files: Sequence[MapFile]) -> list[Said]
     ending: dict[str, list[int]] = {}
     for number, file in enumerate(files):
         ending.setdefault(file.path.absolute().name, []).append(number)
-    found: dict[int, Any] = {}
+    rows: dict[int, Any] = {}
     for row in table.rows:
         if table.key == "index":
             if not (row.key.isascii() and row.key.isdigit() and len(row.key) < 20 and int(row.key) < len(maps)):
-                said = f"index={shown(row.key)} is no number of a map, 0 to {len(maps) - 1}"
-                raise ValueError(f"{where}, line {row.line}: {said}")
+                problem = f"index={shown(row.key)} is no number of a map, 0 to {len(maps) - 1}"
+                raise ValueError(f"{where}, line {row.line}: {problem}")
             meant = range(int(row.key), int(row.key) + 1)
         else:
             parts = Path(row.key).parts
@@ -95,14 +97,14 @@ def _rows_of_maps(table: ParameterTable, files: Sequence[MapFile]) -> list[Said]
                 raise ValueError(f"{where}, line {row.line}: file={shown(row.key)} {what}")
             meant = range(first[fits[0]], first[fits[0] + 1])
         for number in meant:
-            if number in found:
+            if number in rows:
                 file, index = maps[number]
-                lines = f"lines {found[number].line} and {row.line}"
+                lines = f"lines {rows[number].line} and {row.line}"
                 raise ValueError(f"{where}: {lines} both mean {file.name(index)}")
-            found[number] = row
-    if missing := next((place for number, place in enumerate(maps) if number not in found), None):
+            rows[number] = row
+    if missing := next((place for number, place in enumerate(maps) if number not in rows), None):
         raise ValueError(f"{where} has no row of {missing[0].name(missing[1])}")
-    return [Said(found[n].values, f"{where} (line {found[n].line})") for n in range(len(maps))]
+    return [Statement(rows[n].values, f"{where} (line {rows[n].line})") for n in range(len(maps))]
 
 
 def _ends(path: Path, parts: tuple[str, ...]) -> bool:
@@ -110,17 +112,19 @@ def _ends(path: Path, parts: tuple[str, ...]) -> bool:
 
 
 def each_map(files: Iterable[MapFile]) -> Iterator[tuple[MapFile, int]]:
-    """Every map in order: its file, and its number in it."""
+    """Yield every map in order: its file, and its number in it."""
     for file in files:
         for index in range(file.num_maps):
             yield file, index
 
 
-def join(files: Sequence[MapFile], given: list[list[Said]], vary: Sequence[str], *, hint: bool) -> Values:
-    """The parameters of every map, those that nobody says of it None; names sorted.
+def join(
+    files: Sequence[MapFile], besides: list[list[Statement]], vary: Sequence[str], *, hint: bool
+) -> Values:
+    """Join all that is said to the parameters of every map, None where nobody says one; names sorted.
 
     Args:
-      given: what is said besides the files (`given_besides`).
+      besides: what is said besides the files (`given_besides`).
       vary: names of those in which the maps may differ.
       hint: whether a refusal tells of --vary.
 
@@ -129,8 +133,8 @@ def join(files: Sequence[MapFile], given: list[list[Said]], vary: Sequence[str],
         not name, a name in `vary` that nobody says, or what is no name or number.
     """
     own = [_own(file) for file in files]
-    names = {name for said in own for name in said} | {name for file in files for name in file.parameters}
-    names |= {name for source in given for said in source for name in said.values}
+    names = {name for numbers in own for name in numbers} | {name for file in files for name in file.parameters}
+    names |= {name for source in besides for numbers in source for name in numbers.values}
     for name in vary:
         if name not in names:
             raise ValueError(
@@ -139,45 +143,49 @@ def join(files: Sequence[MapFile], given: list[list[Said]], vary: Sequence[str],
     joined: Values = {}
     for name in sorted(names):
         values, labels, number = [], [], 0
-        for file, said in zip(files, own):
+        for file, numbers in zip(files, own):
             recorded = file.parameters.get(name)
             for index in range(file.num_maps):
-                value = said.get(name) if recorded is None or recorded[index] is None else recorded[index]
-                values.append(_agreed(name, [source[number] for source in given], value, file, index))
-                labels.append(str(file.path) if recorded is None and not given else file.name(index))
+                value = numbers.get(name) if recorded is None or recorded[index] is None else recorded[index]
+                values.append(_agreed(name, [source[number] for source in besides], value, file, index))
+                labels.append(str(file.path) if recorded is None and not besides else file.name(index))
                 number += 1
         if name == "source_redshift":
             _check_positive(values, labels)
         if name not in vary:
-            _check_one(name, values, labels, hint)
+            words = name.replace("_", " ")
+            what, unit = ("cosmology", name) if name in COSMOLOGY_CARDS else (words, words)
+            check_one(what, unit, values, labels, f"; --vary={name} where that is meant" if hint else "")
         joined[name] = tuple(values)
     return joined
 
 
 def _own(file: MapFile) -> dict[str, float]:
-    """What a file says of all its maps."""
+    """Return what a file says of all its maps."""
     more = file.facts.get("parameters")
-    said = {**(more if isinstance(more, dict) else {}), **told_cosmology(file)}
+    values = {**(more if isinstance(more, dict) else {}), **told_cosmology(file)}
     if file.source_redshift is not None:
-        said["source_redshift"] = file.source_redshift
-    for name, value in said.items():
+        values["source_redshift"] = file.source_redshift
+    for name, value in values.items():
         check_name(name, str(file.path))
         if not is_value(value):
             raise ValueError(f"{file.path} says {name}={shown(value)}, which is not a finite number")
-    return said
+    return values
 
 
-def _agreed(name: str, given: list[Said], own: float | None, file: MapFile, index: int) -> float | None:
-    """What the first says who says something of the map; the others must agree with it."""
-    says = [(said.values[name], said.by) for said in given if name in said.values]
+def _agreed(
+    name: str, statements: list[Statement], own: float | None, file: MapFile, index: int
+) -> float | None:
+    """Return what the first says who says something of the map; the others must agree with it."""
+    values = [(statement.values[name], statement.by) for statement in statements if name in statement.values]
     if own is not None:
-        says.append((own, "the file itself"))
-    for value, by in says[1:]:
-        if not math.isclose(says[0][0], value, rel_tol=GIVEN_AGREES):
+        values.append((own, "the file itself"))
+    for value, by in values[1:]:
+        if not math.isclose(values[0][0], value, rel_tol=GIVEN_AGREES):
             raise ValueError(
-                f"{file.name(index)}: {name}={says[0][0]:g} by {says[0][1]}, but {value:g} by {by}"
+                f"{file.name(index)}: {name}={values[0][0]:g} by {values[0][1]}, but {value:g} by {by}"
             )
-    return says[0][0] if says else None
+    return values[0][0] if values else None
 
 
 def _check_positive(values: Sequence[float | None], labels: Sequence[str]) -> None:
@@ -186,8 +194,18 @@ def _check_positive(values: Sequence[float | None], labels: Sequence[str]) -> No
             raise ValueError(f"{label}: source_redshift={value:g} must be positive")
 
 
-def _check_one(name: str, values: Sequence[float | None], labels: Sequence[str], hint: bool) -> None:
-    """ValueError where maps differ: names the parameter, and maps with their values."""
+def check_one(
+    what: str, unit: str, values: Sequence[float | None], labels: Sequence[str], advice: str = ""
+) -> None:
+    """Check that all values are one, but for those that are not known.
+
+    Args:
+      what, unit: what they are, in words, and what stands before the values.
+      labels: of whom each is.
+
+    Raises:
+      ValueError: names what differs, the values and of whom they are; ends with the advice.
+    """
     groups: list[tuple[float, dict[str, None]]] = []
     for value, label in zip(values, labels):
         if value is None:
@@ -199,32 +217,29 @@ def _check_one(name: str, values: Sequence[float | None], labels: Sequence[str],
             groups.append((value, {label: None}))
     if len(groups) < 2:
         return
-    what = "cosmology" if name in COSMOLOGY_CARDS else name.replace("_", " ")
-    unit = name if name in COSMOLOGY_CARDS else what
-    told = (
+    listed = (
         f"{value:g} in {next(iter(group))}" + (f" and {len(group) - 1} more" if len(group) > 1 else "")
         for value, group in groups
     )
-    meant = f"; --vary={name} where that is meant" if hint else ""
-    raise ValueError(f"maps disagree, a data set has one {what}: {unit} {', '.join(told)}{meant}")
+    raise ValueError(f"maps disagree, a data set has one {what}: {unit} {', '.join(listed)}{advice}")
 
 
 def shared_cosmology(
     files: Sequence[MapFile], values: Mapping[str, Sequence[float | None]], vary: Sequence[str]
 ):
-    """The cosmology that all these maps share, of what files or flags say."""
+    """Return the cosmology that all these maps share, of what files or flags say."""
     names = {name for file in files for name in told_cosmology(file)} | (COSMOLOGY_CARDS.keys() & values.keys())
     shared = {}
     for name in sorted(names):
-        said = [value for value in values.get(name, ()) if value is not None]
-        whole = name not in vary or len(said) == len(values[name])
-        if said and whole and all(math.isclose(said[0], value, rel_tol=FILES_AGREE) for value in said):
-            shared[name] = said[0]
+        known = [value for value in values.get(name, ()) if value is not None]
+        whole = name not in vary or len(known) == len(values[name])
+        if known and whole and all(math.isclose(known[0], value, rel_tol=FILES_AGREE) for value in known):
+            shared[name] = known[0]
     return shared
 
 
 def as_line(parameters: Mapping[str, Sequence[float | None]]) -> str:
-    """Every parameter with its range over the maps, and how many of them say it where not all do."""
+    """List every parameter with its range over the maps, and how many of them say it where not all do."""
     return ", ".join(
         f"{name} {_range(entry['min'], entry['max'])}"
         + (f" (of {entry['known']} of {entry['maps']} maps)" if entry["known"] < entry["maps"] else "")
@@ -237,10 +252,10 @@ def _range(low: float, high: float) -> str:
 
 
 def ranges(parameters: Mapping[str, Sequence[float | None]]) -> dict[str, dict[str, Any]]:
-    """Smallest and largest value of every parameter that a map says, of how many maps of how many."""
-    found = {}
+    """Return the smallest and largest value of every parameter that a map says, and how many of how many do."""
+    entries = {}
     for name, values in parameters.items():
         known = [value for value in values if value is not None]
         if known:
-            found[name] = {"min": min(known), "max": max(known), "known": len(known), "maps": len(values)}
-    return found
+            entries[name] = {"min": min(known), "max": max(known), "known": len(known), "maps": len(values)}
+    return entries

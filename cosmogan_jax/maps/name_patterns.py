@@ -21,19 +21,19 @@ def compile_pattern(pattern: str, flag: str = _PARAMETERS) -> re.Pattern[str]:
       ValueError: braces without a partner, a name that is none or comes twice, no name, or two numbers with
         nothing between them.
     """
-    said = f"{flag}={pattern}"
-    parts = _FIELD.split(pattern)
-    literals, names = [str(part) for part in parts[::2]], [str(part) for part in parts[1::2]]
+    where = f"{flag}={pattern}"
+    pieces = _FIELD.split(pattern)
+    literals, names = [str(piece) for piece in pieces[::2]], [str(piece) for piece in pieces[1::2]]
     if any(brace in literal for literal in literals for brace in "{}"):
-        raise ValueError(f"{said}: a brace without its partner; write {{omega_m}} for a number, {{}} for any")
-    kept = [check_name(name, said) for name in names if name]
+        raise ValueError(f"{where}: a brace without its partner; write {{omega_m}} for a number, {{}} for any")
+    kept = [check_name(name, where) for name in names if name]
     if not kept:
-        raise ValueError(f"{said} names no parameter, as in Om{{omega_m}}_si{{sigma8}}")
+        raise ValueError(f"{where} names no parameter, as in Om{{omega_m}}_si{{sigma8}}")
     for name in kept:
         if kept.count(name) > 1:
-            raise ValueError(f"{said}: {{{name}}} comes twice")
+            raise ValueError(f"{where}: {{{name}}} comes twice")
     if "" in literals[1:-1]:
-        raise ValueError(f"{said}: two numbers with nothing between them cannot be told apart")
+        raise ValueError(f"{where}: two numbers with nothing between them cannot be told apart")
     # A number with which the pattern begins is not the tail of a longer one.
     text = r"(?<![\d.])" if not literals[0] else ""
     text += re.escape(literals[0])
@@ -49,17 +49,17 @@ def numbers_in_name(pattern: str, path: Path) -> dict[str, float]:
       ValueError: names the path and the pattern: it does not fit, fits in two places that say different
         numbers, or what it finds is not finite.
     """
-    said = f"{_PARAMETERS}={pattern}"
-    found = [
+    where = f"{_PARAMETERS}={pattern}"
+    matches = [
         {name: float(number) for name, number in match.groupdict().items()}
         for match in compile_pattern(pattern).finditer(Path(path).as_posix())
     ]
-    if not found:
-        raise ValueError(f"{said} does not fit {path}")
-    if other := next((numbers for numbers in found[1:] if numbers != found[0]), None):
-        one, two = (", ".join(f"{k}={v:g}" for k, v in numbers.items()) for numbers in (found[0], other))
-        raise ValueError(f"{said} fits {path} in two places: {one} and {two}")
-    for name, value in found[0].items():
+    if not matches:
+        raise ValueError(f"{where} does not fit {path}")
+    if other := next((numbers for numbers in matches[1:] if numbers != matches[0]), None):
+        first, two = (", ".join(f"{k}={v:g}" for k, v in numbers.items()) for numbers in (matches[0], other))
+        raise ValueError(f"{where} fits {path} in two places: {first} and {two}")
+    for name, value in matches[0].items():
         if not is_value(value):
-            raise ValueError(f"{said}: {path} says {name}={value:g}, which is not a finite number")
-    return found[0]
+            raise ValueError(f"{where}: {path} says {name}={value:g}, which is not a finite number")
+    return matches[0]

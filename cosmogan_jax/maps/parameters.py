@@ -15,9 +15,9 @@ Parameters = Mapping[str, Sequence[float | None]]
 
 
 def shown(value: Any) -> str:
-    """What was found, as it can stand in a line: escaped and cut short where it has to be."""
-    said = value if isinstance(value, str) and value.isprintable() else repr(value)
-    return said if len(said) <= 60 else f"{said[:57]}..."
+    """Return a value as it can stand in a line: escaped and cut short where it has to be."""
+    text = value if isinstance(value, str) and value.isprintable() else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def check_name(name: Any, where: str) -> str:
@@ -31,20 +31,20 @@ def check_name(name: Any, where: str) -> str:
 
 
 def is_value(value: Any) -> bool:
-    """Whether it is a number that a parameter can have: finite, and none of the fill values."""
+    """Tell whether it is a number that a parameter can have: finite, and none of the fill values."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
-def check_parameters(found: Any, num_maps: int, where: str) -> None:
+def check_parameters(parameters: Any, num_maps: int, where: str) -> None:
     """Check parameters as a manifest holds them.
 
     Raises:
       ValueError: no object of lists, a name that is none, another number of values than of maps, or a value
         that is neither finite nor null.
     """
-    if not isinstance(found, dict):
+    if not isinstance(parameters, dict):
         raise ValueError(f"{where}: parameters must be an object of lists, one value a map")
-    for name, values in found.items():
+    for name, values in parameters.items():
         check_name(name, f"{where}, parameters")
         if not isinstance(values, list) or len(values) != num_maps:
             raise ValueError(f"{where}: parameter {name} must have one value for each of {num_maps} maps")
@@ -54,14 +54,14 @@ def check_parameters(found: Any, num_maps: int, where: str) -> None:
 
 
 def known_for_all(parameters: Parameters) -> tuple[str, ...]:
-    """Names of the parameters that every map has a value of, in their order."""
+    """Return the names of the parameters that every map has a value of, in their order."""
     return tuple(name for name, values in parameters.items() if None not in values)
 
 
 def parameter_rows(
     parameters: Parameters, maps: Int[np.ndarray, " rows"], names: Sequence[str], where: str
 ) -> Float[np.ndarray, "rows parameters"]:
-    """Float32 rows of the named parameters of these maps; no column where none is named.
+    """Return float32 rows of the named parameters of these maps; no column where none is named.
 
     Raises:
       ValueError: names the parameter, and the first of the maps where it is not known.

@@ -40,17 +40,17 @@ class Finding(NamedTuple):
 
     Attributes:
       kind: the name by which --accept_values takes it for meant.
-      said: in words, beginning with a map's or a set's name.
+      words: in words, beginning with a map's or a set's name.
     """
 
     kind: str
-    said: str
+    words: str
 
 
 def unlike_convergence(
     maps: Sequence[MapFacts], files: Sequence[MapFile], geometry: MapGeometry, *, one_set: bool = True
 ) -> list[Finding]:
-    """What the maps look like, one finding a kind, the first map that shows it named; none of good maps.
+    """Find what maps look like, one finding a kind, with the first map that shows it; none of good maps.
 
     Args:
       maps: facts of those that are used.
@@ -59,19 +59,19 @@ def unlike_convergence(
     """
     looks: dict[tuple[str, str], list[str]] = {}
     for facts in maps:
-        if found := _of_map(facts, geometry):
-            looks.setdefault(found[:2], []).append(f"{facts.name} {found[2]}")
+        if look := _of_map(facts, geometry):
+            looks.setdefault(look[:2], []).append(f"{facts.name} {look[2]}")
     findings = [
-        Finding(kind, f"{said[0]}{_others(said, len(maps))}: {looks_like}")
-        for (kind, looks_like), said in looks.items()
+        Finding(kind, f"{lines[0]}{_others(lines, len(maps))}: {looks_like}")
+        for (kind, looks_like), lines in looks.items()
     ]
-    told = [file for file in files if "unit" in file.facts]
-    if told:
-        more = f" (and {plural(len(told) - 1, 'file')} more)" if len(told) > 1 else ""
+    marked = [file for file in files if "unit" in file.facts]
+    if marked:
+        more = f" (and {plural(len(marked) - 1, 'file')} more)" if len(marked) > 1 else ""
         findings.append(
             Finding(
                 "units",
-                f"{told[0].path} says its unit is {told[0].facts['unit']!r}{more}; convergence has none",
+                f"{marked[0].path} says its unit is {marked[0].facts['unit']!r}{more}; convergence has none",
             )
         )
     if one_set and not findings:
@@ -80,43 +80,43 @@ def unlike_convergence(
 
 
 def refuse(findings: Sequence[Finding], accepted: Sequence[str]) -> None:
-    """ValueError for what was found and is not said to be meant."""
-    if left := [one for one in findings if one.kind not in accepted]:
-        kinds = ",".join(dict.fromkeys([*accepted, *(one.kind for one in left)]))
-        more = "".join(f"; {one.said}" for one in left[1:])
+    """Refuse, by a ValueError, what looks unlike convergence and is not accepted."""
+    if left := [finding for finding in findings if finding.kind not in accepted]:
+        kinds = ",".join(dict.fromkeys([*accepted, *(finding.kind for finding in left)]))
+        more = "".join(f"; {finding.words}" for finding in left[1:])
         raise ValueError(
-            f"{left[0].said}{more}. If the values are meant as they are, say so with --accept_values={kinds}"
+            f"{left[0].words}{more}. If the values are meant as they are, say so with --accept_values={kinds}"
         )
 
 
 def warnings(findings: Sequence[Finding], accepted: Sequence[str]) -> list[str]:
-    """A line for each, for an inspection that refuses nothing."""
+    """Return a line for each finding, for an inspection that refuses nothing."""
     return [
-        f"{one.said} ({'accepted, by' if one.kind in accepted else 'a run refuses this without'} "
-        f"--accept_values={one.kind})"
-        for one in findings
+        f"{finding.words} ({'accepted, by' if finding.kind in accepted else 'a run refuses this without'} "
+        f"--accept_values={finding.kind})"
+        for finding in findings
     ]
 
 
 def apart(sigmas: dict[str, float]) -> list[str]:
-    """A line for each pair of sets whose sigmas differ by more than a factor SAME_SIGMA.
+    """Return a line for each pair of sets whose sigmas differ by more than a factor SAME_SIGMA.
 
     Args:
       sigmas: mean over maps of their standard deviation, by what the maps are called.
     """
     lines = []
-    for (one, ours), (other, theirs) in itertools.combinations(sigmas.items(), 2):
+    for (name, ours), (other, theirs) in itertools.combinations(sigmas.items(), 2):
         low, high = sorted((ours, theirs))
         if high > SAME_SIGMA * low:
             lines.append(
-                f"sigma of {one} is {ours:.3g}, of {other} {theirs:.3g}, a factor "
+                f"sigma of {name} is {ours:.3g}, of {other} {theirs:.3g}, a factor "
                 f"{_factor(low, high)}: other units, noise, smoothing or source redshift on one side?"
             )
     return lines
 
 
 def _of_map(facts: MapFacts, geometry: MapGeometry) -> tuple[str, str, str] | None:
-    """Kind, what it looks like, and what shows it; the first that fits."""
+    """Return the kind, what the map looks like, and what shows it; the first that fits."""
     if not facts.low < facts.high:
         return None
     bulk = facts.bulk
@@ -154,11 +154,11 @@ def _of_map(facts: MapFacts, geometry: MapGeometry) -> tuple[str, str, str] | No
 
 
 def _several_bins(maps: Sequence[MapFacts], side_deg: float) -> list[Finding]:
-    """Sigmas that are too different for maps of one sky, in a group of maps or between groups."""
+    """Find sigmas that are too different for maps of one sky, in a group of maps or between groups."""
     by_role: dict[str, list[MapFacts]] = {}
     for facts in maps:
         by_role.setdefault(facts.role, []).append(facts)
-    asked = "choose one with --channel or by the files' names, or name what differs with --vary"
+    advice = "choose one with --channel or by the files' names, or name what differs with --vary"
     most = SAME_SIGMA * max(1.0, (_WIDE_DEG / side_deg) ** 0.5)
     for group in by_role.values():
         ordered = sorted(group, key=lambda facts: facts.bulk)
@@ -166,21 +166,21 @@ def _several_bins(maps: Sequence[MapFacts], side_deg: float) -> list[Finding]:
         low, high = ordered[ends], ordered[-1 - ends]
         if high.bulk > most * low.bulk:
             among = " (tenth and ninetieth percentile of all)" if ends else ""
-            said = (
+            line = (
                 f"{low.name} has sigma {low.bulk:.3g}, {high.name} {high.bulk:.3g}{among}, a factor "
                 f"{_factor(low.bulk, high.bulk)} in one set: this looks like several source bins or redshifts"
             )
-            return [Finding("bins", f"{said}; {asked}")]
+            return [Finding("bins", f"{line}; {advice}")]
     sigmas = {
         f"{role} maps" if role != "maps" else "maps": float(np.mean([facts.sigma for facts in group]))
         for role, group in by_role.items()
     }
-    return [Finding("bins", f"{line} If other redshifts: {asked}") for line in apart(sigmas)[:1]]
+    return [Finding("bins", f"{line} If other redshifts: {advice}") for line in apart(sigmas)[:1]]
 
 
 def _factor(low: float, high: float) -> str:
     return f"{high / low:.3g}" if low else "without bound"
 
 
-def _others(said: Sequence[str], count: int) -> str:
-    return f" ({len(said)} of {count} maps are like this)" if len(said) > 1 else ""
+def _others(lines: Sequence[str], count: int) -> str:
+    return f" ({len(lines)} of {count} maps are like this)" if len(lines) > 1 else ""

@@ -1,19 +1,17 @@
-"""The maps that stage prepare is given: files by split, one size, one angle, one source redshift."""
+"""A set of maps from open files: of one size, one angle, one source redshift, the same bins."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from cosmogan_jax.geometry import MapGeometry, check_side_deg
-from cosmogan_jax.maps import bins_in_files
-from cosmogan_jax.maps.formats import MapFile, ReadOptions, check_options, find_map_files, open_map_file
-from cosmogan_jax.maps.map_parameters import FILES_AGREE, GIVEN_AGREES, Said, Values, given_besides, join
-from cosmogan_jax.maps.survey_masks import SurveyMasks, open_masks
+from cosmogan_jax.maps.formats import MapFile
+from cosmogan_jax.maps.map_parameters import GIVEN_AGREES, Statement, Values, check_one, join
+from cosmogan_jax.maps.survey_masks import SurveyMasks
 from cosmogan_jax.settings import GivenMaps, Prepare
 
 _BATCH_BYTES = 64 * 2**20
@@ -51,11 +49,11 @@ class MapSources(NamedTuple):
 
     @property
     def num_bins(self) -> int:
-        """Bins of every map."""
+        """Return the number of bins of every map."""
         return len(self.bins) or 1
 
     def maps(self) -> Iterator[tuple[str, MapFile, int, Float[np.ndarray, "height width *bins"]]]:
-        """Every map in order with its role, file and number in that file; a few are in memory at a time."""
+        """Yield every map in order with role, file and number in that file; a few are in memory at a time."""
         number = 0
         for role, files in self.files.items():
             for file in files:
@@ -69,90 +67,18 @@ class MapSources(NamedTuple):
                         number += 1
 
     def observed(self, number: int) -> Bool[np.ndarray, "height width"] | None:
-        """Where map `number` of all is not masked; None where there are no masks."""
+        """Return where map `number` of all is not masked; None where there are no masks."""
         return None if self.masks is None else self.masks.of_map(number)
 
     @property
+    def all_files(self) -> list[MapFile]:
+        """Return the files of all roles, in order."""
+        return [file for files in self.files.values() for file in files]
+
+    @property
     def num_maps(self) -> int:
-        """Number of all maps."""
-        return sum(file.num_maps for files in self.files.values() for file in files)
-
-
-def flag(role: str) -> str:
-    """The flag that names the maps of a role."""
-    return role if role == "maps" else f"{role}_maps"
-
-
-def given_maps(settings: Prepare) -> dict[str, tuple[str, ...]]:
-    """What the flags name, by what it is to be; only what is given."""
-    given = {
-        "maps": settings.maps,
-        "development": settings.development_maps,
-        "validation": settings.validation_maps,
-        "auxiliary": settings.auxiliary_maps,
-    }
-    return {role: patterns for role, patterns in given.items() if patterns}
-
-
-def open_sources(settings: Prepare) -> MapSources:
-    """Open all files that the flags name.
-
-    Raises:
-      ValueError: no files, files that cannot be read, or sizes, angles, redshifts or other parameters that
-        disagree or lack.
-    """
-    options = read_options(settings, settings.side_deg)
-    files = {
-        role: tuple(_only(file, role) for file in open_given(patterns, flag(role), options))
-        for role, patterns in given_maps(settings).items()
-    }
-    every = [file for group in files.values() for file in group]
-    check_options(every, options)
-    sources = agree(
-        files,
-        settings.downsample,
-        settings.side_deg,
-        settings.source_redshift,
-        given_besides(every, settings),
-        settings.vary,
-        hint=True,
-    )
-    sources = with_bins(sources, settings)
-    table = settings.map_parameters
-    image = sources.geometry.num_pixels, sources.columns
-    return sources._replace(
-        besides=None if table is None else Path(table).expanduser(),
-        masks=open_masks(settings.mask, sources.num_maps, image, settings.downsample),
-        most_masked=settings.mask_max_fraction,
-    )
-
-
-def read_options(settings: Prepare | GivenMaps, side_deg: float | None) -> ReadOptions:
-    """What the flags tell readers of files; side_deg is that of patches, where HEALPix maps are cut."""
-    return ReadOptions(
-        settings.hdf5_dataset,
-        settings.raw_shape,
-        settings.channel,
-        settings.fits_extension,
-        settings.cut_patches,
-        side_deg if settings.cut_patches else None,
-        settings.source_bins,
-    )
-
-
-def open_given(patterns: Sequence[str], name: str, options: ReadOptions) -> list[MapFile]:
-    """All files that patterns of a flag mean, opened.
-
-    Raises:
-      ValueError: a pattern that means nothing, a file that cannot be read, or bins in files of their own that
-        are not there for all maps.
-    """
-    paths = find_map_files(patterns, name, any_ending=bool(options.raw_shape))
-    pattern = bins_in_files.pattern_of(options.source_bins)
-    if pattern is None:
-        return [open_map_file(path, options) for path in paths]
-    options = dataclasses.replace(options, source_bins=(), channel=None)  # of bins, which are files
-    return bins_in_files.join_bins([open_map_file(path, options) for path in paths], pattern)
+        """Return the number of all maps."""
+        return sum(file.num_maps for file in self.all_files)
 
 
 def agree(
@@ -160,14 +86,14 @@ def agree(
     downsample: int,
     side_deg: float | None,
     source_redshift: float | None,
-    given: list[list[Said]] | None = None,
+    besides: list[list[Statement]] | None = None,
     vary: Sequence[str] = (),
     *,
     hint: bool = False,
 ) -> MapSources:
-    """Sources of one size and angle, and of one redshift and cosmology but for what `vary` names.
+    """Make sources of one size and angle, and of one redshift and cosmology but for what `vary` names.
 
-    Of what the files say and what is given besides: source_redshift for all maps, `given` for each
+    Of what the files say and what is given besides: source_redshift for all maps, `besides` for each
     (`map_parameters.given_besides`). hint: whether a refusal tells of --vary.
 
     Raises:
@@ -180,7 +106,7 @@ def agree(
         raise ValueError(f"source_redshift={source_redshift:g} must be positive and finite")
     _one_of_each(every, lambda file: file.num_pixels, "pixels a side", "size")
     _one_of_each(every, lambda file: file.columns, "pixels a row", "size")
-    parameters = join(every, given or [], vary, hint=hint)
+    parameters = join(every, besides or [], vary, hint=hint)
     for pixels in (first.num_pixels, first.columns):
         if downsample < 1 or pixels % downsample:
             raise ValueError(
@@ -203,17 +129,19 @@ def agree(
 
 
 def with_bins(sources: MapSources, settings: Prepare | GivenMaps) -> MapSources:
-    """The same, with the bins that all files have, their redshifts, and that of the bin that crops are of.
+    """Add the bins that all files have, their redshifts, and the number of the bin that crops are of.
 
     Raises:
       ValueError: files that disagree in their bins, or with --bin_redshifts; a bin that is not among them, or
         several and none is chosen to train on.
     """
-    files = [file for group in sources.files.values() for file in group]
-    first, given = files[0], settings.bin_redshifts
+    files = sources.all_files
+    first, wanted = files[0], settings.bin_redshifts
     if not first.bins and not any(file.bins for file in files):
-        if given:
-            raise ValueError(f"bin_redshifts={_listed(given)} goes with --source_bins and maps of several bins")
+        if wanted:
+            raise ValueError(
+                f"bin_redshifts={_listed(wanted)} goes with --source_bins and maps of several bins"
+            )
         return sources
     for file in files:
         if file.bin_numbers != first.bin_numbers or not _redshifts_agree(file.bins, first.bins):
@@ -221,13 +149,13 @@ def with_bins(sources: MapSources, settings: Prepare | GivenMaps) -> MapSources:
                 f"maps disagree in their source bins: {_bins(first)} in {first.path}, {_bins(file)} in "
                 f"{file.path}"
             )
-    if given and (len(given) != len(first.bins) or not _redshifts_agree(given, first.bins)):
-        raise ValueError(f"bin_redshifts={_listed(given)} disagrees with {first.path}: {_bins(first)}")
+    if wanted and (len(wanted) != len(first.bins) or not _redshifts_agree(wanted, first.bins)):
+        raise ValueError(f"bin_redshifts={_listed(wanted)} disagrees with {first.path}: {_bins(first)}")
     if settings.source_redshift is not None:
         raise ValueError(
             f"source_redshift={settings.source_redshift:g} is of maps of one bin; --bin_redshifts is of each"
         )
-    redshifts = tuple(given) or first.bins
+    redshifts = tuple(wanted) or first.bins
     chosen = settings.channel
     if chosen is None and len(redshifts) > 1:
         raise ValueError(
@@ -240,10 +168,10 @@ def with_bins(sources: MapSources, settings: Prepare | GivenMaps) -> MapSources:
     return sources._replace(bins=redshifts, trained_bin=trained, source_redshift=redshifts[trained])
 
 
-def _redshifts_agree(one: Sequence[float | None], other: Sequence[float | None]) -> bool:
-    """As many, and the same wherever both are known."""
-    return len(one) == len(other) and all(
-        a is None or b is None or math.isclose(a, b, rel_tol=GIVEN_AGREES) for a, b in zip(one, other)
+def _redshifts_agree(ours: Sequence[float | None], theirs: Sequence[float | None]) -> bool:
+    """Tell whether they are as many, and the same wherever both are known."""
+    return len(ours) == len(theirs) and all(
+        a is None or b is None or math.isclose(a, b, rel_tol=GIVEN_AGREES) for a, b in zip(ours, theirs)
     )
 
 
@@ -260,82 +188,39 @@ def _listed(redshifts: Sequence[float]) -> str:
 
 
 def _one_redshift(
-    files: list[MapFile], parameters: Values, given: float | None, vary: Sequence[str]
+    files: list[MapFile], parameters: Values, flag: float | None, vary: Sequence[str]
 ) -> float | None:
-    """The source redshift of all maps; None where it is not known, or varies."""
+    """Return the source redshift of all maps; None where it is not known, or varies."""
     if "source_redshift" in vary:
-        if given is not None:
-            raise ValueError(f"source_redshift={given:g} is of all maps, and vary={','.join(vary)} names it")
+        if flag is not None:
+            raise ValueError(f"source_redshift={flag:g} is of all maps, and vary={','.join(vary)} names it")
         return None
-    says = parameters.get("source_redshift", ())
-    known = next((number for number, value in enumerate(says) if value is not None), None)
+    values = parameters.get("source_redshift", ())
+    known = next((number for number, value in enumerate(values) if value is not None), None)
     if known is None:
-        return given
-    value = says[known]
-    if given is not None and value is not None and not math.isclose(given, value, rel_tol=GIVEN_AGREES):
+        return flag
+    value = values[known]
+    if flag is not None and value is not None and not math.isclose(flag, value, rel_tol=GIVEN_AGREES):
         file = [file for file in files for _ in range(file.num_maps)][known]
-        raise ValueError(f"source_redshift={given:g} disagrees with {file.path}, which says {value:g}")
+        raise ValueError(f"source_redshift={flag:g} disagrees with {file.path}, which says {value:g}")
     return value
 
 
-def _common(files: list[MapFile], name: str, unit: str, what: str, given: float | None) -> float | None:
-    """The one value the files say, or the one given; both where there are both, and they agree."""
-    says = _one_of_each(files, lambda file: getattr(file, name), unit, what)
-    if says is None:
-        return given
-    value, file = says
-    if given is not None and not math.isclose(given, value, rel_tol=GIVEN_AGREES):
-        raise ValueError(f"{name}={given:g} disagrees with {file.path}, which says {value:g}")
+def _common(files: list[MapFile], name: str, unit: str, what: str, flag: float | None) -> float | None:
+    """Return the one value the files say, or else the flag's; where there are both, they must agree."""
+    agreed = _one_of_each(files, lambda file: getattr(file, name), unit, what)
+    if agreed is None:
+        return flag
+    value, file = agreed
+    if flag is not None and not math.isclose(flag, value, rel_tol=GIVEN_AGREES):
+        raise ValueError(f"{name}={flag:g} disagrees with {file.path}, which says {value:g}")
     return value
 
 
 def _one_of_each(
-    files: list[MapFile], says: Callable[[MapFile], float | None], unit: str, what: str
+    files: list[MapFile], told_by: Callable[[MapFile], float | None], unit: str, what: str
 ) -> tuple[float, MapFile] | None:
-    """What all files that say something say, and the first of these; ValueError where they differ."""
-    groups: list[tuple[float, list[MapFile]]] = []
-    for file in files:
-        value = says(file)
-        if value is None:
-            continue
-        group = next((g for v, g in groups if math.isclose(v, value, rel_tol=FILES_AGREE)), None)
-        if group is None:
-            groups.append((value, [file]))
-        else:
-            group.append(file)
-    if len(groups) > 1:
-        told = (
-            f"{value:g} in {group[0].path}" + (f" and {len(group) - 1} more" if len(group) > 1 else "")
-            for value, group in groups
-        )
-        raise ValueError(f"maps disagree, a data set has one {what}: {unit} {', '.join(told)}")
-    return (groups[0][0], groups[0][1][0]) if groups else None
-
-
-def _only(file: MapFile, split: str) -> MapFile:
-    """Of a map store that records splits, the maps of this one, where it has any; of another file all."""
-    numbers = [number for number, recorded in enumerate(file.splits or ()) if recorded == split]
-    if not numbers or len(numbers) == file.num_maps:
-        return file
-    print(f"{split}_maps={file.path}: takes its {len(numbers)} {split} maps of {file.num_maps}", flush=True)
-
-    def load(start: int, stop: int) -> np.ndarray:
-        return np.concatenate([file.load(number, number + 1) for number in numbers[start:stop]])
-
-    chosen: dict[str, Any] = {
-        name: tuple(told[number] for number in numbers)
-        for name in ("splits", "parents", "boxes")
-        if (told := getattr(file, name)) is not None
-    }
-    parameters = {name: tuple(told[n] for n in numbers) for name, told in file.parameters.items()}
-    return dataclasses.replace(
-        file, num_maps=len(numbers), load=load, numbers=tuple(numbers), parameters=parameters, **chosen
-    )
-
-
-def as_sources(store: Path) -> MapSources:
-    """The maps of a map store of an earlier stage, which knows what it varied."""
-    file = open_map_file(store)
-    one_redshift = file.source_redshift is not None
-    vary = [name for name in file.parameters if not (one_redshift and name == "source_redshift")]
-    return agree({"maps": (file,)}, 1, None, None, vary=vary)
+    """Return what all files say that say something, and the first of these; ValueError where they differ."""
+    values = [told_by(file) for file in files]
+    check_one(what, unit, values, [str(file.path) for file in files])
+    return next(((value, file) for value, file in zip(values, files) if value is not None), None)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from cosmogan_jax.maps.formats import find_map_files
-from cosmogan_jax.maps.formats.masks import MaskFile, open_mask_file
+from cosmogan_jax.maps.formats import find_map_files, open_mask_file
+from cosmogan_jax.maps.formats.masks import MaskFile
 
 
 class SurveyMasks(NamedTuple):
@@ -29,16 +29,16 @@ class SurveyMasks(NamedTuple):
 
     @property
     def num_masks(self) -> int:
-        """One, or as many as there are maps."""
+        """Return one, or as many as there are maps."""
         return sum(file.num_masks for file in self.files)
 
     @property
     def paths(self) -> list[Path]:
-        """The files."""
+        """Return the files."""
         return [file.path for file in self.files]
 
     def of_map(self, number: int) -> Bool[np.ndarray, "height width"]:
-        """Where map `number` is observed: pixels all of whose pixels in the mask are."""
+        """Return where map `number` is observed: pixels all of whose pixels in the mask are."""
         number = 0 if self.num_masks == 1 else self.first + number
         for file in self.files:
             if number < file.num_masks:
@@ -49,7 +49,7 @@ class SurveyMasks(NamedTuple):
     def applied(
         self, number: int, kappa: Float[np.ndarray, "height width *bins"]
     ) -> Float[np.ndarray, "height width *bins"]:
-        """The map with NaN where it is masked, in all bins of sources."""
+        """Return the map with NaN where it is masked, in all bins of sources."""
         observed = self.of_map(number)
         return np.where(observed if kappa.ndim == 2 else observed[..., None], kappa, np.float32(np.nan))
 
@@ -63,7 +63,7 @@ def _load(file: MaskFile, index: int, downsample: int) -> Bool[np.ndarray, "heig
 def open_masks(
     patterns: Sequence[str], num_maps: int, image: tuple[int, int], downsample: int = 1
 ) -> SurveyMasks | None:
-    """The masks that --mask names; None where it names none.
+    """Open the masks that --mask names; None where it names none.
 
     Args:
       num_maps, image: of the maps as they are used, downsampled; rows and columns of each.

@@ -42,7 +42,7 @@ class Crops:
     @property
     def parents(self) -> Int[np.ndarray, " crops"]:
         """Return the parent of each crop's map, as the table numbers them."""
-        return np.array(self.table.manifest["parents"])[self.rows[:, 0]]
+        return self.table.parents(self.rows)
 
     def cut(self) -> Float[np.ndarray, "crops size size bins"]:
         """Read the crops."""

@@ -24,7 +24,8 @@ class Prepare(MapFiles):
     maps: tuple[str, ...] = setting(
         (),
         "Convergence maps to train on, in place of simulated ones: files, map stores, folders or globs of npy, "
-        "npz, FITS, HDF5, zarr or raw .f32. Split into train, development and validation maps, see --split_by.",
+        "npz, FITS, HDF5, zarr, kappaTNG or raw .f32. Split into train, development and validation maps, see "
+        "--split_by.",
         names=FILES,
     )
     development_maps: tuple[str, ...] = _maps("development")

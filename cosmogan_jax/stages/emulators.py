@@ -37,11 +37,11 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
         "generator_step": step,
         "generator_weights": weights,
         "generator_sha256": tree_sha256(variables),
-        "trained_on": table.manifest["origin"],
+        "trained_on": table.manifest.origin,
     }
     emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, table)
     emulator = dataclasses.replace(emulator, training_pixels=min(table.store.image_shape))
-    return Source(emulator, table.manifest["source_redshift"], origin)
+    return Source(emulator, table.manifest.source_redshift, origin)
 
 
 def pretrained(name: str) -> Source:

@@ -21,25 +21,37 @@ def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:
         store = open_map_store(Path(settings.export_from))
     else:
         store = open_map_store(stage_directory(workdir, "generate") / "maps")
-        validated = _validated(workdir) or store.manifest.get("origin", {}).get("validated")
+        validated = _validated(workdir) or store.manifest.origin.get("validated")
     cards = _cards(store, validated)
-    write_json(out / "manifest.json", {**store.manifest, "validated": validated})
-    if "fits" in settings.export:
-        (out / "fits").mkdir(exist_ok=True)
-        maps = itertools.chain.from_iterable(map(only_bin, store.batches()))
-        for number, kappa in enumerate(progress(maps, total=store.num_maps, desc="export fits", unit="map")):
-            own = {**cards, **_map_cards(store, number)}
-            write_fits_map(out / "fits" / f"kappa_{number:06d}.fits", kappa, store.geometry, own)
-    if "npy" in settings.export:
-        batches, shape = store.batches(), tuple(store.array.shape)
-        if store.num_bins == 1:
-            batches, shape = map(only_bin, batches), shape[:3]
-        write_npy_maps(out / "kappa.npy", batches, shape)
-    return {"num_maps": store.num_maps, "side_deg": store.manifest["side_deg"], "from": str(store.path)}
+    write_json(out / "manifest.json", {**store.manifest.content, "validated": validated})
+    for name in settings.export:
+        if name not in _WRITERS:
+            raise ValueError(f"export={name} is none of {', '.join(_WRITERS)}")
+        _WRITERS[name](store, out, cards)
+    return {"num_maps": store.num_maps, "side_deg": store.manifest.side_deg, "from": str(store.path)}
+
+
+def _write_fits(store: MapStore, out: Path, cards: Cards) -> None:
+    (out / "fits").mkdir(exist_ok=True)
+    maps = itertools.chain.from_iterable(map(only_bin, store.batches()))
+    for number, kappa in enumerate(progress(maps, total=store.num_maps, desc="export fits", unit="map")):
+        cards_of_map = {**cards, **_map_cards(store, number)}
+        write_fits_map(out / "fits" / f"kappa_{number:06d}.fits", kappa, store.geometry, cards_of_map)
+
+
+def _write_npy(store: MapStore, out: Path, cards: Cards) -> None:
+    batches, shape = store.batches(), tuple(store.array.shape)
+    if store.num_bins == 1:
+        batches, shape = map(only_bin, batches), shape[:3]
+    write_npy_maps(out / "kappa.npy", batches, shape)
+
+
+# By the names of --export.
+_WRITERS = {"fits": _write_fits, "npy": _write_npy}
 
 
 def _validated(workdir: Path) -> dict[str, Any] | None:
-    """What evaluate found for the very maps that are exported; None where it has not seen them, or others."""
+    """Return what evaluate found for the very maps that are exported; None where it saw others, or none."""
     record = stage_record(workdir, "evaluate")
     if record is None:
         return None
@@ -54,11 +66,11 @@ def _validated(workdir: Path) -> dict[str, Any] | None:
 
 def _cards(store: MapStore, validated: dict[str, Any] | None) -> Cards:
     manifest = store.manifest
-    origin = manifest.get("origin", {})
+    origin = manifest.origin
     cosmology = origin.get("cosmology") or origin.get("trained_on", {}).get("cosmology") or {}
     known = {
-        "ZSOURCE": (manifest.get("source_redshift"), "Source redshift"),
-        "SEED": (manifest.get("seed"), "Seed of the maps"),
+        "ZSOURCE": (manifest.source_redshift, "Source redshift"),
+        "SEED": (manifest.seed, "Seed of the maps"),
         "GENSTEP": (origin.get("generator_step"), "Training step of the generator"),
         "GENSHA": (origin.get("generator_sha256"), ""),  # no room for a comment
         **{key: (cosmology.get(name), comment) for name, (key, comment) in COSMOLOGY_CARDS.items()},
@@ -70,7 +82,7 @@ def _cards(store: MapStore, validated: dict[str, Any] | None) -> Cards:
 
 
 def _validity_cards(validated: dict[str, Any] | None) -> Cards:
-    """Where the emulator's mean power and pixel density were within VALFACT of the validation maps'."""
+    """Return cards of where mean power and pixel density were within VALFACT of the validation maps'."""
     if validated is None:
         return {"VALID": ("unknown", "no comparison with validation maps at hand")}
     cards: dict[str, Any] = {"VALFACT": (validated["factor"], "Agreement with validation maps, a factor")}
@@ -85,9 +97,13 @@ def _validity_cards(validated: dict[str, Any] | None) -> Cards:
 
 def _map_cards(store: MapStore, number: int) -> Cards:
     cards: dict[str, Any] = {"MAPINDEX": (number, "Number of the map in its store")}
-    for key, name, comment in (("SPLIT", "splits", "What the map is for"), ("PARENT", "parents", "Parent map")):
-        if name in store.manifest:
-            cards[key] = (store.manifest[name][number], comment)
+    recorded = store.manifest
+    for key, labels, comment in (
+        ("SPLIT", recorded.splits, "What the map is for"),
+        ("PARENT", recorded.parents, "Parent map"),
+    ):
+        if labels:
+            cards[key] = (labels[number], comment)
     known = {"source_redshift": ("ZSOURCE", "Source redshift"), **COSMOLOGY_CARDS}
     for name, values in store.parameters.items():
         key, comment = known.get(name, (f"HIERARCH {PARAMETER_CARD}{name.upper()}", ""))

@@ -15,7 +15,7 @@ from cosmogan_jax.emulators.kinds import kind
 from cosmogan_jax.emulators.weights import read_card
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.machine.progress import progress
-from cosmogan_jax.maps.store import write_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.pretrained import Emulator, GalaxyNoise, find
 from cosmogan_jax.settings import Generate, Train
 from cosmogan_jax.stages.emulators import Source, pretrained, trained

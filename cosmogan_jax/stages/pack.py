@@ -48,7 +48,7 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         raise ValueError(
             f"stage evaluate in {workdir} saw other maps than those of stage generate; run it again"
         )
-    origin = open_map_store(workdir / "generate" / "maps").manifest["origin"]
+    origin = open_map_store(workdir / "generate" / "maps").manifest.origin
     open_emulator = _again if "pretrained" in origin else _of_training
     emulator, provenance = open_emulator(settings, workdir, record, origin)
     folder = out / settings.pack
@@ -85,9 +85,9 @@ def _of_training(
             f"the generator of step {record.summary['step']} is not the one evaluated in {workdir}"
         )
     return source.emulator, {
-        "normalisation": table.manifest["normalisation"],
+        "normalisation": table.manifest.normalisation,
         "geometry": dataclasses.asdict(table.geometry),
-        "source_redshift": table.manifest["source_redshift"],
+        "source_redshift": table.manifest.source_redshift,
         "cosmology": _cosmology(table),
         "data": _data(settings, table),
         "training": _training(workdir, origin),
@@ -114,7 +114,7 @@ def _again(
 
 def _cosmology(table: CropTable) -> dict[str, float] | None:
     """Return what the maps' source says of it, or the parameters that all maps share; None for neither."""
-    recorded = table.manifest["origin"].get("cosmology")
+    recorded = table.manifest.origin.get("cosmology")
     shared = {
         name: values[0]
         for name, values in table.store.parameters.items()
@@ -125,7 +125,7 @@ def _cosmology(table: CropTable) -> dict[str, float] | None:
 
 def _data(settings: Pack, table: CropTable) -> dict[str, Any]:
     """Say where the maps come from, without the paths of the machine they were on."""
-    origin = dict(table.manifest["origin"])
+    origin = dict(table.manifest.origin)
     if "map_parameters" in origin:
         origin["map_parameters"] = {
             **origin["map_parameters"],
@@ -144,7 +144,7 @@ def _data(settings: Pack, table: CropTable) -> dict[str, Any]:
         "description": settings.pack_data,
         "crops": {split: len(crops) for split, crops in table.crops.items()},
         "map_pixels": min(table.store.image_shape),
-        "share_of_crops_outside_network_range": table.manifest["share_of_crops_outside_network_range"],
+        "share_of_crops_outside_network_range": table.manifest.share_of_crops_outside_network_range,
         "origin": origin,
     }
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.crop_table import write_crop_table
-from cosmogan_jax.maps.store import write_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.runs import directory as run_directory
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.stages import evaluate

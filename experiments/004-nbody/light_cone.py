@@ -40,7 +40,7 @@ def spectra(store):
 
     halofit = bands(lambda x: convergence_power(x, 1.0))
     linear = bands(lambda x: convergence_power(x, 1.0, linear=True))
-    boxes = np.array(store.manifest["boxes"])
+    boxes = np.array(store.manifest.boxes)
     by_box = np.array([power[boxes == name].mean(0) for name in dict.fromkeys(boxes)])
     mean = by_box.mean(0)
     return {
@@ -83,7 +83,7 @@ def main():
     args = parser.parse_args()
     stores = {name: open_map_store(getattr(args, name) / "simulate/maps") for name in ("plain", "sharp")}
     result = {name: {"power": spectra(store)} for name, store in stores.items()}
-    result["resolution"] = stores["plain"].manifest["origin"]["resolution"]
+    result["resolution"] = stores["plain"].manifest.origin["resolution"]
     with fits.open(args.data / "kappa/convergence_z99.fit") as opened:
         real = {"real planes": (opened[0].data.astype(np.float32)[None], 3.5)}
     maps = {name: (store.read()[..., 0], store.geometry.side_deg) for name, store in stores.items()} | real

@@ -45,7 +45,7 @@ class Scorer:
         table = self.table = open_crop_table(workdir / "prepare")
         trained, self.like, self.checkpoints = open_trained(workdir)
         self.model, self.networks = trained.model, trained.model.networks
-        self.normalisation = Normalisation(**table.manifest["normalisation"])
+        self.normalisation = Normalisation(**table.manifest.normalisation)
         self.geometry = table.geometry
         self.edges = log_l_edges(table.geometry, BANDS)
         self.reference = {

@@ -18,12 +18,12 @@ from cosmogan_jax.files.numpy_files import read_npy, read_npz
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.boxes import BoxWriter, open_box
 from cosmogan_jax.maps.crop_table import open_crop_table, write_crop_table
-from cosmogan_jax.maps.formats import ReadOptions, open_map_file
-from cosmogan_jax.maps.formats.masks import open_mask_file
+from cosmogan_jax.maps.formats import ReadOptions, open_map_file, open_mask_file
+from cosmogan_jax.maps.given_maps import as_sources
 from cosmogan_jax.maps.lens_planes import LensPlanes, read_lens_planes, write_lens_planes
 from cosmogan_jax.maps.parameter_tables import read_parameter_table
-from cosmogan_jax.maps.sources import as_sources
-from cosmogan_jax.maps.store import open_map_store, write_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.pretrained import find, load
 from cosmogan_jax.runs.best_generators import read_scores
 from cosmogan_jax.runs.checkpoints import Checkpoints
@@ -121,7 +121,7 @@ def _read_store(folder: Path) -> object:
     store = open_map_store(folder / "maps")
     store.verify()
     told = as_sources(folder / "maps").parameters
-    return found.read(0, found.num_maps), store.read(), store.geometry, store.identity(), told
+    return found.read(0, found.num_maps), store.read(), store.geometry, store.manifest.identity(), told
 
 
 def _parameter_table(folder: Path) -> list[Path]:

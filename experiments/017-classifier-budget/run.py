@@ -35,7 +35,7 @@ def crops(prepare, unit, count):
         parts = np.array_split(chosen, 3)
     else:
         parts = [table.choose(name, count) for name in ("validation", "auxiliary", "train")]
-    boxes = np.array([str(box) for box in table.manifest["boxes"]])
+    boxes = np.array([str(box) for box in table.manifest.boxes])
     labels = [np.arange(len(part)) if unit == "map" else boxes[part[:, 0]] for part in parts]
     return table.geometry, [KeptMaps(table.cut(p)[..., 0], of) for p, of in zip(parts, labels)]
 

@@ -20,8 +20,8 @@ LOW, HIGH = -0.02, 0.06
 
 def main(store: Path) -> None:
     emulator, maps = load("pm-zs1-64"), open_map_store(store)
-    boxes = [box for box in dict.fromkeys(maps.manifest["boxes"]) if box.startswith("validation")][:SHOWN]
-    first = [maps.manifest["boxes"].index(box) for box in boxes]
+    boxes = [box for box in dict.fromkeys(maps.manifest.boxes) if box.startswith("validation")][:SHOWN]
+    first = [maps.manifest.boxes.index(box) for box in boxes]
     real = np.concatenate([maps.read(i, i + 1)[..., 0] for i in first])
     generated = np.asarray(emulator.sample(seed=0, num_maps=SHOWN, size=PIXELS))
     side = emulator.geometry.side_deg / emulator.geometry.num_pixels * PIXELS

@@ -160,7 +160,7 @@ def main() -> None:
     emulator = load(settings.emulator)
     table = open_crop_table(settings.workdir / "prepare")
     crops = table.choose("validation")
-    _, first_of_box = np.unique(np.array(table.manifest["boxes"])[crops[:, 0]], return_index=True)
+    _, first_of_box = np.unique(np.array(table.manifest.boxes)[crops[:, 0]], return_index=True)
     truth = table.cut(crops[first_of_box[: settings.maps]])[..., 0]
     training = table.cut(table.choose("train", 3072))[..., 0].astype(float)
 

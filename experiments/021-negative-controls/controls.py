@@ -27,7 +27,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cosmogan_jax.maps.crop_table import open_crop_table
-from cosmogan_jax.maps.store import open_map_store, write_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_RATE = 1e-30
@@ -97,7 +98,7 @@ def scale(run: Path, path: Path) -> None:
             yield (mean + factor * (kappa - mean)).astype(np.float32)
 
     kept = ("source_redshift", "splits", "parents", "origin")
-    manifest = {name: made.manifest[name] for name in kept}
+    manifest = {name: made.manifest.content[name] for name in kept}
     write_map_store(path, batches(), made.num_maps, made.geometry, manifest)
 
 

@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.maps import store as map_store
+from cosmogan_jax.maps import store_writing
 from cosmogan_jax.maps.crop_stream import stream_crops
-from cosmogan_jax.maps.store import open_map_store, write_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 
 PIXELS, CROP, BATCH, STEP_SECONDS, AHEAD = 1024, 256, 64, 0.010, 4
 
@@ -36,9 +37,9 @@ def main():
     options.add_argument("--folder", type=Path, default=Path("runs/streaming"))
     options = options.parse_args()
     if options.chunk_pixels:
-        map_store.chunk_side = lambda num_pixels: options.chunk_pixels
+        store_writing.chunk_side = lambda num_pixels: options.chunk_pixels
     store = make_store(options.folder / "maps", options.maps)
-    size = sum(store.manifest["shards"].values())
+    size = sum(store.manifest.shards.values())
     cached = open_map_store(store.path, cache_bytes=2 * size)
     for _ in cached.batches():  # fills the cache
         pass

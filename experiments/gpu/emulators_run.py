@@ -179,8 +179,8 @@ def keep_maps(work: Work, sky: Sky, workdir: Path) -> None:
     from cosmogan_jax.maps.store import open_map_store
 
     store = open_map_store(workdir / "simulate/maps")
-    boxes, chosen, seen = store.manifest["boxes"], [], {}
-    for number, (box, split) in enumerate(zip(boxes, store.manifest["splits"])):
+    boxes, chosen, seen = store.manifest.boxes, [], {}
+    for number, (box, split) in enumerate(zip(boxes, store.manifest.splits)):
         seen[box] = seen.get(box, 0) + 1
         if seen[box] <= sky.kept_maps and split in _SPLITS:
             chosen.append(number)
@@ -195,14 +195,14 @@ def keep_maps(work: Work, sky: Sky, workdir: Path) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         data = list(pool.map(packed, parts))
     manifest = {
-        **store.manifest,
+        **store.manifest.content,
         "step": STEP,
         "chosen": chosen,
         "bytes": [len(d) for d in data],
     }
     for name in ("splits", "boxes", "parents"):
-        manifest[name] = [store.manifest[name][n] for n in chosen]
-    manifest["parameters"] = {n: [v[i] for i in chosen] for n, v in store.manifest["parameters"].items()}
+        manifest[name] = [getattr(store.manifest, name)[n] for n in chosen]
+    manifest["parameters"] = {n: [v[i] for i in chosen] for n, v in store.manifest.parameters.items()}
     joined = b"".join([lzma.compress(json.dumps(manifest).encode()), *data])
     head = len(joined) - sum(map(len, data))
     for number in range(0, -(-len(joined) // _FILE_BYTES)):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cosmogan_jax.geometry import MapGeometry
-from cosmogan_jax.maps.store import write_map_store
+from cosmogan_jax.maps.store_writing import write_map_store
 
 
 def unpacked(joined: bytes, head: int):

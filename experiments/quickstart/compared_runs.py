@@ -125,8 +125,8 @@ def _crops_mark(workdir: Path, split: str, tables: dict[str, Any]) -> str:
     if table.geometry.num_pixels != tables["num_pixels"]:
         table = table.of_size(tables["num_pixels"])
     crops = table.choose(split, tables["num_generated"]).tolist()
-    size = {key: table.manifest[key] for key in ("crop_size", "side_deg")}
-    return json_sha256({"maps": table.store.identity(), "crops": crops, **size})
+    size = {key: getattr(table.manifest, key) for key in ("crop_size", "side_deg")}
+    return json_sha256({"maps": table.store.manifest.identity(), "crops": crops, **size})
 
 
 def _read(workdir: Path, name: str) -> Judged:

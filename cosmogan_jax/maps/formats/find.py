@@ -6,13 +6,10 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from cosmogan_jax.files.fits_files import ENDINGS as FITS_ENDINGS
-from cosmogan_jax.files.zarr_folders import is_zarr
 from cosmogan_jax.maps.formats.datasets import natural_key
-from cosmogan_jax.maps.formats.npy import is_kappatng
+from cosmogan_jax.maps.formats.table import endings, folder_format, is_map_name
 from cosmogan_jax.maps.store import is_map_store
 
-ENDINGS = (".npy", *FITS_ENDINGS, ".fits.fz", ".h5", ".hdf5", ".he5", ".npz", ".f32")
 # Commas of one name at most, between which flags are cut.
 _MOST_COMMAS = 4
 # Where a run of this project keeps its maps.
@@ -22,7 +19,7 @@ _STORES = ("prepare/maps", "simulate/maps", "generate/maps")
 def find_map_files(
     patterns: Sequence[str], flag: str = "maps", *, any_ending: bool = False, missing_ok: bool = False
 ) -> list[Path]:
-    """Files and map stores that the patterns mean, in order, each once, however it is spelt.
+    """Find files and map stores that the patterns mean, in order, each once, however it is spelt.
 
     A pattern is a file (read whatever its ending), a map store or zarr folder, a folder (all files in it with a
     known ending) or a glob (** goes down folders; of what it meets, map stores, zarr folders and files with a
@@ -39,14 +36,14 @@ def find_map_files(
     Raises:
       ValueError: a pattern that means no file, or nothing but empty patterns.
     """
-    found: dict[Path, Path] = {}
+    files: dict[Path, Path] = {}
     meant = [pattern for pattern in _with_commas(patterns) if pattern.strip()]
     if patterns and not meant:
         raise ValueError(f"{flag}={','.join(patterns)} names no file")
     for pattern in meant:
         path = Path(pattern).expanduser()
         try:
-            if path.is_dir() and not _is_maps(path):
+            if path.is_dir() and folder_format(path) is None:
                 inside = _in_folder(path, f"{flag}={pattern}")
             elif path.exists():
                 inside = [path]
@@ -57,12 +54,12 @@ def find_map_files(
                 continue
             raise
         for file in sorted(inside, key=lambda path: natural_key(str(path))):
-            found.setdefault(file.resolve(), file)
-    return list(found.values())
+            files.setdefault(file.resolve(), file)
+    return list(files.values())
 
 
 def _with_commas(patterns: Sequence[str]) -> list[str]:
-    """Patterns as they are, but joined by commas where fewer are left then that mean nothing."""
+    """Return patterns as they are, but joined by commas where fewer are left then that mean nothing."""
 
     @functools.cache
     def means(pattern: str) -> bool:
@@ -87,18 +84,13 @@ def _with_commas(patterns: Sequence[str]) -> list[str]:
     return names
 
 
-def _joined(parts: Sequence[str]) -> Iterator[str]:
-    """The parts with commas between them; flags lose a blank that followed one."""
-    for blanks in itertools.product(("", " "), repeat=len(parts) - 1):
-        yield parts[0] + "".join(f",{blank}{part}" for blank, part in zip(blanks, parts[1:]))
+def _joined(pieces: Sequence[str]) -> Iterator[str]:
+    """Yield the pieces with commas between them; flags lose a blank that followed one."""
+    for blanks in itertools.product(("", " "), repeat=len(pieces) - 1):
+        yield pieces[0] + "".join(f",{blank}{piece}" for blank, piece in zip(blanks, pieces[1:]))
 
 
-def _is_maps(path: Path) -> bool:
-    """Whether a folder is one file of maps."""
-    return is_map_store(path) or is_zarr(path)
-
-
-def _in_folder(path: Path, said: str) -> list[Path]:
+def _in_folder(path: Path, pattern: str) -> list[Path]:
     is_stage = (path / "stage.json").is_file()
     names = (*_STORES, *(("maps",) if is_stage else ()))
     stores = [store for name in names if is_map_store(store := path / name)]
@@ -106,16 +98,16 @@ def _in_folder(path: Path, said: str) -> list[Path]:
         stores = [path.parent / "simulate/maps"]
     if stores:
         listed = " or ".join(map(str, stores))
-        raise ValueError(f"{said} is a folder that a run of this project made; give its map store, {listed}")
+        raise ValueError(f"{pattern} is a folder that a run of this project made; give its map store, {listed}")
     inside = _known(path.iterdir())
     if not inside:
         below = next((p for p in sorted(path.iterdir()) if p.is_dir() and _known(p.iterdir())), None)
         hint = f"; {below} does, name it or {path}/**" if below else ""
-        raise ValueError(f"{said}: the folder holds no file that ends in {' '.join(ENDINGS)}{hint}")
+        raise ValueError(f"{pattern}: the folder holds no file that ends in {' '.join(endings())}{hint}")
     return inside
 
 
-def _in_glob(path: Path, said: str, any_ending: bool) -> list[Path]:
+def _in_glob(path: Path, pattern: str, any_ending: bool) -> list[Path]:
     met = [Path(p) for p in glob.glob(str(path), recursive=True)]
     inside = _known(met, stores=True)
     if any_ending and not inside:
@@ -127,27 +119,22 @@ def _in_glob(path: Path, said: str, any_ending: bool) -> list[Path]:
             else ("a file that is named without * is read whatever its ending")
         )
         raise ValueError(
-            f"{said}: of {len(met)} files and folders that fit, none is a map store, a zarr folder or ends in "
-            f"{' '.join(ENDINGS)}; {hint}"
+            f"{pattern}: of {len(met)} files and folders that fit, none is a map store, a zarr folder or ends "
+            f"in {' '.join(endings())}; {hint}"
         )
     if not inside:
-        raise ValueError(f"{said}: no such file, folder or glob")
+        raise ValueError(f"{pattern}: no such file, folder or glob")
     return inside
 
 
 def _known(paths: Iterable[Path], *, stores: bool = False) -> list[Path]:
-    """Files with a known ending, zarr folders, and map stores if wanted; nothing that lies inside of those."""
+    """Return files with a known ending, zarr folders, and map stores if wanted; nothing inside of those."""
     paths = list(paths)
-    folders = {path for path in paths if path.is_dir() and _is_maps(path)}
+    folders = {path for path in paths if path.is_dir() and folder_format(path)}
     return [
         path
         for path in paths
         if not path.name.startswith(".")
-        and ((path in folders and (stores or not is_map_store(path))) or _is_known_file(path))
+        and ((path in folders and (stores or not is_map_store(path))) or (path.is_file() and is_map_name(path)))
         and not any(above in folders for above in path.parents)
     ]
-
-
-def _is_known_file(path: Path) -> bool:
-    ends = path.name.lower().endswith(ENDINGS) or (path.suffix == ".dat" and is_kappatng(path))
-    return path.is_file() and ends

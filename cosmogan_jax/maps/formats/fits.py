@@ -19,17 +19,12 @@ from cosmogan_jax.files.fits_files import (
     whole_fits,
 )
 from cosmogan_jax.maps.formats.gzip_cubes import GzipCube
+from cosmogan_jax.maps.formats.header_numbers import as_number, first_number
 from cosmogan_jax.maps.formats.healpix_tables import SkyTable, sky_table
-from cosmogan_jax.maps.formats.map_file import (
-    MapFile,
-    ReadOptions,
-    StackLayout,
-    check_dtype,
-    stack_layout,
-)
-from cosmogan_jax.maps.formats.said import as_number, first_number
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky import open_sky_table
-from cosmogan_jax.maps.formats.units import FITS_UNIT, told_unit
+from cosmogan_jax.maps.formats.stacks import StackLayout, stack_layout
+from cosmogan_jax.maps.formats.units import FITS_UNIT, unit_of
 
 _REDSHIFT = ("ZSOURCE", "Z_SOURCE", "Z_S", "ZS", "REDSHIFT")
 # What LensTools calls its other images; WLshear and WLomega files lie beside the WLconv ones.
@@ -43,7 +38,7 @@ _WIDEST_PIXEL_DEG = 0.5
 
 
 def open_fits(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of one image in a FITS file: (row, column), or a cube of maps.
+    """Open the maps of one image in a FITS file: (row, column), or a cube of maps.
 
     The image is options.fits_extension, by name or number, or the only one of floating-point numbers. Angle,
     source redshift, cosmology and other parameters (HIERARCH PARAM <NAME>, as stage export writes them) that
@@ -55,17 +50,18 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         shear), an image that is no stack of square maps, or ANGLE and WCS that contradict each other.
       ModuleNotFoundError: astropy is not installed.
     """
-    if options.cut_patches and (table := sky_table(path)) is not None:
+    # Of a named image no sky is cut.
+    if options.cut_patches and options.fits_extension is None and (table := sky_table(path)) is not None:
         return _open_sky(path, table, options)
     header = read_header(path, options.fits_extension)
     with whole_fits(path):
-        said = [_said(header.own), _said(header.primary)]
+        headers = [_cards(header.own), _cards(header.primary)]
     with parsable(path):
         _check_kind(path, header.own)
         shape = tuple(header.own[f"NAXIS{axis}"] for axis in range(header.own["NAXIS"], 0, -1))
         layout = stack_layout(path, shape, options)
         dtype = _stored_dtype(path, header.own)
-        side = _side_deg(path, said, header.own, layout)
+        side = _side_deg(path, headers, header.own, layout)
     read = _reader(path, header, layout.num_maps, options.fits_extension)
 
     def load(start: int, stop: int) -> np.ndarray:
@@ -73,26 +69,26 @@ def open_fits(path: Path, options: ReadOptions) -> MapFile:
         check_dtype(path, data.dtype)
         return layout.bins_last(layout.take(data, slice(0, stop - start)))
 
-    return MapFile(
-        Path(path),
+    return layout.map_file(
+        path,
         "FITS" if options.fits_extension is None else f"FITS:{options.fits_extension}",
-        layout.num_maps,
-        layout.num_pixels,
         dtype,
         load,
-        side,
-        _first(first_number(path, header, _REDSHIFT) for header in said),
-        {**_cosmology(said), **_parameters(said), **told_unit({**said[1], **said[0]}, FITS_UNIT)},
-        **layout.told(),
-        options_used=frozenset({"fits_extension"} | layout.options_used),
+        side_deg=side,
+        source_redshift=_first(first_number(path, header, _REDSHIFT) for header in headers),
+        facts={
+            **_cosmology(headers),
+            **_parameters(headers),
+            **unit_of({**headers[1], **headers[0]}, FITS_UNIT),
+        },
     )
 
 
 def _open_sky(path: Path, table: SkyTable, options: ReadOptions) -> MapFile:
     with whole_fits(path):
-        said = [_said(table.header), _said(table.primary)]
-    redshift = _first(first_number(path, header, _REDSHIFT) for header in said)
-    facts = {**_cosmology(said), **_parameters(said)}
+        headers = [_cards(table.header), _cards(table.primary)]
+    redshift = _first(first_number(path, header, _REDSHIFT) for header in headers)
+    facts = {**_cosmology(headers), **_parameters(headers)}
     return open_sky_table(Path(path), table, options, {"source_redshift": redshift, "facts": facts})
 
 
@@ -114,43 +110,43 @@ def _check_kind(path: Path, header: Any) -> None:
         )
     kind = header.get("ITYPE")
     if kind in _OTHER_KINDS or Path(path).name.startswith(_OTHER_NAMES):
-        told = f"ITYPE={kind}" if kind in _OTHER_KINDS else "by its name"
-        raise ValueError(f"{path} is not a convergence map ({told}); leave it out with a glob, as 'WLconv*'")
+        mark = f"ITYPE={kind}" if kind in _OTHER_KINDS else "by its name"
+        raise ValueError(f"{path} is not a convergence map ({mark}); leave it out with a glob, as 'WLconv*'")
 
 
-def _said(header: Any) -> dict[str, Any]:
-    """The cards that matter here and have a value; LensTools' Z, where it is the sources', as ZSOURCE."""
+def _cards(header: Any) -> dict[str, Any]:
+    """Return the cards that matter and have a value; LensTools' Z, where it is the sources', as ZSOURCE."""
     undefined = astropy_fits().card.Undefined
     keys = ["ANGLE", "Z", *FITS_UNIT, *_REDSHIFT, *(key for key, _ in COSMOLOGY_CARDS.values())]
     keys += [key for key in header if key.startswith(PARAMETER_CARD)]
-    said = {key: header[key] for key in keys if key in header and not isinstance(header[key], undefined)}
-    if "Z" in said and "source" in header.comments["Z"].lower():
-        said.setdefault("ZSOURCE", said["Z"])
-    return said
+    cards = {key: header[key] for key in keys if key in header and not isinstance(header[key], undefined)}
+    if "Z" in cards and "source" in header.comments["Z"].lower():
+        cards.setdefault("ZSOURCE", cards["Z"])
+    return cards
 
 
 def _first(values: Iterable[Any]) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-def _cosmology(said: list[dict[str, Any]]) -> dict[str, Any]:
-    found = {
-        name: _first(as_number(header.get(key)) for header in said)
+def _cosmology(headers: list[dict[str, Any]]) -> dict[str, Any]:
+    values = {
+        name: _first(as_number(header.get(key)) for header in headers)
         for name, (key, _) in COSMOLOGY_CARDS.items()
     }
-    found = {name: value for name, value in found.items() if value is not None}
-    return {"cosmology": found} if found else {}
+    values = {name: value for name, value in values.items() if value is not None}
+    return {"cosmology": values} if values else {}
 
 
-def _parameters(said: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of the cards that stage export writes of parameters which have no card of their own."""
-    keys = sorted({key for header in said for key in header if key.startswith(PARAMETER_CARD)})
-    found = {
-        key.removeprefix(PARAMETER_CARD).lower(): _first(as_number(header.get(key)) for header in said)
+def _parameters(headers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return parameters that have no card of their own, from the cards that stage export writes of them."""
+    keys = sorted({key for header in headers for key in header if key.startswith(PARAMETER_CARD)})
+    values = {
+        key.removeprefix(PARAMETER_CARD).lower(): _first(as_number(header.get(key)) for header in headers)
         for key in keys
     }
-    found = {name: value for name, value in found.items() if value is not None}
-    return {"parameters": found} if found else {}
+    values = {name: value for name, value in values.items() if value is not None}
+    return {"parameters": values} if values else {}
 
 
 def _stored_dtype(path: Path, header: Any) -> str:
@@ -160,8 +156,8 @@ def _stored_dtype(path: Path, header: Any) -> str:
     return f">{'f' if bits < 0 else 'i'}{abs(bits) // 8}"
 
 
-def _side_deg(path: Path, said: list[dict[str, Any]], header: Any, layout: StackLayout) -> float | None:
-    angle, wcs = _first(cards.get("ANGLE") for cards in said), _wcs_side_deg(path, header, layout)
+def _side_deg(path: Path, headers: list[dict[str, Any]], header: Any, layout: StackLayout) -> float | None:
+    angle, wcs = _first(cards.get("ANGLE") for cards in headers), _wcs_side_deg(path, header, layout)
     if angle is None:
         return wcs
     side = as_number(angle)
@@ -173,7 +169,7 @@ def _side_deg(path: Path, said: list[dict[str, Any]], header: Any, layout: Stack
 
 
 def _wcs_side_deg(path: Path, header: Any, layout: StackLayout) -> float | None:
-    """Rows times the pixel's width, where the header has a celestial WCS with a scale."""
+    """Return rows times the pixel's width, where the header has a celestial WCS with a scale."""
     from astropy.wcs import WCS, FITSFixedWarning, WcsError
     from astropy.wcs.utils import proj_plane_pixel_scales
 

@@ -24,7 +24,7 @@ class GzipCube(OpenStream):
         self._map_bytes = abs(header.own["BITPIX"]) // 8 * math.prod(axes[:-1])
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Maps [start, stop), scaled as astropy does, in this machine's byte order.
+        """Read maps [start, stop), scaled as astropy does, in this machine's byte order.
 
         Raises:
           ValueError: a broken or truncated file.
@@ -51,7 +51,7 @@ class GzipCube(OpenStream):
         return content
 
     def _unpack(self, content: bytes, num_maps: int) -> np.ndarray:
-        """Pixels as astropy makes them of a file that holds these maps alone."""
+        """Return pixels as astropy makes them of a file that holds these maps alone."""
         fits = astropy_fits()
         header = self._header.copy()
         header[f"NAXIS{header['NAXIS']}"] = num_maps

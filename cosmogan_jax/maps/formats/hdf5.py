@@ -7,17 +7,18 @@ import numpy as np
 
 from cosmogan_jax.files.fits_files import MOST_COMPRESSED
 from cosmogan_jax.files.whole_files import first_line
-from cosmogan_jax.maps.formats.attributes import is_packed, redshifts_of_bins, said_by, unpacker
+from cosmogan_jax.maps.formats.attributes import attribute_fields, is_packed, redshifts_of_bins, unpacker
 from cosmogan_jax.maps.formats.datasets import choose_datasets, join_datasets, may_be_maps
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
+from cosmogan_jax.maps.formats.stacks import stack_layout
 
 # What a damaged file makes h5py raise, besides ValueError.
-_BROKEN = (OSError, RuntimeError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
+BROKEN = (OSError, RuntimeError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
 
 
 def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of one dataset, or of all whose names fit a glob, one after the other.
+    """Open the maps of one dataset, or of all whose names fit a glob, one after the other.
 
     Which one need not be said where the file holds a single array of 2 to 4 axes. side_deg, source redshift and
     cosmology are read from attributes of the dataset or else of the file; those of several datasets that differ
@@ -30,11 +31,7 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
         of other sizes.
       ModuleNotFoundError: h5py is not installed.
     """
-    try:
-        import h5py
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("HDF5 files need h5py: pip install 'cosmogan_jax[hdf5]'") from error
-    path = Path(path)
+    h5py, path = h5py_module(), Path(path)
     try:
         with h5py.File(path, "r") as file:
             names = choose_datasets(
@@ -45,9 +42,18 @@ def open_hdf5(path: Path, options: ReadOptions) -> MapFile:
             )
             of_each = options.of_each(len(names))
             parts = [_open(path, file, name, of_each) for name in names]
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ValueError(f"{path} is not a whole HDF5 file: {first_line(error)}") from error
     return join_datasets(path, parts, names, options)
+
+
+def h5py_module() -> Any:
+    """Import h5py; ModuleNotFoundError names the extra where it is not installed."""
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("HDF5 files need h5py: pip install 'cosmogan_jax[hdf5]'") from error
+    return h5py
 
 
 def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
@@ -65,10 +71,9 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
             with h5py.File(path, "r") as file:
                 return unpack(file[name][...])
 
-        told = (dataset.shape, dtype)
-        used = frozenset({"hdf5_dataset"})
-        said = said_by(path, own, dict(file.attrs))
-        return open_sky_array(path, f"HDF5:{name}", told, read, options, said, used)
+        array = (dataset.shape, dtype)
+        fields = attribute_fields(path, own, dict(file.attrs))
+        return open_sky_array(path, f"HDF5:{name}", array, read, options, fields)
     layout = stack_layout(path, dataset.shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
@@ -78,41 +83,33 @@ def _open(path: Path, file: Any, name: str, options: ReadOptions) -> MapFile:
                 # h5py has no None in an index: a single map is read whole.
                 source = dataset[...] if layout.num_maps == 1 else dataset
                 values = np.asarray(layout.take(source, slice(start, stop)), dataset.dtype.newbyteorder("="))
-        except _BROKEN as error:
+        except BROKEN as error:
             raise ValueError(f"{path}:{name} cannot be read: {first_line(error)}") from error
         return unpack(layout.bins_last(values))
 
-    return MapFile(
-        path,
-        f"HDF5:{name}",
-        layout.num_maps,
-        layout.num_pixels,
-        dtype,
-        load,
-        **said_by(path, own, dict(file.attrs)),
-        **layout.told(redshifts_of_bins(own, dict(file.attrs))),
-        options_used=frozenset({"hdf5_dataset"} | layout.options_used),
-    )
+    redshifts = redshifts_of_bins(own, dict(file.attrs))
+    fields = attribute_fields(path, own, dict(file.attrs))
+    return layout.map_file(path, f"HDF5:{name}", dtype, load, redshifts, **fields)
 
 
 def _arrays(file: Any, options: ReadOptions) -> dict[str, tuple[int, ...]]:
-    """Arrays that may be maps, with their shapes."""
+    """Return the arrays that may be maps, with their shapes."""
     import h5py
 
-    found: dict[str, tuple[int, ...]] = {}
+    arrays: dict[str, tuple[int, ...]] = {}
 
     def visit(name, item):
         if not isinstance(item, h5py.Dataset) or not may_be_maps(item.shape, options):
             return
         if item.dtype.kind == "f" or is_packed(item.dtype.kind, item.attrs):
-            found[name] = item.shape
+            arrays[name] = item.shape
 
     file.visititems(visit)
-    return found
+    return arrays
 
 
 def _check_place(path: Path, name: str, dataset: Any) -> None:
-    """ValueError for pixels that lie outside of the file's folder, or in far fewer bytes than can hold them."""
+    """Refuse pixels that lie outside of the file's folder, or in far fewer bytes than can hold them."""
     if dataset.file.filename != str(path):
         places = [dataset.file.filename]
     elif dataset.is_virtual:

@@ -29,21 +29,21 @@ class SkyTable(NamedTuple):
 
 
 def sky_table(path: Path) -> SkyTable | None:
-    """The HEALPix table of a FITS file; None where it has none.
+    """Find the HEALPix table of a FITS file; None where it has none.
 
     Raises:
       ValueError: a broken file, or a table without NSIDE, ORDERING or values.
       ModuleNotFoundError: astropy is not installed.
     """
     with _opened(path) as opened:
-        found = _table(opened)
-        if found is None:
+        hdu = _table(opened)
+        if hdu is None:
             return None
-        header = found.header
+        header = hdu.header
         nside, ordering = header.get("NSIDE"), str(header.get("ORDERING", "")).strip().upper()
         if type(nside) is not int or not 0 < nside <= _MOST_SIDE or ordering not in ("RING", "NESTED", "NEST"):
             raise ValueError(f"NSIDE={nside!r} and ORDERING={ordering!r} are not those of a HEALPix map")
-        columns = [column for column in found.columns if column.name.upper() not in _NUMBERS]
+        columns = [column for column in hdu.columns if column.name.upper() not in _NUMBERS]
         if not columns:
             raise ValueError("its HEALPix table has no column of values")
         names = tuple(column.name for column in columns)
@@ -52,26 +52,26 @@ def sky_table(path: Path) -> SkyTable | None:
 
 
 def read_sky(path: Path, table: SkyTable, column: str) -> Float[np.ndarray, " pixels"]:
-    """The values of the whole sky; NaN where an explicit table has no pixel.
+    """Read the values of the whole sky; NaN where an explicit table has no pixel.
 
     Raises:
       ValueError: a broken file, or one that has not as many pixels as its NSIDE says.
     """
     pixels = 12 * table.nside**2
     with _opened(path) as opened:
-        found = _table(opened)
-        if found is None:
+        hdu = _table(opened)
+        if hdu is None:
             raise ValueError("its HEALPix table is gone")
         size = Path(path).stat().st_size
-        if 4 * pixels > MOST_COMPRESSED * size and not _is_explicit(found):
+        if 4 * pixels > MOST_COMPRESSED * size and not _is_explicit(hdu):
             raise ValueError(f"NSIDE={table.nside} has {pixels} pixels, the file {size} bytes")
-        values = np.asarray(found.data[column]).reshape(-1)
+        values = np.asarray(hdu.data[column]).reshape(-1)
         values = values.astype(values.dtype.newbyteorder("="))
-        if not _is_explicit(found):
+        if not _is_explicit(hdu):
             if num_side(len(values)) != table.nside:
                 raise ValueError(f"NSIDE={table.nside} has {pixels} pixels, its table {len(values)}")
             return values
-        numbers = np.asarray(found.data[_number_column(found)]).reshape(-1).astype(np.int64)
+        numbers = np.asarray(hdu.data[_number_column(hdu)]).reshape(-1).astype(np.int64)
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= pixels):
             raise ValueError(f"its table names pixels that a sky of NSIDE={table.nside} has not")
         sky = np.full(pixels, _UNSEEN, values.dtype)

@@ -2,20 +2,15 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-ALL = "all"
 # healpy's UNSEEN is -1.6375e30, netCDF's fill value 9.97e36; no convergence comes near.
 _FILL_VALUE = 1e30
-# Rows against columns of a map; what is longer is a table of numbers.
-_LONGEST = 16
-# A last axis this short, of three that all differ, may as well be of bins.
-_FEWEST_COLUMNS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +33,7 @@ class ReadOptions:
     source_bins: tuple[str, ...] = ()
 
     def of_each(self, arrays: int) -> "ReadOptions":
-        """For one of several arrays: these are the bins then, and each has one."""
+        """Return the options for one of several arrays: these are the bins then, and each has one."""
         return self if arrays == 1 else dataclasses.replace(self, source_bins=())
 
 
@@ -90,11 +85,16 @@ class MapFile:
 
     @property
     def columns(self) -> int:
-        """Pixels of a row."""
+        """Return the pixels of a row."""
         return self.num_pixels if self.num_columns is None else self.num_columns
 
+    @property
+    def kind(self) -> str:
+        """Return the format without what is particular to the file."""
+        return self.format.split(":")[0]
+
     def name(self, index: int) -> str:
-        """The file, and which of its maps, for messages and manifests."""
+        """Return the file, and which of its maps, for messages and manifests."""
         if self.labels:
             return self.labels[index]
         if self.numbers:
@@ -102,12 +102,12 @@ class MapFile:
         return str(self.path) if self.num_maps == 1 else f"{self.path}[{index}]"
 
     def read(self, start: int, stop: int, downsample: int = 1) -> Float[np.ndarray, "maps height width *bins"]:
-        """Convergence maps as `as_kappa` makes them."""
+        """Read convergence maps as `as_kappa` makes them."""
         return as_kappa(self.load(start, stop), downsample)
 
 
 def as_kappa(values: np.ndarray, downsample: int = 1) -> Float[np.ndarray, "maps height width *bins"]:
-    """Float32 maps, each pixel the mean of downsample² of the file's; NaN where any of these is invalid.
+    """Make float32 maps, each pixel the mean of downsample² of the file's; NaN where any of these is invalid.
 
     Invalid is what is not finite or beyond ±1e30 (fill values). Means are taken in float64 and rounded once.
     """
@@ -127,153 +127,7 @@ def as_kappa(values: np.ndarray, downsample: int = 1) -> Float[np.ndarray, "maps
 
 
 def check_dtype(path: Path, dtype: np.dtype) -> str:
-    """The pixels' type as NumPy writes it; ValueError unless it is real floating."""
+    """Return the pixels' type as NumPy writes it; ValueError unless it is real floating."""
     if dtype.kind != "f":
         raise ValueError(f"{path} holds {dtype.name}; convergence maps are real floating-point numbers")
     return np.dtype(dtype).str
-
-
-class StackLayout(NamedTuple):
-    """How an array is a stack of maps.
-
-    Attributes:
-      num_columns: of maps that are not square, else None.
-      take: a function (array, slice of maps) -> (maps, row, column), with a bin axis where it is in the array.
-      bin_axis: of what `take` gives; None for maps of one bin.
-      bin_numbers: the channels that are bins.
-      options_used: {"channel"} where the array has a channel axis.
-    """
-
-    num_maps: int
-    num_pixels: int
-    num_columns: int | None
-    take: Callable[[Any, slice], Any]
-    bin_axis: int | None
-    bin_numbers: tuple[int, ...]
-    options_used: frozenset[str]
-
-    def bins_last(self, values: np.ndarray) -> np.ndarray:
-        """What `take` gave, (map, row, column) or (map, row, column, bin)."""
-        if self.bin_axis is None:
-            return values
-        return np.moveaxis(values, self.bin_axis, -1)[..., list(self.bin_numbers)]
-
-    def told(self, redshifts: tuple[float, ...] = ()) -> dict[str, Any]:
-        """Fields of a `MapFile` that follow; redshifts are those of all channels of the array, if known."""
-        known = tuple(redshifts[n] if n < len(redshifts) else None for n in self.bin_numbers)
-        return {"num_columns": self.num_columns, "bins": known, "bin_numbers": self.bin_numbers}
-
-
-def stack_layout(path: Path, shape: tuple[int, ...], options: ReadOptions) -> StackLayout:
-    """How an array of 2 to 4 axes is a stack of maps.
-
-    (row, column), (map, row, column), and with a channel axis (map, row, column, channel),
-    (map, channel, row, column) or (row, column, channel). Two axes that are alike are rows and columns. Where
-    there are none, maps are not square: the last axis of three is of channels if one is chosen, an axis of
-    four if it has length 1. Where options.source_bins says that there are bins, three axes are of one map:
-    (bin, row, column) if the last two are alike, else (row, column, bin).
-
-    Raises:
-      ValueError: other shapes; more than one channel and none chosen; axes that could be either.
-    """
-    shape = tuple(int(n) for n in shape)
-    said = f"{path} has shape {shape}"
-    axis = _channel_axis(said, shape, options)
-    stack = shape if axis is None else shape[:axis] + shape[axis + 1 :]
-    if len(stack) not in (2, 3):
-        raise ValueError(f"{said}; expected (row, column), (map, row, column), or these with a channel axis")
-    num_maps, rows, columns = stack if len(stack) == 3 else (1, *stack)
-    if min(rows, columns) < 2:
-        raise ValueError(f"{said}; maps must have at least 2 pixels a side")
-    if num_maps < 1:
-        raise ValueError(f"{said}: it holds no map")
-    if max(rows, columns) > _LONGEST * min(rows, columns):
-        raise ValueError(
-            f"{said}; no map is {max(rows, columns) // min(rows, columns)} times as long as it is wide: it is "
-            "a table, or its axes are others than (map, row, column)"
-        )
-    several = axis is not None and bool(options.source_bins)
-    numbers = tuple(chosen_bins(said, options.source_bins, shape[axis])) if several and axis is not None else ()
-    chosen = None if axis is None or several else _choose_channel(said, shape[axis], options.channel)
-
-    def take(array: Any, maps: slice) -> Any:
-        index: tuple[Any, ...] = (maps,) if len(stack) == 3 else ()
-        index += (slice(None),) * ((axis or 0) - len(index))
-        # Bins are chosen after reading: some readers take no list as an index.
-        index += () if axis is None or several else (chosen,)
-        part = array[index] if index else array[()]
-        return part if len(stack) == 3 else part[None][maps]
-
-    return StackLayout(
-        num_maps,
-        rows,
-        None if rows == columns else columns,
-        take,
-        (axis + (len(stack) == 2) if several and axis is not None else None),
-        numbers,
-        frozenset(() if axis is None else {"channel", "source_bins"} if several else {"channel"}),
-    )
-
-
-def bin_numbers(names: Sequence[str], given: str, words: str) -> list[int]:
-    """Numbers of bins as a flag names them; given: the flag, words: what it must be.
-
-    Raises:
-      ValueError: no number, or one twice.
-    """
-    if not all(name.isascii() and name.isdigit() and len(name) < 9 for name in names):
-        raise ValueError(f"{given} must be {words}")
-    numbers = [int(name) for name in names]
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f"{given} names a bin twice")
-    return numbers
-
-
-def chosen_bins(said: str, source_bins: Sequence[str], there: int) -> list[int]:
-    """Numbers of the bins that `--source_bins` names, of so many as there are: "all", or each by its number.
-
-    Raises:
-      ValueError: no number, one that there is not, or one twice.
-    """
-    given = f"source_bins={','.join(source_bins)}"
-    if tuple(source_bins) == (ALL,):
-        return list(range(there))
-    numbers = bin_numbers(source_bins, given, "all, or numbers of channels, as 0,2,4")
-    if max(numbers) >= there:
-        raise ValueError(f"{said}: {given} must lie in 0 to {there - 1}")
-    return numbers
-
-
-def _channel_axis(said: str, shape: tuple[int, ...], options: ReadOptions) -> int | None:
-    """Which axis is neither map, row nor column."""
-    if len(shape) == 3:
-        if shape[1] == shape[2]:
-            return 0 if options.source_bins else None
-        if shape[0] == shape[1] > 1 or options.channel is not None or options.source_bins:
-            return 2
-        if shape[2] < min(_FEWEST_COLUMNS, *shape[:2]):
-            raise ValueError(
-                f"{said}: whether its last axis is of {shape[2]} columns or channels cannot be told; choose a "
-                f"channel with --channel=0 to {shape[2] - 1}, or store (map, row, column)"
-            )
-    if len(shape) != 4:
-        return None
-    last, second = shape[1] == shape[2], shape[2] == shape[3]
-    if last == second:
-        last, second = shape[3] == 1, shape[1] == 1
-    if last == second:
-        raise ValueError(f"{said}: which axis is the channel cannot be told; store (map, row, column)")
-    return 3 if last else 1
-
-
-def _choose_channel(said: str, channels: int, channel: int | None) -> int:
-    if channel is None:
-        if channels != 1:
-            raise ValueError(
-                f"{said}: {channels} channels; choose one with --channel=0 to {channels - 1}, or say with "
-                "--source_bins=all that they are source bins to be kept together"
-            )
-        return 0
-    if not 0 <= channel < channels:
-        raise ValueError(f"{said}: channel={channel} must lie in 0 to {channels - 1}")
-    return channel

@@ -9,11 +9,17 @@ from jaxtyping import Bool
 
 from cosmogan_jax.files.fits_files import read_header, read_image
 from cosmogan_jax.files.numpy_files import check_npy_size, npy_layout
+from cosmogan_jax.maps.formats.hdf5 import BROKEN, h5py_module
 
-_NPY, _HDF5 = b"\x93NUMPY", b"\x89HDF\r\n\x1a\n"
-_FITS = (b"SIMPLE  =", b"\x1f\x8b")
-# What a damaged file makes h5py raise, besides ValueError.
-_BROKEN = (OSError, RuntimeError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
+
+class MaskArray(NamedTuple):
+    """An array of masks as a format stores it, (row, column) or (mask, row, column).
+
+    read: mask n of them, of whatever values are stored; of two axes all of it.
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[int], np.ndarray]
 
 
 class MaskFile(NamedTuple):
@@ -29,56 +35,60 @@ class MaskFile(NamedTuple):
     load: Callable[[int], Bool[np.ndarray, "height width"]]
 
     def name(self, index: int) -> str:
-        """The file, and which of its masks."""
+        """Return the file, and which of its masks."""
         return str(self.path) if self.num_masks == 1 else f"{self.path}[{index}]"
 
 
-def open_mask_file(path: Path) -> MaskFile:
-    """Masks of a FITS image, an npy file or the one dataset (or the one called mask) of an HDF5 file.
-
-    (row, column), or (mask, row, column); of truth values, whole or floating-point numbers, which are 0 or 1.
-
-    Raises:
-      ValueError: another kind of file, a broken one, an array of other axes; on loading, other values.
-      ModuleNotFoundError: astropy or h5py is not installed.
-    """
-    with open(path, "rb") as file:
-        start = file.read(9)
-    if start.startswith(_NPY):
-        with open(path, "rb") as file:
-            shape, _, dtype = npy_layout(file, str(path))
-            check_npy_size(str(path), shape, dtype, path.stat().st_size - file.tell())
-
-        def read(index: int) -> np.ndarray:
-            return np.array(_one(np.load(path, mmap_mode="r", allow_pickle=False), index))
-
-    elif start.startswith(_HDF5):
-        name, shape = _hdf5_dataset(path)
-
-        def read(index: int) -> np.ndarray:
-            return _read_hdf5(path, name, index if len(shape) == 3 else None)
-
-    elif start.startswith(_FITS):
-        header = read_header(path, None).own
-        shape = tuple(header[f"NAXIS{axis}"] for axis in range(header["NAXIS"], 0, -1))
-
-        def read(index: int) -> np.ndarray:
-            return read_image(path, slice(index, index + 1))[1][0] if len(shape) == 3 else read_image(path)[1]
-
-    else:
-        raise ValueError(f"mask={path} is none of npy, FITS and HDF5: it begins with {start!r}")
+def as_mask_file(path: Path, array: MaskArray) -> MaskFile:
+    """Return the masks of an array; ValueError for other axes, and on loading for values other than 0 and 1."""
+    shape = array.shape
     if len(shape) not in (2, 3) or 0 in shape:
         raise ValueError(f"mask={path} has shape {shape}; expected (row, column) or (mask, row, column)")
 
     def load(index: int) -> np.ndarray:
-        return _checked(found.name(index), read(index))
+        return _checked(masks.name(index), array.read(index))
 
-    found = MaskFile(Path(path), shape[0] if len(shape) == 3 else 1, (shape[-2], shape[-1]), load)
-    return found
+    masks = MaskFile(Path(path), shape[0] if len(shape) == 3 else 1, (shape[-2], shape[-1]), load)
+    return masks
 
 
-def _one(masks: np.ndarray, index: int) -> np.ndarray:
-    return masks[index] if masks.ndim == 3 else masks
+def npy_masks(path: Path) -> MaskArray:
+    """Find the masks of an npy file, never unpickled."""
+    with open(path, "rb") as file:
+        shape, _, dtype = npy_layout(file, str(path))
+        check_npy_size(str(path), shape, dtype, path.stat().st_size - file.tell())
+
+    def read(index: int) -> np.ndarray:
+        masks = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.array(masks[index] if masks.ndim == 3 else masks)
+
+    return MaskArray(shape, read)
+
+
+def fits_masks(path: Path) -> MaskArray:
+    """Find the masks of the only image of a FITS file."""
+    header = read_header(path, None).own
+    shape = tuple(header[f"NAXIS{axis}"] for axis in range(header["NAXIS"], 0, -1))
+
+    def read(index: int) -> np.ndarray:
+        return read_image(path, slice(index, index + 1))[1][0] if len(shape) == 3 else read_image(path)[1]
+
+    return MaskArray(shape, read)
+
+
+def hdf5_masks(path: Path) -> MaskArray:
+    """Find the masks of an HDF5 file: its only dataset of 2 or 3 axes, or the only one that is called mask."""
+    h5py = h5py_module()
+    name, shape = _hdf5_dataset(path)
+
+    def read(index: int) -> np.ndarray:
+        try:
+            with h5py.File(path, "r") as file:
+                return np.asarray(file[name][index] if len(shape) == 3 else file[name][...])
+        except BROKEN as error:
+            raise ValueError(f"mask={path}:{name} cannot be read: {error}") from error
+
+    return MaskArray(shape, read)
 
 
 def _checked(name: str, mask: np.ndarray) -> Bool[np.ndarray, "height width"]:
@@ -93,39 +103,24 @@ def _checked(name: str, mask: np.ndarray) -> Bool[np.ndarray, "height width"]:
 
 
 def _hdf5_dataset(path: Path) -> tuple[str, tuple[int, ...]]:
-    h5py = _h5py()
-    found: dict[str, tuple[int, ...]] = {}
+    h5py = h5py_module()
+    arrays: dict[str, tuple[int, ...]] = {}
 
     def visit(name, item):
         if isinstance(item, h5py.Dataset) and len(item.shape or ()) in (2, 3):
-            found[name] = item.shape
+            arrays[name] = item.shape
 
     try:
         with h5py.File(path, "r") as file:
             file.visititems(visit)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ValueError(f"mask={path} is not a whole HDF5 file: {error}") from error
-    if len(found) > 1:
-        found = {name: shape for name, shape in found.items() if name.split("/")[-1].lower() == "mask"} or found
-    if len(found) != 1:
-        listed = ", ".join(f"{name} {shape}" for name, shape in list(found.items())[:12]) or "none"
+    if len(arrays) > 1:
+        called = {name: shape for name, shape in arrays.items() if name.split("/")[-1].lower() == "mask"}
+        arrays = called or arrays
+    if len(arrays) != 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in list(arrays.items())[:12]) or "none"
         raise ValueError(
             f"mask={path} must hold one array, or one called mask; arrays of 2 or 3 axes: {listed}"
         )
-    return next(iter(found.items()))
-
-
-def _read_hdf5(path: Path, name: str, index: int | None) -> np.ndarray:
-    try:
-        with _h5py().File(path, "r") as file:
-            return np.asarray(file[name][...] if index is None else file[name][index])
-    except _BROKEN as error:
-        raise ValueError(f"mask={path}:{name} cannot be read: {error}") from error
-
-
-def _h5py():
-    try:
-        import h5py
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("HDF5 files need h5py: pip install 'cosmogan_jax[hdf5]'") from error
-    return h5py
+    return next(iter(arrays.items()))

@@ -2,18 +2,19 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from cosmogan_jax.files.numpy_files import check_npy_size, npy_layout
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
+from cosmogan_jax.maps.formats.stacks import stack_layout
 
 
 def open_npy(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of an npy file.
+    """Open the maps of an npy file.
 
     Raises:
       ValueError: pickled objects, a truncated file, or an array that is no stack of square maps.
@@ -32,7 +33,7 @@ def _load_npy(path: Path) -> np.ndarray:
 
 
 def open_raw(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of raw little-endian float32, in C order, with shape options.raw_shape; nothing else.
+    """Open maps of raw little-endian float32, in C order, with shape options.raw_shape; nothing else.
 
     raw_shape is (row, column), then the number of maps is what the file's size says, or (map, row, column).
 
@@ -59,18 +60,18 @@ def open_raw(path: Path, options: ReadOptions) -> MapFile:
             f"{path} has {size} bytes, --raw_shape={','.join(map(str, shape))} needs {4 * math.prod(shape)}"
             + wider
         )
-    return _stack(path, "raw float32", lambda: np.memmap(path, "<f4", "r", shape=shape), options, {"raw_shape"})
+    return _stack(path, "raw float32", lambda: np.memmap(path, "<f4", "r", shape=shape), options)
 
 
 def fits_raw_shape(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether the file's size is that of raw maps of this shape, or of a number of them."""
+    """Tell whether the file's size is that of raw maps of this shape, or of a number of them."""
     size, needed = Path(path).stat().st_size, 4 * math.prod(shape)
     whole = size == needed if len(shape) == 3 else size % max(needed, 1) == 0
     return len(shape) in (2, 3) and 0 < needed <= size and whole
 
 
 def open_kappatng(path: Path, options: ReadOptions) -> MapFile:
-    """The map of a file of kappaTNG's binary release (Osato, Liu and Haiman 2021, arXiv:2010.09731).
+    """Open the map of a file of kappaTNG's binary release (Osato, Liu and Haiman 2021, arXiv:2010.09731).
 
     n as an int32, n² float64, n again, little-endian. Neither angle (5 degrees) nor redshift is told.
 
@@ -85,7 +86,7 @@ def open_kappatng(path: Path, options: ReadOptions) -> MapFile:
 
 
 def is_kappatng(path: Path) -> bool:
-    """Whether the file's size and both its ends fit kappaTNG's binary form."""
+    """Tell whether the file's size and both its ends fit kappaTNG's binary form."""
     return _kappatng_pixels(path) is not None
 
 
@@ -106,7 +107,6 @@ def _stack(
     format_: str,
     map_file: Callable[[], np.ndarray],
     options: ReadOptions,
-    options_used: Iterable[str] = (),
 ) -> MapFile:
     # The array itself is not kept: an open memory map is an open file, and a data set may be many thousands.
     array = map_file()
@@ -114,20 +114,11 @@ def _stack(
     dtype = check_dtype(path, array.dtype)
     del array
     if is_sky(shape):
-        return open_sky_array(path, format_, (shape, dtype), map_file, options, used=frozenset(options_used))
+        return open_sky_array(path, format_, (shape, dtype), map_file, options)
     layout = stack_layout(path, shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
         # Mapped anew each time: pages that were read do not stay in this process's memory.
         return np.array(layout.bins_last(layout.take(map_file(), slice(start, stop))), native)
 
-    return MapFile(
-        Path(path),
-        format_,
-        layout.num_maps,
-        layout.num_pixels,
-        dtype,
-        load,
-        **layout.told(),
-        options_used=layout.options_used | frozenset(options_used),
-    )
+    return layout.map_file(path, format_, dtype, load)

@@ -15,15 +15,16 @@ from cosmogan_jax.files.numpy_files import check_npy_size, npy_layout
 from cosmogan_jax.files.open_stream import OpenStream
 from cosmogan_jax.files.whole_files import first_line
 from cosmogan_jax.maps.formats.datasets import choose_datasets, join_datasets, may_be_maps
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
+from cosmogan_jax.maps.formats.stacks import stack_layout
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, KeyError)
 _ENDING = ".npy"
 
 
 def open_npz(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of the archive's only array of 2 to 4 axes, or of those that options.hdf5_dataset names, in order.
+    """Open the maps of the archive's only array of 2 to 4 axes, or of those that options.hdf5_dataset names.
 
     Raises:
       ValueError: a broken archive or none of npy files, pickled objects, no such array, several to choose from,
@@ -49,9 +50,8 @@ def open_npz(path: Path, options: ReadOptions) -> MapFile:
 def _open(path: Path, name: str, array: "_Array", options: ReadOptions) -> MapFile:
     dtype = check_dtype(path, array.dtype)
     if is_sky(array.shape):
-        told, used = (array.shape, dtype), frozenset({"hdf5_dataset"})
         whole = functools.partial(array.read, 0, array.shape[0])
-        return open_sky_array(path, f"npz:{name}", told, whole, options, used=used)
+        return open_sky_array(path, f"npz:{name}", (array.shape, dtype), whole, options)
     layout = stack_layout(path, array.shape, options)
 
     def load(start: int, stop: int) -> np.ndarray:
@@ -61,16 +61,7 @@ def _open(path: Path, name: str, array: "_Array", options: ReadOptions) -> MapFi
             values = layout.take(array.read(start, stop), slice(0, stop - start))
         return np.array(layout.bins_last(values), array.dtype.newbyteorder("="))
 
-    return MapFile(
-        path,
-        f"npz:{name}",
-        layout.num_maps,
-        layout.num_pixels,
-        dtype,
-        load,
-        **layout.told(),
-        options_used=frozenset({"hdf5_dataset"} | layout.options_used),
-    )
+    return layout.map_file(path, f"npz:{name}", dtype, load)
 
 
 class _Array(OpenStream):
@@ -81,20 +72,20 @@ class _Array(OpenStream):
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, member: str):
-        self._path, self._member, said = path, member, f"{path}:{member.removesuffix(_ENDING)}"
+        self._path, self._member, label = path, member, f"{path}:{member.removesuffix(_ENDING)}"
         entry = archive.getinfo(member)
         if entry.file_size > MOST_COMPRESSED * max(entry.compress_size, 1):
             raise ValueError(f"{member} announces {entry.file_size} bytes, {entry.compress_size} are there")
         with archive.open(member) as file:
-            self.shape, self.fortran, self.dtype = npy_layout(cast("BinaryIO", file), said)
+            self.shape, self.fortran, self.dtype = npy_layout(cast("BinaryIO", file), label)
             self._offset = file.tell()
-        check_npy_size(said, self.shape, self.dtype, entry.file_size - self._offset)
+        check_npy_size(label, self.shape, self.dtype, entry.file_size - self._offset)
         count = self.shape[0] if self.shape else 1
         self._item = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
         self._end = self._offset + count * self._item
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Items [start, stop) of the first axis."""
+        """Read items [start, stop) of the first axis."""
         with _whole(self._path), self._closed_by_errors():
             content = self._read(self._offset + start * self._item, (stop - start) * self._item)
         shape = (stop - start, *self.shape[1:])
@@ -120,13 +111,13 @@ class _Array(OpenStream):
 
 @contextmanager
 def _whole(path: Path) -> Iterator[None]:
-    """What a broken archive makes zipfile and zlib say, as one ValueError with its name."""
+    """Turn what a broken archive makes zipfile and zlib say into one ValueError with its name."""
     try:
         yield
     except FileNotFoundError:
         raise
     except (*_BROKEN, ValueError) as error:
-        said = first_line(error)
-        if said.startswith(str(path)):
-            raise ValueError(said) from error
-        raise ValueError(f"{path} is not a whole npz archive: {said}") from error
+        line = first_line(error)
+        if line.startswith(str(path)):
+            raise ValueError(line) from error
+        raise ValueError(f"{path} is not a whole npz archive: {line}") from error

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.maps.formats.bins import join_as_bins
+from cosmogan_jax.maps.formats.bins import chosen_bins, join_as_bins
 from cosmogan_jax.maps.formats.healpix_tables import SkyTable, read_sky
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, chosen_bins
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky_patches import chosen_centres, num_side, patch_indices
 
 # Pixels of a patch against the sky's.
@@ -18,15 +18,15 @@ _WIDEST_STEP = 2.0
 
 
 def is_sky(shape: tuple[int, ...]) -> bool:
-    """Whether an array is as long as a HEALPix map."""
+    """Tell whether an array is as long as a HEALPix map."""
     return len(shape) == 1 and num_side(shape[0]) is not None
 
 
-def open_sky_table(path: Path, table: SkyTable, options: ReadOptions, said: dict[str, Any]) -> MapFile:
-    """Patches of one column of a HEALPix table.
+def open_sky_table(path: Path, table: SkyTable, options: ReadOptions, fields: dict[str, Any]) -> MapFile:
+    """Cut patches of one column of a HEALPix table.
 
     Args:
-      said: fields of the `MapFile` that the headers tell.
+      fields: of the `MapFile`, what the headers tell.
 
     Raises:
       ValueError: several columns and none chosen, no angle for the patches, or no patch.
@@ -34,12 +34,12 @@ def open_sky_table(path: Path, table: SkyTable, options: ReadOptions, said: dict
     if options.source_bins and len(table.columns) > 1:
         numbers = chosen_bins(str(path), options.source_bins, len(table.columns))
         parts = [
-            open_sky_table(path, table, dataclasses.replace(options, source_bins=(), channel=number), said)
+            open_sky_table(path, table, dataclasses.replace(options, source_bins=(), channel=number), fields)
             for number in numbers
         ]
         names = [table.columns[number] for number in numbers]
-        found = join_as_bins(path, parts, names, parts[0].format)
-        return dataclasses.replace(found, bin_numbers=tuple(numbers), bins=(None,) * len(numbers))
+        joined = join_as_bins(path, parts, names, parts[0].format)
+        return dataclasses.replace(joined, bin_numbers=tuple(numbers), bins=(None,) * len(numbers))
     column = options.channel
     if column is None and len(table.columns) > 1:
         named = [n for n, name in enumerate(table.columns) if name.upper() in ("KAPPA", "CONVERGENCE")]
@@ -60,7 +60,7 @@ def open_sky_table(path: Path, table: SkyTable, options: ReadOptions, said: dict
 
     used = {"cut_patches"} | ({"channel"} if len(table.columns) > 1 else set())
     kind = f"FITS:{name}"
-    return _patches(path, kind, dtype, read, table.nside, options, said, frozenset(used), nested=table.nested)
+    return _patches(path, kind, dtype, read, table.nside, options, fields, frozenset(used), nested=table.nested)
 
 
 def open_sky_array(
@@ -69,10 +69,9 @@ def open_sky_array(
     array: tuple[tuple[int, ...], str],
     read: Callable[[], np.ndarray],
     options: ReadOptions,
-    said: dict[str, Any] | None = None,
-    used: frozenset[str] = frozenset(),
+    fields: dict[str, Any] | None = None,
 ) -> MapFile:
-    """Patches of an array of 12 nside² numbers, in HEALPix's RING order, healpy's own.
+    """Cut patches of an array of 12 nside² numbers, in HEALPix's RING order, healpy's own.
 
     Args:
       array: its shape and dtype.
@@ -84,18 +83,20 @@ def open_sky_array(
     (length,), dtype = array
     nside = num_side(length)
     assert nside is not None  # who calls has asked is_sky
-    return _patches(path, kind, dtype, read, nside, options, said or {}, used | {"cut_patches"}, nested=False)
+    return _patches(
+        path, kind, dtype, read, nside, options, fields or {}, frozenset({"cut_patches"}), nested=False
+    )
 
 
 def not_cut(path: Path) -> ValueError:
-    """What to say of a sky where no patches are asked for."""
+    """Return the error for a sky of which no patches are asked for."""
     return ValueError(
         f"{path} holds a HEALPix map: --cut_patches=<pixels on a side> cuts it to flat squares, --side_deg wide"
     )
 
 
 def _check_pixels(path: Path, size: int, side_deg: float, nside: int) -> None:
-    """ValueError for pixels that would leave out most of the sky's: small scales would alias."""
+    """Refuse pixels that would leave out most of the sky's: small scales would alias."""
     ours, sky = 60 * side_deg / size, 60 * math.degrees(math.sqrt(4 * math.pi / 12) / nside)
     if (factor := ours / sky) > _WIDEST_STEP:
         by = 2 ** math.ceil(math.log2(factor))
@@ -112,7 +113,7 @@ def _patches(
     read: Callable[[], np.ndarray],
     nside: int,
     options: ReadOptions,
-    said: dict[str, Any],
+    fields: dict[str, Any],
     used: frozenset[str],
     *,
     nested: bool,
@@ -132,12 +133,12 @@ def _patches(
         if not held:
             held.append(read())
         sky = held[0]
-        found = np.empty((stop - start, size, size), sky.dtype.newbyteorder("="))
+        patches = np.empty((stop - start, size, size), sky.dtype.newbyteorder("="))
         for number, centre in enumerate(centres[start:stop]):
-            found[number] = sky[patch_indices(centre, size, side, nside, nested=nested)]
+            patches[number] = sky[patch_indices(centre, size, side, nside, nested=nested)]
         if stop == len(centres):
             held.clear()
-        return found
+        return patches
 
     return MapFile(
         Path(path),
@@ -146,7 +147,7 @@ def _patches(
         size,
         dtype,
         load,
-        **{**said, "side_deg": side},
+        **{**fields, "side_deg": side},
         parents=(0,) * len(centres),
         options_used=used,
     )

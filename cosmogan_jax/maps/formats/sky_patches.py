@@ -20,13 +20,13 @@ _WIDEST_DEG = 30.0
 
 
 def num_side(num_pixels: int) -> int | None:
-    """nside of a sky of 12 nside² pixels; None where the number is none of these."""
+    """Return nside of a sky of 12 nside² pixels; None where the number is none of these."""
     nside = math.isqrt(max(num_pixels, 0) // 12)
     return nside if nside and 12 * nside**2 == num_pixels else None
 
 
 def patch_centres(side_deg: float) -> Float[np.ndarray, "patches 2"]:
-    """Longitude and latitude, in degrees, of squares that do not overlap, band by band from south to north.
+    """Return longitude and latitude in degrees of squares that do not overlap, in bands from south to north.
 
     Bands of latitude lie as close as the squares' own edges and corners allow, one on the equator; the squares
     of a band are evenly spaced. The caps around the poles, where a band has no room, stay empty.
@@ -48,15 +48,15 @@ def patch_centres(side_deg: float) -> Float[np.ndarray, "patches 2"]:
             break
         bands.append((latitude, math.atan2(half, room)))
         top = latitude + lean
-    found = []
+    centres = []
     for latitude, reach in [(-d, w) for d, w in reversed(bands[1:])] + bands:
         count = int(math.pi / reach + 1e-9)
-        found += [(360.0 * number / count, math.degrees(latitude)) for number in range(count)]
-    return np.array(found)
+        centres += [(360.0 * number / count, math.degrees(latitude)) for number in range(count)]
+    return np.array(centres)
 
 
 def chosen_centres(side_deg: float, most: int | None) -> Float[np.ndarray, "patches 2"]:
-    """All of `patch_centres`, or so many of them, evenly spread over their order."""
+    """Choose all of `patch_centres`, or so many of them, evenly spread over their order."""
     every = patch_centres(side_deg)
     if most is None or most >= len(every):
         return every
@@ -66,7 +66,7 @@ def chosen_centres(side_deg: float, most: int | None) -> Float[np.ndarray, "patc
 def patch_directions(
     centre: Float[np.ndarray, " 2"], num_pixels: int, side_deg: float
 ) -> tuple[Float[np.ndarray, "size size"], Float[np.ndarray, "size size"]]:
-    """Longitude and latitude of every pixel's centre, in radians; rows go north, columns east."""
+    """Return longitude and latitude of every pixel's centre, in radians; rows go north, columns east."""
     plane = (np.arange(num_pixels) - (num_pixels - 1) / 2) * math.radians(side_deg) / num_pixels
     x, y = plane[None, :], plane[:, None]
     longitude, latitude = np.radians(centre)
@@ -78,7 +78,7 @@ def patch_directions(
 def patch_indices(
     centre: Float[np.ndarray, " 2"], num_pixels: int, side_deg: float, nside: int, *, nested: bool
 ) -> Int[np.ndarray, "size size"]:
-    """The sky's pixel in which each pixel of a patch lies.
+    """Return the sky's pixel in which each pixel of a patch lies.
 
     Raises:
       ModuleNotFoundError: astropy-healpix is not installed.

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, chosen_bins
+from cosmogan_jax.maps.formats.bins import chosen_bins
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions
 from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.maps.store import open_map_store
 
 
 def open_store(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of a map store; what its manifest records of each map comes with them.
+    """Open the maps of a map store; what its manifest records of each map comes with them.
 
     Raises:
       ValueError: it is not a whole store, or its maps are of several source bins and none is chosen.
@@ -34,7 +35,9 @@ def open_store(path: Path, options: ReadOptions) -> MapFile:
         return kappa[..., list(numbers)] if numbers else only_bin(kappa)
 
     recorded: dict[str, Any] = {
-        key: tuple(store.manifest[key]) for key in ("splits", "parents", "boxes") if key in store.manifest
+        name: tuple(labels)
+        for name in ("splits", "parents", "boxes")
+        if (labels := getattr(store.manifest, name))
     }
     return MapFile(
         Path(path),
@@ -43,9 +46,9 @@ def open_store(path: Path, options: ReadOptions) -> MapFile:
         store.image_shape[0],
         "<f4",
         load,
-        store.manifest["side_deg"],
+        store.manifest.side_deg,
         None if numbers else store.source_redshift,
-        store.manifest.get("origin", {}),
+        store.manifest.origin,
         num_columns=None if store.image_shape[0] == store.image_shape[1] else store.image_shape[1],
         bins=tuple(every[number] for number in numbers),
         bin_numbers=numbers,

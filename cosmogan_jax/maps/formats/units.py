@@ -20,10 +20,10 @@ _NONE = {
 }
 
 
-def told_unit(said: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str]:
-    """{"unit": what is said} where it is said, and is not that there is none."""
+def unit_of(attributes: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str]:
+    """Return {"unit": its name} where one is named that is not the name of none."""
     for name in names:
-        value = said.get(name)
+        value = attributes.get(name)
         if isinstance(value, bytes):
             value = value.decode("ascii", "replace")
         if value is None or str(value).strip().lower() in _NONE:

@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from cosmogan_jax.files.zarr_folders import ZarrArray, find_arrays, open_zarr, read_zarr
-from cosmogan_jax.maps.formats.attributes import is_packed, redshifts_of_bins, said_by, unpacker
+from cosmogan_jax.maps.formats.attributes import attribute_fields, is_packed, redshifts_of_bins, unpacker
 from cosmogan_jax.maps.formats.datasets import choose_datasets, join_datasets, may_be_maps
-from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype, stack_layout
+from cosmogan_jax.maps.formats.map_file import MapFile, ReadOptions, check_dtype
 from cosmogan_jax.maps.formats.sky import is_sky, open_sky_array
+from cosmogan_jax.maps.formats.stacks import stack_layout
 
 
 def open_zarr_maps(path: Path, options: ReadOptions) -> MapFile:
-    """Maps of a zarr array, or of one or several of a group, as of datasets of HDF5 (`hdf5.open_hdf5`).
+    """Open maps of a zarr array, or of one or several of a group, as of datasets of HDF5 (`hdf5.open_hdf5`).
 
     Chunks that were never written read as the array's fill value, which zarr leaves out.
 
@@ -40,10 +41,13 @@ def _open(path: Path, array: ZarrArray, of_group: dict, options: ReadOptions) ->
     unpack, opened = unpacker(path, array.attributes), open_zarr(path, array)
     kind = f"zarr:{array.name}" if array.name else "zarr"
     if is_sky(array.shape):
-        told, said = (array.shape, dtype), said_by(path, array.attributes, of_group)
-        used = frozenset({"hdf5_dataset"})
         return open_sky_array(
-            path, kind, told, lambda: unpack(read_zarr(path, array, opened)), options, said, used
+            path,
+            kind,
+            (array.shape, dtype),
+            lambda: unpack(read_zarr(path, array, opened)),
+            options,
+            attribute_fields(path, array.attributes, of_group),
         )
     layout = stack_layout(path, array.shape, options)
 
@@ -54,14 +58,6 @@ def _open(path: Path, array: ZarrArray, of_group: dict, options: ReadOptions) ->
             values = read_zarr(path, array, layout.take(opened, slice(start, stop)))
         return unpack(layout.bins_last(np.asarray(values, array.dtype.newbyteorder("="))))
 
-    return MapFile(
-        path,
-        kind,
-        layout.num_maps,
-        layout.num_pixels,
-        dtype,
-        load,
-        **said_by(path, array.attributes, of_group),
-        **layout.told(redshifts_of_bins(array.attributes, of_group)),
-        options_used=frozenset({"hdf5_dataset"} | layout.options_used),
-    )
+    redshifts = redshifts_of_bins(array.attributes, of_group)
+    fields = attribute_fields(path, array.attributes, of_group)
+    return layout.map_file(path, kind, dtype, load, redshifts, **fields)

@@ -26,7 +26,7 @@ from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.maps import plausibility
 from cosmogan_jax.maps.crop_table import open_crop_table
-from cosmogan_jax.maps.sets import MapSet, MapSets, few_boxes, open_map_sets
+from cosmogan_jax.maps.sets import MapSet, MapSets
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
@@ -43,6 +43,7 @@ from cosmogan_jax.stages.evaluate import (
     tables,
     uniformity,
 )
+from cosmogan_jax.stages.evaluate.compared_sets import few_boxes, open_map_sets, units_of
 from cosmogan_jax.stages.evaluate.observing import View, views
 from cosmogan_jax.stages.evaluate.summarising import Summaries
 from cosmogan_jax.stages.evaluate.training_targets import trained_on, was_selected
@@ -76,8 +77,8 @@ def _judge(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     interrupted run has finished are not computed again.
     """
     began = time.monotonic()
-    sets = open_map_sets(settings, workdir)
     table = None if settings.reference else open_crop_table(stage_directory(workdir, "prepare"))
+    sets = open_map_sets(settings, workdir, table)
     results = judge_sets(
         sets, settings, out, matched=trained_on(settings, workdir), selected=was_selected(settings, workdir)
     )
@@ -109,7 +110,7 @@ def judge_sets(
     masked = any(maps.masked for maps in sets.present())
     geometry = sets.validation.geometry
     spread = _spread(sets.validation)
-    units = {maps.name: maps.units(settings.independent_unit) for maps in sets.present()}
+    units = {maps.name: units_of(maps, settings.independent_unit) for maps in sets.present()}
     labels = {name: of_maps for name, (of_maps, _) in units.items()}
     results = _what_is_judged(sets, units, matched, masked)
     for label, view in views(settings, geometry).items():

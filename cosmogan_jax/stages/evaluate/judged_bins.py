@@ -29,11 +29,12 @@ from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.bins_in_files import pattern_of
-from cosmogan_jax.maps.sets import few_boxes, open_map_sets
-from cosmogan_jax.maps.sources import agree, open_given, read_options, with_bins
+from cosmogan_jax.maps.given_maps import open_given, read_options
+from cosmogan_jax.maps.sources import agree, with_bins
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages.evaluate import overall
+from cosmogan_jax.stages.evaluate.compared_sets import few_boxes, open_map_sets, units_of
 from cosmogan_jax.stages.evaluate.judgement import effect_entry
 from cosmogan_jax.summaries import cross_power_spectra
 
@@ -147,11 +148,11 @@ def judge(settings: Evaluate, workdir: Path, bins: Sequence[SourceBin], out: Pat
 
 def _cross(settings: Evaluate, workdir: Path, bins: Sequence[SourceBin]) -> dict[str, Any]:
     """Judge the cross power of every pair of bins."""
-    by_bin = [open_map_sets(of_bin, workdir) for of_bin in settings_of_each(settings, bins)]
+    by_bin = [open_map_sets(of_bin, workdir, None) for of_bin in settings_of_each(settings, bins)]
     sets = by_bin[0]
     geometry = sets.validation.geometry
     l_edges = log_l_edges(geometry, settings.evaluate_l_bins)
-    units = {maps.name: maps.units(settings.independent_unit) for maps in sets.present()}
+    units = {maps.name: units_of(maps, settings.independent_unit) for maps in sets.present()}
     spectra = {
         name: _spectra([getattr(of_bin, name) for of_bin in by_bin], l_edges, geometry.side_deg)
         for name in units

@@ -30,7 +30,7 @@ def measure(table: CropTable, l_edges: Float[np.ndarray, " edges"]) -> SkyLimits
     """Return the training crops' power beside the theory of their sky, where the manifest tells it."""
     crops = table.choose("train", _MOST_CROPS)
     power = _power(table, crops, l_edges)
-    unit, labels = _units(table, crops[:, 0])
+    unit, labels = _units(table, crops)
     of_unit = np.array([power[labels == label].mean(0) for label in np.unique(labels)])
     error = of_unit.std(0, ddof=1) / np.sqrt(len(of_unit)) if len(of_unit) > 1 else None
     modes = np.bincount(
@@ -60,17 +60,17 @@ def _power(table: CropTable, crops: np.ndarray, l_edges: np.ndarray) -> Float[np
     return np.concatenate([np.asarray(part, np.float64) for part in parts])
 
 
-def _units(table: CropTable, of_map: np.ndarray) -> tuple[str, np.ndarray]:
+def _units(table: CropTable, crops: np.ndarray) -> tuple[str, np.ndarray]:
     """Return the name and labels of what counts as one: box or region where known, else the map cut."""
-    boxes = [table.manifest["boxes"][index] for index in of_map]
-    if None not in boxes:
-        own = table.manifest["origin"].get("sky") == "lognormal"  # every map is a box of its own
-        return ("map" if own else "box"), np.array([str(box) for box in boxes])
-    return "map", np.array(table.manifest["parents"])[of_map]
+    if (boxes := table.boxes(crops)) is not None:
+        own = table.manifest.origin.get("sky") == "lognormal"  # every map is a box of its own
+        return ("map" if own else "box"), boxes
+    return "map", table.parents(crops)
 
 
 def _sky(table: CropTable, l_edges: np.ndarray) -> dict[str, Any]:
-    origin, redshift = table.manifest["origin"], table.manifest["source_redshift"]
+    origin: Any = table.manifest.origin
+    redshift: Any = table.manifest.source_redshift  # every simulated sky has one
     sky = origin.get("sky")
     if sky not in ("nbody", "lognormal", "planes"):
         return {

@@ -117,7 +117,7 @@ def _features_and_what_is_left_out(
     left_out, features = planning.left_out_of_novelty(train, validation), None
     if "pairs" not in left_out:  # which alone are looked for in features
         if generated.in_training and generated.step is not None:
-            normalisation = Normalisation.from_json(table.manifest["normalisation"])
+            normalisation = Normalisation.from_json(table.manifest.normalisation)
             features = sources.feature_space(workdir, generated.step, normalisation)
         else:
             features = "the maps come without the training that made their generator"

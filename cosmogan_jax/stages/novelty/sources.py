@@ -54,7 +54,7 @@ class Crops(NamedTuple):
 
     def blocks(self, words: str) -> Iterator[np.ndarray]:
         """Read all crops, a block at a time."""
-        size = max(1, _BLOCK_BYTES // (4 * self.table.manifest["crop_size"] ** 2))
+        size = max(1, _BLOCK_BYTES // (4 * self.table.manifest.crop_size**2))
         for start in progress(range(0, len(self.rows), size), desc=words, unit="block"):
             yield self.read(start, start + size)
 
@@ -62,7 +62,7 @@ class Crops(NamedTuple):
 def crops_of(table: CropTable, split: str, limit: int | None = None) -> Crops:
     """Choose at most `limit` crops of a split, as many of each map as of any other."""
     rows = table.choose(split, limit)
-    parents = np.unique(np.array(table.manifest["parents"]), return_inverse=True)[1]
+    parents = np.unique(np.array(table.manifest.parents), return_inverse=True)[1]
     return Crops(table, rows, parents[rows[:, 0]])
 
 
@@ -82,7 +82,7 @@ def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
     """
     if store.num_maps >= wanted:
         return lambda start, stop: only_bin(store.read(start, stop))
-    key = emulator.key(store.manifest["seed"])
+    key = emulator.key(store.manifest.seed)
     draw = jax.jit(lambda index: only_bin(emulator.draw(key, index)))
 
     def read(start: int, stop: int) -> Array:
@@ -117,7 +117,8 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         not finite where they are read.
     """
     if settings.generated:
-        maps = from_files({"generated": settings.generated}, settings, "novelty")["generated"]
+        given = {"generated": settings.generated}
+        maps = from_files(given, settings, say=_say, watch=progress)["generated"]
         if maps.masked:
             raise ValueError(
                 f"generated={','.join(settings.generated)} holds masked or invalid pixels, and stage novelty "
@@ -140,7 +141,7 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         read_generated(store, emulator, wanted),
         None,
         emulator,
-        store.manifest["seed"],
+        store.manifest.seed,
         record.summary["step"],
         not record.flags["pretrained"],
     )
@@ -208,3 +209,7 @@ def feature_space(workdir: Path, step: int, normalisation: Normalisation) -> Fea
 def through(space: Space, read: Read) -> Read:
     """Read features of maps in place of the maps."""
     return lambda start, stop: space(read(start, stop))
+
+
+def _say(line: str) -> None:
+    print(f"novelty: {line}", flush=True)

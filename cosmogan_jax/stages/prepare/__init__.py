@@ -1,5 +1,6 @@
 """Stage prepare: maps, given or simulated, looked at, stored once; and a table of crop positions over them."""
 
+import dataclasses
 import math
 from collections.abc import Hashable, Iterator
 from pathlib import Path
@@ -7,10 +8,12 @@ from typing import Any
 
 from cosmogan_jax.files.checksums import json_sha256
 from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps import crops as crop_positions
 from cosmogan_jax.maps import map_parameters, plausibility, source_changes
 from cosmogan_jax.maps.crop_table import SPLITS, open_crop_table, write_crop_table
 from cosmogan_jax.maps.formats import find_map_files
+from cosmogan_jax.maps.given_maps import READ_FLAGS, as_sources, given_maps, open_sources
 from cosmogan_jax.maps.inspection import (
     Inspection,
     MapFacts,
@@ -21,62 +24,74 @@ from cosmogan_jax.maps.inspection import (
     summaries,
     unusable,
 )
-from cosmogan_jax.maps.sources import MapSources, as_sources, given_maps, open_sources
+from cosmogan_jax.maps.sources import MapSources
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.prepare.map_import import assign_splits, check_room, import_maps, parents_of
 
+# Settings that say something of maps in files only.
+_OF_FILES = (
+    *(f"{split}_maps" for split in SPLITS[1:]),
+    "downsample",
+    "invalid_pixels",
+    *READ_FLAGS,
+    "bin_redshifts",
+    "mask",
+    "map_parameters",
+    "parameters_from_name",
+    "vary",
+)
+
 
 def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
     """Look at the maps, store those that come as files, draw the crops."""
-    found, dropped, splits = _examine(settings, workdir)
-    if _draw(found, out / "found.png"):
-        where = workdir / "prepare" / "found.png"
-        print(f"prepare: a picture of {plural(len(found.shown), 'map')} is {where}", flush=True)
+    inspection, dropped, splits = _examine(settings, workdir)
+    sources = inspection.sources
+    if _draw(inspection, out / "found.png"):
+        _say(f"a picture of {plural(len(inspection.shown), 'map')} is {workdir / 'prepare' / 'found.png'}")
     write_json(
         out / "found.json",
         {
-            "num_pixels": found.geometry.num_pixels,
-            **({} if found.image[0] == found.image[1] else {"num_columns": found.image[1]}),
-            "side_deg": found.geometry.side_deg,
-            "source_redshift": found.sources.source_redshift,
-            "parameters": map_parameters.ranges(found.sources.parameters),
-            "files": summaries(found, per_file=True),
+            "num_pixels": inspection.geometry.num_pixels,
+            **({} if inspection.image[0] == inspection.image[1] else {"num_columns": inspection.image[1]}),
+            "side_deg": inspection.geometry.side_deg,
+            "source_redshift": sources.source_redshift,
+            "parameters": map_parameters.ranges(sources.parameters),
+            "files": summaries(inspection, per_file=True),
         },
     )
     if settings.maps:
-        check_room(workdir, found.sources, len(splits))
-        store, maps = import_maps(out / "maps", found, dropped, splits, settings.seed), "maps"
+        check_room(workdir, sources, len(splits))
+        store, maps = import_maps(out / "maps", inspection, dropped, splits, settings.seed), "maps"
     else:
         store, maps = open_map_store(stage_directory(workdir, "simulate") / "maps"), "../simulate/maps"
-    trained = found.sources.trained_bin
-    kept = [number for number in range(len(found.maps)) if number not in set(dropped)]
+    trained = sources.trained_bin
+    kept = [number for number in range(len(inspection.maps)) if number not in set(dropped)]
     table, shares = crop_positions.draw_crops(
-        store, settings, _network_limit(settings), trained, lambda index: found.sources.observed(kept[index])
+        store, settings, _network_limit(settings), trained, lambda index: sources.observed(kept[index])
     )
-    print(
-        f"prepare: {', '.join(f'{len(rows)} {split}' for split, rows in table.items())} crops; "
+    _say(
+        f"{', '.join(f'{len(rows)} {split}' for split, rows in table.items())} crops; "
         f"{100 * shares['outside_unit_range']:.3g} % of the training crops hold a pixel outside [-1, 1] "
         f"(paper: below 0.9 %), {100 * shares['outside_network_range']:.3g} % one that dcgan's tanh "
-        "cannot reach",
-        flush=True,
+        "cannot reach"
     )
-    _tell(found, dropped, splits, settings)
+    _tell(inspection, dropped, splits, settings)
     manifest = {
         "maps": maps,
         "crop_size": settings.crop_size,
         "side_deg": store.crop_geometry(settings.crop_size).side_deg,
-        "source_redshift": found.sources.source_redshift,
+        "source_redshift": sources.source_redshift,
         **({"bin": trained} if store.num_bins > 1 else {}),
         "normalisation": {"kind": settings.normalisation, "scale": settings.normalisation_scale},
         **{f"share_of_crops_{name}": share for name, share in shares.items()},
         "split_by": settings.split_by,
         "seed": settings.seed,
-        "parents": store.manifest["parents"],
-        "boxes": store.manifest["boxes"],
-        "origin": store.manifest["origin"],
+        "parents": store.manifest.parents,
+        "boxes": store.manifest.boxes,
+        "origin": store.manifest.origin,
     }
     if settings.split_by == "crops":
         manifest["overlap"] = "crops of different splits come from the same maps and may share pixels"
@@ -85,16 +100,16 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
 
 
 def result_mark(out: Path) -> str:
-    """The data set by its content: maps, crops and normalisation, not where the maps were read from."""
+    """Identify the data set by its content: maps, crops and normalisation, not where maps were read from."""
     table = open_crop_table(out)
     crops = {split: rows.tolist() for split, rows in table.crops.items()}
-    keys = ("crop_size", "side_deg", "normalisation", *(["bin"] if "bin" in table.manifest else []))
-    told = {key: table.manifest[key] for key in keys}
-    return json_sha256({"maps": table.store.identity(), "crops": crops, **told})
+    keys = ("crop_size", "side_deg", "normalisation", *(() if table.manifest.bin is None else ("bin",)))
+    form = {key: getattr(table.manifest, key) for key in keys}
+    return json_sha256({"maps": table.store.manifest.identity(), "crops": crops, **form})
 
 
 def check_unchanged(settings: Prepare, workdir: Path) -> None:
-    """ValueError where --maps means other files, or files of other content, than when this stage took them."""
+    """Check that --maps means the files, and their content, that this stage took; else ValueError."""
     if not settings.maps:
         return
     now = []
@@ -102,7 +117,7 @@ def check_unchanged(settings: Prepare, workdir: Path) -> None:
         # Where nothing is there any more: reported with what is gone.
         now += find_map_files(patterns, any_ending=bool(settings.raw_shape), missing_ok=True)
     store = open_map_store(workdir / "prepare/maps")
-    origin = store.manifest["origin"]
+    origin = store.manifest.origin
     recorded = [*origin["files"], *([origin["map_parameters"]] if "map_parameters" in origin else [])]
     recorded += origin.get("masks", [])
     now += find_map_files(settings.mask, "mask", missing_ok=True)
@@ -110,11 +125,11 @@ def check_unchanged(settings: Prepare, workdir: Path) -> None:
         now.append(table)
     gone = source_changes.check_unchanged(recorded, now, workdir / "prepare")
     if gone:
-        print(f"prepare: {plural(len(gone), 'file')} of its maps are gone, as {gone[0]}; the stored ones serve")
+        _say(f"{plural(len(gone), 'file')} of its maps are gone, as {gone[0]}; the stored ones serve")
 
 
 def check(settings: Prepare) -> None:
-    """ValueError for flags that cannot be meant, before an earlier stage works for hours."""
+    """Refuse flags that cannot be meant, by a ValueError, before an earlier stage works for hours."""
     for name in ("crops_per_map", "normalisation_scale"):
         if not getattr(settings, name) > 0:
             raise ValueError(f"{name}={getattr(settings, name)} must be positive")
@@ -129,55 +144,45 @@ def check(settings: Prepare) -> None:
     map_parameters.check(settings)
     if settings.maps:
         return
-    unset = {f"{split}_maps": () for split in SPLITS[1:]} | {"downsample": 1, "invalid_pixels": "refuse"}
-    unset |= {
-        "hdf5_dataset": None,
-        "fits_extension": None,
-        "raw_shape": (),
-        "channel": None,
-        "cut_patches": (),
-        "source_bins": (),
-        "bin_redshifts": (),
-    }
-    unset |= {"mask": (), "map_parameters": None, "parameters_from_name": None, "vary": ()}
-    for name, nothing in unset.items():
+    unset = {field.name: field.default for field in dataclasses.fields(settings)}
+    for name in _OF_FILES:
         value = getattr(settings, name)
-        if value != nothing:
-            said = ",".join(map(str, value)) if isinstance(value, tuple) else value
-            raise ValueError(f"{name}={said} goes with --maps; without it, maps come from stage simulate")
+        if value != unset[name]:
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            raise ValueError(f"{name}={shown} goes with --maps; without it, maps come from stage simulate")
 
 
 def dry_run(settings: Prepare, workdir: Path) -> None:
-    """Look at the maps and say what would be made of them; the only thing written is a picture."""
-    found, left_out, splits = _examine(settings, workdir, looks=True)
+    """Look at the maps and tell what would be made of them; the only thing written is a picture."""
+    inspection, left_out, splits = _examine(settings, workdir, looks=True)
     if settings.maps:
-        check_room(workdir, found.sources, len(splits))
+        check_room(workdir, inspection.sources, len(splits))
     counts = {split: splits.count(split) for split in dict.fromkeys(splits)}
     crops: dict[str, int] = {}
-    for split, given in crop_positions.counts_by_split(splits, settings).items():
-        for target, count in given.items():
+    for split, shared in crop_positions.counts_by_split(splits, settings).items():
+        for target, count in shared.items():
             crops[target] = crops.get(target, 0) + count * counts[split]
     stored = (
-        f"{4e-9 * len(splits) * math.prod(found.image) * found.sources.num_bins:.3g} GB stored"
+        f"{4e-9 * len(splits) * math.prod(inspection.image) * inspection.sources.num_bins:.3g} GB stored"
         if settings.maps
         else "in place"
     )
-    print(
-        f"prepare: would take {', '.join(f'{n} {split}' for split, n in counts.items())} maps ({stored}) and "
+    _say(
+        f"would take {', '.join(f'{n} {split}' for split, n in counts.items())} maps ({stored}) and "
         f"{', '.join(f'{n} {split}' for split, n in crops.items())} crops of {settings.crop_size} pixels"
     )
-    _tell(found, left_out, splits, settings, designs=True)
+    _tell(inspection, left_out, splits, settings, designs=True)
     picture = workdir / "prepare.dry_run.png"
-    if _draw(found, picture):
-        print(f"prepare: a picture of {plural(len(found.shown), 'map')} is {picture}")
+    if _draw(inspection, picture):
+        _say(f"a picture of {plural(len(inspection.shown), 'map')} is {picture}")
 
 
 def _tell(
-    found: Inspection, left_out: list[int], splits: list[str], settings: Prepare, *, designs: bool = False
+    inspection: Inspection, left_out: list[int], splits: list[str], settings: Prepare, *, designs: bool = False
 ) -> None:
-    """Say what later stages cannot do with these maps; and what the verdict will resolve."""
+    """Tell what later stages cannot do with these maps; and what the verdict will resolve."""
     gone, by_split = set(left_out), crop_positions.counts_by_split(splits, settings)
-    kept = [of for number, of in enumerate(_units(found.sources)) if number not in gone]
+    kept = [unit for number, unit in enumerate(_units(inspection.sources)) if number not in gone]
     judged: dict[str, list[tuple[Hashable, int]]] = {"validation": [], "auxiliary": []}
     parents: dict[str, set[Hashable]] = {"train": set(), "validation": set()}
     for (parent, box), split in zip(kept, splits, strict=True):
@@ -192,19 +197,18 @@ def _tell(
 
 
 def _units(sources: MapSources) -> Iterator[tuple[Hashable, Hashable]]:
-    """What every map was cut from, itself where that is not known; and its box or sky, None where not known."""
-    for files in sources.files.values():
-        for file in files:
-            sky = planning.Sky(str(file.path)) if "cut_patches" in file.options_used else None
-            yield from zip(parents_of([file]), file.boxes or (sky,) * file.num_maps, strict=True)
+    """Yield what every map was cut from, itself where that is not known; and its box or sky, None where not."""
+    for file in sources.all_files:
+        sky = planning.Sky(str(file.path)) if "cut_patches" in file.options_used else None
+        yield from zip(parents_of([file]), file.boxes or (sky,) * file.num_maps, strict=True)
 
 
 def _examine(
     settings: Prepare, workdir: Path, *, looks: bool = False
 ) -> tuple[Inspection, list[int], list[str]]:
-    """What the maps are like, printed; those that are left out; the split of the others."""
+    """Print what the maps are like; return it, the maps that are left out and the splits of the others."""
     if settings.maps:
-        sources = open_sources(settings)
+        sources = open_sources(settings, _say)
     else:
         sources = as_sources(stage_directory(workdir, "simulate") / "maps")
     image = sources.geometry.num_pixels, sources.columns
@@ -212,30 +216,30 @@ def _examine(
         _check_crops(settings, image)
     except ValueError:
         if looks:  # what the maps are like tells which crops there can be
-            print(as_table(inspect(sources, min(image))), flush=True)
+            print(as_table(inspect(sources, min(image), progress)), flush=True)
         raise
-    found = inspect(sources, settings.crop_size)
-    print(as_table(found), flush=True)
-    dropped = unusable(found, settings.invalid_pixels)
-    for line in as_left_out(found, dropped):
-        print(f"prepare: {line}", flush=True)
-    kept = [facts for number, facts in enumerate(found.maps) if number not in dropped]
+    inspection = inspect(sources, settings.crop_size, progress)
+    print(as_table(inspection), flush=True)
+    dropped = unusable(inspection, settings.invalid_pixels)
+    for line in as_left_out(inspection, dropped):
+        _say(line)
+    kept = [facts for number, facts in enumerate(inspection.maps) if number not in dropped]
     if settings.maps:
-        _check_values(found, kept, settings, looks=looks)
-    splits = assign_splits(found, dropped, settings)
+        _check_values(inspection, kept, settings, looks=looks)
+    splits = assign_splits(inspection, dropped, settings)
     names, positions = [facts.name for facts in kept], [facts.positions for facts in kept]
     crop_positions.check_positions(names, positions, image, splits, settings)
-    return found, list(dropped), splits
+    return inspection, list(dropped), splits
 
 
-def _check_values(found: Inspection, kept: list[MapFacts], settings: Prepare, *, looks: bool) -> None:
-    """Say what does not look like convergence, or refuse it."""
-    files = [file for group in found.sources.files.values() for file in group]
-    findings = plausibility.unlike_convergence(kept, files, found.geometry, one_set=not settings.vary)
+def _check_values(inspection: Inspection, kept: list[MapFacts], settings: Prepare, *, looks: bool) -> None:
+    """Tell what does not look like convergence, or refuse it."""
+    files = inspection.sources.all_files
+    findings = plausibility.unlike_convergence(kept, files, inspection.geometry, one_set=not settings.vary)
     if not looks:
         plausibility.refuse(findings, settings.accept_values)
     for line in plausibility.warnings(findings, settings.accept_values):
-        print(f"prepare: {line}", flush=True)
+        _say(line)
 
 
 def _check_crops(settings: Prepare, image: tuple[int, int]) -> None:
@@ -252,18 +256,23 @@ def _check_crops(settings: Prepare, image: tuple[int, int]) -> None:
 
 
 def _network_limit(settings: Prepare) -> float:
-    """Largest convergence that tanh can make: the normalisation's inverse of 1."""
+    """Return the largest convergence that tanh can make: the normalisation's inverse of 1."""
     if settings.normalisation == "none":
         return 1.0
     return settings.normalisation_scale * (math.sinh(3.0) if settings.normalisation == "arcsinh" else 1.0)
 
 
-def _draw(found: Inspection, path: Path) -> bool:
+def _say(line: str) -> None:
+    print(f"prepare: {line}", flush=True)
+
+
+def _draw(inspection: Inspection, path: Path) -> bool:
+    """Draw some of the maps; return whether that was possible."""
     try:
         from cosmogan_jax.figures.sheets import write_maps
     except ModuleNotFoundError as error:
-        print(f"prepare: no picture of the maps ({error})", flush=True)
+        _say(f"no picture of the maps ({error})")
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_maps(path, found.shown, found.geometry.side_deg, "maps as found")
+    write_maps(path, inspection.shown, inspection.geometry.side_deg, "maps as found")
     return True

@@ -1,4 +1,4 @@
-"""Maps of files to the run's own map store: which map belongs to which split, where each came from."""
+"""Maps of files become the run's own map store: which map belongs to which split, where each came from."""
 
 import itertools
 import shutil
@@ -10,10 +10,11 @@ from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.crop_table import SPLITS
 from cosmogan_jax.maps.formats import MapFile
 from cosmogan_jax.maps.inspection import Inspection, map_digest, plural
-from cosmogan_jax.maps.map_parameters import shared_cosmology
+from cosmogan_jax.maps.map_parameters import each_map, shared_cosmology
 from cosmogan_jax.maps.source_changes import file_mark
 from cosmogan_jax.maps.sources import MapSources
-from cosmogan_jax.maps.store import MapStore, write_map_store
+from cosmogan_jax.maps.store import MapStore
+from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.settings import Prepare
 
 _UNKNOWN = (
@@ -21,8 +22,8 @@ _UNKNOWN = (
 )
 
 
-def assign_splits(found: Inspection, dropped: Iterable[int], settings: Prepare) -> list[str]:
-    """The split of every map that is kept.
+def assign_splits(inspection: Inspection, dropped: Iterable[int], settings: Prepare) -> list[str]:
+    """Return the split of every map that is kept.
 
     Maps of --development_maps, --validation_maps and --auxiliary_maps are these. Maps of a map store that
     records splits keep them, unless it knows no split but "train", as after split_by=crops. Else the maps of
@@ -33,22 +34,24 @@ def assign_splits(found: Inspection, dropped: Iterable[int], settings: Prepare) 
     Raises:
       ValueError: fewer maps than splits, or the same map in two splits.
     """
-    gone, files = set(dropped), found.sources.files
+    gone, files = set(dropped), inspection.sources.files
     recorded = [split for file in files.get("maps", ()) for split in file.splits or [None] * file.num_maps]
-    kept = [number for number in range(len(found.maps)) if number not in gone]
-    to_split = [number for number in kept if found.maps[number].role == "maps"]
+    kept = [number for number in range(len(inspection.maps)) if number not in gone]
+    to_split = [number for number in kept if inspection.maps[number].role == "maps"]
     known = [recorded[number] in SPLITS for number in to_split]
     if any(known) and not all(known):
         raise ValueError("--maps names map stores that record splits beside maps that do not; give one kind")
-    told = {number: split for number in to_split if (split := recorded[number]) in SPLITS}
-    if told and set(told.values()) != {"train"}:
-        split_of = told
+    stored = {number: split for number in to_split if (split := recorded[number]) in SPLITS}
+    if stored and set(stored.values()) != {"train"}:
+        split_of = stored
     else:
-        parents = list(parents_of([file for group in files.values() for file in group]))
+        parents = list(parents_of(inspection.sources.all_files))
         labels = _by_share([parents[number] for number in to_split], settings, files)
         split_of = dict(zip(to_split, labels))
-    split_of |= {number: found.maps[number].role for number in kept if found.maps[number].role != "maps"}
-    _check_twins(found, split_of, {number for number in to_split if settings.split_by == "crops"})
+    split_of |= {
+        number: inspection.maps[number].role for number in kept if inspection.maps[number].role != "maps"
+    }
+    _check_twins(inspection, split_of, {number for number in to_split if settings.split_by == "crops"})
     wanted = {"train"} if settings.split_by == "crops" else {"train", "development", "validation"}
     for split in sorted(wanted - set(split_of.values())):
         raise ValueError(f"no map is left for {split}: of {len(kept)} maps none belongs to it")
@@ -56,10 +59,9 @@ def assign_splits(found: Inspection, dropped: Iterable[int], settings: Prepare) 
 
 
 def parents_of(files: Sequence[MapFile]) -> Iterator[Hashable]:
-    """What every map was cut from: itself where its file says nothing."""
-    for file in files:
-        for index in range(file.num_maps):
-            yield str(file.path), file.parents[index] if file.parents else index
+    """Yield what every map was cut from: itself where its file says nothing."""
+    for file, index in each_map(files):
+        yield str(file.path), file.parents[index] if file.parents else index
 
 
 def _by_share(parents: Sequence[Hashable], settings: Prepare, files: dict[str, Any]) -> list[str]:
@@ -87,7 +89,7 @@ def _by_share(parents: Sequence[Hashable], settings: Prepare, files: dict[str, A
 
 
 def _at_borders(begins: list[int], parents: Sequence[Hashable]) -> list[int]:
-    """Where splits begin, moved to where another parent begins, as near as leaves a parent for each."""
+    """Move the beginnings of splits to where another parent begins, as near as leaves a parent for each."""
     borders = [n for n in range(1, len(parents)) if parents[n] != parents[n - 1]]
     if len(borders) < len(begins):
         if begins:
@@ -97,35 +99,35 @@ def _at_borders(begins: list[int], parents: Sequence[Hashable]) -> list[int]:
                 flush=True,
             )
         return begins
-    found: list[int] = []
+    chosen: list[int] = []
     for later, begin in zip(reversed(range(len(begins))), begins):
-        free = [border for border in borders[: len(borders) - later] if border > (found[-1] if found else 0)]
-        found.append(min(free, key=lambda border: abs(border - begin)))
-    return found
+        free = [border for border in borders[: len(borders) - later] if border > (chosen[-1] if chosen else 0)]
+        chosen.append(min(free, key=lambda border: abs(border - begin)))
+    return chosen
 
 
-def _check_twins(found: Inspection, split_of: dict[int, str], for_all: set[int]) -> None:
-    """The same map in two splits is an error; twice in one, it is said. Identity is bit for bit, in float32."""
+def _check_twins(inspection: Inspection, split_of: dict[int, str], for_all: set[int]) -> None:
+    """Refuse the same map in two splits; tell of one twice in a split. The same is bit for bit, in float32."""
     first: dict[bytes, int] = {}
     twice: list[tuple[int, int]] = []
     for number, split in split_of.items():
-        twin = first.setdefault(found.maps[number].digest, number)
+        twin = first.setdefault(inspection.maps[number].digest, number)
         if split_of[twin] != split:
             raise ValueError(
-                f"{found.maps[number].name} ({split}) is the same map as {found.maps[twin].name} "
+                f"{inspection.maps[number].name} ({split}) is the same map as {inspection.maps[twin].name} "
                 f"({split_of[twin]}): what is tested must not be trained on"
             )
         if twin != number:
             twice.append((number, twin))
     if twice:
-        one, other = (found.maps[number].name for number in twice[0])
+        name, other = (inspection.maps[number].name for number in twice[0])
         also = "; their crops may come to lie in different splits" if twice[0][0] in for_all else ""
         count = plural(len(twice), "map")
-        print(f"prepare: {count} given twice, as {one}, the same as {other}{also}", flush=True)
+        print(f"prepare: {count} given twice, as {name}, the same as {other}{also}", flush=True)
 
 
 def check_room(workdir: Path, sources: MapSources, num_maps: int) -> None:
-    """ValueError where the disk has no room for the store; 2 per cent more than its pixels."""
+    """Check that the disk has room for the store, 2 per cent more than its pixels; else ValueError."""
     rows, columns = sources.geometry.num_pixels, sources.columns
     needed = int(4.08 * num_maps * rows * columns * sources.num_bins)
     free = shutil.disk_usage(next(p for p in (workdir, *workdir.absolute().parents) if p.exists())).free
@@ -137,28 +139,70 @@ def check_room(workdir: Path, sources: MapSources, num_maps: int) -> None:
 
 
 def import_maps(
-    path: Path, found: Inspection, dropped: Iterable[int], splits: list[str], seed: int
+    path: Path, inspection: Inspection, dropped: Iterable[int], splits: list[str], seed: int
 ) -> MapStore:
     """Write the maps that are kept to a map store, in their order, with the checksums of their files.
 
     Raises:
-      ValueError: a map that is not the one that was looked at, or a disk that takes no more.
+      ValueError: a map that is not the one that was inspected, or a disk that takes no more.
     """
-    sources, gone = found.sources, set(dropped)
-    files = [file for group in sources.files.values() for file in group]
-    places = [(file, index) for file in files for index in range(file.num_maps)]
-    kept = [place for number, place in enumerate(places) if number not in gone]
-    parents = [name for number, name in enumerate(parents_of(files)) if number not in gone]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(parents))}
-    every = {
-        name: [value for number, value in enumerate(values) if number not in gone]
-        for name, values in sources.parameters.items()
-    }
+    sources, gone = inspection.sources, set(dropped)
+    read = progress(sources.maps(), total=sources.num_maps, desc="import", unit="map")
+
+    def batches():
+        for number, (*_, kappa) in enumerate(read):
+            if map_digest(kappa) != inspection.maps[number].digest:
+                raise ValueError(
+                    f"{inspection.maps[number].name} has changed since it was looked at a moment ago"
+                )
+            if number not in gone:
+                yield kappa[None] if sources.bins else kappa[None, ..., None]
+
+    return write_map_store(
+        path,
+        batches(),
+        len(splits),
+        sources.geometry,
+        {
+            "source_redshift": sources.source_redshift if sources.num_bins == 1 else None,
+            **({"bin_redshifts": list(sources.bins)} if sources.bins else {}),
+            "seed": seed,
+            "transform": {
+                "downsample": sources.downsample,
+                "by": "mean of pixels in float64, rounded to float32",
+            },
+            "splits": splits,
+            **_of_each_map(sources, gone),
+        },
+        num_bins=sources.num_bins,
+        num_columns=sources.columns,
+        allow_invalid=True,
+    )
+
+
+def _of_each_map(sources: MapSources, gone: set[int]) -> dict[str, Any]:
+    """Return what the manifest tells of the maps that are kept, and of where they come from."""
+    files = sources.all_files
+    kept = [number for number in range(sources.num_maps) if number not in gone]
+    places, parents = list(each_map(files)), list(parents_of(files))
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(parents[n] for n in kept))}
+    every = {name: [values[number] for number in kept] for name, values in sources.parameters.items()}
     parameters = {name: values for name, values in every.items() if any(value is not None for value in values)}
+    return {
+        "parents": [numbers[parents[number]] for number in kept],
+        "boxes": [file.boxes[index] if file.boxes else None for file, index in (places[n] for n in kept)],
+        "maps": [file.name(index) for file, index in (places[n] for n in kept)],
+        "dropped": [file.name(index) for file, index in (places[n] for n in sorted(gone))],
+        **({"parameters": parameters} if parameters else {}),
+        "origin": _origin(sources, files, parameters),
+    }
+
+
+def _origin(sources: MapSources, files: list[MapFile], parameters: dict[str, list]) -> dict[str, Any]:
     origin: dict[str, Any] = {
         "sky": "files",
         "files": [record for file in files for record in _file_records(file)],
-        "independence": _told(files),
+        "independence": _independence(files),
     }
     if cosmology := shared_cosmology(files, parameters, sources.vary):
         origin["cosmology"] = cosmology
@@ -166,46 +210,14 @@ def import_maps(
         origin["map_parameters"] = file_mark(sources.besides)
     if sources.masks is not None:
         origin["masks"] = [file_mark(path) for path in sources.masks.paths]
-    manifest = {
-        "source_redshift": sources.source_redshift if sources.num_bins == 1 else None,
-        **({"bin_redshifts": list(sources.bins)} if sources.bins else {}),
-        "seed": seed,
-        "transform": {"downsample": sources.downsample, "by": "mean of pixels in float64, rounded to float32"},
-        "splits": splits,
-        "parents": [numbers[name] for name in parents],
-        "boxes": [file.boxes[index] if file.boxes else None for file, index in kept],
-        "maps": [file.name(index) for file, index in kept],
-        "dropped": [found.maps[number].name for number in sorted(gone)],
-        **({"parameters": parameters} if parameters else {}),
-        "origin": origin,
-    }
-    read = progress(sources.maps(), total=sources.num_maps, desc="import", unit="map")
-
-    def batches():
-        for number, (*_, kappa) in enumerate(read):
-            if map_digest(kappa) != found.maps[number].digest:
-                raise ValueError(f"{found.maps[number].name} has changed since it was looked at a moment ago")
-            if number not in gone:
-                yield kappa[None] if sources.bins else kappa[None, ..., None]
-
-    columns = sources.columns
-    return write_map_store(
-        path,
-        batches(),
-        len(splits),
-        sources.geometry,
-        manifest,
-        num_bins=sources.num_bins,
-        num_columns=columns,
-        allow_invalid=True,
-    )
+    return origin
 
 
 def _file_records(file: MapFile) -> list[dict[str, Any]]:
-    said = {"format": file.format, "dtype": file.dtype, "maps": file.num_maps, "says": file.facts}
-    return [{**file_mark(path), **said} for path in file.parts or (file.path,)]
+    content = {"format": file.format, "dtype": file.dtype, "maps": file.num_maps, "says": file.facts}
+    return [{**file_mark(path), **content} for path in file.parts or (file.path,)]
 
 
-def _told(files: list[MapFile]) -> str:
-    """What a map store says of independence."""
+def _independence(files: list[MapFile]) -> str:
+    """Return what a map store says of independence."""
     return files[0].facts.get("independence", _UNKNOWN) if len(files) == 1 else _UNKNOWN

@@ -11,7 +11,8 @@ from cosmogan_jax.files.checksums import json_sha256
 from cosmogan_jax.files.json_files import write_json
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.crop_table import SPLITS
-from cosmogan_jax.maps.store import maps_written, open_map_store, write_map_store
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.maps.store_writing import maps_written, write_map_store
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.simulate.nbody_sky import NbodySky
@@ -95,7 +96,7 @@ def dry_run(settings: Simulate, workdir: Path) -> None:
 
 def result_mark(out: Path) -> str:
     """The maps by their content."""
-    return json_sha256(open_map_store(out / "maps").identity())
+    return json_sha256(open_map_store(out / "maps").manifest.identity())
 
 
 def _counts(settings: Simulate) -> dict[str, int]:

@@ -38,6 +38,6 @@ class TrainingCrops:
         """
         store, size = self.table.store, self.table.geometry.num_pixels
         within = min(2 * size, *store.image_shape)
-        if within == size or store.manifest["invalid_pixels"] or store.manifest.get("origin", {}).get("masks"):
+        if within == size or store.manifest.invalid_pixels or store.manifest.origin.get("masks"):
             return self
         return dataclasses.replace(self, table=self.table.of_size(within), most=self.most // 4)

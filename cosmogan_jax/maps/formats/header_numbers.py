@@ -19,8 +19,8 @@ _UPPER_END = re.compile(r"(?:_|-|\.\.|_?to_?)(?:z(?:max)?_?)?(\d+\.\d+)(?=[_\-.]
 _ROUNDED = 1e-4
 
 
-def first_number(path: Path, said: Mapping[str, Any], names: Iterable[str]) -> float | None:
-    """The number under the first of the names that is there; text that reads as a number is one.
+def first_number(path: Path, header: Mapping[str, Any], names: Iterable[str]) -> float | None:
+    """Return the number under the first of the names that is there; text that reads as a number is one.
 
     Tables of numbers, as of all redshifts of a file, are passed over.
 
@@ -28,7 +28,7 @@ def first_number(path: Path, said: Mapping[str, Any], names: Iterable[str]) -> f
       ValueError: what stands there is no number.
     """
     for name in names:
-        value = said.get(name)
+        value = header.get(name)
         is_one = isinstance(value, (np.generic, np.ndarray)) and value.size == 1
         if is_one or isinstance(value, (int, float, str, bytes)):
             if (number := as_number(value)) is None:
@@ -38,7 +38,7 @@ def first_number(path: Path, said: Mapping[str, Any], names: Iterable[str]) -> f
 
 
 def as_number(value: Any) -> float | None:
-    """A float of a number, of an array of one, or of text that reads as one; None of anything else."""
+    """Return a float of a number, of an array of one, or of text that reads as one; None of anything else."""
     if isinstance(value, (np.ndarray, np.generic)) and value.size == 1:
         value = value.item()
     if isinstance(value, bytes):
@@ -51,8 +51,8 @@ def as_number(value: Any) -> float | None:
         return None
 
 
-def check_said(path: Path, side_deg: float | None, source_redshift: float | None) -> float | None:
-    """The source redshift by the file or else by its name; ValueError for what no map can have.
+def checked_redshift(path: Path, side_deg: float | None, source_redshift: float | None) -> float | None:
+    """Return the source redshift by the file or else by its name; ValueError for what no map can have.
 
     The two agree where the name is the file's number rounded to the digits that the name has.
     """
@@ -74,20 +74,20 @@ def check_said(path: Path, side_deg: float | None, source_redshift: float | None
 
 
 def _named_redshift(name: str) -> tuple[float, float] | None:
-    """The redshift in a file's name, and half a unit of its last digit.
+    """Return the redshift in a file's name, and half a unit of its last digit.
 
     None where the name tells a range (kappa_z0.3_0.6), or several redshifts (lens_z0.5_zs1.0): no one of them
     is known to be the sources'.
     """
-    found = {}
+    redshifts = {}
     for match in _NAMED_REDSHIFT.finditer(name):
         value = float(match[1])
         upper = _UPPER_END.match(name, match.end())
         if upper and float(upper[1]) > value:
             return None
-        found[value] = 0.5 * 10.0 ** -len(match[2])
-    if len(found) == 1:
-        return next(iter(found.items()))
-    if not found and (hundredths := _NAMED_HUNDREDTHS.search(name)):
+        redshifts[value] = 0.5 * 10.0 ** -len(match[2])
+    if len(redshifts) == 1:
+        return next(iter(redshifts.items()))
+    if not redshifts and (hundredths := _NAMED_HUNDREDTHS.search(name)):
         return int(hundredths[1]) / 100, 0.005
     return None

@@ -145,9 +145,8 @@ def _of_kappa(scales: Scales) -> list[str]:
 
 
 def _power(measured: Measured) -> Array:
-    return power_spectrum(
-        measured.kappa, np.array(measured.edges.l_edges), measured.side_deg, mode_weights="full_plane"
-    )
+    l_edges = np.array(measured.edges.l_edges)
+    return power_spectrum(measured.kappa, l_edges, measured.side_deg, mode_weights="full_plane")
 
 
 def _density(measured: Measured) -> Array:

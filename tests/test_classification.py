@@ -20,8 +20,8 @@ from cosmogan_jax.stages.evaluate.classification import (
     BATCH_SIZE,
     NUM_FILTERS,
     ClassificationSettings,
+    ClassifiedSet,
     KeptMaps,
-    MapSet,
     classify_sets,
     split,
 )
@@ -43,7 +43,7 @@ def some_maps(count=TRAIN_MAPS):
 
 
 def set_of(name, kappa, parents=None):
-    return MapSet(name, lambda a, b: kappa[a:b], np.arange(len(kappa)) if parents is None else parents)
+    return ClassifiedSet(name, lambda a, b: kappa[a:b], np.arange(len(kappa)) if parents is None else parents)
 
 
 def test_orientations_are_the_symmetries_of_the_square():

@@ -9,7 +9,7 @@ from astropy.io import fits
 from conftest import quickly_compiled
 
 from cosmogan_jax.compare.scales import scales
-from cosmogan_jax.compare.statistics import STATISTICS, measure
+from cosmogan_jax.compare.statistics import STATISTICS, measure, num_modes
 from cosmogan_jax.files.json_files import read_json
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.judged_files import open_judged_files
@@ -43,8 +43,13 @@ def measured():
     masked = np.where(observed(), kappa, np.float32(np.nan))
     edges = scales(masked, GEOMETRY, 3, masked=True)
     with quickly_compiled():
-        of_masked = jax.jit(lambda k: measure(k, edges, GEOMETRY, masked=True))
-        return kappa, edges, of_masked(masked), jax.jit(lambda k: measure(k, edges, GEOMETRY))(kappa), of_masked
+        of_masked = jax.jit(lambda k: unfilled(measure(k, edges.edges(), GEOMETRY, masked=True), edges))
+        whole = jax.jit(lambda k: unfilled(measure(k, edges.edges(), GEOMETRY), edges))(kappa)
+        return kappa, edges, of_masked(masked), whole, of_masked
+
+
+def unfilled(found, edges):
+    return {name: values[:, : num_modes(edges).get(name)] for name, values in found.items()}
 
 
 def test_all_that_take_masks_are_measured_and_no_others(measured):

@@ -10,13 +10,13 @@ from cosmogan_jax.compare import verdict
 from cosmogan_jax.compare.excess import Limits
 from cosmogan_jax.compare.quantities import MapSet, Quantity
 from cosmogan_jax.compare.scales import scales
-from cosmogan_jax.compare.statistics import STATISTICS
+from cosmogan_jax.compare.statistics import STATISTICS, num_modes
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings.margins import parse as margins_of
 from cosmogan_jax.stages.evaluate import summarising
 from cosmogan_jax.stages.evaluate.judgement import Judge
 from cosmogan_jax.stages.evaluate.observing import views
-from cosmogan_jax.summaries import power_spectrum
+from cosmogan_jax.summaries import minimum_counts, minkowski_functionals, peak_counts, power_spectrum
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -163,6 +163,32 @@ def test_bands_are_means_over_the_full_plane_and_peaks_go_by_sigma():
             heights = scale.peak_edges
         else:  # of fainter maps the heights are as much lower
             np.testing.assert_allclose(scale.peak_edges, amplitude * heights, rtol=1e-5)
+
+
+def test_one_program_measures_all_views_each_in_its_own_bins():
+    """Views have edges of their own, more or fewer bins of extrema; what fills these up is cut away."""
+    geometry, rng = MapGeometry(16, 1.0), np.random.default_rng(4)
+    seen = (
+        rng.normal(size=(40, 16, 16)).astype(np.float32),
+        rng.gamma(0.2, size=(40, 16, 16)).astype(np.float32),
+    )
+    edges = [scales(kappa, geometry, 4) for kappa in seen]
+    for name in ("peak_edges", "minimum_edges"):
+        assert len({len(getattr(scale, name)) for scale in edges}) == 2, name
+    before = summarising._of_each._cache_size()
+    for kappa, scale in zip(seen, edges):
+        found = summarising.summariser(scale, geometry)(kappa)
+        assert {name: found[name].shape[1] for name in STATISTICS} == num_modes(scale)
+        np.testing.assert_allclose(found["peaks"], peak_counts(kappa, scale.peak_edges), rtol=3e-7)
+        np.testing.assert_allclose(found["minima"], minimum_counts(kappa, scale.minimum_edges), rtol=3e-7)
+        heights = minkowski_functionals(kappa, scale.kappa_thresholds, normalised=False)
+        np.testing.assert_array_equal(found["V0_of_kappa"], heights.V0)
+        np.testing.assert_allclose(found["V1_of_kappa"], heights.V1, rtol=1e-5, atol=1e-6)
+        cells = np.split(np.asarray(found["fine_pixels"]), scale.density_cells, axis=1)
+        counted = np.stack([part.sum(1) for part in cells], 1)
+        np.testing.assert_array_equal(np.round(np.asarray(found["pdf"]) * 16**2), counted)
+        np.testing.assert_array_equal(counted.sum(1), 16**2)
+    assert summarising._of_each._cache_size() == before + 1
 
 
 def test_no_two_sets_have_the_same_shape_noise(parse):

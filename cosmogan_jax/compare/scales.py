@@ -4,16 +4,19 @@ Bins that are judged hold enough of every real map: of a bin that most maps leav
 is not known before there are some ten thousand maps, and no emulator could pass in it.
 """
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.summaries import PAPER_THRESHOLDS, minimum_counts, peak_counts, starlet_transform
+from cosmogan_jax.summaries.edges import Bins, filled_bins
 
 # The display's bins, and how many of the tests' make one of them.
 PIXEL_BINS, FINE = 60, 16
@@ -33,6 +36,35 @@ _STARLET_PEAKS = np.array([-_OPEN, 0.5, 1.0, 2.0, _OPEN])
 # Scattering wavelets of 2.67 * 2^j pixels; the finest, j = 0, would take four times the time of all others.
 _STARLET_MAPS = 64  # of the reference, that the sigmas rest on
 SCATTERING_FROM, _SCATTERING_SCALES = 1, 4
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=[
+        "pixels", "density_cells", "peaks", "minima", "starlet_l1", "starlet_peaks", "kappa_thresholds",
+    ],
+    meta_fields=["l_edges", "scattering_scales", "bispectrum_edges"],
+)  # fmt: skip
+@dataclasses.dataclass(frozen=True)
+class Edges:
+    """Scales as a compiled program takes them: what rests on the reference maps is an argument of it.
+
+    What follows from the geometry is the program's own, so that one program serves every reference of maps of
+    one size. Bins of which some references leave out a few are filled up with empty ones at the end.
+
+    pixels: below the first of the fine bins, and how many of these a unit of kappa holds.
+    """
+
+    l_edges: tuple[float, ...]
+    scattering_scales: int
+    bispectrum_edges: tuple[float, ...]
+    pixels: Float[Array | np.ndarray, "2"]
+    density_cells: Int[Array | np.ndarray, " edges"]
+    peaks: Bins
+    minima: Bins
+    starlet_l1: Float[np.ndarray, "scales edges"]
+    starlet_peaks: Float[np.ndarray, "scales edges"]
+    kappa_thresholds: Bins
 
 
 class Scales(NamedTuple):
@@ -55,6 +87,25 @@ class Scales(NamedTuple):
     def fine_pixel_edges(self) -> Float[np.ndarray, " edges"]:
         """FINE bins in each of the display's."""
         return fine_edges(self.pixel_edges)
+
+    def edges(self) -> Edges:
+        """Return the edges in float32, as arguments of a compiled program."""
+        fine = self.fine_pixel_edges()
+        low, num_cells = fine[0], len(fine) - 1
+        return Edges(
+            l_edges=tuple(self.l_edges.tolist()),
+            scattering_scales=self.scattering_scales,
+            bispectrum_edges=tuple(self.bispectrum_edges.tolist()),
+            pixels=np.array([low, num_cells / (fine[-1] - low)], np.float32),
+            density_cells=np.append(
+                self.density_cells, [num_cells] * (len(_DENSITY_SHARES) - len(self.density_cells))
+            ).astype(np.int32),
+            peaks=filled_bins(self.peak_edges, len(_PEAK_HEIGHTS)),
+            minima=filled_bins(self.minimum_edges, len(_MINIMUM_HEIGHTS)),
+            starlet_l1=self.starlet_l1_edges.astype(np.float32),
+            starlet_peaks=self.starlet_peak_edges.astype(np.float32),
+            kappa_thresholds=filled_bins(self.kappa_thresholds, len(self.kappa_thresholds)),
+        )
 
 
 def fine_edges(pixel_edges: Float[np.ndarray, " edges"]) -> Float[np.ndarray, " fine_edges"]:
@@ -108,7 +159,7 @@ def _joined(
     counts: Callable, kappa: np.ndarray, edges: np.ndarray, valid: np.ndarray | None
 ) -> Float[np.ndarray, " edges"]:
     """The edges without those that would cut off a bin of too few extrema, from either end; two at least."""
-    measured = jax.jit(lambda k, mask: counts(k, edges, mask=mask))(jnp.asarray(kappa), valid)
+    measured = _counted(counts, jnp.asarray(kappa), filled_bins(edges, len(edges)), valid)
     number = np.asarray(measured, np.float64).mean(0) * np.diff(edges)
     kept = list(range(len(edges)))
     while len(kept) > 2 and number[kept[-2] :].sum() < _FEWEST_PEAKS:
@@ -118,11 +169,18 @@ def _joined(
     return edges[kept]
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _counted(counts: Callable, kappa: Array, bins: Bins, valid: Array | None) -> Float[Array, "maps bins"]:
+    return counts(kappa, bins, mask=valid)
+
+
+_transformed = jax.jit(starlet_transform, static_argnums=1)
+
+
 def _starlet_sigma(kappa: np.ndarray) -> Float[np.ndarray, " scales"]:
     """Standard deviation of each starlet scale over the maps; as many scales as the map has room for."""
     num_scales = max(2, min(_STARLET_SCALES, int(np.log2(kappa.shape[-1])) - 2))
-    transform = jax.jit(lambda k: starlet_transform(k, num_scales))
-    found = [np.asarray(transform(jnp.asarray(one))) for one in kappa[:_STARLET_MAPS]]
+    found = [np.asarray(_transformed(jnp.asarray(one), num_scales)) for one in kappa[:_STARLET_MAPS]]
     sigma = np.std(np.stack(found), axis=(0, 2, 3))
     return np.maximum(sigma, np.finfo(np.float32).tiny)
 

@@ -16,7 +16,7 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from cosmogan_jax.compare.scales import FINE, PIXEL_BINS, SCATTERING_FROM, Scales
+from cosmogan_jax.compare.scales import FINE, PIXEL_BINS, SCATTERING_FROM, Edges, Scales
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries import (
     PAPER_L_EDGES,
@@ -34,6 +34,8 @@ from cosmogan_jax.summaries import (
     starlet_statistics,
 )
 from cosmogan_jax.summaries.batching import over_maps
+from cosmogan_jax.summaries.bin_sums import by_selection
+from cosmogan_jax.summaries.edges import bin_index
 
 _ANGLES = 4  # of the scattering wavelets
 # What `moments` gives, by name.
@@ -48,7 +50,7 @@ class Measured:
     """
 
     kappa: Float[Array, "maps size size"]
-    scales: Scales
+    edges: Edges
     geometry: MapGeometry
     mask: Bool[Array, "maps size size"] | None = None
 
@@ -60,23 +62,23 @@ class Measured:
     @functools.cached_property
     def minkowski_of_kappa(self) -> MinkowskiFunctionals:
         """At thresholds in kappa, the same for all maps: an amplitude that is wrong is seen."""
-        thresholds = self.scales.kappa_thresholds
+        thresholds = self.edges.kappa_thresholds
         return minkowski_functionals(self.kappa, thresholds, normalised=False, mask=self.mask)
 
     @functools.cached_property
     def starlet(self) -> StarletStatistics:
         """l1 norm and peaks of every starlet scale."""
-        return starlet_statistics(self.kappa, self.scales.starlet_l1_edges, self.scales.starlet_peak_edges)
+        return starlet_statistics(self.kappa, self.edges.starlet_l1, self.edges.starlet_peaks)
 
     @functools.cached_property
     def fine_pixels(self) -> Float[Array, "maps fine_bins"]:
         """Valid pixels in equal bins of kappa; the outermost are open, so that none is lost."""
-        edges = self.scales.fine_pixel_edges()
-        num_bins = len(edges) - 1
+        low, each_unit = self.edges.pixels
+        num_bins = PIXEL_BINS * FINE
 
         def counts(kappa, valid=None):
             # `pixel_histogram`'s comparison an edge compiles for minutes.
-            scaled = (kappa.ravel() - edges[0]) * (num_bins / (edges[-1] - edges[0]))
+            scaled = (kappa.ravel() - low) * each_unit
             index = jnp.clip(jnp.floor(scaled), 0, num_bins - 1).astype(jnp.int32)
             each = 1 if valid is None else valid.ravel().astype(jnp.int32)
             return jnp.zeros(num_bins, jnp.int32).at[jax.lax.optimization_barrier(index)].add(each)
@@ -145,16 +147,15 @@ def _of_kappa(scales: Scales) -> list[str]:
 
 
 def _power(measured: Measured) -> Array:
-    return power_spectrum(measured.kappa, measured.scales.l_edges, measured.side_deg, mode_weights="full_plane")
+    l_edges = np.array(measured.edges.l_edges)
+    return power_spectrum(measured.kappa, l_edges, measured.side_deg, mode_weights="full_plane")
 
 
 def _density(measured: Measured) -> Array:
     """Share of the pixels in each of the judged bins."""
-    cells = measured.scales.density_cells
-    bins = np.split(np.arange(measured.fine_pixels.shape[-1]), cells)
-    parts = [measured.fine_pixels[:, of[0] : of[-1] + 1].sum(-1) for of in bins]
-    number = measured.num_valid
-    counts = jnp.stack(parts, -1).astype(measured.kappa.dtype)
+    cells, fine = measured.edges.density_cells, measured.fine_pixels
+    counts = by_selection(fine, bin_index(jnp.arange(fine.shape[-1]), cells), len(cells) + 1)
+    counts, number = counts.astype(measured.kappa.dtype), measured.num_valid
     return counts / (number if isinstance(number, int) else number[:, None])
 
 
@@ -222,13 +223,13 @@ _ROWS = (
         for name in MinkowskiFunctionals._fields
     ),
     Statistic(
-        "peaks", "peak counts", lambda m: peak_counts(m.kappa, m.scales.peak_edges, mask=m.mask),
+        "peaks", "peak counts", lambda m: peak_counts(m.kappa, m.edges.peaks, mask=m.mask),
         lambda s: _ranges("kappa", s.peak_edges, ".3f"), matched_by=("peaks",), required=True, shown=True,
         takes_masks=True,
     ),
     Statistic(
         "minima", "counts of minima",
-        lambda m: minimum_counts(m.kappa, m.scales.minimum_edges, mask=m.mask),
+        lambda m: minimum_counts(m.kappa, m.edges.minima, mask=m.mask),
         lambda s: _ranges("kappa", s.minimum_edges, ".3f"), matched_by=("minima",), takes_masks=True,
     ),
     Statistic(
@@ -242,14 +243,14 @@ _ROWS = (
     Statistic(
         "scattering", "scattering coefficients, first and second order",
         lambda m: scattering_coefficients(
-            m.kappa, m.scales.scattering_scales, _ANGLES, first_scale=SCATTERING_FROM
+            m.kappa, m.edges.scattering_scales, _ANGLES, first_scale=SCATTERING_FROM
         ),
         lambda s: scattering_labels(s.scattering_scales, first_scale=SCATTERING_FROM),
         matched_by=("scattering",),
     ),
     Statistic(
         "bispectrum", "bispectrum, equilateral",
-        lambda m: bispectrum(m.kappa, m.scales.bispectrum_edges, m.side_deg),
+        lambda m: bispectrum(m.kappa, np.array(m.edges.bispectrum_edges), m.side_deg),
         lambda s: _ranges("ell", s.bispectrum_edges, ".0f"), matched_by=("bispectrum",), shown=True,
     ),
     Statistic(
@@ -272,16 +273,23 @@ def trained_on_by(losses: Iterable[str]) -> set[str]:
 
 
 def measure(
-    kappa: Float[Array, "maps size size"], scales: Scales, geometry: MapGeometry, *, masked: bool = False
+    kappa: Float[Array, "maps size size"], edges: Edges, geometry: MapGeometry, *, masked: bool = False
 ) -> dict[str, Float[Array, "maps _"]]:
-    """Measure every statistic of the table, and `fine_pixels`: to be jitted.
+    """Measure every statistic of the table, and `fine_pixels`: to be jitted with the edges as an argument.
+
+    Beyond the modes that a statistic has (`num_modes`) bins that fill up the edges are empty.
 
     masked: NaN marks pixels that are no measurement, and only statistics that take masks are measured.
     """
     valid = jnp.isfinite(kappa) if masked else None
-    measured = Measured(kappa if valid is None else jnp.where(valid, kappa, 0), scales, geometry, valid)
+    measured = Measured(kappa if valid is None else jnp.where(valid, kappa, 0), edges, geometry, valid)
     rows = [row for row in STATISTICS.values() if row.takes_masks or not masked]
     return {row.name: row.measure(measured) for row in rows} | {"fine_pixels": measured.fine_pixels}
+
+
+def num_modes(scales: Scales) -> dict[str, int]:
+    """Return how many modes each statistic has; what is measured beyond these fills the edges up."""
+    return {row.name: len(row.labels(scales)) for row in _ROWS}
 
 
 def display_pixels(

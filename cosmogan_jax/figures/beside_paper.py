@@ -7,7 +7,7 @@ from cosmogan_jax.figures.page import Table
 
 
 def beside_the_paper(results: dict[str, Any], tables: dict[str, Any]) -> Table:
-    """The paper's numbers and ours."""
+    """Return the paper's numbers and ours."""
     view = results["views"]["as it is"]
     rows = []
     pixels = (view.get("pixels") or {}).get("generated")
@@ -27,13 +27,13 @@ def beside_the_paper(results: dict[str, Any], tables: dict[str, Any]) -> Table:
         v = [heights[key] for key in ("V0", "V1", "V2")]
         rows.append((
             "Fig. 6: histogram heights of V0, V1, V2", paper["V"],
-            _above_all([of["generated"] for of in v]), _above_all([of["baseline"] for of in v]),
+            _above_all([row["generated"] for row in v]), _above_all([row["baseline"] for row in v]),
         ))  # fmt: skip
-    found = view["correlation"]
-    if all(found.values()):
+    correlation = view["correlation"]
+    if all(correlation.values()):
         rows.append((
             "Fig. 4: largest difference of correlations, in bands", "10 % (auxiliary: 7 %), at 248 modes",
-            _correlation(found["generated"]), _correlation(found["baseline"]),
+            _correlation(correlation["generated"]), _correlation(correlation["baseline"]),
         ))  # fmt: skip
     factor = [r for r in tables["power_ratio"] if r]
     if factor:
@@ -45,7 +45,7 @@ def beside_the_paper(results: dict[str, Any], tables: dict[str, Any]) -> Table:
 
 
 def cost(stages: dict[str, Any], metrics: list[dict[str, Any]]) -> tuple[Table, Table]:
-    """What maps cost, as the paper's closing paragraph counts it; and the seconds of every stage.
+    """Return what maps cost, as the paper's closing paragraph counts it; and the seconds of every stage.
 
     Samples of a fit are not simulations from first principles: the columns do not compare like with like.
     """
@@ -63,7 +63,7 @@ def cost(stages: dict[str, Any], metrics: list[dict[str, Any]]) -> tuple[Table, 
             _generation(generated) if generated else "not in this run",
         ),
     ]
-    seconds = [(name, f"{of.seconds:.1f}", of.finished) for name, of in stages.items()]
+    seconds = [(name, f"{record.seconds:.1f}", record.finished) for name, record in stages.items()]
     return (
         Table(("what", "paper", "here"), rows),
         Table(("stage", "seconds (last run of it)", "finished"), seconds),
@@ -75,7 +75,7 @@ def _simulation(record: Any) -> str:
 
 
 def _training(record: Any, metrics: list[dict[str, Any]]) -> str:
-    """Of the steps alone, over all sessions of a training; scores, checkpoints and compilation come on top."""
+    """Return what the steps took, over all sessions; scores, checkpoints and compilation come on top."""
     steps, seconds, before = 0, 0.0, 0
     for line in metrics:
         if line["steps_per_second"] > 0:
@@ -93,7 +93,7 @@ def _generation(record: Any) -> str:
 
 
 def _machine(record: Any) -> str:
-    """The device, and where it is no accelerator the processor."""
+    """Return the device, and where it is no accelerator the processor."""
     device = record.summary.get("device", "cpu")
     machine = record.machine
     if device.lower() != "cpu":
@@ -112,29 +112,29 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def _above(of: dict[str, Any] | None, key: str) -> str:
-    if not of:
+def _above(heights: dict[str, Any] | None, key: str) -> str:
+    if not heights:
         return ""
-    return f"{of['ks'][key]} of {of['modes']} ({of['anderson_darling'][key]} by AD)"
+    return f"{heights['ks'][key]} of {heights['modes']} ({heights['anderson_darling'][key]} by AD)"
 
 
-def _above_all(of: list[dict[str, Any] | None]) -> str:
-    there = [one for one in of if one]
-    if len(there) < len(of):
+def _above_all(heights: list[dict[str, Any] | None]) -> str:
+    known = [entry for entry in heights if entry]
+    if len(known) < len(heights):
         return ""
-    total = sum(one["modes"] for one in there)
-    ks, ad = (sum(one[name]["above_0.95"] for one in there) for name in ("ks", "anderson_darling"))
+    total = sum(entry["modes"] for entry in known)
+    ks, ad = (sum(entry[name]["above_0.95"] for entry in known) for name in ("ks", "anderson_darling"))
     return f"{ks} of {total} ({ad} by AD)"
 
 
 def _baseline_pixels(view: dict[str, Any]) -> str:
-    of = (view.get("pixels") or {}).get("baseline")
-    return "" if of is None else f"KS distance {of['distance']:.4f}, p = {p_value(of['p'])}"
+    test = (view.get("pixels") or {}).get("baseline")
+    return "" if test is None else f"KS distance {test['distance']:.4f}, p = {p_value(test['p'])}"
 
 
-def _correlation(of: dict[str, Any]) -> str:
-    across = of["low_high"]
+def _correlation(contrast: dict[str, Any]) -> str:
+    across = contrast["low_high"]
     return (
-        f"{of['largest']:.3f} (noise alone: {of['largest_of_noise']:.3f}); low with high ell "
+        f"{contrast['largest']:.3f} (noise alone: {contrast['largest_of_noise']:.3f}); low with high ell "
         f"{across['value']:+.3f} ({across['lower']:+.3f} to {across['upper']:+.3f})"
     )

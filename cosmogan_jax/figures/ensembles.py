@@ -14,16 +14,16 @@ from cosmogan_jax.figures.style import DIVERGING, SEQUENTIAL
 def draw_correlations(
     tables: dict[str, Any], values: Values, contrasts: dict[str, dict[str, Any] | None]
 ) -> Figure:
-    """Correlation matrices of the paper's modes, and how far they differ, beside real against real.
+    """Draw correlation matrices of the paper's modes, and how far they differ, beside real against real.
 
     contrasts: results.json's `correlation`; where it is known, a row in bands shows the differences in units of
     their bootstrap errors.
     """
-    power = {name: of["power_spectrum"] for name, of in values.items()}
+    power = {name: of_set["power_spectrum"] for name, of_set in values.items()}
     varies = np.ptp(power["validation"], axis=0) > 0
     edges = np.array(tables["paper_l_edges"])
     ell = ((edges[1:] + edges[:-1]) / 2)[varies]
-    matrix = {name: _correlation(of[:, varies]) for name, of in power.items()}
+    matrix = {name: _correlation(bands[:, varies]) for name, bands in power.items()}
     if "auxiliary" in power:
         real, label = matrix["auxiliary"], "auxiliary − validation"
         baseline = real - matrix["validation"]
@@ -36,7 +36,7 @@ def draw_correlations(
         if min(map(len, halves)) > 1:
             baseline = _correlation(halves[0]) - _correlation(halves[1])
     difference = matrix["generated"] - matrix["validation"]
-    known = [of for of in contrasts.values() if of is not None]
+    known = any(contrast is not None for contrast in contrasts.values())
     figure = Figure(figsize=(10.5, 13 if known else 8.6), layout="constrained")
     top, bottom, *more = figure.subplots(3 if known else 2, 2)
     panels = ((top[0], "validation"), (top[1], "generated"))
@@ -46,24 +46,25 @@ def draw_correlations(
         ax.set_title(name)
     figure.colorbar(image, ax=top, label="correlation", shrink=0.9)
     pairs = [("generated − validation", difference), (label, baseline)]
-    limit = max(np.nanquantile(np.abs(of), 0.999) for _, of in pairs if of is not None)
-    for ax, (title, of) in zip(bottom, pairs):
-        if of is None:
+    limit = max(np.nanquantile(np.abs(shown), 0.999) for _, shown in pairs if shown is not None)
+    for ax, (title, shown) in zip(bottom, pairs):
+        if shown is None:
             _leave_empty(ax, f"{title}: too few units")
             continue
-        image = ax.imshow(of, vmin=-limit, vmax=limit, origin="lower", extent=box, cmap=DIVERGING)
+        image = ax.imshow(shown, vmin=-limit, vmax=limit, origin="lower", extent=box, cmap=DIVERGING)
         ax.set_title(
-            f"{title}\nlargest {np.nanmax(np.abs(of)):.3f}, rms {np.sqrt(np.nanmean(of**2)):.3f}", fontsize=10
+            f"{title}\nlargest {np.nanmax(np.abs(shown)):.3f}, rms {np.sqrt(np.nanmean(shown**2)):.3f}",
+            fontsize=10,
         )
     figure.colorbar(image, ax=bottom, label="difference of correlations", shrink=0.9)
     for ax in (*top, *bottom):
         ax.set(xlabel="multipole ℓ", ylabel="multipole ℓ")
     for row in more:
-        for ax, title, of in zip(row, ("generated − validation", label), contrasts.values()):
-            if of is None:
+        for ax, title, contrast in zip(row, ("generated − validation", label), contrasts.values()):
+            if contrast is None:
                 _leave_empty(ax, f"{title}: too few units for errors")
                 continue
-            image = _draw_significance(ax, title, of, np.array(tables["l_edges"]))
+            image = _draw_significance(ax, title, contrast, np.array(tables["l_edges"]))
         figure.colorbar(image, ax=row, label="difference / bootstrap error", shrink=0.9)
     return figure
 
@@ -73,14 +74,14 @@ def _leave_empty(ax: Axes, why: str) -> None:
     ax.set_title(why, fontsize=10)
 
 
-def _draw_significance(ax: Axes, title: str, of: dict[str, Any], l_edges: np.ndarray) -> AxesImage:
-    size = len(of["bands"])
+def _draw_significance(ax: Axes, title: str, contrast: dict[str, Any], l_edges: np.ndarray) -> AxesImage:
+    size = len(contrast["bands"])
     row, column = np.triu_indices(size, 1)
     shown = np.full((size, size), np.nan)
-    value, error = np.array(of["difference"]), np.array(of["standard_error"])
+    value, error = np.array(contrast["difference"]), np.array(contrast["standard_error"])
     shown[row, column] = shown[column, row] = value / np.where(error > 0, error, np.nan)
     image = ax.imshow(shown, vmin=-4, vmax=4, origin="lower", cmap=DIVERGING)
-    middle = np.sqrt(l_edges[1:] * l_edges[:-1])[of["bands"]]
+    middle = np.sqrt(l_edges[1:] * l_edges[:-1])[contrast["bands"]]
     ticks = np.unique(np.linspace(0, size - 1, 6).round().astype(int))
     labels = [f"{middle[i]:.0f}" for i in ticks]
     ax.set_xticks(ticks, labels)
@@ -94,13 +95,13 @@ def _draw_significance(ax: Axes, title: str, of: dict[str, Any], l_edges: np.nda
 
 
 def draw_positions(positions: dict[str, np.ndarray], side_deg: float) -> Figure:
-    """Mean and sigma over maps at every pixel; a sky has no preferred place."""
+    """Draw mean and sigma over maps at every pixel; a sky has no preferred place."""
     figure = Figure(figsize=(9, 7.4), layout="constrained")
     rows = figure.subplots(2, 2)
     for row, what, label in zip(rows, ("mean", "sigma"), ("mean κ", "σ of κ")):
-        of = {name: positions[f"{name}_{what}"] for name in ("validation", "generated")}
-        low, high = np.quantile(np.stack(list(of.values())), [0.002, 0.998])
-        for ax, (name, image) in zip(row, of.items()):
+        by_set = {name: positions[f"{name}_{what}"] for name in ("validation", "generated")}
+        low, high = np.quantile(np.stack(list(by_set.values())), [0.002, 0.998])
+        for ax, (name, image) in zip(row, by_set.items()):
             shown = ax.imshow(
                 image, vmin=low, vmax=high, origin="lower", extent=(0, side_deg) * 2, cmap=SEQUENTIAL
             )

@@ -1,4 +1,4 @@
-"""What results.json says, in tables and sentences."""
+"""Tables and sentences of what results.json says."""
 
 from typing import Any
 
@@ -11,40 +11,40 @@ _AREAS = ("auc", "auc_of_pixels", "auc_of_spectrum", "auc_of_heights")
 
 
 def sets(results: dict[str, Any]) -> Table:
-    """What was compared."""
+    """Return what was compared."""
     rows = [
         (
             name,
-            str(of["maps"]),
-            str(of["parents"]),
-            "not known" if of["boxes"] is None else str(of["boxes"]),
-            f"{of['units']} ({_PLURAL.get(of['unit'], of['unit'] + 's')})",
-            of["source"],
+            str(maps["maps"]),
+            str(maps["parents"]),
+            "not known" if maps["boxes"] is None else str(maps["boxes"]),
+            f"{maps['units']} ({_PLURAL.get(maps['unit'], maps['unit'] + 's')})",
+            maps["source"],
         )
-        for name, of in results["sets"].items()
+        for name, maps in results["sets"].items()
     ]
     return Table(("set", "maps", "cut from", "boxes or regions", "counted as independent", "source"), rows)
 
 
 def independence(results: dict[str, Any]) -> list[str]:
-    """What the reader must know of how maps were counted."""
-    said = [
+    """Say what the reader must know of how maps were counted."""
+    lines = [
         "Crops of one map are not independent: tests permute, and errors resample, whole units, as counted "
         f"below. The yardstick of every number is real against real: {results['baseline']}."
     ]
-    for name, of in results["sets"].items():
-        if of["boxes"] is not None and of["unit"] == "map" and of["boxes"] < of["units"]:
-            boxes = "one box or region" if of["boxes"] == 1 else f"{of['boxes']} boxes or regions"
-            said.append(
-                f"The {of['units']} {name} units come from {boxes} and share "
+    for name, maps in results["sets"].items():
+        if maps["boxes"] is not None and maps["unit"] == "map" and maps["boxes"] < maps["units"]:
+            boxes = "one box or region" if maps["boxes"] == 1 else f"{maps['boxes']} boxes or regions"
+            lines.append(
+                f"The {maps['units']} {name} units come from {boxes} and share "
                 "structures: their errors are too small, and agreement or difference is with these boxes, not "
                 "with the sky."
             )
-    return said + [f"BEFORE ALL STATISTICS: {line}" for line in results.get("apart", [])]
+    return lines + [f"BEFORE ALL STATISTICS: {line}" for line in results.get("apart", [])]
 
 
 def left_out(results: dict[str, Any]) -> Table:
-    """What was not measured of these maps, and why."""
+    """Return what was not measured of these maps, and why."""
     titles = results["statistics"]
     rows = [
         (titles[name]["title"] if name in titles else name, why) for name, why in results["left_out"].items()
@@ -53,13 +53,13 @@ def left_out(results: dict[str, Any]) -> Table:
 
 
 def tests(view: dict[str, Any], titles: dict[str, Any]) -> Table:
-    """Every two-sample test: modes below 0.05 and the family-wise p, beside real against real."""
+    """Return every two-sample test: modes below 0.05 and the family-wise p, beside real against real."""
     head = ("statistic", "modes (effective)", "KS p<0.05", "family-wise p", "AD p<0.05", "family-wise p",
             "real/real KS p<0.05", "family-wise p")  # fmt: skip
     rows = []
-    for key, of in view["tests"].items():
-        seen = " (used by select)" if of["used_by_selection"] else ""
-        generated, baseline = of["generated"], of["baseline"]
+    for key, test in view["tests"].items():
+        seen = " (used by select)" if test["used_by_selection"] else ""
+        generated, baseline = test["generated"], test["baseline"]
         if "too_few" in generated:
             rows.append((titles[key]["title"] + seen, generated["too_few"], *[""] * 6))
             continue
@@ -75,7 +75,7 @@ def tests(view: dict[str, Any], titles: dict[str, Any]) -> Table:
 
 
 def stationarity(results: dict[str, Any]) -> Table:
-    """Border against centre, rows against columns: the most significant contrast of every set."""
+    """Return border against centre and rows against columns: the most significant contrast of every set."""
     rows = []
     labels = {
         "border_mean": "border − centre, mean",
@@ -83,32 +83,32 @@ def stationarity(results: dict[str, Any]) -> Table:
         "row_column": "ln(row / column power)",
     }
     for key, label in labels.items():
-        for name, of in results["stationarity"].items():
-            if of is None or of[key]["largest"] is None:
+        for name, contrasts in results["stationarity"].items():
+            if contrasts is None or contrasts[key]["largest"] is None:
                 rows.append((label, name, "not known", ""))
                 continue
-            pairs = zip(of[key]["value"], of[key]["standard_error"])
+            pairs = zip(contrasts[key]["value"], contrasts[key]["standard_error"])
             _, value, error = max((abs(v / e), v, e) for v, e in pairs if v is not None and e)
             rows.append((label, name, f"{value:+.4f} ± {error:.4f}", f"{value / error:+.1f}"))
     return Table(("contrast", "set", "most significant of all rings or bands", "in standard errors"), rows)
 
 
 def classifier(results: dict[str, Any]) -> Table | None:
-    """How often a classifier trained from scratch is right on maps it has not seen."""
-    found = results.get("classifier")
-    if not found or "refused" in found:
+    """Return how often a classifier trained from scratch is right on maps it has not seen."""
+    comparisons = results.get("classifier")
+    if not comparisons or "refused" in comparisons:
         return None
     rows = []
-    for of in found.values():
-        accuracy = of["accuracy"]
+    for result in comparisons.values():
+        accuracy = result["accuracy"]
         low, high = accuracy["interval_95"]
         rows.append((
-            " against ".join(of["sets"]),
+            " against ".join(result["sets"]),
             f"{100 * accuracy['value']:.1f} % ({100 * low:.1f} to {100 * high:.1f})",
-            *(f"{of[name]['value']:.3f} ± {of[name]['standard_error']:.3f}" for name in _AREAS),
-            f"{of['maps_each']['train']} + {of['maps_each']['test']}",
-            " and ".join(map(str, of["test_parents"])),
-            f"{of['num_steps']}, {of['seconds']:.0f} s",
+            *(f"{result[name]['value']:.3f} ± {result[name]['standard_error']:.3f}" for name in _AREAS),
+            f"{result['maps_each']['train']} + {result['maps_each']['test']}",
+            " and ".join(map(str, result["test_parents"])),
+            f"{result['num_steps']}, {result['seconds']:.0f} s",
         ))  # fmt: skip
     head = (
         "sets",
@@ -125,37 +125,37 @@ def classifier(results: dict[str, Any]) -> Table | None:
 
 
 def inference(results: dict[str, Any]) -> tuple[list[str], Table | None]:
-    """Bias of Omega_m and sigma8, and what the covariance does to their errors."""
-    found = results["inference"]
-    if found["refused"]:
-        return [f"Not computed: {found['refused']}."], None
+    """Say the bias of Omega_m and sigma8, and what the covariance does to their errors."""
+    entry = results["inference"]
+    if entry["refused"]:
+        return [f"Not computed: {entry['refused']}."], None
     rows = []
-    for index, name in enumerate(found["parameters"]):
+    for index, name in enumerate(entry["parameters"]):
         rows.append((
             name,
-            _estimate(found["bias"], index, "{:+.4f}"),
-            _estimate(found["bias_of_survey"], index, "{:+.2f}"),
-            _estimate(found["sigma_of_survey"], index, "{:.4f}"),
-            _estimate(found["sigma_ratio"], index, "{:.3f}"),
+            _estimate(entry["bias"], index, "{:+.4f}"),
+            _estimate(entry["bias_of_survey"], index, "{:+.2f}"),
+            _estimate(entry["sigma_of_survey"], index, "{:.4f}"),
+            _estimate(entry["sigma_ratio"], index, "{:.3f}"),
         ))  # fmt: skip
-    merit = found["figure_of_merit_ratio"]
-    said = [
-        f"Fitting {found['bands']} bands of the validation maps' power with the generated maps' mean, and with "
-        f"either covariance; survey of {found['survey_area_deg2']:g} deg². Figure of merit with generated over "
+    merit = entry["figure_of_merit_ratio"]
+    lines = [
+        f"Fitting {entry['bands']} bands of the validation maps' power with the generated maps' mean, and with "
+        f"either covariance; survey of {entry['survey_area_deg2']:g} deg². Figure of merit with generated over "
         f"that with validation covariance: {_estimate(merit, 0, '{:.3f}')}.",
     ]
-    if found["assumed"]:
-        said.append(f"Assumed, since the maps do not say: {', '.join(found['assumed'])} as in the paper.")
-    return said, Table(("parameter", "bias", "bias in σ of the survey", "σ of the survey", "σ ratio"), rows)
+    if entry["assumed"]:
+        lines.append(f"Assumed, since the maps do not say: {', '.join(entry['assumed'])} as in the paper.")
+    return lines, Table(("parameter", "bias", "bias in σ of the survey", "σ of the survey", "σ ratio"), rows)
 
 
-def _estimate(of: dict[str, Any], index: int, form: str) -> str:
-    value, error = np.ravel(of["value"])[index], np.ravel(of["standard_error"])[index]
+def _estimate(estimate: dict[str, Any], index: int, form: str) -> str:
+    value, error = np.ravel(estimate["value"])[index], np.ravel(estimate["standard_error"])[index]
     return f"{form.format(value)} ± {form.replace('+', '').format(error)}"
 
 
 def settings(stages: dict[str, Any]) -> tuple[Table, Table]:
-    """Flags of the last stage and versions of what made the results."""
+    """Return flags of the last stage and versions of what made the results."""
     last = list(stages.values())[-1]
     flags = [(key, str(value)) for key, value in sorted(last.flags.items())]
     versions = [*last.versions.items(), ("commit", str(last.commit))]
@@ -163,5 +163,5 @@ def settings(stages: dict[str, Any]) -> tuple[Table, Table]:
 
 
 def p_value(value: float | None) -> str:
-    """To three digits after the point; nothing where there is none."""
+    """Return it to three digits after the point; nothing where there is none."""
     return "" if value is None else f"{value:.3f}"

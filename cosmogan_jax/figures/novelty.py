@@ -1,4 +1,4 @@
-"""Whether maps are new, as pictures: the arrays of stage novelty's novelty.npz."""
+"""Figures of whether maps are new: the arrays of stage novelty's novelty.npz."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -20,7 +20,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def draw_nearest(arrays: Arrays, side_deg: float) -> Figure:
-    """Generated maps above the training maps nearest to them, by pixels and by power spectrum (Figure 7).
+    """Draw generated maps above the training maps nearest to them, by pixels and by power spectrum (Figure 7).
 
     Under each its distance, over the median of the validation crops' distances to their nearest: far below 1
     for a copy.
@@ -52,40 +52,21 @@ def draw_nearest(arrays: Arrays, side_deg: float) -> Figure:
 
 
 def draw_nearest_distances(arrays: Arrays, tables: dict[str, Any]) -> Figure:
-    """Distances to the nearest training map, of generated maps and of validation crops, by space."""
-    found = {name: tables["nearest"][name]["verdict"]["threshold"] for name in tables["nearest"]}
-    return _histograms(arrays, "nearest", ("validation", "generated"), found, "to the nearest training map")
+    """Draw distances to the nearest training map, of generated maps and of validation crops, by space."""
+    limits = {name: entry["verdict"]["threshold"] for name, entry in tables["nearest"].items()}
+    return _histograms(arrays, "nearest", ("validation", "generated"), limits, "to the nearest training map")
 
 
 def draw_birthday(arrays: Arrays, tables: dict[str, Any]) -> Figure:
-    """Distances to the nearest other map, of generated maps and of crops of other parents, by space."""
-    found = {name: tables["birthday"][name]["verdict"]["threshold"] for name in tables["birthday"]}
+    """Draw distances to the nearest other map, of generated maps and of crops of other parents, by space."""
+    limits = {name: entry["verdict"]["threshold"] for name, entry in tables["birthday"].items()}
     features = tables.get("features") or {}
     own = {features["name"]: features["label"]} if features else {}
-    return _histograms(arrays, "birthday", ("real", "generated"), found, "to the nearest other map", own)
-
-
-def draw_pairs(arrays: Arrays, tables: dict[str, Any]) -> Figure:
-    """The closest pair of generated maps in every space."""
-    names = list(tables["birthday"])
-    figure = Figure(figsize=(1.9 * len(names) + 1.2, 4.1), layout="constrained")
-    axes = figure.subplots(2, len(names), squeeze=False)
-    every = np.concatenate([arrays[f"pair_{name}"] for name in names])
-    low, high = np.quantile(every, [0.005, 0.995])
-    for column, name in zip(axes.T, names):
-        pair = tables["birthday"][name]["closest_generated"]
-        for ax, kappa, number in zip(column, arrays[f"pair_{name}"], pair["maps"]):
-            image = _map(ax, kappa, low, high, tables["side_deg"])
-            ax.set_xlabel(f"map {number}", fontsize=8)
-        against = tables["birthday"][name]["closest_real"]
-        told = f"{pair['distance']:.3g}" + (f", real {against:.3g}" if against is not None else "")
-        column[0].set_title(f"{name}\n{told}", fontsize=8)
-    figure.colorbar(image, ax=axes, label="convergence κ", shrink=0.7)
-    return figure
+    return _histograms(arrays, "birthday", ("real", "generated"), limits, "to the nearest other map", own)
 
 
 def draw_interpolation(arrays: Arrays, side_deg: float) -> Figure:
-    """Maps along great circles between two z, left to right (Figure 8), with the steps' sizes below."""
+    """Draw maps along great circles between two z, left to right (Figure 8), with the steps' sizes below."""
     strips, steps = arrays["strips"], arrays["steps"]
     figure = Figure(figsize=(1.1 * strips.shape[1] + 1.2, 1.15 * len(strips) + 2), layout="constrained")
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(len(strips), 1.6))[:, 0]
@@ -124,16 +105,16 @@ def _histograms(
     kind: str,
     sets: tuple[str, str],
     limits: dict[str, float],
-    what: str,
+    to_what: str,
     labels: Mapping[str, str] = MappingProxyType({}),
 ) -> Figure:
-    """labels: of the axes of spaces that are not of every kind of emulator."""
+    """Draw one panel a space; labels: of the axes of spaces that are not of every kind of emulator."""
     figure = Figure(figsize=(3.9 * len(limits), 3.2), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(limits)))
     for ax, (name, limit) in zip(axes, limits.items()):
         values = {which: arrays[f"{kind}_{name}_{which}"] for which in sets}
-        values = {which: found[np.isfinite(found)] for which, found in values.items()}
-        top = max(found.max(initial=0) for found in values.values())
+        values = {which: distance[np.isfinite(distance)] for which, distance in values.items()}
+        top = max(distance.max(initial=0) for distance in values.values())
         bins = np.linspace(0, 1.02 * top if top > 0 else 1, 41)
         for which, colour, line in zip(sets, (_REAL, _GENERATED), ("-", "--")):
             share = np.full(len(values[which]), 1 / max(1, len(values[which])))
@@ -143,7 +124,7 @@ def _histograms(
         if limit:
             ax.axvspan(0, limit, color=_LIMIT, alpha=0.15, lw=0, label="counts as the same")
         ax.set(
-            xlabel=f"{labels.get(name) or _SPACES.get(name, 'rms difference per feature')}\n{what}",
+            xlabel=f"{labels.get(name) or _SPACES.get(name, 'rms difference per feature')}\n{to_what}",
             ylabel="share of maps",
             title=name,
             xlim=(0, bins[-1]),
@@ -154,7 +135,7 @@ def _histograms(
 
 
 def sections(tables: dict[str, Any], arrays: dict[str, np.ndarray], side_deg: float) -> Iterator[Section]:
-    """What stage novelty found, as a report tells it: novelty.json and novelty.npz."""
+    """Give the sections of what stage novelty found, as a report tells it: novelty.json and novelty.npz."""
     titles = ("Generated maps and the training maps nearest to them", "The closest pairs")
     left_out = tables.get("left_out", {})
     if "nearest" in left_out:
@@ -168,29 +149,28 @@ def sections(tables: dict[str, Any], arrays: dict[str, np.ndarray], side_deg: fl
     if "strips" in arrays:  # given maps come without their generator
         yield Section("Interpolation", (), draw_interpolation(arrays, side_deg), number="Figure 8")
     missing = {"features": "Pairs by features of the training", "interpolation": "Interpolation"}
-    said = [
+    not_drawn = [
         f"Not drawn: {missing.get(name, name)}, since {why}."
         for name, why in left_out.items()
         if name not in ("nearest", "pairs")
     ]
     if "pairs" in left_out:
-        yield Section(titles[1], (f"Not looked for: {left_out['pairs']}.", *_copies(tables), *said))
+        yield Section(titles[1], (f"Not looked for: {left_out['pairs']}.", *_copies(tables), *not_drawn))
         return
     text = " ".join((_support(tables), *_copies(tables)))
-    yield Section(titles[1], (text, *said), draw_birthday(arrays, tables))
+    yield Section(titles[1], (text, *not_drawn), draw_birthday(arrays, tables))
 
 
 def _copies(tables: dict[str, Any]) -> tuple[str, ...]:
-    """In words; nothing where they were not looked for."""
-    found = tables["verdict"]["copies"]
-    return () if found is None else (f"Copies of training maps: {'found' if found else 'none'}.",)
+    """Say whether there are copies; nothing where they were not looked for."""
+    copies = tables["verdict"]["copies"]
+    return () if copies is None else (f"Copies of training maps: {'found' if copies else 'none'}.",)
 
 
 def _support(tables: dict[str, Any]) -> str:
-    found = tables["verdict"]
-    count = tables["num_batches"]
-    said = f"{'One batch' if count == 1 else f'{count} batches'} of {tables['num_maps']} generated maps: "
-    said += "maps that are the same were found" if found["collisions"] else "no two maps are the same"
-    if found["support_above"]:
-        said += f", which says at 95 % that there are more than {found['support_above']:.2g} distinct ones"
-    return said + "."
+    verdict, count = tables["verdict"], tables["num_batches"]
+    line = f"{'One batch' if count == 1 else f'{count} batches'} of {tables['num_maps']} generated maps: "
+    line += "maps that are the same were found" if verdict["collisions"] else "no two maps are the same"
+    if verdict["support_above"]:
+        line += f", which says at 95 % that there are more than {verdict['support_above']:.2g} distinct ones"
+    return line + "."

@@ -56,12 +56,12 @@ def render(
     sections: Iterable[Section],
     images: dict[str, Path],
 ) -> str:
-    """The page. All text is escaped; the PNG file of a section's figure, by its title, goes inside.
+    """Return the page. All text is escaped; the PNG file of a section's figure, by its title, goes inside.
 
     outcome: the first line, and its mark.
     """
-    said, mark = outcome
-    first = f"<p class='outcome {mark}'>{html.escape(said)}</p>"
+    line, mark = outcome
+    first = f"<p class='outcome {mark}'>{html.escape(line)}</p>"
     parts = [f"<h1>{html.escape(title)}</h1>", first, *(f"<p>{html.escape(line)}</p>" for line in intro)]
     for section in sections:
         heading = f"{section.number}: {section.title}" if section.number else section.title
@@ -74,7 +74,7 @@ def render(
             )
         else:
             parts += map(paragraph, section.text)
-        parts += [table(one) for one in section.tables]
+        parts += map(table, section.tables)
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width,initial-scale=1'>"
@@ -82,9 +82,9 @@ def render(
     )
 
 
-def links(names: Iterable[tuple[str, str]]) -> str:
-    """Links to files beside the page, as HTML to go before </body>."""
-    items = "".join(f"<li><a href='{html.escape(path)}'>{html.escape(said)}</a></li>" for said, path in names)
+def links(files: Iterable[tuple[str, str]]) -> str:
+    """Return links to files beside the page, (text, path), as HTML to go before </body>."""
+    items = "".join(f"<li><a href='{html.escape(path)}'>{html.escape(text)}</a></li>" for text, path in files)
     return f"<h2>Files</h2><ul>{items}</ul>"
 
 
@@ -92,13 +92,13 @@ def _inline(image: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(image.read_bytes()).decode()
 
 
-def paragraph(said: str) -> str:
-    """As HTML."""
-    return f"<p>{html.escape(said)}</p>"
+def paragraph(text: str) -> str:
+    """Return text as HTML."""
+    return f"<p>{html.escape(text)}</p>"
 
 
 def table(table: Table) -> str:
-    """As HTML; every cell knows its head, so that a phone can show a row of a wide table as a list."""
+    """Return a table as HTML; every cell knows its head: a phone shows a row of a wide table as a list."""
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.head)
     rows = []
     for row, mark in zip(table.rows, table.marks or ("",) * len(table.rows)):

@@ -18,7 +18,7 @@ _MANY = 200  # points from here on are drawn small
 
 
 def draw_selection(selection: dict[str, Any]) -> Figure:
-    """Both scores of selection.json over steps, the one that ranked on top.
+    """Draw both scores of selection.json over steps, the one that ranked on top.
 
     Raises:
       ValueError: no candidate has a score.
@@ -64,27 +64,29 @@ def _panel(ax, selection: dict[str, Any], name: str) -> None:
 
 
 def _points(selection: dict[str, Any], which: str, name: str) -> np.ndarray:
-    found = [
+    points = [
         (candidate["step"], candidate[which][name])
         for candidate in selection["candidates"]
         if candidate[which] and candidate[which].get(name) is not None
     ]
-    return np.array(found, float).reshape(-1, 2).T
+    return np.array(points, float).reshape(-1, 2).T
 
 
 def _fallback(selection: dict[str, Any]) -> str:
-    """What the second pass made of the best of the first."""
+    """Say what the second pass made of the best of the first."""
     luck = selection["fallback"]
-    best, chosen = ("{:.3g}, then {:.3g}".format(*luck[f"{of}_scores"]) for of in ("first_best", "chosen"))
+    best, chosen = (
+        "{:.3g}, then {:.3g}".format(*luck[f"{which}_scores"]) for which in ("first_best", "chosen")
+    )
     correlation = luck["rank_correlation"]
     ranks = "" if correlation is None else f"; rank correlation of the passes {correlation:.2f}"
     return f"best at first, step {luck['first_best']}: {best}; selected: {chosen}{ranks}"
 
 
 def _title(selection: dict[str, Any], name: str) -> str:
-    one = selection["second"]
-    bins = f"{one['modes']} modes" if name == "spectrum_chi2" else f"{one['bands']} bands"
+    second = selection["second"]
+    bins = f"{second['modes']} modes" if name == "spectrum_chi2" else f"{second['bands']} bands"
     return (
-        f"{bins}, {one['maps']} maps against {one['development_crops']} crops of "
-        f"{one['development_parents']} development maps"
+        f"{bins}, {second['maps']} maps against {second['development_crops']} crops of "
+        f"{second['development_parents']} development maps"
     )

@@ -20,7 +20,7 @@ def draw_sheet(
     side_deg: float,
     title: str = "",
 ) -> Figure:
-    """Real maps above, generated maps below, on the real maps' colour scale (0.5 to 99.5 per cent).
+    """Draw real maps above, generated maps below, on the real maps' colour scale (0.5 to 99.5 per cent).
 
     Pixels that are no measurement are left blank.
     """
@@ -47,7 +47,7 @@ def draw_sheet(
 
 
 def draw_maps(kappa: Float[np.ndarray, "maps size size"], side_deg: float, title: str) -> Figure:
-    """Maps in one row on one colour scale (0.5 to 99.5 per cent of the valid pixels); invalid ones in red."""
+    """Draw a row of maps on one colour scale (0.5 to 99.5 per cent of valid pixels); invalid ones in red."""
     figure = Figure(figsize=(1.9 * len(kappa) + 1, 2.6), layout="constrained")
     axes = figure.subplots(1, len(kappa), squeeze=False)[0]
     valid = kappa[np.isfinite(kappa)]
@@ -68,7 +68,7 @@ def draw_maps(kappa: Float[np.ndarray, "maps size size"], side_deg: float, title
 
 
 def write_maps(path: Path, kappa: Float[np.ndarray, "maps size size"], side_deg: float, title: str) -> None:
-    """draw_maps, as a PNG file."""
+    """Write `draw_maps` as a PNG file."""
     write_png(draw_maps(kappa, side_deg, title), path)
 
 
@@ -79,5 +79,5 @@ def write_sheet(
     side_deg: float,
     title: str,
 ) -> None:
-    """draw_sheet, as a PNG file."""
+    """Write `draw_sheet` as a PNG file."""
     write_png(draw_sheet(real, generated, side_deg, title), path)

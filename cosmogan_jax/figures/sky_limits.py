@@ -13,7 +13,7 @@ Values = Sequence[float | None] | None
 def draw_sky_limits(
     l_edges: Sequence[float], ratio: Values, less_noise: Values, noise_share: Values, floor: Values
 ) -> Figure:
-    """Power over halofit's (left, with the shares at which a band agrees), and shares of the power (right)."""
+    """Draw power over halofit's (left, with shares at which a band agrees), and shares of the power (right)."""
     edges = np.array(l_edges)
     middle = np.sqrt(edges[1:] * edges[:-1])
     figure = Figure(figsize=(9.5, 3.6), layout="constrained")

@@ -7,12 +7,12 @@ from cosmogan_jax.figures import verdict
 from cosmogan_jax.figures.page import Section, Table
 
 
-def overview(told: dict[str, Any]) -> Iterator[Section]:
-    """Outcomes of all bins, and the pairs'; told: source_bins.json."""
-    bins, cross = told["bins"], told["cross"]
+def overview(source_bins: dict[str, Any]) -> Iterator[Section]:
+    """Give the outcomes of all bins, and the pairs', of source_bins.json."""
+    bins, cross = source_bins["bins"], source_bins["cross"]
     rows = [
-        (str(of["number"]), "not known" if of["redshift"] is None else f"{of['redshift']:g}", of["outcome"])
-        for of in bins
+        (str(b["number"]), "not known" if b["redshift"] is None else f"{b['redshift']:g}", b["outcome"])
+        for b in bins
     ]
     text = (
         f"{len(bins)} source bins were judged, each by itself and every pair by its cross power; the outcome "
@@ -22,15 +22,18 @@ def overview(told: dict[str, Any]) -> Iterator[Section]:
     head = ("source bin", "redshift", "outcome")
     yield Section("Source bins", text, tables=(Table(head, rows, verdict.marks(bins)),))
     titles = {
-        of["quantity"]: {"title": f"bins {of['quantity']}", "mean_unit": of.get("mean_unit", "scatter")}
-        for of in cross["judged"]
+        effect["quantity"]: {
+            "title": f"bins {effect['quantity']}",
+            "mean_unit": effect.get("mean_unit", "scatter"),
+        }
+        for effect in cross["judged"]
     }
     yield verdict.as_seen("Cross power of the source bins", {"verdicts": cross}, titles)
 
 
-def others(told: dict[str, Any], results: Sequence[dict[str, Any]]) -> Iterator[Section]:
-    """Verdicts on the bins beyond the first, by results.json of each."""
-    for of, found in zip(told["bins"][1:], results, strict=True):
-        at = "" if of["redshift"] is None else f" (redshift {of['redshift']:g})"
-        title = f"Verdict on source bin {of['number']}{at}"
-        yield verdict.as_seen(title, found["views"]["as it is"], found["statistics"])
+def others(source_bins: dict[str, Any], results: Sequence[dict[str, Any]]) -> Iterator[Section]:
+    """Give the verdicts on the bins beyond the first, by results.json of each."""
+    for b, of_bin in zip(source_bins["bins"][1:], results, strict=True):
+        at = "" if b["redshift"] is None else f" (redshift {b['redshift']:g})"
+        title = f"Verdict on source bin {b['number']}{at}"
+        yield verdict.as_seen(title, of_bin["views"]["as it is"], of_bin["statistics"])

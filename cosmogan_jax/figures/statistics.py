@@ -13,7 +13,7 @@ _PAIR = ("validation", "generated")
 
 
 def draw_pixels(tables: dict[str, Any]) -> Figure:
-    """Density of the pixel values."""
+    """Draw the density of the pixel values."""
     edges = np.array(tables["pixel_edges"])
     figure = Figure(figsize=(6, 4), layout="constrained")
     ax = figure.subplots()
@@ -25,23 +25,23 @@ def draw_pixels(tables: dict[str, Any]) -> Figure:
 
 
 def draw_power(tables: dict[str, Any]) -> Figure:
-    """Dimensionless power at the paper's modes, and the ratio of the means there and in bands."""
+    """Draw dimensionless power at the paper's modes, and the ratio of the means there and in bands."""
     edges = np.array(tables["paper_l_edges"])
     ell = (edges[1:] + edges[:-1]) / 2
     figure = Figure(figsize=(7, 5.8), layout="constrained")
     ax, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    there = np.array(_table(tables, "power_spectrum", "validation")[0]) > 0
-    scale = (ell * (ell + 1) / (2 * np.pi))[there]
-    _bands(ax, ell[there], tables, "power_spectrum", scale, there)
+    known = np.array(_table(tables, "power_spectrum", "validation")[0]) > 0
+    scale = (ell * (ell + 1) / (2 * np.pi))[known]
+    _bands(ax, ell[known], tables, "power_spectrum", scale, known)
     ax.set(xscale="log", yscale="log", ylabel="ℓ(ℓ+1) P(ℓ) / 2π")
     ax.legend()
-    ratio = _ratio(tables, "power_spectrum")[there]
+    ratio = _ratio(tables, "power_spectrum")[known]
     if "auxiliary" in tables["statistics"]["power_spectrum"]:
-        real = _ratio(tables, "power_spectrum", "auxiliary")[there]
+        real = _ratio(tables, "power_spectrum", "auxiliary")[known]
         below.plot(
-            ell[there], real, STYLE["auxiliary"][1], color=STYLE["auxiliary"][0], lw=0.8, label="auxiliary"
+            ell[known], real, STYLE["auxiliary"][1], color=STYLE["auxiliary"][0], lw=0.8, label="auxiliary"
         )
-    below.plot(ell[there], ratio, color=STYLE["generated"][0], lw=0.8, alpha=0.6, label="at each mode")
+    below.plot(ell[known], ratio, color=STYLE["generated"][0], lw=0.8, alpha=0.6, label="at each mode")
     bands = np.array(tables["l_edges"])
     middle = np.sqrt(bands[1:] * bands[:-1])
     below.errorbar(
@@ -63,21 +63,21 @@ def draw_power(tables: dict[str, Any]) -> Figure:
 
 
 def draw_power_slices(tables: dict[str, Any], values: Values) -> Figure:
-    """Distribution over maps of the power at three of the paper's modes: low, middle, high."""
+    """Draw the distribution over maps of the power at three of the paper's modes: low, middle, high."""
     edges = np.array(tables["paper_l_edges"])
     power = {name: values[name]["power_spectrum"] for name in _PAIR}
     modes = np.flatnonzero(np.ptp(power["validation"], axis=0) > 0)
     chosen = modes[[int(q * (len(modes) - 1)) for q in (0.04, 0.35, 0.8)]]
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     for ax, mode in zip(figure.subplots(1, 3), chosen):
-        _slice(ax, {name: np.log10(np.maximum(of[:, mode], 1e-300)) for name, of in power.items()})
+        _slice(ax, {name: np.log10(np.maximum(values[:, mode], 1e-300)) for name, values in power.items()})
         ax.set(title=f"{edges[mode]:.0f} < ℓ ≤ {edges[mode + 1]:.0f}", xlabel="log₁₀ P(ℓ) [sr]")
     ax.legend(fontsize=8)
     return figure
 
 
 def draw_minkowski(tables: dict[str, Any]) -> Figure:
-    """V0, V1, V2 over thresholds, and the difference of their means in units of one map's scatter."""
+    """Draw V0, V1, V2 over thresholds, and the difference of their means in units of one map's scatter."""
     t = np.array(tables["thresholds"])
     middle = (t[1:] + t[:-1]) / 2
     figure = Figure(figsize=(11, 5), layout="constrained")
@@ -93,7 +93,7 @@ def draw_minkowski(tables: dict[str, Any]) -> Figure:
 
 
 def draw_minkowski_slices(tables: dict[str, Any], values: Values) -> Figure:
-    """Distribution over maps of V0, V1, V2 at thresholds of -1, 0 and 1 sigma."""
+    """Draw the distribution over maps of V0, V1, V2 at thresholds of -1, 0 and 1 sigma."""
     t = np.array(tables["thresholds"])
     figure = Figure(figsize=(11, 8), layout="constrained")
     for row, (key, label) in zip(figure.subplots(3, 3), _V_LABELS.items()):
@@ -107,7 +107,7 @@ def draw_minkowski_slices(tables: dict[str, Any], values: Values) -> Figure:
 
 
 def draw_peaks(tables: dict[str, Any]) -> Figure:
-    """Peak counts by height, with differences in units of one map's scatter."""
+    """Draw peak counts by height, with differences in units of one map's scatter."""
     figure = Figure(figsize=(5, 5), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(2, 1))
     _peaks(above, below, tables)
@@ -115,7 +115,7 @@ def draw_peaks(tables: dict[str, Any]) -> Figure:
 
 
 def draw_peaks_and_bispectrum(tables: dict[str, Any]) -> Figure:
-    """Peak counts by height and the equilateral bispectrum, with differences in units of one map's scatter."""
+    """Draw peak counts by height and the equilateral bispectrum, with differences in one map's scatter."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     (peaks, triangles), (peaks_below, triangles_below) = figure.subplots(2, 2, height_ratios=(2, 1))
     _peaks(peaks, peaks_below, tables)
@@ -138,9 +138,9 @@ def _peaks(peaks, below, tables: dict[str, Any]) -> None:
     below.set(xlabel="height κ", ylabel="difference\n[σ of one map]")
 
 
-def _table(tables: dict[str, Any], key: str, name: str, what=("mean", "sigma")) -> tuple[np.ndarray, ...]:
+def _table(tables: dict[str, Any], key: str, name: str, columns=("mean", "sigma")) -> tuple[np.ndarray, ...]:
     entry = tables["statistics"][key][name]
-    return tuple(np.array(entry.get(of, [np.nan] * len(entry["mean"])), float) for of in what)
+    return tuple(np.array(entry.get(column, [np.nan] * len(entry["mean"])), float) for column in columns)
 
 
 def _ratio(tables: dict[str, Any], key: str, name: str = "generated") -> np.ndarray:
@@ -149,7 +149,7 @@ def _ratio(tables: dict[str, Any], key: str, name: str = "generated") -> np.ndar
 
 
 def _ratio_error(tables: dict[str, Any], key: str) -> np.ndarray:
-    """Of the ratio of means: relative errors of both sides in quadrature."""
+    """Return the error of the ratio of means: relative errors of both sides in quadrature."""
     square = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         for name in _PAIR:
@@ -158,20 +158,20 @@ def _ratio_error(tables: dict[str, Any], key: str) -> np.ndarray:
     return np.nan_to_num(np.abs(_ratio(tables, key)) * np.sqrt(square))
 
 
-def _bands(ax, x, tables, key: str, scale=1.0, there=slice(None)) -> None:
+def _bands(ax, x, tables, key: str, scale=1.0, known=slice(None)) -> None:
     if "auxiliary" in tables["statistics"][key]:
         colour, line = STYLE["auxiliary"]
-        mean = _table(tables, key, "auxiliary")[0][there]
+        mean = _table(tables, key, "auxiliary")[0][known]
         ax.plot(x, mean * scale, line, color=colour, label="auxiliary, mean")
     for name in _PAIR:
         colour, line = STYLE[name]
-        mean, sigma = (of[there] for of in _table(tables, key, name))
+        mean, sigma = (column[known] for column in _table(tables, key, name))
         ax.plot(x, mean * scale, line, color=colour, label=f"{name}, mean ± σ of maps")
         ax.fill_between(x, (mean - sigma) * scale, (mean + sigma) * scale, color=colour, alpha=0.2, lw=0)
 
 
 def _difference(ax, x, tables, key: str) -> None:
-    """Generated (and auxiliary, where there is one) less validation means, in units of one map's scatter."""
+    """Draw generated (and auxiliary, if any) less validation means, in units of one map's scatter."""
     real, sigma, real_error = _table(tables, key, "validation", ("mean", "sigma", "mean_error"))
     for name, marker in (("auxiliary", "s"), ("generated", "o")):
         if name not in tables["statistics"][key]:
@@ -179,20 +179,20 @@ def _difference(ax, x, tables, key: str) -> None:
         mean, error = _table(tables, key, name, ("mean", "mean_error"))
         with np.errstate(divide="ignore", invalid="ignore"):
             value, bar = (mean - real) / sigma, np.sqrt(error**2 + real_error**2) / sigma
-        there = np.isfinite(value)
-        bar = np.nan_to_num(bar[there])
+        known = np.isfinite(value)
+        bar = np.nan_to_num(bar[known])
         ax.errorbar(
-            x[there], value[there], yerr=bar, fmt=marker, ms=3, capsize=2, color=STYLE[name][0], label=name
+            x[known], value[known], yerr=bar, fmt=marker, ms=3, capsize=2, color=STYLE[name][0], label=name
         )
     ax.axhline(0, color="#222222", lw=0.8)
 
 
-def _slice(ax, of: dict[str, np.ndarray], num_bins: int = 30) -> None:
-    both = np.concatenate(list(of.values()))
+def _slice(ax, by_set: dict[str, np.ndarray], num_bins: int = 30) -> None:
+    both = np.concatenate(list(by_set.values()))
     # Of a few maps all are shown.
     low, high = np.quantile(both, 0.001, method="lower"), np.quantile(both, 0.999, method="higher")
     edges = np.linspace(low, high if high > low else low + 1, num_bins + 1)
-    for name, values in of.items():
+    for name, values in by_set.items():
         colour, line = STYLE[name]
         # Per unit, of all maps of the set, those beyond the edges too: of a set may all be there.
         weights = np.full(len(values), 1 / (len(values) * (edges[1] - edges[0])))

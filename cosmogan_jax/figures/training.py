@@ -48,7 +48,7 @@ _PANELS: tuple[Panel, ...] = (
 
 
 def draw_training(metrics: list[dict[str, Any]], own: Sequence[Panel] = ()) -> Figure:
-    """Every panel that the lines of metrics.jsonl fill, over steps; interval means where there are such.
+    """Draw every panel that the lines of metrics.jsonl fill, over steps; interval means where there are such.
 
     own are the panels of the kind of emulator, which come first.
 
@@ -93,7 +93,7 @@ def _has(metrics: list[dict[str, Any]], name: str) -> bool:
 
 
 def _curve(metrics: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of the lines that hold a metric; its interval's mean where the line holds that."""
+    """Return steps and values of the lines that hold a metric; its interval's mean where a line holds it."""
     mean = f"mean_{name}"
-    found = [(line["step"], line.get(mean, line.get(name))) for line in metrics if line.get(name) is not None]
-    return tuple(np.array(found, float).T)
+    points = [(line["step"], line.get(mean, line.get(name))) for line in metrics if line.get(name) is not None]
+    return tuple(np.array(points, float).T)

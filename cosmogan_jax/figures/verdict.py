@@ -16,15 +16,14 @@ _HEAD = (
 
 
 def outcome(results: dict[str, Any]) -> tuple[str, str]:
-    """The line that a report begins with, and its mark."""
-    found = results["overall"]
-    return f"Outcome: {found['said']}.", _MARKS.get(found["outcome"], "undecided")
+    """Return the line that a report begins with, and its mark."""
+    whole = results["overall"]
+    return f"Outcome: {whole['said']}.", _MARKS.get(whole["outcome"], "undecided")
 
 
 def section(results: dict[str, Any]) -> Section:
-    """What passes at which margin, what fails and by how much, what cannot be told; and why."""
+    """Return what passes at which margin, what fails and by how much, what cannot be told; and why."""
     view, titles = results["views"]["as it is"], results["statistics"]
-    said = _words(results)
     rows, marks = [], []
     for row, mark in (
         _classifier(results),
@@ -35,45 +34,43 @@ def section(results: dict[str, Any]) -> Section:
         rows.append(row)
         marks.append(mark)
     # What a pass needs comes first.
-    judged = sorted(view["verdicts"]["judged"], key=lambda of: not of["required"])
-    for of in judged:
-        rows.append(_effect_row(of, titles[of["quantity"]]))
-        marks.append(_MARKS.get(of["outcome"], "undecided"))
-    return Section("Verdict", tuple(said), tables=(Table(_HEAD, rows, tuple(marks)),))
+    for effect in sorted(view["verdicts"]["judged"], key=lambda effect: not effect["required"]):
+        rows.append(_effect_row(effect, titles[effect["quantity"]]))
+        marks.append(_MARKS.get(effect["outcome"], "undecided"))
+    return Section("Verdict", tuple(_words(results)), tables=(Table(_HEAD, rows, tuple(marks)),))
 
 
 def as_seen(title: str, view: dict[str, Any], titles: dict[str, Any]) -> Section:
-    """The verdict's effects as an observer sees the maps: told beside the outcome, not counted in it."""
+    """Return the verdict's effects as an observer sees the maps: told beside the outcome, not counted in it."""
     judged = view["verdicts"]["judged"]
     if not judged:
         return Section(title, (f"No verdict: {view['verdicts']['refused']}.",))
-    rows = [_effect_row(of, titles[of["quantity"]]) for of in judged]
-    counted = _counted([of["outcome"] for of in judged])
+    rows = [_effect_row(effect, titles[effect["quantity"]]) for effect in judged]
+    counted = _counted([effect["outcome"] for effect in judged])
     return Section(title, (counted,), tables=(Table(_HEAD, rows, marks(judged)),))
 
 
 def marks(judged: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """Of rows that end in an outcome."""
-    return tuple(_MARKS.get(of["outcome"], "undecided") for of in judged)
+    """Return the marks of rows that end in an outcome."""
+    return tuple(_MARKS.get(effect["outcome"], "undecided") for effect in judged)
 
 
 def _words(results: dict[str, Any]) -> list[str]:
-    found, titles = results["views"]["as it is"]["verdicts"], results["statistics"]
-    judged = found["judged"]
-    outcomes = [of["outcome"] for of in judged]
-    said = []
-    off = sorted({titles[of["quantity"]]["title"] for of in judged if of["outcome"] == "yardstick off"})
+    verdicts, titles = results["views"]["as it is"]["verdicts"], results["statistics"]
+    judged = verdicts["judged"]
+    lines = []
+    off = {titles[effect["quantity"]]["title"] for effect in judged if effect["outcome"] == "yardstick off"}
     if off:
-        said.append(
-            f"THE YARDSTICK IS OFF in {', '.join(off)}: real maps ({judged[0]['baseline']}) differ among "
-            "themselves by more than the margin. Nothing passes there; look at those maps first."
+        lines.append(
+            f"THE YARDSTICK IS OFF in {', '.join(sorted(off))}: real maps ({judged[0]['baseline']}) differ "
+            "among themselves by more than the margin. Nothing passes there; look at those maps first."
         )
-    if found["refused"]:
-        said.append(f"Effects are not judged: {found['refused']}.")
+    if verdicts["refused"]:
+        lines.append(f"Effects are not judged: {verdicts['refused']}.")
     elif judged:
-        said.append(_counted(outcomes))
+        lines.append(_counted([effect["outcome"] for effect in judged]))
     if judged:
-        said.append(
+        lines.append(
             "Each line gives the band that is worst. Agrees to within: the 95 % upper limit of the distance "
             "of generated from validation maps; real maps: the limit that maps of the very same distribution "
             f"would be expected to reach in their place, with {judged[0]['num_parents']} "
@@ -81,7 +78,7 @@ def _words(results: dict[str, Any]) -> list[str]:
             f"Real against real ({judged[0]['baseline']}) may excuse the margin at most: the excess is what is "
             "left, and decides. * the generator was chosen by this statistic. † it was trained to match it."
         )
-    return said
+    return lines
 
 
 def _counted(outcomes: list[str]) -> str:
@@ -127,14 +124,14 @@ def _effect_row(of: dict[str, Any], row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _classifier(results: dict[str, Any]) -> tuple[tuple[str, ...], str]:
-    found = results["classifier"]
+    entry = results["classifier"]
     title = ("a classifier tells them apart", "AUC above what real maps give")
     margin = f"{results['overall']['margins']['auc']:g}"
-    if found is None or "refused" in found:
-        why = "--classifier_steps" if found is None else found["refused"]
+    if entry is None or "refused" in entry:
+        why = "--classifier_steps" if entry is None else entry["refused"]
         return (*title, *[""] * 7, margin, f"not trained: {why}"), "undecided"
-    excess = found["generated"]["excess"]
-    areas = [found[name]["auc"]["value"] for name in ("generated", "control")]
+    excess = entry["generated"]["excess"]
+    areas = [entry[name]["auc"]["value"] for name in ("generated", "control")]
     return (
         *title, "", f"{areas[0]:.3f}", f"{max(excess['upper'], 0):.3f}", "", "", f"{areas[1]:.3f}",
         f"{excess['value']:+.3f} ({excess['lower']:+.3f} to {excess['upper']:+.3f})", margin, excess["outcome"],
@@ -142,30 +139,30 @@ def _classifier(results: dict[str, Any]) -> tuple[tuple[str, ...], str]:
 
 
 def _duplicates(results: dict[str, Any]) -> tuple[tuple[str, ...], str]:
-    found = results["duplicates"]
-    outcome = found["outcome"]
+    entry = results["duplicates"]
+    outcome = entry["outcome"]
     mark = _MARKS.get(outcome, "undecided")
-    if "pairs" not in found:
-        return ("duplicates", f"among {found['maps']} maps", *[""] * 8, outcome), mark
+    if "pairs" not in entry:
+        return ("duplicates", f"among {entry['maps']} maps", *[""] * 8, outcome), mark
     return (
-        "duplicates", f"among {found['maps']} maps", "", f"{found['collisions']} pairs", "", "", "",
-        f"{found['real_collisions']} pairs of {found['real_maps']} maps", "", "",
+        "duplicates", f"among {entry['maps']} maps", "", f"{entry['collisions']} pairs", "", "", "",
+        f"{entry['real_collisions']} pairs of {entry['real_maps']} maps", "", "",
         outcome,
     ), mark  # fmt: skip
 
 
 def _similarity(results: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:
-    """Told, not judged: how alike random pairs of a set's maps are."""
-    found = results["similarity"] or {}
-    if not found.get("generated"):
+    """Return how alike random pairs of a set's maps are: told, not judged."""
+    entry = results["similarity"] or {}
+    if not entry.get("generated"):
         return []
 
-    def told(name: str) -> str:
-        of = found.get(name)
-        return "" if not of else f"{of['mean']:.3f} ± {of['standard_error']:.3f}"
+    def mean_of(name: str) -> str:
+        pairs = entry.get(name)
+        return "" if not pairs else f"{pairs['mean']:.3f} ± {pairs['standard_error']:.3f}"
 
-    cells = ("multi-scale structural similarity", "of random pairs", "", told("generated"), "", "", "")
-    return [((*cells, told("validation"), "", "", "not judged"), "undecided")]
+    cells = ("multi-scale structural similarity", "of random pairs", "", mean_of("generated"), "", "", "")
+    return [((*cells, mean_of("validation"), "", "", "not judged"), "undecided")]
 
 
 def _positions(results: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:

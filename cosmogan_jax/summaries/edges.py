@@ -1,9 +1,13 @@
 """The paper's bin edges, and what every statistic asks of maps and edges."""
 
+from typing import NamedTuple
+
 import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+from cosmogan_jax.geometry import check_edges
 
 # 248 multipole bins (Mustafa et al. 2019, Sect. 3.1 gives their number only; these edges have it). On a crop of
 # 256 pixels and side sqrt(12)/4 degrees bins 0 and 2 hold no mode.
@@ -13,6 +17,45 @@ PAPER_L_EDGES.flags.writeable = False
 # stands where one reads 0, as in LensTools' reference values.
 PAPER_THRESHOLDS: Float[np.ndarray, " 20"] = np.arange(-2.0, 2.0, 0.2)
 PAPER_THRESHOLDS.flags.writeable = False
+
+
+class Bins(NamedTuple):
+    """Bins that a compiled program takes as an argument, so that it serves all edges of one number.
+
+    Middles and widths are taken of the edges in float64: those of float32 edges have fewer digits.
+    """
+
+    edges: Float[Array | np.ndarray, " edges"]
+    middles: Float[Array | np.ndarray, " bins"]
+    widths: Float[Array | np.ndarray, " bins"]
+
+    @property
+    def per_width(self) -> Array | np.ndarray:
+        """1/width: XLA makes products of divisions by constants; with arguments the digits are the same."""
+        return 1 / self.widths
+
+    def astype(self, dtype) -> "Bins":
+        """Return the bins as JAX's arrays of a dtype."""
+        return Bins(*(jnp.asarray(part, dtype) for part in self))
+
+
+def check_bins(name: str, edges: "Bins | Float[np.ndarray, ' edges']") -> Bins:
+    """Return the bins between edges, in float64; what are Bins already as they are.
+
+    Raises:
+      ValueError: as `check_edges`.
+    """
+    if isinstance(edges, Bins):
+        return edges
+    edges = check_edges(name, edges)
+    return Bins(edges, (edges[1:] + edges[:-1]) / 2, np.diff(edges))
+
+
+def filled_bins(edges: Float[np.ndarray, " edges"], num_edges: int) -> Bins:
+    """Return float32 bins between edges and, up to a fixed number of edges, empty ones at infinity."""
+    bins, missing = check_bins("edges", edges), num_edges - len(edges)
+    filling = (np.inf, np.inf, 1.0)
+    return Bins(*(np.append(part, [value] * missing).astype(np.float32) for part, value in zip(bins, filling)))
 
 
 def check_kappa(kappa, *, square: bool = False) -> Array:
@@ -68,7 +111,7 @@ def _known_to_jax(name: str, values, *, flags: bool = False) -> Array | np.ndarr
     return values
 
 
-def bin_index(k: Array, edges: Array) -> Array:
+def bin_index(k: Array, edges: Array | np.ndarray) -> Array:
     """Count the edges at or below each value: bin i + 1 for edges[i] <= k < edges[i + 1], ties as written.
 
     One comparison an edge, unrolled: faster on CPUs than a search, and exact in the map's own dtype.

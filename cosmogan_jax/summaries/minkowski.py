@@ -7,11 +7,10 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from cosmogan_jax.geometry import check_edges
 from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.derivatives import all_derivatives_valid, derivatives
-from cosmogan_jax.summaries.edges import bin_index, check_kappa, check_mask, sigma
+from cosmogan_jax.summaries.edges import Bins, bin_index, check_bins, check_kappa, check_mask, sigma
 from cosmogan_jax.switches import with_usual
 
 
@@ -26,7 +25,7 @@ class MinkowskiFunctionals(NamedTuple):
 @with_usual
 def minkowski_functionals(
     kappa: Float[Array, "*batch height width"],
-    thresholds: Float[np.ndarray, " edges"],
+    thresholds: Float[np.ndarray, " edges"] | Bins,
     *,
     normalised: bool = True,
     mask: Bool[Array, "*batch height width"] | None = None,
@@ -61,24 +60,23 @@ def minkowski_functionals(
       ValueError: thresholds that do not increase or are fewer than two; maps not of real numbers; a mask of
         another shape; smooth_width not positive.
     """
-    edges = check_edges("thresholds", thresholds)
+    bins = check_bins("thresholds", thresholds)
     kappa = check_kappa(kappa)
     if smooth_width is not None and not smooth_width > 0:
         raise ValueError(f"smooth_width={smooth_width} must be positive")
-    # Edges and middles of the bins in turn: one pass over the pixels serves V0 as well.
-    both = np.empty(2 * len(edges) - 1)
-    both[::2], both[1::2] = edges, (edges[1:] + edges[:-1]) / 2
-    fine, step = jnp.asarray(both, kappa.dtype), jnp.asarray(np.diff(edges), kappa.dtype)
 
     def functionals(k, valid=None):
-        return _functionals(k, valid, fine, step, normalised, smooth_width)
+        return _functionals(k, valid, bins, normalised, smooth_width)
 
     return over_maps(functionals, kappa, None if mask is None else check_mask(mask, kappa))
 
 
 def _functionals(
-    k: Array, valid: Array | None, fine: Array, step: Array, normalised: bool, smooth_width: float | None
+    k: Array, valid: Array | None, bins: Bins, normalised: bool, smooth_width: float | None
 ) -> MinkowskiFunctionals:
+    # Edges and middles of the bins in turn: one pass over the pixels serves V0 as well.
+    bins = bins.astype(k.dtype)
+    fine = jnp.append(jnp.stack([bins.edges[:-1], bins.middles], 1).ravel(), bins.edges[-1])
     weight = None if valid is None else all_derivatives_valid(valid).astype(k.dtype)
     s = sigma(k, weight) if normalised else jnp.ones((), k.dtype)
     length, curvature = _length_and_curvature(k)
@@ -91,7 +89,7 @@ def _functionals(
     else:
         above = _above_smooth(k, s * fine, s * smooth_width, parts)
     n = area.sum()
-    v0, v1, v2 = above[0, 1::2], -jnp.diff(above[1, ::2]) / step, -jnp.diff(above[2, ::2]) / step
+    v0, v1, v2 = above[0, 1::2], *(-jnp.diff(row) * bins.per_width for row in above[1:, ::2])
     return MinkowskiFunctionals(*(jnp.where(jnp.isfinite(k).all(), v / n, jnp.nan) for v in (v0, v1, v2)))
 
 

@@ -6,18 +6,17 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from cosmogan_jax.geometry import check_edges
 from cosmogan_jax.summaries import bin_sums
 from cosmogan_jax.summaries.batching import over_maps
 from cosmogan_jax.summaries.derivatives import AROUND, shifted
-from cosmogan_jax.summaries.edges import bin_index, check_kappa, check_mask, sigma
+from cosmogan_jax.summaries.edges import Bins, bin_index, check_bins, check_kappa, check_mask, sigma
 from cosmogan_jax.switches import with_usual
 
 
 @with_usual
 def peak_counts(
     kappa: Float[Array, "*batch height width"],
-    thresholds: Float[np.ndarray, " edges"],
+    thresholds: Float[np.ndarray, " edges"] | Bins,
     *,
     normalised: bool = False,
     mask: Bool[Array, "*batch height width"] | None = None,
@@ -47,7 +46,7 @@ def peak_counts(
 @with_usual
 def minimum_counts(
     kappa: Float[Array, "*batch height width"],
-    thresholds: Float[np.ndarray, " edges"],
+    thresholds: Float[np.ndarray, " edges"] | Bins,
     *,
     normalised: bool = False,
     mask: Bool[Array, "*batch height width"] | None = None,
@@ -69,19 +68,20 @@ def minimum_counts(
 
 def _counts(kappa, thresholds, normalised: bool, extrema: Callable[[Array], Array], mask) -> Array:
     """Count pixels that `extrema` marks, by their value."""
-    edges = check_edges("thresholds", thresholds)
+    bins = check_bins("thresholds", thresholds)
     kappa = check_kappa(kappa)
-    edge, step = jnp.asarray(edges, kappa.dtype), jnp.asarray(np.diff(edges), kappa.dtype)
+    bins = bins.astype(kappa.dtype)
+    edges, per_width = bins.edges, bins.per_width
 
     def count(k, valid=None):
         marked, weight = extrema(k), None
         if valid is not None:
             whole = _with_neighbours(valid)
             marked, weight = marked & whole, whole.astype(k.dtype)
-        index = bin_index(k, edge * sigma(k, weight) if normalised else edge)
-        sums = bin_sums.of_pixels(marked.reshape(1, -1).astype(k.dtype), index.ravel(), len(edges) + 1)
+        index = bin_index(k, edges * sigma(k, weight) if normalised else edges)
+        sums = bin_sums.of_pixels(marked.reshape(1, -1).astype(k.dtype), index.ravel(), edges.shape[0] + 1)
         counts = sums[0, 1:-1] if weight is None else sums[0, 1:-1] / weight.mean()
-        return jnp.where(jnp.isfinite(k).all(), counts / step, jnp.nan)
+        return jnp.where(jnp.isfinite(k).all(), counts * per_width, jnp.nan)
 
     return over_maps(count, kappa, None if mask is None else check_mask(mask, kappa))
 

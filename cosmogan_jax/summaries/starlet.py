@@ -180,7 +180,10 @@ def _check_num_scales(num_scales: int, kappa: Array) -> None:
         )
 
 
-def _check_edges(edges_per_scale) -> Float[np.ndarray, "scales edges"]:
+def _check_edges(edges_per_scale) -> Float[Array | np.ndarray, "scales edges"]:
+    """Return the edges; traced ones, whose values are not seen, as they are."""
+    if isinstance(edges_per_scale, jax.core.Tracer):
+        return edges_per_scale
     rows = np.asarray(edges_per_scale)
     if rows.ndim != 2 or not len(rows):
         raise ValueError(f"edges_per_scale of shape {rows.shape} must be one row of edges for each scale")

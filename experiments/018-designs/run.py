@@ -21,7 +21,7 @@ import numpy as np
 from cosmogan_jax import keys
 from cosmogan_jax.compare.quantities import MapSet, Quantity
 from cosmogan_jax.compare.scales import scales
-from cosmogan_jax.compare.statistics import STATISTICS, measure
+from cosmogan_jax.compare.statistics import STATISTICS, measure, num_modes
 from cosmogan_jax.compare.verdict import judge
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings.margins import SETS
@@ -71,12 +71,12 @@ def pool(log):
     reference = np.asarray(draw(jnp.arange(10**6, 10**6 + 256), jnp.ones(256)))
     scale = scales(reference, geometry, 12)
     judged = [row for row in STATISTICS.values() if row.judged]
-    seen = jit_on_one_thread(lambda kappa: measure(kappa, scale, geometry))
+    seen, modes = jit_on_one_thread(lambda kappa: measure(kappa, scale.edges(), geometry)), num_modes(scale)
 
     def some(start):
         index = np.arange(start, min(start + 64, len(factor)))
         found = seen(draw(jnp.asarray(index), jnp.asarray(factor[index], jnp.float32)))
-        return {row.name: np.asarray(found[row.name]) for row in judged}
+        return {row.name: np.asarray(found[row.name])[:, : modes[row.name]] for row in judged}
 
     parts = []
     starts = list(range(0, len(factor), 64))

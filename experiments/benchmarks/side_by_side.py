@@ -61,7 +61,7 @@ def main() -> None:
     for size, maps in ((64, 256), (256, 256), (512, 64)):
         geometry = MapGeometry(size, 3.5)
         kappa = (0.02 * rng.normal(size=(maps, size, size))).astype(np.float32)
-        of_each = functools.partial(measure, scales=scales(kappa[:64], geometry, 12), geometry=geometry)
+        of_each = functools.partial(measure, edges=scales(kappa[:64], geometry, 12).edges(), geometry=geometry)
         alone, shared = jit_on_one_thread(of_each), jax.jit(of_each)
         ways = {"shared": shared, "alone": functools.partial(_parted, SideBySide(alone))}
         cells = compare(ways, kappa, rounds, maps)

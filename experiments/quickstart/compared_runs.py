@@ -17,7 +17,7 @@ from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.runs.directory import finished_record, stage_record
 from cosmogan_jax.runs.records import StageRecord
 from cosmogan_jax.settings.kinds import train_from_record
-from cosmogan_jax.stages.report import read_evaluated, shown_stages
+from cosmogan_jax.stages.report.evaluated import read_evaluated, shown_stages
 
 MOST = 5  # runs: columns that a page has room for
 _EDGES = ("l_edges", "paper_l_edges", "pixel_edges", "peak_edges", "thresholds")

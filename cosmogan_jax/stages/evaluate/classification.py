@@ -1,4 +1,7 @@
-"""Can a classifier tell generated from validation maps, and real maps of other boxes from validation maps?"""
+"""The classifier: can it tell generated from validation maps, and as well real maps of other boxes?
+
+What results.json holds of it as `classifier`.
+"""
 
 import functools
 import time
@@ -15,7 +18,7 @@ from cosmogan_jax.compare.classifier_network import Classifier
 from cosmogan_jax.compare.discrimination import Share, discrimination, excess_auc
 from cosmogan_jax.compare.parents import equally_many, generator, parts_by_parent
 from cosmogan_jax.machine.progress import progress
-from cosmogan_jax.maps.sets import spread_over
+from cosmogan_jax.maps.sets import MapSets, spread_over
 from cosmogan_jax.settings.margins import SETS
 
 # Measured on 64^2 maps (experiments/010-classifier): twice the filters find no more, at 2.8 times the cost.
@@ -27,10 +30,13 @@ MOST_BYTES = 2**30
 _SHARES = (4, 3, 1)
 # In each part of a set two parents at least are wanted to train and to test on.
 FEWEST_PARENTS = 5
+# What a map is judged by, together and each alone.
+RULES = ("pixels", "spectrum", "heights")
 _SEEN = 512  # training maps of each set that say how often it is right on what it has seen
+_SEED = 0
 
 
-class MapSet(NamedTuple):
+class ClassifiedSet(NamedTuple):
     """Where maps come from: read(start, stop) gives kappa of maps start to stop - 1; parents are in order."""
 
     name: str
@@ -58,7 +64,7 @@ class KeptMaps(NamedTuple):
     parents: Shaped[np.ndarray, " maps"]
 
     def at(self, index: np.ndarray) -> "KeptMaps":
-        """Some of them."""
+        """Return some of them."""
         return KeptMaps(self.kappa[index], self.parents[index])
 
 
@@ -70,17 +76,40 @@ class Parts(NamedTuple):
     test: KeptMaps
 
 
+def judge(sets: MapSets, labels: dict[str, np.ndarray], num_steps: int, margin: float) -> dict[str, Any] | None:
+    """Return results.json's `classifier`; refused: why there is none, where one was asked for."""
+    if not num_steps:
+        return None
+    size = sets.validation.geometry.num_pixels
+    if size < classify.STRIDE:
+        return {"refused": f"maps of {size} pixels are too small for it, which needs {classify.STRIDE}"}
+    for maps in sets.present():
+        count, needed = len(np.unique(labels[maps.name])), FEWEST_PARENTS
+        if maps.name == "validation" and sets.auxiliary is None:
+            needed *= 2
+        if count < needed:
+            return {"refused": f"{count} independent units in the {maps.name} set; it needs {needed}"}
+    classified = {maps.name: ClassifiedSet(maps.name, maps.read, labels[maps.name]) for maps in sets.present()}
+    return classify_sets(
+        classified["generated"],
+        classified["validation"],
+        classified.get("auxiliary"),
+        sets.validation.geometry.side_deg,
+        ClassificationSettings(num_steps, None, _SEED, margin),
+    )
+
+
 def classify_sets(
-    generated: MapSet,
-    validation: MapSet,
-    auxiliary: MapSet | None,
+    generated: ClassifiedSet,
+    validation: ClassifiedSet,
+    auxiliary: ClassifiedSet | None,
     side_deg: float,
     settings: ClassificationSettings,
 ) -> dict[str, Any] | None:
-    """Accuracy and AUC of a classifier trained from scratch: generated against validation, and the control.
+    """Return accuracy and AUC of a classifier trained from scratch, of generated maps and of the control.
 
-    The control is auxiliary against validation: the same validation maps, as many maps and parents as in the
-    first comparison, the same steps. "excess" of the first says what the one means beside the other
+    Both are told from the same validation maps; the control is the auxiliary set, of as many maps and parents
+    and with the same steps. "excess" says what the one means beside the other
     (`discrimination.excess_auc`). Without an auxiliary set one half of the validation parents is told from the
     other, on half as many maps: two such halves are alike whatever their number, so that a smaller control
     excuses no more, and the first comparison uses all maps. None where num_steps is 0.
@@ -93,31 +122,31 @@ def classify_sets(
     kept = [_read(s, settings.max_maps) for s in (generated, validation, auxiliary) if s is not None]
     seed, names = settings.seed, ["auxiliary", "validation"]
     if auxiliary is None:
-        made, real = split(kept, seed)
+        generated_parts, real = split(kept, seed)
         # The two halves must be those of the parents, not of the maps.
         halves = [kept[1].at(half) for half in parts_by_parent(kept[1].parents, (1, 1), seed=seed)]
         others = split(halves, seed)
         names = ["one half of the validation parents", "the other half"]
     else:
-        made, real, other = split(kept, seed)
+        generated_parts, real, other = split(kept, seed)
         others = [other, real]
     del kept
-    found = tell_apart(made, real, side_deg, settings) | {"sets": ["generated", "validation"]}
+    result = tell_apart(generated_parts, real, side_deg, settings) | {"sets": ["generated", "validation"]}
     control = tell_apart(others[0], others[1], side_deg, settings) | {"sets": names}
     print(
-        f"evaluate: classifier took {found['seconds'] + control['seconds']:.0f} s: twice {settings.num_steps} "
-        f"steps, {found['maps_each']['train']} maps of each set to train on",
+        f"evaluate: classifier took {result['seconds'] + control['seconds']:.0f} s: twice {settings.num_steps} "
+        f"steps, {result['maps_each']['train']} maps of each set to train on",
         flush=True,
     )
-    excess = excess_auc(_share(found["auc"]), _share(control["auc"]), settings.margin)
+    excess = excess_auc(_share(result["auc"]), _share(control["auc"]), settings.margin)
     return {
-        "generated": found | {"excess": excess._asdict() | {"margin": settings.margin}},
+        "generated": result | {"excess": excess._asdict() | {"margin": settings.margin}},
         "control": control,
     }
 
 
 def split(sets: Sequence[KeptMaps], seed: int) -> list[Parts]:
-    """Each set in parts of its parents, as many maps of one set as of any other in every part.
+    """Return each set in parts of its parents, as many maps of one set as of any other in every part.
 
     Sets whose parents gave several maps each are cut to as many parents as the one of them that has fewest:
     more boxes teach more, and are known better.
@@ -126,10 +155,10 @@ def split(sets: Sequence[KeptMaps], seed: int) -> list[Parts]:
     boxes = [n for n, s in zip(counts, sets) if n < len(s.parents)]
     sets = [_of_some_parents(s, min(boxes), seed) if n < len(s.parents) else s for n, s in zip(counts, sets)]
     parts = [parts_by_parent(s.parents, _SHARES, seed=seed) for s in sets]
-    fewest = [min(map(len, of_all)) for of_all in zip(*parts)]
+    fewest = [min(map(len, part)) for part in zip(*parts)]
     chosen = [
-        [s.at(equally_many(most, s.parents, index)) for most, index in zip(fewest, of_set)]
-        for s, of_set in zip(sets, parts)
+        [s.at(equally_many(most, s.parents, index)) for most, index in zip(fewest, indices)]
+        for s, indices in zip(sets, parts)
     ]
     return [Parts(train, weigh, test) for test, train, weigh in chosen]
 
@@ -148,17 +177,45 @@ def tell_apart(
     sets are alike both results would err together, beyond what their errors say.
     """
     began = time.monotonic()
-    sizes = [part.kappa.shape[1:] for part in (first.train, second.train)]
-    if sizes[0] != sizes[1]:
-        raise ValueError(f"maps of {sizes[0]} and {sizes[1]} pixels cannot be told apart")
-    if min(sizes[0]) < classify.STRIDE:
-        raise ValueError(
-            f"maps of {min(sizes[0])} pixels are too small for the classifier, which needs {classify.STRIDE}"
-        )
     both = first.train.kappa, second.train.kappa
+    logits_of = _taught(*both, side_deg, settings)
+    combined = classify.combination(logits_of(first.weigh.kappa), logits_of(second.weigh.kappa))
+    logits = [logits_of(part.kappa) for part in (first.test, second.test)]
+    parents = [part.parents for part in (first.test, second.test)]
+    whole = discrimination(*(combined(x) for x in logits), *parents)
+    alone = {
+        f"auc_of_{rule}": _share_entry(discrimination(*(x[:, i] for x in logits), *parents).auc)
+        for i, rule in enumerate(RULES)
+    }
+    seen = [np.mean(combined(logits_of(kappa[:: -(-len(kappa) // _SEEN)])) > 0) for kappa in both]
+    return {
+        "accuracy": _share_entry(whole.accuracy),
+        "auc": _share_entry(whole.auc),
+        **alone,
+        "accuracy_on_training_maps": float((seen[0] + 1 - seen[1]) / 2),
+        "num_steps": settings.num_steps,
+        "maps_each": {name: len(part.parents) for name, part in first._asdict().items()},
+        "parents": [
+            {name: len(np.unique(part.parents)) for name, part in s._asdict().items()} for s in (first, second)
+        ],
+        "test_parents": [len(np.unique(p)) for p in parents],
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def _taught(
+    first: np.ndarray, second: np.ndarray, side_deg: float, settings: ClassificationSettings
+) -> Callable[[np.ndarray], Float[np.ndarray, "maps rules"]]:
+    """Train the RULES to tell maps of two sets apart; return what gives each map's logits by them."""
+    if first.shape[1:] != second.shape[1:]:
+        raise ValueError(f"maps of {first.shape[1:]} and {second.shape[1:]} pixels cannot be told apart")
+    if (size := min(first.shape[1:])) < classify.STRIDE:
+        raise ValueError(
+            f"maps of {size} pixels are too small for the classifier, which needs {classify.STRIDE}"
+        )
+    both = first, second
     reference = reference_of(*both, side_deg)
-    taught = [features_of(kappa, reference, side_deg) for kappa in both]
-    rules = [linear_rule(*of_both) for of_both in zip(*taught)]
+    rules = [linear_rule(*pair) for pair in zip(*(features_of(kappa, reference, side_deg) for kappa in both))]
     standard = classify.standard_of(*both)
     train = [standard.of(kappa) for kappa in both]
     network = Classifier(train[0].shape[-1], classify.NUM_LAYERS, NUM_FILTERS)
@@ -171,35 +228,15 @@ def tell_apart(
         counted=functools.partial(progress, desc="evaluate classifier", unit="step"),
     )
 
-    def judged(kappa):
+    def logits_of(kappa):
         features = features_of(kappa, reference, side_deg)
         pixels = classify.logits(network, params, standard.of(kappa))
         return np.stack([pixels, *(rule(x) for rule, x in zip(rules, features))], -1)
 
-    combined = classify.combination(judged(first.weigh.kappa), judged(second.weigh.kappa))
-    logits = [judged(part.kappa) for part in (first.test, second.test)]
-    parents = [part.parents for part in (first.test, second.test)]
-    whole = discrimination(*(combined(x) for x in logits), *parents)
-    alone = [discrimination(*(x[:, i] for x in logits), *parents) for i in range(3)]
-    seen = [np.mean(combined(judged(kappa[:: -(-len(kappa) // _SEEN)])) > 0) for kappa in both]
-    return {
-        "accuracy": _said(whole.accuracy),
-        "auc": _said(whole.auc),
-        "auc_of_pixels": _said(alone[0].auc),
-        "auc_of_spectrum": _said(alone[1].auc),
-        "auc_of_heights": _said(alone[2].auc),
-        "accuracy_on_training_maps": float((seen[0] + 1 - seen[1]) / 2),
-        "num_steps": settings.num_steps,
-        "maps_each": {name: len(part.parents) for name, part in first._asdict().items()},
-        "parents": [
-            {name: len(np.unique(part.parents)) for name, part in s._asdict().items()} for s in (first, second)
-        ],
-        "test_parents": [len(np.unique(p)) for p in parents],
-        "seconds": round(time.monotonic() - began, 1),
-    }
+    return logits_of
 
 
-def _said(share: Share) -> dict[str, Any]:
+def _share_entry(share: Share) -> dict[str, Any]:
     return {
         "value": share.value,
         "standard_error": share.standard_error,
@@ -210,8 +247,8 @@ def _said(share: Share) -> dict[str, Any]:
     }
 
 
-def _share(said: dict[str, Any]) -> Share:
-    return Share(said["value"], said["standard_error"], said["degrees_of_freedom"])
+def _share(entry: dict[str, Any]) -> Share:
+    return Share(entry["value"], entry["standard_error"], entry["degrees_of_freedom"])
 
 
 def _of_some_parents(maps: KeptMaps, count: int, seed: int) -> KeptMaps:
@@ -222,8 +259,8 @@ def _of_some_parents(maps: KeptMaps, count: int, seed: int) -> KeptMaps:
     return maps.at(np.flatnonzero(np.isin(maps.parents, names[chosen])))
 
 
-def _read(maps: MapSet, most: int | None) -> KeptMaps:
-    """At most so many maps, or what MOST_BYTES hold, evenly spread over the set, read by chunks."""
+def _read(maps: ClassifiedSet, most: int | None) -> KeptMaps:
+    """Read at most so many maps, or what MOST_BYTES hold, evenly spread over the set, by chunks."""
     if most is None:
         most = max(1, MOST_BYTES // np.asarray(maps.read(0, 1), np.float32).nbytes)
     kept, numbers = [], []

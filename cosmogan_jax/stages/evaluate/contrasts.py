@@ -32,7 +32,10 @@ _SEED = 0
 
 
 def correlation(one: Summaries, two: Summaries, num_resamples: int) -> dict[str, Any] | None:
-    """Of the bands that vary on both sides; None of fewer than two, and of maps whose power is not measured."""
+    """Return the entry of the bands that vary on both sides.
+
+    None of fewer than two, and of maps whose power is not measured.
+    """
     if "power_bands" not in one:
         return None
     varies = _varying(one["power_bands"]) & _varying(two["power_bands"])
@@ -56,8 +59,8 @@ def correlation(one: Summaries, two: Summaries, num_resamples: int) -> dict[str,
 
 
 def distances(one: Summaries, two: Summaries, num_resamples: int) -> dict[str, Any]:
-    """W1 of every mode of the judged statistics: distributions that a mean and a scatter do not exhaust."""
-    said = {}
+    """Return W1 of every mode of the judged statistics: what a mean and a scatter do not exhaust."""
+    entry = {}
     for key in (row.name for row in STATISTICS.values() if row.judged and row.name in one):
         varies = _varying(one[key]) & _varying(two[key])
         found = {name: np.full(len(varies), np.nan) for name in ("value", "lower", "upper", "noise_mean")}
@@ -65,19 +68,19 @@ def distances(one: Summaries, two: Summaries, num_resamples: int) -> dict[str, A
             apart = wasserstein(*_sides(one[key][:, varies], two[key][:, varies], num_resamples))
             for name, value in apart._asdict().items():
                 found[name][varies] = value
-        said[key] = as_json({name.replace("noise_mean", "noise"): value for name, value in found.items()})
-    return said
+        entry[key] = as_json({name.replace("noise_mean", "noise"): value for name, value in found.items()})
+    return entry
 
 
 def _sides(one: np.ndarray, two: np.ndarray, num_resamples: int) -> tuple[Ensemble, Ensemble]:
-    """Maps of these sides are of different units each."""
-    found = []
+    """Return the ensembles of two sides, whose maps are of different units each."""
+    sides = []
     for stream, (name, values) in enumerate((("one side", one), ("the other", two))):
         drawn = resample(np.arange(len(values)), seed=_SEED, stream=stream, num_resamples=num_resamples)
-        found.append(ensemble(name, values.astype(np.float64), drawn))
-    return found[0], found[1]
+        sides.append(ensemble(name, values.astype(np.float64), drawn))
+    return sides[0], sides[1]
 
 
 def _varying(values: np.ndarray) -> np.ndarray:
-    """Modes that are not the same in nearly all maps: no resample finds them constant."""
+    """Return which modes are not the same in nearly all maps: no resample finds them constant."""
     return (values != lower_median(values)).sum(0) >= min(24, len(values) - 1)

@@ -1,4 +1,4 @@
-"""Are maps of a set the same map, or more like each other than real ones? What evaluate says of generated maps.
+"""Duplicates: are maps of a set the same map, or more like each other than real ones are?
 
 results.json's `duplicates`:
 
@@ -37,35 +37,35 @@ _PAIRS, _ALIKE_AT_ONCE, _SEED = 256, 16, 0
 
 
 def judge(generated: MapSet, real: MapSet, units: np.ndarray) -> dict[str, Any]:
-    """The entry; units: what each real map counts with as one, of which no two are compared."""
+    """Return the entry; units: what each real map counts with as one, of which no two are compared."""
     ours, _ = _shrunk(generated)
     theirs, index = _shrunk(real)
-    said = {"maps": len(ours), "real_maps": len(theirs)}
+    entry = {"maps": len(ours), "real_maps": len(theirs)}
     if len(np.unique(units[index])) < 2:
-        return said | {"status": "no yardstick", "outcome": "no yardstick", "support_above": None}
+        return entry | {"status": "no yardstick", "outcome": "no yardstick", "support_above": None}
     of_real = nearest_others(lambda a, b: theirs[a:b], len(theirs), parents=units[index])
     limit = copy_distance(of_real.distance, _FRACTION)
     of_ours = nearest_others(lambda a, b: ours[a:b], len(ours), within=limit)
-    found = judge_birthday(of_real, [of_ours], _FRACTION)
+    verdict = judge_birthday(of_real, [of_ours], _FRACTION)
     kept = ("pairs", "collisions", "real_pairs", "real_collisions", "status", "support_above")
-    said |= {name: getattr(found, name) for name in kept}
-    return said | {"outcome": _OUTCOMES.get(found.status, found.status)}
+    entry |= {name: getattr(verdict, name) for name in kept}
+    return entry | {"outcome": _OUTCOMES.get(verdict.status, verdict.status)}
 
 
 def similarity(sets: list[MapSet], units: dict[str, np.ndarray], data_range: float) -> dict[str, Any] | None:
-    """The entry; pairs are of different units, and no map is in two of them. data_range: of kappa."""
+    """Return the entry; pairs are of different units, and no map is in two of them. data_range: of kappa."""
     if sets[0].geometry.num_pixels < WINDOW_PIXELS:
         return None
     alike = jit_on_one_thread(functools.partial(ms_ssim, data_range=data_range))
-    said: dict[str, Any] = {}
-    for one in sets:
-        index = one_of_each(units[one.name], _SEED)
+    entry: dict[str, Any] = {}
+    for maps in sets:
+        index = one_of_each(units[maps.name], _SEED)
         pairs = generator(_SEED, 2).permutation(index)
         pairs = pairs[: min(len(pairs) // 2, _PAIRS) * 2].reshape(-1, 2)
         if len(pairs) < 2:
-            said[one.name] = None
+            entry[maps.name] = None
             continue
-        kappa = [np.concatenate([one.read(int(n), int(n) + 1) for n in side]) for side in pairs.T]
+        kappa = [np.concatenate([maps.read(int(n), int(n) + 1) for n in side]) for side in pairs.T]
         parts = [
             np.asarray(
                 alike(*(jnp.asarray(side[start : start + _ALIKE_AT_ONCE], jnp.float32) for side in kappa))
@@ -73,16 +73,16 @@ def similarity(sets: list[MapSet], units: dict[str, np.ndarray], data_range: flo
             for start in range(0, len(pairs), _ALIKE_AT_ONCE)
         ]
         values = np.concatenate(parts).astype(np.float64)
-        said[one.name] = {
+        entry[maps.name] = {
             "mean": float(values.mean()),
             "standard_error": float(values.std(ddof=1) / np.sqrt(len(values))),
             "pairs": len(values),
         }
-    return said
+    return entry
 
 
 def _shrunk(maps: MapSet) -> tuple[Float[np.ndarray, "some small small"], np.ndarray]:
-    """Some of the maps, averaged over squares of pixels, and their numbers."""
+    """Return some of the maps, averaged over squares of pixels, and their numbers."""
     block = max(1, maps.geometry.num_pixels // _PIXELS)
     size = maps.geometry.num_pixels // block
     parts, numbers = [], []

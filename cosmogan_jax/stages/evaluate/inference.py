@@ -22,7 +22,7 @@ def judge(
     l_edges: np.ndarray,
     settings: Evaluate,
 ) -> dict[str, Any]:
-    """`compare/fisher.py`'s Inference by parameter; refused says why there is none.
+    """Return `compare/fisher.py`'s Inference by parameter; refused says why there is none.
 
     Derivatives are logarithmic ones of theory, times the validation maps' own mean power: what the maps'
     resolution takes from the power it takes from its derivative. Parameters that the maps do not say are the
@@ -31,16 +31,16 @@ def judge(
     validation = sets.validation
     if validation.source_redshift is None:
         return {"refused": "the source redshift of the maps is not known (--source_redshift)"}
-    told = {
+    known = {
         name: value for name, value in validation.cosmology.items() if name in _PARAMETERS and value is not None
     }
-    assumed = [name for name in _PARAMETERS if name not in told]
-    values = {name: told.get(name, getattr(PAPER_COSMOLOGY, name)) for name in _PARAMETERS}
+    assumed = [name for name in _PARAMETERS if name not in known]
+    values = {name: known.get(name, getattr(PAPER_COSMOLOGY, name)) for name in _PARAMETERS}
     try:
         cosmology = Cosmology(omega_lambda=1 - values["omega_m"], **values)
         response = band_response(l_edges, validation.geometry, cosmology, validation.source_redshift)
         power = each["validation"]["power_bands"].astype(np.float64)
-        found = infer(
+        result = infer(
             each["generated"]["power_bands"],
             power,
             response.logarithmic * power.mean(0)[:, None],
@@ -53,7 +53,7 @@ def judge(
         )
     except (ValueError, ModuleNotFoundError) as error:
         return {"refused": str(error)}
-    said: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "refused": None,
         "parameters": list(PARAMETERS),
         "cosmology": {name: values[name] for name in _PARAMETERS},
@@ -61,8 +61,8 @@ def judge(
         "survey_area_deg2": settings.survey_area_deg2,
         "bands": len(l_edges) - 1,
     }
-    for name, value in found._asdict().items():
-        said[name] = (
+    for name, value in result._asdict().items():
+        entry[name] = (
             value
             if isinstance(value, float)
             else {
@@ -70,4 +70,4 @@ def judge(
                 "standard_error": np.asarray(value.standard_error).tolist(),
             }
         )
-    return said
+    return entry

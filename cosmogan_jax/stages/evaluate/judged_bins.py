@@ -36,7 +36,7 @@ from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages.evaluate import overall
 from cosmogan_jax.stages.evaluate.compared_sets import few_boxes, open_map_sets, units_of
-from cosmogan_jax.stages.evaluate.judgement import said_of
+from cosmogan_jax.stages.evaluate.judgement import effect_entry
 from cosmogan_jax.summaries import cross_power_spectra
 
 _AT_ONCE = 16  # maps in memory, of all bins
@@ -52,13 +52,13 @@ class SourceBin(NamedTuple):
     number: int
     redshift: float | None
 
-    def said(self) -> str:
-        """For messages."""
+    def in_words(self) -> str:
+        """Return its number, and its redshift where it is known."""
         return f"{self.number}" + ("" if self.redshift is None else f" (redshift {self.redshift:g})")
 
 
 def judged_bins(settings: Evaluate) -> tuple[SourceBin, ...]:
-    """The bins that are to be judged together; none where maps of one bin are, or --channel chooses one.
+    """Return the bins that are to be judged together; none where maps of one bin are, or --channel chooses one.
 
     Raises:
       ValueError: files that cannot be read, or sets that do not agree in their bins.
@@ -75,12 +75,15 @@ def judged_bins(settings: Evaluate) -> tuple[SourceBin, ...]:
     bins = {name: _bins(name, patterns, settings) for name, patterns in given.items()}
     for name, theirs in bins.items():
         if not _same(bins["generated"], theirs):
-            ours, others = (", ".join(one.said() for one in of) or "none" for of in (bins["generated"], theirs))
+            ours, others = (
+                ", ".join(one_bin.in_words() for one_bin in some) or "none"
+                for some in (bins["generated"], theirs)
+            )
             raise ValueError(f"source bins of generated maps are {ours}, of {name} maps {others}")
     # Who knows a redshift tells it of all.
     known = [
-        SourceBin(of[0].number, next((one.redshift for one in of if one.redshift is not None), None))
-        for of in zip(*bins.values(), strict=True)
+        SourceBin(same[0].number, next((b.redshift for b in same if b.redshift is not None), None))
+        for same in zip(*bins.values(), strict=True)
     ]
     return tuple(known) if len(known) > 1 else ()
 
@@ -89,49 +92,55 @@ def _bins(name: str, patterns: tuple[str, ...], settings: Evaluate) -> tuple[Sou
     side_deg = settings.side_deg if settings.judged_side_deg is None else settings.judged_side_deg
     files = tuple(open_given(patterns, name, read_options(settings, side_deg)))
     # Any will do for the one that is trained on.
-    one = dataclasses.replace(settings, channel=next(iter(files[0].bin_numbers), None))
-    bins = with_bins(agree({name: files}, 1, side_deg, None), one).bins
+    any_bin = dataclasses.replace(settings, channel=next(iter(files[0].bin_numbers), None))
+    bins = with_bins(agree({name: files}, 1, side_deg, None), any_bin).bins
     return tuple(map(SourceBin, files[0].bin_numbers, bins))
 
 
 def _same(ours: Sequence[SourceBin], theirs: Sequence[SourceBin]) -> bool:
-    return [one.number for one in ours] == [one.number for one in theirs] and all(
-        one.redshift is None
+    """Tell whether numbers and known redshifts of two sets' bins are the same."""
+    return [own.number for own in ours] == [other.number for other in theirs] and all(
+        own.redshift is None
         or other.redshift is None
-        or math.isclose(one.redshift, other.redshift, rel_tol=1e-3)
-        for one, other in zip(ours, theirs)
+        or math.isclose(own.redshift, other.redshift, rel_tol=1e-3)
+        for own, other in zip(ours, theirs)
     )
 
 
-def of_each(settings: Evaluate, bins: Sequence[SourceBin]) -> Iterator[Evaluate]:
-    """The settings that judge each bin by itself."""
+def settings_of_each(settings: Evaluate, bins: Sequence[SourceBin]) -> Iterator[Evaluate]:
+    """Give the settings that judge each bin by itself."""
     pattern = pattern_of(settings.source_bins)
-    for one in bins:
-        redshifts = () if one.redshift is None else (one.redshift,)
-        chosen = (str(one.number),) if pattern is None else (pattern.text, str(one.number))
+    for source_bin in bins:
+        redshifts = () if source_bin.redshift is None else (source_bin.redshift,)
+        number = str(source_bin.number)
+        chosen = (number,) if pattern is None else (pattern.text, number)
         yield dataclasses.replace(settings, source_bins=chosen, bin_redshifts=redshifts)
 
 
 def judge(settings: Evaluate, workdir: Path, bins: Sequence[SourceBin], out: Path) -> dict[str, Any]:
-    """Write source_bins.json, once every bin is judged; gives the joint outcome, also in results.json."""
-    places = ["", *(f"bin_{one.number}" for one in bins[1:])]
-    results = [read_json(out / place / "results.json") for place in places]
-    own = [of.get("overall_of_bin", of["overall"]) for of in results]
+    """Write source_bins.json, once every bin is judged; return the joint outcome, also in results.json."""
+    folders = ["", *(f"bin_{source_bin.number}" for source_bin in bins[1:])]
+    results = [read_json(out / folder / "results.json") for folder in folders]
+    own = [entry.get("overall_of_bin", entry["overall"]) for entry in results]
     cross = _cross(settings, workdir, bins)
     findings = [
-        Finding(f"source bin {one.said()}", of["outcome"], needs="its own folder says what")
-        for one, of in zip(bins, own)
+        Finding(f"source bin {source_bin.in_words()}", entry["outcome"], needs="its own folder says what")
+        for source_bin, entry in zip(bins, own)
     ]
     findings += [
-        Finding(f"cross power of bins {of['quantity']}: {of['name']}", of["outcome"], needs=of["needs"])
-        for of in cross["judged"]
+        Finding(
+            f"cross power of bins {effect['quantity']}: {effect['name']}",
+            effect["outcome"],
+            needs=effect["needs"],
+        )
+        for effect in cross["judged"]
     ]
     if cross["refused"]:
         findings.append(Finding("cross power of the bins", cross["refused"]))
     joint = overall.entry(findings, settings.margins)
     table = [
-        {**one._asdict(), "outcome": of["outcome"], "folder": place or "."}
-        for one, of, place in zip(bins, own, places)
+        {**source_bin._asdict(), "outcome": entry["outcome"], "folder": folder or "."}
+        for source_bin, entry, folder in zip(bins, own, folders)
     ]
     write_json(out / "source_bins.json", {"overall": joint, "bins": table, "cross": cross})
     write_json(out / "results.json", {**results[0], "overall": joint, "overall_of_bin": own[0]})
@@ -139,21 +148,22 @@ def judge(settings: Evaluate, workdir: Path, bins: Sequence[SourceBin], out: Pat
 
 
 def _cross(settings: Evaluate, workdir: Path, bins: Sequence[SourceBin]) -> dict[str, Any]:
-    by_bin = [open_map_sets(one, workdir, None) for one in of_each(settings, bins)]
+    """Judge the cross power of every pair of bins."""
+    by_bin = [open_map_sets(of_bin, workdir, None) for of_bin in settings_of_each(settings, bins)]
     sets = by_bin[0]
     geometry = sets.validation.geometry
     l_edges = log_l_edges(geometry, settings.evaluate_l_bins)
-    units = {one.name: units_of(one, settings.independent_unit) for one in sets.present()}
+    units = {maps.name: units_of(maps, settings.independent_unit) for maps in sets.present()}
     spectra = {
-        one.name: _spectra([getattr(of, one.name) for of in by_bin], l_edges, geometry.side_deg)
-        for one in sets.present()
+        name: _spectra([getattr(of_bin, name) for of_bin in by_bin], l_edges, geometry.side_deg)
+        for name in units
     }
-    pairs = [f"{one.said()} and {other.said()}" for one, other in itertools.combinations(bins, 2)]
+    pairs = [f"{a.in_words()} and {b.in_words()}" for a, b in itertools.combinations(bins, 2)]
     labels = tuple(ell_labels(l_edges))
     quantities = [Quantity(name, labels, _unit(spectra, units, pair)) for pair, name in enumerate(pairs)]
     measured = {
-        name: Measured({q.name: of[:, n] for n, q in enumerate(quantities)}, units[name][0])
-        for name, of in spectra.items()
+        name: Measured({q.name: values[:, n] for n, q in enumerate(quantities)}, units[name][0])
+        for name, values in spectra.items()
     }
     try:
         judged: list[Judged] = judge_effects(
@@ -167,28 +177,30 @@ def _cross(settings: Evaluate, workdir: Path, bins: Sequence[SourceBin]) -> dict
         )
     except ValueError as error:  # too few units, of which it says how many there must be
         return {"refused": str(error), "judged": []}
-    mean_units = {one.name: one.mean_unit for one in quantities}
-    said = [{**said_of(one, required=True), "mean_unit": mean_units[one.quantity]} for one in judged]
+    mean_units = {quantity.name: quantity.mean_unit for quantity in quantities}
+    entries = [
+        {**effect_entry(effect, required=True), "mean_unit": mean_units[effect.quantity]} for effect in judged
+    ]
     refused = few_boxes(sets, units)
     if refused:
-        said = [{**one, "outcome": "no verdict", "outcomes": None, "needs": None} for one in said]
-    return {"refused": refused, "judged": said}
+        entries = [{**entry, "outcome": "no verdict", "outcomes": None, "needs": None} for entry in entries]
+    return {"refused": refused, "judged": entries}
 
 
 def _spectra(by_bin: Sequence[Any], l_edges: np.ndarray, side_deg: float) -> Spectra:
-    """Cross power of every pair of every map of a set, which is given bin by bin."""
+    """Return the cross power of every pair of every map of a set, which is given bin by bin."""
     measure = jax.jit(lambda kappa: cross_power_spectra(kappa, l_edges, side_deg))
-    num_maps, found = by_bin[0].num_maps, []
+    num_maps, parts = by_bin[0].num_maps, []
     for start in progress(range(0, num_maps, _AT_ONCE), desc=f"evaluate {by_bin[0].name} cross", unit="chunk"):
         index = np.minimum(np.arange(start, start + _AT_ONCE), num_maps - 1)  # filled up: one program
         stop = min(start + _AT_ONCE, num_maps)
-        kappa = np.stack([one.read_finite(start, stop) for one in by_bin], axis=1)[index - start]
-        found.append(np.asarray(measure(kappa))[: stop - start])
-    return np.concatenate(found).astype(np.float64)
+        kappa = np.stack([maps.read_finite(start, stop) for maps in by_bin], axis=1)[index - start]
+        parts.append(np.asarray(measure(kappa))[: stop - start])
+    return np.concatenate(parts).astype(np.float64)
 
 
 def _unit(spectra: dict[str, Spectra], units: dict[str, tuple[np.ndarray, str]], pair: int) -> Any:
-    """Relative differences where the mean of every band is well above 0, else the scatter."""
+    """Return "mean", for relative differences, where that of every band is well above 0; else "scatter"."""
     values = spectra["validation"][:, pair]
     group, _ = numbered(units["validation"][0])
     means = np.array([np.bincount(group, band) for band in values.T]) / np.bincount(group)

@@ -67,7 +67,7 @@ class Judge:
         no_verdict: str | None = None,
         selected: bool = True,
     ):
-        """What all views share.
+        """Keep what all views share.
 
         Args:
           no_verdict: why effects are given with their limits, but none is called passed or failed.
@@ -81,7 +81,7 @@ class Judge:
         self._one = {name: one_of_each(labels, _SEED) for name, labels in units.items()}
 
     def judge(self, each: dict[str, Summaries], *, heights: bool) -> dict[str, Any]:
-        """The entry of a view, from the statistics of every map by set; the paper's protocol on request."""
+        """Return a view's entry, from the statistics of every map by set; heights: the paper's protocol too."""
         pairs = self._sides(each)
         verdicts = self.verdicts(each)
         apart = {
@@ -112,7 +112,7 @@ class Judge:
         }
 
     def verdicts(self, each: dict[str, Summaries]) -> dict[str, Any]:
-        """The verdict's part of a view's entry."""
+        """Return the verdict's part of a view's entry."""
         halves = "auxiliary" not in each
         for name in each:
             count, enough = len(self._one[name]), MIN_PARENTS * (1 + (name == "validation" and halves))
@@ -127,8 +127,8 @@ class Judge:
                 continue
             varying = np.all(
                 [
-                    _varying(of[key], self._units[name], 1 + (name == "validation" and halves))
-                    for name, of in each.items()
+                    _varying(values[key], self._units[name], 1 + (name == "validation" and halves))
+                    for name, values in each.items()
                 ],
                 axis=0,
             )
@@ -139,7 +139,7 @@ class Judge:
             covariance, by_choice = row.covariance and len(labels) > 1, row.selected_by and self._selected
             quantities.append(Quantity(key, labels, row.mean_unit, covariance, by_choice))
         sets = {
-            name: MapSet({key: values[key][:, there] for key, there in kept.items()}, self._units[name])
+            name: MapSet({key: values[key][:, modes] for key, modes in kept.items()}, self._units[name])
             for name, values in each.items()
         }
         judged = judge(
@@ -151,11 +151,11 @@ class Judge:
             seed=_SEED,
             num_resamples=self._num_resamples,
         )
-        said = [said_of(one, required=STATISTICS[one.quantity].required) for one in judged]
+        entries = [effect_entry(effect, required=STATISTICS[effect.quantity].required) for effect in judged]
         if self._no_verdict:
-            told = {"outcome": "no verdict", "outcomes": None, "margin": None, "needs": None}
-            said = [{**one, **told} for one in said]
-        return {"refused": self._no_verdict, "judged": said}
+            none = {"outcome": "no verdict", "outcomes": None, "margin": None, "needs": None}
+            entries = [{**entry, **none} for entry in entries]
+        return {"refused": self._no_verdict, "judged": entries}
 
     def _apart(self, contrast, pairs: dict[str, tuple[Summaries, Summaries]]) -> dict[str, Any]:
         return {
@@ -166,7 +166,7 @@ class Judge:
         }
 
     def _sides(self, each: dict[str, Summaries]) -> dict[str, tuple[Summaries, Summaries]]:
-        """The two sides of each comparison, one map of every unit."""
+        """Return the two sides of each comparison, one map of every unit."""
         one = {
             name: {key: value[self._one[name]] for key, value in values.items()}
             for name, values in each.items()
@@ -183,18 +183,19 @@ class Judge:
     def _test(self, key: str, one: Summaries, two: Summaries) -> dict[str, Any]:
         a, b = one[key].astype(np.float64), two[key].astype(np.float64)
         varies = np.ptp(np.concatenate([a, b]), axis=0) > 0
-        said: dict[str, Any] = {"maps": [len(a), len(b)], "modes": a.shape[1], "informative": int(varies.sum())}
+        entry: dict[str, Any] = {"maps": [len(a), len(b)], "modes": a.shape[1]}
+        entry["informative"] = int(varies.sum())
         if min(len(a), len(b)) < FEWEST_UNITS:
-            return said | {"too_few": f"{min(len(a), len(b))} units on a side; tests need {FEWEST_UNITS}"}
+            return entry | {"too_few": f"{min(len(a), len(b))} units on a side; tests need {FEWEST_UNITS}"}
         if not varies.any():
-            return said | {"too_few": "no mode varies"}
-        found = permutation_tests(
+            return entry | {"too_few": "no mode varies"}
+        tests = permutation_tests(
             a, b, np.arange(len(a)), np.arange(len(b)), seed=_SEED, num_permutations=self._count
         )
-        said["effective_modes"] = round(effective_modes(b), 2) if (np.ptp(b, axis=0) > 0).any() else None
+        entry["effective_modes"] = round(effective_modes(b), 2) if (np.ptp(b, axis=0) > 0).any() else None
         for name in ("ks", "anderson_darling"):
-            test = getattr(found, name)
-            said[name] = {
+            test = getattr(tests, name)
+            entry[name] = {
                 "statistic": as_json(test.statistic),
                 "p": as_json(test.p),
                 "below_0.05": int((test.p[varies] < 0.05).sum()),
@@ -203,54 +204,54 @@ class Judge:
                 if self._count >= permutations_for_fdr(int(np.isfinite(test.p).sum()))
                 else None,
             }
-        return said
+        return entry
 
     def _pixels(self, one: Summaries, two: Summaries) -> dict[str, Any] | None:
         a, b = one["fine_pixels"], two["fine_pixels"]
         if min(len(a), len(b)) < FEWEST_UNITS:
             return None
-        found = permutation_pixel_test(
+        test = permutation_pixel_test(
             a, b, np.arange(len(a)), np.arange(len(b)), seed=_SEED, num_permutations=self._count
         )
-        return {"maps": [len(a), len(b)], "distance": float(found.distance), "p": float(found.p)}
+        return {"maps": [len(a), len(b)], "distance": float(test.distance), "p": float(test.p)}
 
     def _heights(self, key: str, one: Summaries, two: Summaries) -> dict[str, Any] | None:
         a, b = one[key].astype(np.float64), two[key].astype(np.float64)
         if min(len(a), len(b)) < FEWEST_UNITS:
             return None
-        said: dict[str, Any] = {"modes": a.shape[1]}
+        entry: dict[str, Any] = {"modes": a.shape[1]}
         for label, shift in (("", 0.0), ("after_shift", 0.5)):
-            found = height_tests(a, b + shift * b.std(0), seed=_SEED, num_resamples=_HEIGHT_RESAMPLES)
+            tests = height_tests(a, b + shift * b.std(0), seed=_SEED, num_resamples=_HEIGHT_RESAMPLES)
             counts = {
                 name: {f"above_{level}": int((p > level).sum()) for level in (0.99, 0.95)}
-                for name, p in (("ks", found.ks_p), ("anderson_darling", found.anderson_darling_p))
+                for name, p in (("ks", tests.ks_p), ("anderson_darling", tests.anderson_darling_p))
             }
-            said |= {label: counts} if label else counts
-        said["informative"] = int((~np.isnan(found.ks_p)).sum())
-        return said
+            entry |= {label: counts} if label else counts
+        entry["informative"] = int((~np.isnan(tests.ks_p)).sum())
+        return entry
 
 
 def _varying(values: np.ndarray, units: np.ndarray, parts: int) -> np.ndarray:
-    """Bands that differ from their median in enough units of each of so many parts."""
+    """Return which bands differ from their median in enough units of each of so many parts."""
     group, count = numbered(units)
     differs = np.zeros((count, values.shape[1]), bool)
     np.logical_or.at(differs, group, values != lower_median(values))
     return differs.sum(0) >= min(parts * _FEWEST_VARYING, count - 1)
 
 
-def said_of(one: Judged, *, required: bool) -> dict[str, Any]:
-    """A verdict for JSON: arrays as lists, NaN as null."""
-    said = as_json(one._asdict())
-    upper = np.where(np.isfinite(one.distance_upper), one.distance_upper, np.inf)
+def effect_entry(effect: Judged, *, required: bool) -> dict[str, Any]:
+    """Return a verdict for JSON: arrays as lists, NaN as null."""
+    entry = as_json(effect._asdict())
+    upper = np.where(np.isfinite(effect.distance_upper), effect.distance_upper, np.inf)
     worst = int(np.argmax(upper))
     within, real = (
-        float(np.sqrt(max(of[worst], 0.0))) if np.isfinite(of[worst]) else None
-        for of in (one.distance_upper, one.distance_expected)
+        float(np.sqrt(max(square[worst], 0.0))) if np.isfinite(square[worst]) else None
+        for square in (effect.distance_upper, effect.distance_expected)
     )
-    return said | {
+    return entry | {
         "within": within,
         "real_within": real,
-        "within_band": one.bands[worst],
+        "within_band": effect.bands[worst],
         "required": required,
-        "needs": None if one.needs is None else one.needs.in_words(),
+        "needs": None if effect.needs is None else effect.needs.in_words(),
     }

@@ -33,13 +33,13 @@ _PARTS = {
 
 
 def left_out() -> dict[str, str]:
-    """What is not measured of masked maps, and why."""
+    """Return what is not measured of masked maps, and why."""
     rows = {row.name: _MODES for row in STATISTICS.values() if not row.takes_masks}
     return rows | _PARTS
 
 
 def as_line() -> str:
-    """What is measured and what is left out, in words."""
+    """Return what is measured and what is left out, in words."""
     kept = [row.title for row in STATISTICS.values() if row.takes_masks]
     gone = [row.title for row in STATISTICS.values() if not row.takes_masks]
     return (
@@ -49,7 +49,7 @@ def as_line() -> str:
 
 
 def entries(num_generated: int) -> dict[str, Any]:
-    """What stands in results.json for what is left out."""
+    """Return what stands in results.json for what is left out."""
     return {
         "stationarity": {},
         "position": {"too_few": f"whole maps: {_PARTS['position']}", "maps": num_generated},
@@ -66,7 +66,7 @@ def entries(num_generated: int) -> dict[str, Any]:
 
 
 def shares(each: dict[str, Summaries], geometry: MapGeometry) -> dict[str, float]:
-    """Share of each set's pixels that are no measurement."""
+    """Return the share of each set's pixels that are no measurement."""
     return {
         name: 1 - float(values["fine_pixels"].sum(-1).mean()) / geometry.num_pixels**2
         for name, values in each.items()
@@ -74,12 +74,12 @@ def shares(each: dict[str, Summaries], geometry: MapGeometry) -> dict[str, float
 
 
 def unlike(masked: dict[str, float]) -> list[str]:
-    """A line where the sets are not masked alike: their means compare, their scatter does not."""
+    """Return a line where the sets are not masked alike: their means compare, their scatter does not."""
     valid = 1 - np.array(list(masked.values()))
     if valid.max() - valid.min() <= _ALIKE * valid.max():
         return []
-    told = ", ".join(f"{100 * share:.3g} % of the {name} maps' pixels" for name, share in masked.items())
+    masks = ", ".join(f"{100 * share:.3g} % of the {name} maps' pixels" for name, share in masked.items())
     return [
-        f"masked are {told}: means compare, but the scatter over maps grows as fewer pixels are left; mask all "
-        "sets alike"
+        f"masked are {masks}: means compare, but the scatter over maps grows as fewer pixels are left; "
+        "mask all sets alike"
     ]

@@ -21,20 +21,22 @@ _NUMBER = {"generated": 0, "validation": 1, "auxiliary": 2}
 
 
 def views(settings: Evaluate, geometry: MapGeometry) -> dict[str, View]:
-    """View by label; "" are the maps as they are. The noise of a map follows from its set and number alone.
+    """Return each view by its label; "" are the maps as they are.
+
+    The noise of a map follows from its set and number alone.
 
     Raises:
       ValueError: smoothing as wide as the maps.
     """
-    found: dict[str, View] = {"": lambda kappa, index, name: jnp.asarray(kappa)}
+    by_label: dict[str, View] = {"": lambda kappa, index, name: jnp.asarray(kappa)}
     side_arcmin = geometry.side_deg * ARCMIN_PER_DEG
     for theta in settings.observer_smoothing_arcmin:
         if theta >= side_arcmin:
             raise ValueError(
                 f"observer_smoothing_arcmin={theta:g} leaves nothing of maps {side_arcmin:g} arcmin wide"
             )
-        found[f"shape noise, {theta:g} arcmin"] = _observed(settings, geometry, theta)
-    return found
+        by_label[f"shape noise, {theta:g} arcmin"] = _observed(settings, geometry, theta)
+    return by_label
 
 
 def _observed(settings: Evaluate, geometry: MapGeometry, theta_arcmin: float) -> View:

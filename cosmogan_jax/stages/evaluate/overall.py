@@ -17,7 +17,7 @@ from cosmogan_jax.settings.margins import effects_of, parse
 
 
 def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
-    """The entry, from all others."""
+    """Return the entry, from all others."""
     view = results["views"]["as it is"]
     findings = [*_effects(view["verdicts"], results["statistics"], results.get("left_out", {}))]
     findings.append(Finding("no more duplicates than among real maps", results["duplicates"]["outcome"]))
@@ -27,31 +27,31 @@ def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
 
 
 def entry(findings: Sequence[Finding], margins: str) -> dict[str, Any]:
-    """The entry that findings make."""
-    numbers, found = parse(margins), overall(findings)
+    """Return the entry that findings make."""
+    numbers, whole = parse(margins), overall(findings)
     return {
-        "outcome": found.outcome,
-        "said": f"{found.outcome} (margins: {margins}): {found.in_words()}",
+        "outcome": whole.outcome,
+        "said": f"{whole.outcome} (margins: {margins}): {whole.in_words()}",
         "margins": {"set": margins, **numbers._asdict()},
-        "agrees": list(found.agrees),
-        "fails": list(found.fails),
+        "agrees": list(whole.agrees),
+        "fails": list(whole.fails),
         "open": [
-            {"name": one.name, "why": one.outcome, "required": one.required, "needs": one.needs}
-            for one in found.open
+            {"name": open_.name, "why": open_.outcome, "required": open_.required, "needs": open_.needs}
+            for open_ in whole.open
         ],
     }
 
 
 def _effects(verdicts: dict[str, Any], statistics: dict[str, Any], left_out: dict[str, str]) -> list[Finding]:
-    judged = {(of["quantity"], of["name"]): of for of in verdicts["judged"]}
+    judged = {(entry["quantity"], entry["name"]): entry for entry in verdicts["judged"]}
     findings = []
     for row in STATISTICS.values():
         if not row.judged:
             continue
         for effect in effects_of(row.mean_unit, row.covariance):
-            of = judged.get((row.name, effect.name))
-            if of is not None:
-                outcome, needs = of["outcome"], of["needs"]
+            verdict = judged.get((row.name, effect.name))
+            if verdict is not None:
+                outcome, needs = verdict["outcome"], verdict["needs"]
             elif row.required:
                 why = verdicts["refused"] or "does not vary enough to be judged"
                 outcome, needs = left_out.get(row.name, why), None
@@ -62,20 +62,20 @@ def _effects(verdicts: dict[str, Any], statistics: dict[str, Any], left_out: dic
     return findings
 
 
-def _positions(found: dict[str, Any]) -> list[Finding]:
+def _positions(position: dict[str, Any]) -> list[Finding]:
     findings = []
     for name in ("mean", "sigma"):
-        outcome, needs = "not resolvable", found.get("too_few", "more generated maps")
-        if "too_few" not in found:
-            outcome = found[name]["outcome"]
+        outcome, needs = "not resolvable", position.get("too_few", "more generated maps")
+        if "too_few" not in position:
+            outcome = position[name]["outcome"]
         findings.append(Finding(f"{name} by position", outcome, needs=needs))
     return findings
 
 
-def _classifier(found: dict[str, Any] | None) -> Finding:
+def _classifier(entry: dict[str, Any] | None) -> Finding:
     title = "a classifier that is trained to tell them apart"
-    if found is None:
+    if entry is None:
         return Finding(title, "not trained", needs="--classifier_steps")
-    if "refused" in found:
-        return Finding(title, "not trained", needs=found["refused"])
-    return Finding(title, found["generated"]["excess"]["outcome"], needs="more boxes, or more maps")
+    if "refused" in entry:
+        return Finding(title, "not trained", needs=entry["refused"])
+    return Finding(title, entry["generated"]["excess"]["outcome"], needs="more boxes, or more maps")

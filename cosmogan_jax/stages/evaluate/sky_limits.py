@@ -27,7 +27,7 @@ _BOX: Fields = {"box_size": float, "num_particles_side": int, "slabs_per_box": i
 
 
 def measure(table: CropTable, l_edges: Float[np.ndarray, " edges"]) -> SkyLimits:
-    """The training crops' power beside the theory of their sky, where the manifest tells it."""
+    """Return the training crops' power beside the theory of their sky, where the manifest tells it."""
     crops = table.choose("train", _MOST_CROPS)
     power = _power(table, crops, l_edges)
     unit, labels = _units(table, crops)
@@ -52,16 +52,16 @@ def _power(table: CropTable, crops: np.ndarray, l_edges: np.ndarray) -> Float[np
     side_deg = table.geometry.side_deg
 
     @jax.jit
-    def of(kappa):
+    def power_of(kappa):
         return power_spectrum(kappa, l_edges, side_deg, mode_weights="full_plane")
 
     starts = range(0, len(crops), _AT_ONCE)
-    found = [of(jnp.asarray(only_bin(table.cut(crops[i : i + _AT_ONCE])))) for i in starts]
-    return np.concatenate([np.asarray(part, np.float64) for part in found])
+    parts = [power_of(jnp.asarray(only_bin(table.cut(crops[i : i + _AT_ONCE])))) for i in starts]
+    return np.concatenate([np.asarray(part, np.float64) for part in parts])
 
 
 def _units(table: CropTable, crops: np.ndarray) -> tuple[str, np.ndarray]:
-    """What counts as one: the box or region where it is known, else the map that crops were cut from."""
+    """Return the name and labels of what counts as one: box or region where known, else the map cut."""
     if (boxes := table.boxes(crops)) is not None:
         own = table.manifest.origin.get("sky") == "lognormal"  # every map is a box of its own
         return ("map" if own else "box"), boxes

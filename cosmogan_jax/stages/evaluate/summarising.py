@@ -1,6 +1,8 @@
 """Statistics of every map of a set, by any view of it; in parts that an interruption keeps."""
 
+import functools
 import hashlib
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +13,9 @@ from jaxtyping import Float
 
 from cosmogan_jax.compare.position_moments import PositionMoments, add_maps, merge, no_maps
 from cosmogan_jax.compare.position_pattern import fewer
-from cosmogan_jax.compare.scales import Scales
+from cosmogan_jax.compare.scales import Edges, Scales
 from cosmogan_jax.compare.stationarity import axis_power, ring_moments, ring_widths
-from cosmogan_jax.compare.statistics import measure
+from cosmogan_jax.compare.statistics import measure, num_modes
 from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.geometry import MapGeometry
@@ -34,51 +36,55 @@ View = Callable[[Float[np.ndarray, "maps size size"], np.ndarray], jax.Array]
 def summariser(
     scale: Scales, geometry: MapGeometry, *, masked: bool = False
 ) -> Callable[[Float[np.ndarray, "maps size size"]], Summaries]:
-    """A function of maps, compiled: every statistic of each (`compare/statistics.py`); on a CPU on one thread.
+    """Return a compiled function of maps: every statistic of each (`compare/statistics.py`).
 
     rings, axes and the sums at every position are what `compare/stationarity.py` and `position_moments` need;
     masked maps, whose NaN are no measurement, have none, and statistics that take masks alone.
     """
-
-    @jit_on_one_thread
-    def of_each(kappa):
-        if masked:
-            return measure(kappa, scale, geometry, masked=True)
-        return {
-            **measure(kappa, scale, geometry),
-            "rings": ring_moments(kappa, ring_widths(geometry.num_pixels)),
-            "axes": axis_power(kappa, scale.l_edges, geometry.side_deg),
-        }
-
-    positions = jit_on_one_thread(_position_sums)
+    edges, modes = scale.edges(), num_modes(scale)
 
     def summarise(kappa):
         # Filled up, so that the last maps of a set take no program of their own.
         count = len(kappa)
         index = np.minimum(np.arange(-(-count // _TOGETHER) * _TOGETHER), count - 1)
-        found = of_each(jnp.asarray(kappa)[index])
-        found = {key: value[:count] for key, value in found.items()}
-        return found if masked else {**found, **positions(kappa)}
+        measured = _of_each(jnp.asarray(kappa)[index], edges, geometry, masked)
+        summaries = {key: np.asarray(value)[:count, : modes.get(key)] for key, value in measured.items()}
+        return summaries if masked else {**summaries, **_position_sums(kappa)}
 
     return summarise
 
 
+@functools.partial(jit_on_one_thread, static_argnames=("geometry", "masked"))
+def _of_each(kappa, edges: Edges, geometry: MapGeometry, masked: bool) -> dict[str, jax.Array]:
+    """Measure every map: one program for all scales of one geometry; on a CPU on one thread."""
+    if masked:
+        return measure(kappa, edges, geometry, masked=True)
+    return {
+        **measure(kappa, edges, geometry),
+        "rings": ring_moments(kappa, ring_widths(geometry.num_pixels)),
+        "axes": axis_power(kappa, np.array(edges.l_edges), geometry.side_deg),
+    }
+
+
+@jit_on_one_thread
 def _position_sums(kappa):
-    """Moments at every pixel, of groups of at most GROUP maps, along a leading axis."""
+    """Return moments at every pixel, of groups of at most GROUP maps, along a leading axis."""
     groups = [
         add_maps(no_maps(kappa.shape[1:]), kappa[start : start + GROUP])
         for start in range(0, len(kappa), GROUP)
     ]
-    return {f"position_{name}": jnp.stack(of) for name, of in zip(PositionMoments._fields, zip(*groups))}
+    return {
+        f"position_{name}": jnp.stack(moments) for name, moments in zip(PositionMoments._fields, zip(*groups))
+    }
 
 
 def position_groups(summaries: Summaries) -> PositionMoments:
-    """Moments at every pixel of groups of maps, along a leading axis."""
+    """Return the moments at every pixel of groups of maps, along a leading axis."""
     return PositionMoments(*(jnp.asarray(summaries[f"position_{name}"]) for name in PositionMoments._fields))
 
 
 def position_moments(summaries: Summaries) -> PositionMoments:
-    """Mean and scatter over all maps at every pixel."""
+    """Return mean and scatter over all maps at every pixel."""
     total = no_maps(summaries["position_mean"].shape[1:])
     for group in zip(*position_groups(summaries)):
         total = merge(total, PositionMoments(*group))
@@ -86,12 +92,14 @@ def position_moments(summaries: Summaries) -> PositionMoments:
 
 
 def of_each_map(summaries: Summaries) -> Summaries:
-    """Those statistics that have one row a map."""
+    """Return those statistics that have one row a map."""
     return {key: value for key, value in summaries.items() if not key.startswith("position_")}
 
 
 def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: str) -> Summaries:
-    """Statistics of all maps of a set by chunks; finished chunks stay as files until `remove_parts`.
+    """Return the statistics of all maps of a set.
+
+    They are made by chunks; finished ones stay as files until `remove_parts`.
 
     Raises:
       ValueError: a map with a value that is not finite.
@@ -111,34 +119,35 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
             kappa = maps.read_finite(start, min(start + CHUNK, maps.num_maps))
             index = np.arange(start, start + len(kappa))
             pieces = [(kappa[i : i + size], index[i : i + size]) for i in range(0, len(kappa), size)]
-            found = _joined(side_by_side(pieces))
-            write_arrays(path, {**found, "digest": np.array([_digest(one) for one in kappa])})
+            chunk = _joined(side_by_side(pieces))
+            write_arrays(path, {**chunk, "digest": np.array([_digest(each) for each in kappa])})
         part = read_npz(path)
         parts.append(of_each_map(part))
         if "position_mean" not in part:
             continue
         # In turn: moments at every pixel take as much memory whatever the number of chunks.
-        of_part = position_groups(part)
+        added = position_groups(part)
         if groups is not None:
-            of_part = PositionMoments(*map(jnp.concatenate, zip(groups, of_part)))
-        groups = fewer(of_part, _GROUPS)
+            added = PositionMoments(*map(jnp.concatenate, zip(groups, added)))
+        groups = fewer(added, _GROUPS)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return joined if groups is None else joined | _named(groups)
 
 
 def _joined(pieces: list[Summaries]) -> Summaries:
-    """The statistics of a chunk: rows one after the other, moments at every pixel by groups of GROUP maps."""
-    found = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
-    if "position_mean" not in found:
-        return found
+    """Join a chunk's pieces: rows one after the other, moments at every pixel by groups of GROUP maps."""
+    joined = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+    if "position_mean" not in joined:
+        return joined
     groups, count = [], np.inf
-    for one in zip(*position_groups(found)):
-        if count + one[0] > GROUP:
-            groups.append(no_maps(one[1].shape))
+    for moments in itertools.starmap(PositionMoments, zip(*position_groups(joined))):
+        maps = float(moments.count)
+        if count + maps > GROUP:
+            groups.append(no_maps(joined["position_mean"].shape[1:]))
             count = 0
-        groups[-1] = merge(groups[-1], PositionMoments(*one))
-        count += one[0]
-    return found | _named(PositionMoments(*map(jnp.stack, zip(*groups))))
+        groups[-1] = merge(groups[-1], moments)
+        count += maps
+    return joined | _named(PositionMoments(*map(jnp.stack, zip(*groups))))
 
 
 def _named(groups: PositionMoments) -> Summaries:
@@ -146,12 +155,12 @@ def _named(groups: PositionMoments) -> Summaries:
 
 
 def _digest(kappa: Float[np.ndarray, "size size"]) -> np.uint64:
-    """A map's mark, from some thousand of its pixels: no two maps of a simulation have all of them equal."""
+    """Return a map's mark, from some thousand of its pixels: no two simulated maps have all of them equal."""
     some = kappa.reshape(-1)[:: max(1, kappa.size // _PIXELS_IN_A_DIGEST)]
     return np.uint64(int.from_bytes(hashlib.blake2b(some.tobytes(), digest_size=8).digest(), "little"))
 
 
 def remove_parts(out: Path) -> None:
-    """The chunks that `in_parts` kept."""
+    """Remove the chunks that `in_parts` kept."""
     for part in out.glob("part_*"):
         part.unlink()

@@ -11,7 +11,7 @@ from cosmogan_jax.settings import Evaluate
 
 
 def was_selected(settings: Evaluate, workdir: Path) -> bool:
-    """Whether the generator was chosen among others by its scores; not known, and so no, of files.
+    """Tell whether the generator was chosen among others by its scores; not known, and so no, of files.
 
     Raises:
       ValueError: as `trained_on`.
@@ -26,7 +26,7 @@ def was_selected(settings: Evaluate, workdir: Path) -> bool:
 
 
 def trained_on(settings: Evaluate, workdir: Path) -> set[str]:
-    """Names in `compare/statistics.py`; none of maps that are given as files, of which nothing is known.
+    """Return names in `compare/statistics.py`; none of maps that are given as files, of which nothing is known.
 
     Raises:
       ValueError: the run has no generated maps, or they are of a package that is gone.
@@ -34,9 +34,9 @@ def trained_on(settings: Evaluate, workdir: Path) -> set[str]:
     if settings.generated:
         return set()
     name = finished_record(workdir, "generate").flags.get("pretrained")
-    said: dict[str, Any] = (
+    flags: dict[str, Any] = (
         read_card(find(name)).training_flags if name else finished_record(workdir, "train").flags
     )
-    if not said.get("match_weight", 0):
+    if not flags.get("match_weight", 0):
         return set()
-    return trained_on_by(said.get("match", ()))
+    return trained_on_by(flags.get("match", ()))

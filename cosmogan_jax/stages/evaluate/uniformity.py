@@ -1,4 +1,4 @@
-"""Are maps alike at every place and in both directions? What evaluate says of it, for every set."""
+"""Uniformity: are maps alike at every place and in both directions? For every set."""
 
 from typing import Any
 
@@ -17,51 +17,51 @@ from cosmogan_jax.stages.evaluate.summarising import GROUP, Summaries, position_
 _FEWEST_IN_GROUP = GROUP // 4
 
 
-def judge(found: dict[str, Summaries], units: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Contrasts of `compare/stationarity.py` with their errors, for generated and real maps alike.
+def judge(summaries: dict[str, Summaries], units: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return contrasts of `compare/stationarity.py` with their errors, for generated and real maps alike.
 
     ring_widths: pixels from the border at which each ring begins; the last one is the centre, against which
     the others stand. border_mean in units of the centre's sigma, border_sigma as a ratio less 1; row_column is
     log(P_row / P_column) for each band of ell. largest: the significance farthest from 0 over rings or bands.
     """
-    said: dict[str, Any] = {}
-    for name, values in found.items():
+    entry: dict[str, Any] = {}
+    for name, values in summaries.items():
         labels = units[name]
         if len(np.unique(labels)) < 2:
-            said[name] = None
+            entry[name] = None
             continue
         groups = group(labels)
         border = border_against_centre(jnp.asarray(values["rings"]), groups)
-        said[name] = {
+        entry[name] = {
             "ring_widths": list(ring_widths(values["position_mean"].shape[-1])),
             "border_mean": _contrast(border.mean),
             "border_sigma": _contrast(border.sigma),
             "row_column": _contrast(row_against_column(jnp.asarray(values["axes"]), groups)),
         }
-    return said
+    return entry
 
 
 def fixed_in_place(summaries: Summaries, margins: Margins) -> dict[str, Any]:
-    """`compare/position_pattern.py` of one set: squares, limits and outcomes, or why there are none."""
+    """Return `compare/position_pattern.py` of one set: squares, limits, outcomes, or why there are none."""
     groups = position_groups(summaries)
     large = np.asarray(groups.count) >= _FEWEST_IN_GROUP
     if large.sum() < MIN_GROUPS:
         needed = MIN_GROUPS * GROUP
         return {"too_few": f"{needed} maps", "maps": int(np.sum(groups.count))}
-    found = patterns(PositionMoments(*(x[large] for x in groups)))
+    fixed = patterns(PositionMoments(*(x[large] for x in groups)))
     return {
         "groups": int(large.sum()),
-        "mean": found.mean._asdict() | {"outcome": found.mean.outcome(margins.position_mean)},
-        "sigma": found.sigma._asdict() | {"outcome": found.sigma.outcome(margins.position_sigma)},
+        "mean": fixed.mean._asdict() | {"outcome": fixed.mean.outcome(margins.position_mean)},
+        "sigma": fixed.sigma._asdict() | {"outcome": fixed.sigma.outcome(margins.position_sigma)},
     }
 
 
-def position_maps(found: dict[str, Summaries]) -> dict[str, np.ndarray]:
-    """Mean and sigma at every pixel: arrays <set>_mean and <set>_sigma."""
-    moments = {name: position_moments(values) for name, values in found.items()}
+def position_maps(summaries: dict[str, Summaries]) -> dict[str, np.ndarray]:
+    """Return mean and sigma at every pixel: arrays <set>_mean and <set>_sigma."""
+    moments = {name: position_moments(values) for name, values in summaries.items()}
     return {
-        f"{name}_{what}": np.asarray(getattr(of, what))
-        for name, of in moments.items()
+        f"{name}_{what}": np.asarray(getattr(of_set, what))
+        for name, of_set in moments.items()
         for what in ("mean", "sigma")
     }
 

@@ -24,7 +24,6 @@ and novelty.npz, what figures/novelty.py draws:
     nearest_<space>_generated, _validation   distances to the nearest training map
     birthday_<space>_generated, _real        distances to the nearest other map, all batches in turn
     shown, shown_generated, shown_<space>    numbers of some queries, these maps, and what they are nearest to
-    pair_<space>                             the closest pair of generated maps
     strips, steps                            maps along three paths; rms change of every step of all paths
 
 Queries are the first generated maps; batch b holds maps b n to (b + 1) n of stage generate's seed.

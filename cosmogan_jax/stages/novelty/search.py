@@ -133,11 +133,9 @@ class Search:
         arrays: Arrays = {}
         for name, batches in of_batches.items():
             tables[name] = _table_of_pairs(of_real[name], batches, count, fraction)
-            closest = tables[name]["closest_generated"]["maps"]
             arrays |= {
                 f"birthday_{name}_generated": np.concatenate([batch.distance for batch in batches]),
                 f"birthday_{name}_real": of_real[name].distance,
-                f"pair_{name}": np.concatenate([read(number, number + 1) for number in closest]),
             }
         return tables, arrays
 

@@ -18,12 +18,12 @@ _NOT_JUDGED = "not judged by the version that evaluated these maps"
 
 
 def of_schema_2(results: dict[str, Any]) -> dict[str, Any]:
-    """results.json of schema 2 with what schema 3 adds to it, said to be unknown."""
+    """Return results.json of schema 2 with what schema 3 adds to it, said to be unknown."""
     views = {
         label: {**view, "verdicts": {**view["verdicts"], "judged": [*map(_effect, view["verdicts"]["judged"])]}}
         for label, view in results["views"].items()
     }
-    said = "not known: these maps were evaluated by an earlier version; remove evaluate/ and run it again"
+    line = "not known: these maps were evaluated by an earlier version; remove evaluate/ and run it again"
     margins = dict.fromkeys(("auc", "position_mean", "position_sigma"), math.nan)
     return {
         **results,
@@ -36,18 +36,19 @@ def of_schema_2(results: dict[str, Any]) -> dict[str, Any]:
         "position": {"too_few": _NOT_JUDGED},
         "duplicates": {"maps": 0, "outcome": _NOT_JUDGED},
         "similarity": None,
-        "overall": {"outcome": "incomplete", "said": said, "margins": margins},
+        "overall": {"outcome": "incomplete", "said": line, "margins": margins},
     }
 
 
-def _effect(of: dict[str, Any]) -> dict[str, Any]:
-    upper = [math.inf if value is None else value for value in of["upper"]]
-    within = of.get("distance_upper", [None] * len(upper))[upper.index(max(upper))]
+def _effect(effect: dict[str, Any]) -> dict[str, Any]:
+    upper = [math.inf if value is None else value for value in effect["upper"]]
+    worst = upper.index(max(upper))
+    within = effect.get("distance_upper", [None] * len(upper))[worst]
     return {
-        **of,
+        **effect,
         "within": None if within is None else math.sqrt(max(within, 0.0)),
         "real_within": None,
-        "within_band": of["bands"][upper.index(max(upper))],
+        "within_band": effect["bands"][worst],
         "required": False,
         "needs": None,
     }

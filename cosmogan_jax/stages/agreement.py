@@ -80,7 +80,10 @@ def _check_stage(workdir: Path, stage: str, settings: AllSettings, defaults: dic
     else:
         return
     own, now = results_only(settings[stage]), chain(stage, settings)
-    for name in (*own, *sorted((recorded.keys() | now.keys()) - own.keys())):
+    # What a stage declares itself before what it inherits, which follows from it: --maps before --side_deg.
+    inherited = own.keys() - type(settings[stage]).__annotations__.keys()
+    ordered = sorted(own, key=inherited.__contains__)
+    for name in (*ordered, *sorted((recorded.keys() | now.keys()) - own.keys())):
         old, new = recorded.get(name, defaults.get(name)), now.get(name)
         if old != new:
             raise ValueError(

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from cosmogan_jax import flags
+from cosmogan_jax.compare.parents import numbered
 from cosmogan_jax.figures import page, verdict
 from cosmogan_jax.files.json_files import read_json
 from cosmogan_jax.geometry import MapGeometry
@@ -148,7 +149,7 @@ def _as_set(name: str, kappa: Any, side_deg: float, parents: Any, boxes: Any) ->
             raise ValueError(
                 f"{kind} of {name}: shape={np.shape(labels)} must be {kappa.shape[:1]}, a label a map"
             )
-        numbers[kind] = np.unique(np.asarray(labels), return_inverse=True)[1]
+        numbers[kind] = numbered(labels)[0]
     return MapSet(
         name,
         MapGeometry(kappa.shape[1], side_deg),

@@ -13,9 +13,7 @@ from cosmogan_jax.compare.classifier_network import Classifier
 from cosmogan_jax.compare.discrimination import (
     Share,
     discrimination,
-    equally_many,
     excess_auc,
-    parts_by_parent,
 )
 from cosmogan_jax.stages.evaluate import classification
 from cosmogan_jax.stages.evaluate.classification import (
@@ -245,20 +243,6 @@ def test_errors_are_those_of_repeated_trials():
     np.testing.assert_allclose(np.std(values, axis=0), np.mean(errors, axis=0), rtol=0.25)
 
 
-def test_halves_share_no_parent():
-    parents = RNG.integers(0, 17, 300)
-    first, second = parts_by_parent(parents, (1, 1), seed=4)
-    assert not set(parents[first]) & set(parents[second])
-    assert sorted([*first, *second]) == list(range(300))
-    assert abs(len(first) - len(second)) < 40
-    assert not np.array_equal(first, parts_by_parent(parents, (1, 1), seed=5)[0])
-    chosen = equally_many(34, parents, first)
-    assert set(chosen) <= set(first)
-    assert np.ptp(np.unique(parents[chosen], return_counts=True)[1]) <= 1
-    # Errors want two parents to test on, however few there are.
-    assert [len(part) for part in parts_by_parent(np.arange(4), (4, 3, 1), seed=0)] == [2, 1, 1]
-
-
 def test_excess_says_what_real_maps_excuse():
     def outcome(generated, control, error=0.005, degrees=1000):
         return excess_auc(Share(generated, error, degrees), Share(control, error, degrees), 0.05).outcome
@@ -299,7 +283,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="generated map 7 holds non-finite values"):
         classify_sets(set_of("generated", nan), set_of("validation", good), None, SIDE_DEG, settings)
     one = set_of("validation", good, np.arange(20) % 3)
-    with pytest.raises(ValueError, match="3 parents are too few: 3 parts need at least 4"):
+    with pytest.raises(ValueError, match="3 parents are too few: a split into 3 parts needs at least 4"):
         classify_sets(set_of("generated", good), one, None, SIDE_DEG, settings)
     small = set_of("generated", good[:, :12, :12]), set_of("validation", good[:, :12, :12])
     with pytest.raises(ValueError, match="maps of 12 pixels are too small"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cosmogan_jax.compare.designs import KINDS, expected, said
+from cosmogan_jax.compare.designs import KINDS, expected, forecast
 from cosmogan_jax.settings.margins import SETS, Margins
 from cosmogan_jax.stages import planning
 
@@ -33,12 +33,12 @@ def test_every_kind_names_a_margin_and_more_units_resolve_more():
 
 
 def test_a_design_is_told_in_words():
-    lines = said(1000, 50, "boxes", SETS["default"], "default")
+    lines = forecast(1000, 50, "boxes", SETS["default"], "default")
     assert lines == [
         "a verdict on 1000 boxes of 50 maps in the smallest real set, margins default: expected to resolve all "
         "effects of what a pass needs"
     ]
-    lines = said(40, 25, "boxes", SETS["default"], "default")
+    lines = forecast(40, 25, "boxes", SETS["default"], "default")
     assert lines[0].endswith("expected to end incomplete")
     # (0.022 + 7.2/25)/40 is 0.088 squared, and 0.05 the margin.
     assert "means of the power: within 0.088 where the margin is 0.05; needs about 124 boxes" in lines[1]

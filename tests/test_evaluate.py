@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import quickly_compiled
 
-from cosmogan_jax.compare.ensembles import one_of_each
+from cosmogan_jax.compare.parents import one_of_each
 from cosmogan_jax.files.json_files import read_json
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.store_writing import write_map_store

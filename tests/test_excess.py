@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.compare.effects import Difference, mean_shifts
-from cosmogan_jax.compare.excess import excess_distance, halves, squared_distance
+from cosmogan_jax.compare.excess import excess_distance, squared_distance
 from cosmogan_jax.compare.resamples import ensemble, resample, together
 
 RNG = np.random.default_rng()
@@ -181,24 +181,12 @@ def test_not_a_number_stays_one():
     np.testing.assert_array_equal(np.isnan(found.upper), [False, True, False])
 
 
-def test_halves_keep_parents_whole():
-    parents = RNG.permutation(np.repeat(np.arange(21), 4))
-    one, two = halves(parents, seed=4)
-    names = [set(parents[part]) for part in (one, two)]
-    assert not names[0] & names[1]
-    assert [len(n) for n in names] == [10, 11]
-    np.testing.assert_array_equal(np.sort(np.concatenate([one, two])), np.arange(84))
-    assert set(parents[halves(parents, seed=5)[0]]) != names[0]
-
-
 def test_bad_input():
     x, y = differences(0, 0, 3)
     with pytest.raises(ValueError, match="must be alike"):
         excess_distance(x, Difference(y.value[:2], y.draws[:, :2]))
     with pytest.raises(ValueError, match="a block holds no effect"):
         excess_distance(x, y, [np.array([], int)])
-    with pytest.raises(ValueError, match="1 parent is too few to be halved"):
-        halves(np.zeros(5), seed=0)
 
 
 def test_limits_of_few_parents_are_students():

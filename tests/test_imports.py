@@ -15,7 +15,7 @@ LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "maps", "runs",
 BOTTOM = {"summaries", "geometry", "symmetries", "settings", "layers", "keys", "side_by_side", "switches"}
 MAY_IMPORT = {
     "main": {"flags", "stages", "runs", "machine"},
-    "judging": {"flags", "stages", "settings", "maps", "files", "figures", "geometry"},
+    "judging": {"compare", "flags", "stages", "settings", "maps", "files", "figures", "geometry"},
     "flags": {"flags", "stages", "settings", "runs"},
     "stages": LIBRARIES | {"stages", "pretrained", "machine"} | BOTTOM,
     "pretrained": {"emulators", "summaries"},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from absl import flags as absl_flags
 
-from cosmogan_jax.emulators.matched_statistics import SEEN_BY
+from cosmogan_jax.compare.statistics import trained_on_by
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.emulators.weights import read_card
 from cosmogan_jax.maps.crop_table import open_crop_table
@@ -179,7 +179,7 @@ def test_what_was_matched_is_marked_as_trained_on(run):
     results = json.loads((run / "evaluate/results.json").read_text())
     marked = {name for name, of in results["statistics"].items() if of["trained_on"]}
     matched = ("power", "mean", "heights", "covariance", "wavelets")
-    assert marked == {seen for name in matched for seen in SEEN_BY[name]}
+    assert marked == trained_on_by(matched)
     assert {"power_bands", "pdf", "V0", "starlet_l1"} <= marked
     assert not {"V1", "peaks", "bispectrum", "scattering"} & marked
     overall = results["overall"]

@@ -33,10 +33,10 @@ def test_a_pass_needs_everything_that_is_required():
         found = overall([power, peaks._replace(outcome=still, needs="900 units")])
         assert (found.outcome, found.agrees, found.fails) == ("incomplete", ("power",), ())
         assert found.open[0].needs == "900 units"
-        assert found.said() == "agrees on power; open: peaks"
+        assert found.in_words() == "agrees on power; open: peaks"
     # A fail outweighs what is open.
     assert overall([power._replace(outcome="fail"), peaks._replace(outcome="undecided")]).outcome == "fail"
-    assert overall([peaks._replace(outcome="undecided")]).said().startswith("agreement is shown in nothing")
+    assert overall([peaks._replace(outcome="undecided")]).in_words().startswith("agreement is shown in nothing")
     with pytest.raises(ValueError, match="no finding is required"):
         overall([skewness])
 

@@ -192,20 +192,21 @@ def test_needs_follow_from_the_limits_and_the_design():
     # Generated maps alone: 0.06^2 = 0.02^2 + noise, and the margin (with a tenth to spare) allows 0.0455^2.
     found = needs.needs(reach(0.06, 0.02, 0.025), 0.05, design)
     assert found == needs.Needs(generated=2000)
-    assert found.said() == "2,000 generated maps"
+    assert found.in_words() == "2,000 generated maps"
     # Limit^2 = B + W/crops: 0.10^2 with 10 crops and 0.13^2 with 5 is B = 0.0031, W = 0.069.
     found = needs.needs(reach(0.11, 0.10, 0.13), 0.05, design)
     allowed = (0.05 / 1.1) ** 2
     assert found.units == 490
     assert found.of_units * allowed > 0.0031
     assert (0.0031 + 0.069 / found.crops) / (found.of_units / 100) <= allowed
-    assert found.said() == (
+    assert found.in_words() == (
         f"490 units, or {found.crops} crops of each of {found.of_units}, and plenty of generated maps"
     )
     # Single crops say nothing of the parts, and noise that hides the effect itself nothing at all.
     assert needs.needs(reach(0.11, 0.10, None), 0.05, design) == needs.Needs(units=490)
     assert (
-        needs.needs(reach(np.nan, np.nan, None), 0.05, design).said() == "more maps than can be told from these"
+        needs.needs(reach(np.nan, np.nan, None), 0.05, design).in_words()
+        == "more maps than can be told from these"
     )
 
 

@@ -25,6 +25,8 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 from scipy import linalg
 
+from cosmogan_jax.compare.parents import numbered
+
 MOST_BANDS = 20
 
 
@@ -40,14 +42,14 @@ class BandReference(NamedTuple):
 
 
 def most_bands(num_parents: int) -> int:
-    """Bands that so many independent development maps allow: 0 where they are fewer than four."""
+    """Return how many bands so many independent development maps allow: 0 where they are fewer than four."""
     return max(0, min(MOST_BANDS, num_parents // 2, num_parents - 3))
 
 
 def band_reference(
     power: Float[np.ndarray, "maps bands"], parents: Shaped[np.ndarray, " maps"]
 ) -> BandReference:
-    """The reference of all candidates, from band powers and any labels of the parents.
+    """Return the reference of all candidates, from band powers and any labels of the parents.
 
     Raises:
       ValueError: more than `MOST_BANDS` bands, fewer than three parents more than bands, powers that are not
@@ -60,40 +62,40 @@ def band_reference(
             f"not {parents.shape}"
         )
     varies = np.ptp(power, axis=0) > 0 if len(power) else np.zeros(power.shape[1], bool)
-    num_bands, (names, index) = int(varies.sum()), np.unique(parents, return_inverse=True)
+    num_bands, (index, num_parents) = int(varies.sum()), numbered(parents)
     if not 1 <= num_bands <= MOST_BANDS:
         raise ValueError(f"{num_bands} bands vary; a covariance form takes 1 to {MOST_BANDS}")
-    if len(names) < num_bands + 3:
+    if num_parents < num_bands + 3:
         raise ValueError(
             f"{num_bands} bands need {num_bands + 3} independent development maps or more; there are "
-            f"{len(names)}, which allow at most {max(0, len(names) - 3)}"
+            f"{num_parents}, which allow at most {max(0, num_parents - 3)}"
         )
     mean = power.mean(0)
     relative = power[:, varies] / mean[varies] - 1
-    sums = np.zeros((len(names), num_bands))
+    sums = np.zeros((num_parents, num_bands))
     np.add.at(sums, index, relative)
-    of_mean = len(names) / (len(names) - 1) * sums.T @ sums / len(power) ** 2
+    of_mean = num_parents / (num_parents - 1) * sums.T @ sums / len(power) ** 2
     of_map = relative.T @ relative / (len(power) - 1)
     try:
         # of_map x = s of_mean x, with x^T of_mean x = 1: where of_mean is 1, of_map is s.
         scatter, columns = linalg.eigh(of_map, of_mean)
     except linalg.LinAlgError as error:
-        raise ValueError(f"{num_bands} bands of {len(names)} development maps are not independent") from error
-    hartlap = (len(names) - num_bands - 2) / (len(names) - 1)
+        raise ValueError(f"{num_bands} bands of {num_parents} development maps are not independent") from error
+    hartlap = (num_parents - num_bands - 2) / (num_parents - 1)
     directions = np.zeros((num_bands, len(mean)))
     directions[:, varies] = hartlap**0.5 * columns.T
     return BandReference(*(jnp.asarray(x, jnp.float32) for x in (mean, directions, scatter)))
 
 
 def relative_power(reference: BandReference, power: Float[Array, "maps bands"]) -> Float[Array, " bands"]:
-    """Sum over maps of the band powers in units of the reference's means: what is kept of streaming maps."""
+    """Return the sum over maps of their band powers in units of the reference's means."""
     return (power / jnp.where(reference.mean > 0, reference.mean, 1)).sum(0)
 
 
 def band_chi2(
     total: Float[Array, " bands"], num_maps: int | Int[Array, ""], reference: BandReference
 ) -> Float[Array, ""]:
-    """The module's chi2 of so many independent maps from the sum of their `relative_power`. May be jitted."""
+    """Return the module's chi2 of independent maps from the sum of their `relative_power`. May be jitted."""
     # Full precision: an accelerator would round the factors of a matrix product to 10 or 8 bits.
     along = jnp.matmul(reference.directions, total / num_maps - 1, precision="highest")
     return (along**2 / (1 + reference.scatter / num_maps)).sum()

@@ -26,7 +26,7 @@ class BandSpace(NamedTuple):
 
 
 def band_space(power: Float[np.ndarray, "maps bands"]) -> BandSpace:
-    """The space that real maps' band powers span.
+    """Return the space that real maps' band powers span.
 
     Raises:
       ValueError: powers that are not finite, or no band that varies.
@@ -43,6 +43,6 @@ def band_space(power: Float[np.ndarray, "maps bands"]) -> BandSpace:
 
 
 def coordinates(space: BandSpace, power: Float[Array, "maps bands"]) -> Float[Array, "maps used"]:
-    """The module's x of each map."""
+    """Return the module's x of each map."""
     floor, mean, sigma = (jnp.asarray(values[space.used], jnp.float32) for values in space[:3])
     return (jnp.log(jnp.maximum(power[:, np.flatnonzero(space.used)], floor)) - mean) / sigma

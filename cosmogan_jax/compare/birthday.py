@@ -34,6 +34,7 @@ from cosmogan_jax.compare.distances import (
     rms_difference,
     squared_distances,
 )
+from cosmogan_jax.compare.parents import numbered
 
 Status = Literal["none", "collisions", "as real", "no yardstick"]
 
@@ -50,8 +51,8 @@ class Neighbours(NamedTuple):
     other: Int[np.ndarray, " maps"]
     pairs: int
     within: int
-    closest: Int[np.ndarray, "found 2"]
-    closest_distance: Float[np.ndarray, " found"]
+    closest: Int[np.ndarray, "closest 2"]
+    closest_distance: Float[np.ndarray, " closest"]
 
 
 class BirthdayVerdict(NamedTuple):
@@ -84,7 +85,7 @@ def nearest_others(
     tile_size: int = 1024,
     hold_bytes: float = 2.0**30,
 ) -> Neighbours:
-    """Every map's nearest other map, and the closest pairs of all.
+    """Find every map's nearest other map, and the closest pairs of all.
 
     Args:
       read: (start, stop) -> maps or features of maps; the same each time it is asked.
@@ -96,7 +97,7 @@ def nearest_others(
     Raises:
       ValueError: fewer than two maps or parents, or maps that are not finite.
     """
-    parents = np.arange(count) if parents is None else np.unique(parents, return_inverse=True)[1]
+    parents = np.arange(count) if parents is None else numbered(parents)[0]
     if count < 2 or parents.max() < 1:
         raise ValueError(f"{count} maps of {parents.max(initial=-1) + 1} parents hold no pair: two are needed")
     tile_size = min(tile_size, count)
@@ -110,32 +111,39 @@ def nearest_others(
         except ValueError as error:
             raise ValueError(f"maps from {start}: {error}") from error
 
-    squared, other, near = np.full(count, np.inf), np.full(count, -1, np.int64), 0
-
-    def compare(a: Tile, at: int, b: Tile, bt: int) -> None:
-        nonlocal near
-        rows, columns, close = jax.device_get(_compare(a, b, jnp.float32(within) ** 2))
-        near += int(close) // (2 if at == bt else 1)  # a tile with itself holds every pair twice
-        for start, others, (least, where) in ((at, bt, rows), (bt, at, columns)):
-            stop = min(start + tile_size, count)
-            least, where = least[: stop - start], where[: stop - start]
-            nearer = least < squared[start:stop]
-            squared[start:stop][nearer] = least[nearer]
-            other[start:stop][nearer] = others + where[nearer]
-
+    search = _Search(count, tile_size, within)
     held = max(1, int(hold_bytes // (4 * tile_size * centre.size)))
     for first in range(0, len(starts), held):
         outer = [(start, fetch(start)) for start in starts[first : first + held]]
         for (at, a), (bt, b) in itertools.combinations_with_replacement(outer, 2):
-            compare(a, at, b, bt)
+            search.compare(at, a, bt, b)
         for bt in starts[first + held :]:
             b = fetch(bt)
             for at, a in outer:
-                compare(a, at, b, bt)
+                search.compare(at, a, bt, b)
     shared = np.bincount(parents)
     pairs = math.comb(count, 2) - int((shared * (shared - 1) // 2).sum())
-    closest, exact = _closest(read, tile_size, count, squared, other, num_closest)
-    return Neighbours(np.sqrt(squared), other, pairs, near, closest, exact)
+    closest, exact = _closest(read, tile_size, count, search.squared, search.other, num_closest)
+    return Neighbours(np.sqrt(search.squared), search.other, pairs, search.num_within, closest, exact)
+
+
+class _Search:
+    """The nearest other map of each so far, and how many pairs are nearer than `within`."""
+
+    def __init__(self, count: int, tile_size: int, within: float):
+        self.squared, self.other, self.num_within = np.full(count, np.inf), np.full(count, -1, np.int64), 0
+        self._tile_size, self._within = tile_size, within
+
+    def compare(self, at: int, a: Tile, bt: int, b: Tile) -> None:
+        """Take all pairs of two tiles, which begin at maps `at` and `bt`, into account."""
+        rows, columns, close = jax.device_get(_compare(a, b, jnp.float32(self._within) ** 2))
+        self.num_within += int(close) // (2 if at == bt else 1)  # a tile with itself holds every pair twice
+        for start, others, (least, where) in ((at, bt, rows), (bt, at, columns)):
+            part = slice(start, min(start + self._tile_size, len(self.squared)))
+            num_rows = part.stop - start
+            nearer = least[:num_rows] < self.squared[part]
+            self.squared[part][nearer] = least[:num_rows][nearer]
+            self.other[part][nearer] = others + where[:num_rows][nearer]
 
 
 @jax.jit
@@ -148,7 +156,7 @@ def _compare(a: Tile, b: Tile, within_squared):
 def _closest(
     read: Read, tile_size: int, count: int, squared: np.ndarray, other: np.ndarray, num_closest: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The closest of the pairs (map, its nearest), each once, with exact distances."""
+    """Return the closest of the pairs (map, its nearest), each once, with exact distances."""
     order = np.argsort(squared, kind="stable")[: 4 * num_closest]
     order = order[np.isfinite(squared[order])]
     pairs = np.unique(np.sort(np.stack([order, other[order]], axis=1), axis=1), axis=0)
@@ -164,22 +172,23 @@ def _closest(
 
 
 def support_limit(pairs: int, collisions: int, confidence: float = 0.95) -> float:
-    """Lower limit on the number of distinct maps, pairs / mu with mu the Poisson upper limit on the collisions.
+    """Return the lower limit on the number of distinct maps, pairs / mu.
 
+    mu is the Poisson upper limit on the collisions,
     mu = chi2^-1(confidence; 2 k + 2) / 2; for k = 0 this is ln(1 / (1 - confidence)), 2.996 at 95 %. Where
     many maps are the same one the pairs are not independent, and the limit is a rough one.
     """
     return pairs / (stats.chi2.ppf(confidence, 2 * collisions + 2) / 2)
 
 
-def colliding_pairs(found: Neighbours, threshold: float) -> int:
-    """Pairs (map, its nearest) below a threshold that was not known when they were counted."""
-    near = np.flatnonzero(found.distance < threshold)
-    return len(np.unique(np.sort(np.stack([near, found.other[near]], axis=1), axis=1), axis=0))
+def colliding_pairs(neighbours: Neighbours, threshold: float) -> int:
+    """Count the pairs (map, its nearest) below a threshold that was not known when they were counted."""
+    near = np.flatnonzero(neighbours.distance < threshold)
+    return len(np.unique(np.sort(np.stack([near, neighbours.other[near]], axis=1), axis=1), axis=0))
 
 
 def judge_birthday(real: Neighbours, batches: list[Neighbours], fraction: float) -> BirthdayVerdict:
-    """Batches of generated maps, searched `within` copy_distance(real.distance, fraction), beside real crops.
+    """Judge batches of generated maps, searched `within` copy_distance(real.distance, fraction), by real crops.
 
     Raises:
       ValueError: a fraction outside (0, 1), or real maps without any pair.

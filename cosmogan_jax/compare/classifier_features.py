@@ -42,22 +42,22 @@ class Reference(NamedTuple):
 
 
 def l_edges_of_classifier(geometry: MapGeometry) -> Float[np.ndarray, " edges"]:
-    """BANDS bands, even in log ell, from the fundamental to the Nyquist mode, and one for the corners."""
+    """Return edges of BANDS bands, even in log ell, up to the Nyquist mode, and of one for the corners."""
     edges = log_l_edges(geometry, BANDS)
     return np.append(edges, 1.01 * np.sqrt(2) * edges[-1])
 
 
 def reference_of(first: np.ndarray, second: np.ndarray, side_deg: float) -> Reference:
-    """Heights that shares of the pixels of both sets together lie below, from a part of them."""
-    some = np.concatenate([kappa[:: -(-len(kappa) // _EDGE_MAPS)] for kappa in (first, second)])
+    """Return what features are measured by: heights of some pixels of both sets together."""
+    sample = np.concatenate([kappa[:: -(-len(kappa) // _EDGE_MAPS)] for kappa in (first, second)])
     shares = sorted({*PIXEL_SHARES, *PEAK_SHARES})
-    edges = tuple(tuple(np.quantile(block_means(some, scale), shares).tolist()) for scale in SCALES)
-    power = _powers(MapGeometry(some.shape[-1], side_deg), some)
+    edges = tuple(tuple(np.quantile(block_means(sample, scale), shares).tolist()) for scale in SCALES)
+    power = _powers(MapGeometry(sample.shape[-1], side_deg), sample)
     return Reference(edges, tuple((_FAINT * power.mean(0)).tolist()))
 
 
 def features_of(kappa: Float[np.ndarray, "maps size size"], reference: Reference, side_deg: float) -> Features:
-    """Features of maps of 16 pixels or more."""
+    """Return the features of maps of 16 pixels or more."""
     geometry = MapGeometry(kappa.shape[-1], side_deg)
     power = _powers(geometry, kappa)
     edges = jnp.asarray(reference.pixel_edges, jnp.float32)
@@ -75,14 +75,14 @@ class LinearRule(NamedTuple):
     weights: Float[np.ndarray, " features"]
 
     def __call__(self, features: Float[np.ndarray, "maps features"]) -> Float[np.ndarray, " maps"]:
-        """A logit for each map."""
+        """Return a logit for each map."""
         return (features - self.centre) @ self.weights
 
 
 def linear_rule(
     first: Float[np.ndarray, "maps features"], second: Float[np.ndarray, "others features"]
 ) -> LinearRule:
-    """weights = C^-1 (mean of first - mean of second), C the mean covariance within the sets.
+    """Return Fisher's rule: weights = C^-1 (mean of first - mean of second), C the mean covariance in a set.
 
     Features are brought to variance 1, and of their combinations those with less than _FAINT of the largest
     variance are left out: constant ones, and repeated ones.
@@ -112,7 +112,7 @@ def _power(geometry: MapGeometry, kappa: Array) -> Array:
 @jax.jit
 def _heights(kappa: Array, edges: Array) -> Array:
     shares = sorted({*PIXEL_SHARES, *PEAK_SHARES})
-    found = []
+    roots = []
     for scale, of_scale in zip(SCALES, edges):
         maps = block_means(kappa, scale)
         for used, among in ((PIXEL_SHARES, jnp.ones(maps.shape, bool)), (PEAK_SHARES, local_maxima(maps))):
@@ -120,5 +120,5 @@ def _heights(kappa: Array, edges: Array) -> Array:
             inside = [among, *inside, jnp.zeros(maps.shape, bool)]
             above = jnp.stack([pixels.mean((1, 2)) for pixels in inside], -1)
             # Counts that are few scatter as their root does: of a root's scatter all are alike (Anscombe 1948).
-            found.append(jnp.sqrt(jnp.maximum(above[:, :-1] - above[:, 1:], 0.0)))
-    return jnp.concatenate(found, -1)
+            roots.append(jnp.sqrt(jnp.maximum(above[:, :-1] - above[:, 1:], 0.0)))
+    return jnp.concatenate(roots, -1)

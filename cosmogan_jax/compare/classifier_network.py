@@ -74,11 +74,11 @@ class Classifier:
         return _Classifier(self.num_layers, self.num_filters)
 
     def init(self, key: Array) -> Variables:
-        """Fresh parameters in float32."""
+        """Return fresh parameters in float32."""
         return fresh_variables(self._module, ((1, self.map_size, self.map_size),), (), key)["params"]
 
     def standardised(self, params: Variables, x: Float[Array, "batch size size"]) -> Variables:
-        """Parameters with which the averages over these maps have mean 0 and variance 1."""
+        """Return parameters with which the averages over these maps have mean 0 and variance 1."""
         with jax.default_matmul_precision("float32"):
             averages = self._module.apply({"params": params}, x, averages_only=True)
         assert isinstance(averages, Array)
@@ -86,7 +86,7 @@ class Classifier:
         return {**params, "centre": averages.mean(0), "scale": scale}
 
     def apply(self, params: Variables, x: Float[Array, "batch size size"]) -> Float[Array, " batch"]:
-        """A logit for each standardised map, positive where it looks like one of the first set."""
+        """Return a logit for each standardised map, positive where it looks like one of the first set."""
         with jax.default_matmul_precision("float32"):
             logits = self._module.apply({"params": params}, x)
         assert isinstance(logits, Array)

@@ -46,7 +46,7 @@ class Standard(NamedTuple):
     sigma: float
 
     def of(self, kappa: Float[np.ndarray, "maps size size"]) -> Float[np.ndarray, "maps cut cut"]:
-        """Pixels of mean 0 and variance 1; what is over a multiple of STRIDE pixels is cut off at the end."""
+        """Return pixels of mean 0 and variance 1; what is over a multiple of STRIDE pixels is cut off."""
         kept = slice(kappa.shape[-1] - kappa.shape[-1] % STRIDE)
         scaled = kappa[:, kept, kept] - np.float32(self.mean)
         scaled /= np.float32(self.sigma or 1.0)
@@ -54,7 +54,7 @@ class Standard(NamedTuple):
 
 
 def standard_of(*sets: Float[np.ndarray, "maps size size"]) -> Standard:
-    """Over the pixels of all sets, map by map in float64."""
+    """Return mean and standard deviation of the pixels of all sets, added up in float64."""
     count, total, squares = 0, 0.0, 0.0
     for kappa in (kappa for maps in sets for kappa in maps):
         count += kappa.size
@@ -75,15 +75,15 @@ class ClassifierState:
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def start(
-    network: Classifier, key: Array, some: Float[Array, "maps size size"], num_steps: int
+    network: Classifier, key: Array, sample: Float[Array, "maps size size"], num_steps: int
 ) -> ClassifierState:
-    """State of step 0 of a training of num_steps steps; some of the maps say what the averages of all are."""
-    params = network.standardised(network.init(key), some)
+    """Return the state of step 0 of num_steps; a few of the maps say what the averages of all are."""
+    params = network.standardised(network.init(key), sample)
     return ClassifierState(jnp.zeros((), jnp.int32), params, _optimizer(num_steps).init(params))
 
 
 def make_step(network: Classifier, num_steps: int, batch_size: int):
-    """step(state, key, first, second) -> (state, loss); pure. Half of each batch is drawn from either set.
+    """Return step(state, key, first, second) -> (state, loss), pure; it draws half a batch from either set.
 
     Maps are turned or mirrored, and moved, at random; the loss is the cross entropy of the logits.
     """
@@ -116,7 +116,7 @@ def make_step(network: Classifier, num_steps: int, batch_size: int):
 
 
 def moved(kappa: Float[Array, "maps size size"], by: Int[Array, "2 maps"]) -> Float[Array, "maps size size"]:
-    """Each map moved by so many rows and columns, fewer than it has; its mirror image fills what comes free.
+    """Move each map by fewer rows and columns than it has; its mirror image fills what comes free.
 
     Pixels averaged by a stride of STRIDE know where they are; moved by up to half of it they do not. Maps are
     cut from larger ones: rolled, opposite borders would meet in a seam that only maps of a periodic generator
@@ -140,14 +140,14 @@ def train(
     batch_size: int,
     counted: Callable[[range], Iterable[int]] = iter,
 ) -> Variables:
-    """Parameters after num_steps steps on standardised maps; the logits are positive for the first set.
+    """Train num_steps steps on standardised maps, to logits that are positive for the first set.
 
     counted: goes through the steps, and may say how far it is.
     """
     start_key, run = jax.random.split(key)
     half = _START_MAPS // 2
-    some = [maps[np.arange(half) * len(maps) // half] for maps in (first, second)]
-    state = start(network, start_key, jnp.concatenate(some), num_steps)
+    sample = [maps[np.arange(half) * len(maps) // half] for maps in (first, second)]
+    state = start(network, start_key, jnp.concatenate(sample), num_steps)
     step = compiled_step(network, num_steps, batch_size)
     on_device = jnp.asarray(first), jnp.asarray(second)
     for _ in counted(range(num_steps)):
@@ -157,14 +157,14 @@ def train(
 
 @functools.lru_cache(maxsize=4)
 def compiled_step(network: Classifier, num_steps: int, batch_size: int):
-    """`make_step`, jitted, its state donated; the same function every time."""
+    """Return `make_step`, jitted, its state donated; the same function every time."""
     return jax.jit(make_step(network, num_steps, batch_size), donate_argnums=0)
 
 
 def logits(
     network: Classifier, params: Variables, kappa: Float[np.ndarray, "maps size size"]
 ) -> Float[np.ndarray, " maps"]:
-    """The mean logit of the eight orientations of each standardised map."""
+    """Return the mean logit of the eight orientations of each standardised map."""
     return in_batches(lambda maps: np.asarray(_mean_logits(network, params, maps)), kappa)
 
 
@@ -186,14 +186,14 @@ class Combination(NamedTuple):
     weights: Float[np.ndarray, " rules"]
 
     def __call__(self, logits: Float[np.ndarray, "maps rules"]) -> Float[np.ndarray, " maps"]:
-        """offset + logits . weights."""
+        """Return offset + logits . weights."""
         return self.offset + logits @ self.weights
 
 
 def combination(
     first: Float[np.ndarray, "maps rules"], second: Float[np.ndarray, "others rules"]
 ) -> Combination:
-    """Logistic regression on logits of maps that no rule was trained on, either set weighing alike.
+    """Fit a logistic regression to logits of maps that no rule was trained on, either set weighing alike.
 
     No rule is turned round: that one is wrong more often than right is chance of few boxes, and its weight is
     0. Where that leaves none, logits of variance 1 weigh alike.
@@ -207,17 +207,17 @@ def combination(
     offset, weights = 0.0, np.ones(both.shape[1])
     used = np.arange(both.shape[1])
     while len(used):
-        offset, found = _logistic(standard[:, used], label, weigh)
-        if (found > 0).all():
+        offset, fitted = _logistic(standard[:, used], label, weigh)
+        if (fitted > 0).all():
             weights = np.zeros(both.shape[1])
-            weights[used] = found
+            weights[used] = fitted
             break
-        offset, used = 0.0, np.delete(used, np.argmin(found))
+        offset, used = 0.0, np.delete(used, np.argmin(fitted))
     return Combination(float(offset - centre @ (weights / scale)), weights / scale)
 
 
 def _logistic(logits: np.ndarray, label: np.ndarray, weigh: np.ndarray) -> tuple[float, np.ndarray]:
-    """Offset and weights by Newton's steps.
+    """Find offset and weights by Newton's steps.
 
     A normal prior of 0 +- _WEIGHT_SIGMA keeps the weights finite where a rule makes no error.
     """

@@ -7,6 +7,8 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
+from cosmogan_jax.compare.parents import numbered
+
 
 class Groups(NamedTuple):
     """The parent of each map, numbered from 0."""
@@ -23,24 +25,22 @@ class Contrast(NamedTuple):
 
     @property
     def significance(self) -> Float[Array, "..."]:
-        """The value in units of its error; about Student's t with parents - 1 degrees of freedom."""
+        """Return the value in units of its error; about Student's t with parents - 1 degrees of freedom."""
         return self.value / self.standard_error
 
 
 def group(parents: Shaped[np.ndarray, " maps"]) -> Groups:
-    """Groups of maps by parent, from any labels.
+    """Return maps grouped by parent, from any labels.
 
     Raises:
       ValueError: fewer than two parents.
     """
-    names, index = np.unique(np.asarray(parents), return_inverse=True)
-    if len(names) < 2:
-        raise ValueError(f"{len(names)} parent is too few: an error over parents needs at least two")
-    return Groups(jnp.asarray(index.reshape(-1), jnp.int32), len(names))
+    index, count = numbered(parents, fewest=2, purpose="an error over parents")
+    return Groups(jnp.asarray(index, jnp.int32), count)
 
 
 def clustered_error(influence: Float[Array, "maps ..."], groups: Groups) -> Float[Array, "..."]:
-    """Standard error of the mean of `influence` over maps, where maps of one parent may hang together.
+    """Return the standard error of the mean of `influence` over maps that may hang together by parent.
 
         SE^2 = G/(G - 1) sum_g (sum_{i in g} (u_i - mean u))^2 / N^2
 

@@ -35,7 +35,7 @@ class Expected(NamedTuple):
 
     @property
     def resolvable(self) -> bool:
-        """Whether equal sets pass in nine of ten trials."""
+        """Tell whether equal sets pass in nine of ten trials."""
         return self.reach <= self.margin
 
 
@@ -51,7 +51,7 @@ KINDS = (
 
 
 def expected(units: int, crops: float, margins: Margins) -> list[Expected]:
-    """Every kind of effect at a design, in the units of its margin.
+    """Return what every kind of effect would reach at a design, in the unit of its margin.
 
     Raises:
       ValueError: fewer than one unit or crop.
@@ -66,20 +66,20 @@ def expected(units: int, crops: float, margins: Margins) -> list[Expected]:
     ]
 
 
-def said(units: int, crops: float, unit: str, margins: Margins, name: str) -> list[str]:
-    """What a dry run tells of a design: what is resolvable at these margins, and what is not."""
-    found = expected(units, crops, margins)
-    able, unable = ([of for of in found if of.resolvable == yes] for yes in (True, False))
+def forecast(units: int, crops: float, unit: str, margins: Margins, name: str) -> list[str]:
+    """Say what a design can resolve at these margins, and what not, in lines."""
+    limits = expected(units, crops, margins)
+    able, unable = ([limit for limit in limits if limit.resolvable == wanted] for wanted in (True, False))
     head = f"a verdict on {units} {unit} of {crops:.4g} maps in the smallest real set, margins {name}"
     if not unable:
         return [f"{head}: expected to resolve all effects of what a pass needs"]
     lines = [f"{head}: expected to end incomplete"]
     if able:
-        lines.append(f"  resolves {', '.join(of.title for of in able)}")
-    for of in unable:
-        times = (of.reach / of.margin) ** 2
+        lines.append(f"  resolves {', '.join(limit.title for limit in able)}")
+    for limit in unable:
+        times = (limit.reach / limit.margin) ** 2
         lines.append(
-            f"  does not resolve {of.title}: within {of.reach:.2g} where the margin is {of.margin:g}; "
+            f"  does not resolve {limit.title}: within {limit.reach:.2g} where the margin is {limit.margin:g}; "
             f"needs about {math.ceil(units * times):,} {unit} with as many maps of each"
         )
     return lines

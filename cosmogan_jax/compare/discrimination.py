@@ -1,22 +1,19 @@
-"""How well a score tells two sets of maps apart, with errors that count parents, and the split it needs.
+"""How well a score tells two sets of maps apart, with errors that count parents.
 
 Generated maps are judged by how much better they are told from validation maps than real maps of other boxes
 are (`excess_auc`). Errors come from as many parents as there are, often a dozen boxes: limits take Student's t.
 """
 
 import functools
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
 from cosmogan_jax.compare.clustered import clustered_error, group
-
-MARGIN = 0.05  # of an area under the ROC curve
 
 Outcome = Literal["pass", "fail", "yardstick off", "undecided"]
 
@@ -33,7 +30,7 @@ class Share(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval, cut off at 0 and 1."""
+        """Return the 95 % interval, cut off at 0 and 1."""
         half = _quantile(0.975, self.degrees) * self.standard_error
         return max(0.0, self.value - half), min(1.0, self.value + half)
 
@@ -58,8 +55,8 @@ class Excess(NamedTuple):
     outcome: Outcome
 
 
-def excess_auc(generated: Share, control: Share, margin: float = MARGIN) -> Excess:
-    """AUC of generated against validation maps beyond that of real maps against the same validation maps.
+def excess_auc(generated: Share, control: Share, margin: float) -> Excess:
+    """Return the AUC of generated against validation maps beyond that of real maps against the same.
 
         excess = AUC(generated) - baseline
         baseline = AUC(control), but 1/2 at least and 1/2 + margin at most
@@ -103,7 +100,7 @@ def discrimination(
     first_parents: Shaped[np.ndarray, " maps"],
     second_parents: Shaped[np.ndarray, " others"],
 ) -> Discrimination:
-    """Accuracy and area under the ROC curve of scores that are to be positive for the first set.
+    """Return accuracy and area under the ROC curve of scores that are to be positive for the first set.
 
     A score of exactly 0 counts one half, and so do ties between the sets. The variance of either mean over a
     set is summed over parents (`clustered_error`), and the two sets' are added; for the area the summands are
@@ -140,37 +137,3 @@ def discrimination(
         share((right[0].mean() + right[1].mean()) / 2, *right, scale=0.5),
         share(of_first.mean(), of_first, of_second),
     )
-
-
-def parts_by_parent(
-    parents: Shaped[np.ndarray, " maps"], shares: Sequence[float], *, seed: int
-) -> list[Int[np.ndarray, " part"]]:
-    """Indices of disjoint parts of the maps without a parent in common, as near their shares as these allow.
-
-    Parents are put in a random order that the seed decides; each goes to the part that lacks most of its share,
-    so the first parts have the parents where these are few.
-
-    Raises:
-      ValueError: too few parents for two in a part of one half or more, and one in every other.
-    """
-    names, index, counts = np.unique(np.asarray(parents), return_inverse=True, return_counts=True)
-    wanted = np.asarray(shares, np.float64) / np.sum(shares)
-    fewest = sum(2 if share >= 0.5 else 1 for share in wanted)
-    if len(names) < fewest:
-        raise ValueError(f"{len(names)} parents are too few: {len(wanted)} parts need at least {fewest}")
-    order = np.random.Generator(np.random.Philox(key=[seed, 0])).permutation(len(names))
-    side, total = np.empty(len(names), int), np.zeros(len(wanted))
-    for parent in order:
-        side[parent] = np.argmin(total / wanted)
-        total[side[parent]] += counts[parent]
-    return [np.flatnonzero(side[index] == part) for part in range(len(wanted))]
-
-
-def equally_many(
-    count: int, parents: Shaped[np.ndarray, " maps"], index: Int[np.ndarray, " some"]
-) -> Int[np.ndarray, " count"]:
-    """`count` of the indexed maps, as many of each parent as of any other while they last."""
-    order = index[np.argsort(parents[index], kind="stable")]
-    _, counts = np.unique(parents[order], return_counts=True)
-    turn = np.concatenate([np.arange(n) for n in counts])
-    return np.sort(order[np.argsort(turn, kind="stable")[:count]])

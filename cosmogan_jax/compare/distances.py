@@ -33,7 +33,7 @@ class Tile(NamedTuple):
 
 
 def centre_of(rows: Float[Array | np.ndarray, "rows ..."]) -> Float[Array, " features"]:
-    """The vector to take away from all rows: the mean of some. A value that is not finite counts as 0 in it."""
+    """Return the vector to take away from all rows: the mean of a few, values that are not finite as 0."""
     flat = jnp.asarray(rows, jnp.float32).reshape(len(rows), -1)
     return jnp.where(jnp.isfinite(flat), flat, 0).mean(0)
 
@@ -44,7 +44,7 @@ def make_tile(
     centre: Float[Array, " features"],
     size: int,
 ) -> Tile:
-    """Rows as a tile of `size`; labels number what the rows were cut from, from 0.
+    """Return rows as a tile of `size`; labels number what the rows were cut from, from 0.
 
     Raises:
       ValueError: a row that is not finite; its number counts from the tile's first.
@@ -66,7 +66,7 @@ def _centred(flat: Array, centre: Array) -> tuple[Array, Array]:
 
 
 def squared_distances(a: Tile, b: Tile) -> Float[Array, "tile_a tile_b"]:
-    """The module's d^2 of all pairs; infinite for filling and for rows with the same label."""
+    """Return the module's d^2 of all pairs; infinite for filling and for rows with the same label."""
     product = jnp.matmul(a.rows, b.rows.T, precision="highest")
     square = jnp.maximum(a.squares[:, None] + b.squares - 2 * product, 0) / a.rows.shape[1]
     left, right = a.labels[:, None], b.labels
@@ -74,12 +74,12 @@ def squared_distances(a: Tile, b: Tile) -> Float[Array, "tile_a tile_b"]:
 
 
 def rms_difference(a: Float[np.ndarray, "... features"], b: Float[np.ndarray, "... features"]) -> np.ndarray:
-    """sqrt(mean (a - b)^2) over the last axis, in float64."""
+    """Return sqrt(mean (a - b)^2) over the last axis, in float64."""
     return np.sqrt(((np.asarray(a, np.float64) - np.asarray(b, np.float64)) ** 2).mean(-1))
 
 
 def copy_distance(real: Float[np.ndarray, " maps"], fraction: float) -> float:
-    """Below which distance two maps count as one: a fraction of the smallest that real maps show.
+    """Return below which distance two maps count as one: a fraction of the smallest of real maps.
 
     The smallest is the 0.1 % quantile of real maps' distances to their nearest (with few maps the smallest
     itself): a data set with a few maps twice keeps its yardstick. 0 where more are twice, and then nothing

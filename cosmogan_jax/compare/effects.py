@@ -5,6 +5,7 @@ its values in resamples of both sets. `interval` gives 95 % limits of each side.
 be told apart, which with enough of them they always can; an effect says whether it matters.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +22,6 @@ _LONG_TAIL = 10.0
 _FEWEST_COUNTING = 50
 _BLOCK = 6
 Run = tuple[int, int]
-# Resamples from which the noise of a W1 distance is read: its 95 % quantile rests on the ten largest.
-_W1_DRAWS = 200
 
 
 class Difference(NamedTuple):
@@ -30,6 +29,10 @@ class Difference(NamedTuple):
 
     value: Float[np.ndarray, " effects"]
     draws: Float[np.ndarray, "resamples effects"]
+
+
+# An effect of one set against another.
+Measure = Callable[[Ensemble, Ensemble], Difference]
 
 
 class Effect(NamedTuple):
@@ -49,23 +52,14 @@ class Largest(NamedTuple):
     noise_upper: float
 
 
-class Distances(NamedTuple):
-    """W1 distances with 95 % limits, and what noise alone gives on average."""
-
-    value: Float[np.ndarray, " modes"]
-    lower: Float[np.ndarray, " modes"]
-    upper: Float[np.ndarray, " modes"]
-    noise_mean: Float[np.ndarray, " modes"]
-
-
 def interval(difference: Difference, num_parents: int) -> Effect:
-    """value -+ t s: s over resamples, t Student's 95 % quantile at (parents of the smaller set) - 1."""
+    """Return value -+ t s: s over resamples, t Student's 95 % quantile at parents of the smaller set - 1."""
     reach = student_t.ppf(_LEVEL, num_parents - 1) * difference.draws.std(0, ddof=1)
     return Effect(difference.value, difference.value - reach, difference.value + reach)
 
 
 def relative_means(generated: Ensemble, validation: Ensemble) -> Difference:
-    """mu_g/mu_v - 1 of every mode.
+    """Return mu_g/mu_v - 1 of every mode.
 
     Raises:
       ValueError: other modes; a validation mean within five standard errors of 0 (`mean_shifts` serves there).
@@ -80,7 +74,7 @@ def relative_means(generated: Ensemble, validation: Ensemble) -> Difference:
 
 
 def mean_shifts(generated: Ensemble, validation: Ensemble) -> Difference:
-    """(mu_g - mu_v)/sigma_v of every mode: for statistics of either sign.
+    """Return (mu_g - mu_v)/sigma_v of every mode: for statistics of either sign.
 
     Raises:
       ValueError: other modes; modes that hardly vary.
@@ -92,7 +86,7 @@ def mean_shifts(generated: Ensemble, validation: Ensemble) -> Difference:
 
 
 def relative_scatters(generated: Ensemble, validation: Ensemble) -> Difference:
-    """sigma_g/sigma_v - 1 of every mode; NaN where too few maps make up a scatter.
+    """Return sigma_g/sigma_v - 1 of every mode; NaN where too few maps make up a scatter.
 
     The scatter of a statistic with a long tail rests on its few largest maps, and resamples of these know
     nothing of the larger ones that other maps would have had. With d a map's deviation from the mean,
@@ -110,7 +104,7 @@ def relative_scatters(generated: Ensemble, validation: Ensemble) -> Difference:
 
 
 def long_tailed(validation: Ensemble) -> Bool[np.ndarray, " modes"]:
-    """Modes whose kurtosis over maps is above 10: what is rare in a map, as the tallest peaks or K3.
+    """Return which modes have a kurtosis over maps above 10: what is rare in a map, as the tallest peaks.
 
     Their scatter is known to sqrt((kurtosis - 1)/4N) from N maps, to 2 % from 5000 and more.
     """
@@ -118,7 +112,7 @@ def long_tailed(validation: Ensemble) -> Bool[np.ndarray, " modes"]:
 
 
 def covariance_slope(generated: Ensemble, validation: Ensemble) -> Difference:
-    """Slope - 1 of generated on validation off-diagonal covariance, through the origin, as one effect:
+    """Return slope - 1 of generated on validation off-diagonal covariance, through the origin, as one effect:
 
         slope = sum w C_g C_v / (sum w C_v^2 - B),    w_ij = 1/(C_v,ii C_v,jj)
 
@@ -146,7 +140,7 @@ def covariance_slope(generated: Ensemble, validation: Ensemble) -> Difference:
 
 
 def correlation_differences(generated: Ensemble, validation: Ensemble) -> Difference:
-    """R_g - R_v of all pairs of modes i < j, in the order of `numpy.triu_indices(modes, 1)`.
+    """Return R_g - R_v of all pairs of modes i < j, in the order of `numpy.triu_indices(modes, 1)`.
 
     Raises:
       ValueError: other modes, fewer than two or more than 40 of them; modes that hardly vary.
@@ -158,7 +152,7 @@ def correlation_differences(generated: Ensemble, validation: Ensemble) -> Differ
 def correlation_blocks(
     num_modes: int, size: int = _BLOCK
 ) -> dict[tuple[Run, Run], Int[np.ndarray, " effects"]]:
-    """Which pairs (positions in `correlation_differences`) lie in each block of `size` by `size` modes.
+    """Return which pairs (places in `correlation_differences`) lie in each block of `size` by `size` modes.
 
     Keys are the block's modes, ((first row, end), (first column, end)), rows <= columns; pairs i < j only, so a
     block on the diagonal holds size (size - 1)/2 of them. A last run of a single mode joins the run before it.
@@ -185,7 +179,7 @@ def correlation_blocks(
 def mean_excess_correlation(
     difference: Difference, low: Bool[np.ndarray, " modes"], high: Bool[np.ndarray, " modes"]
 ) -> Difference:
-    """Signed mean of R_g - R_v over the pairs of a low and a high mode, as one effect.
+    """Return the signed mean of R_g - R_v over the pairs of a low and a high mode, as one effect.
 
     Raises:
       ValueError: modes that are both low and high, or none of either.
@@ -201,7 +195,7 @@ def mean_excess_correlation(
 
 
 def largest_correlation_difference(difference: Difference) -> Largest:
-    """max |R_g - R_v| beside max |(R_g - R_v)* - (R_g - R_v)| over resamples, which is noise alone."""
+    """Return max |R_g - R_v| beside max |(R_g - R_v)* - (R_g - R_v)| over resamples, which is noise alone."""
     num_modes = round((1 + np.sqrt(1 + 8 * len(difference.value))) / 2)
     row, column = np.triu_indices(num_modes, 1)
     worst = int(np.argmax(np.abs(difference.value)))
@@ -214,40 +208,28 @@ def largest_correlation_difference(difference: Difference) -> Largest:
     )
 
 
-def wasserstein(generated: Ensemble, validation: Ensemble) -> Distances:
-    """W1 = integral |F_g - F_v| dx of every mode, in units of the validation scatter.
+FUNCTIONS: dict[str, Measure] = {
+    "mean": relative_means,
+    "mean_in_scatter": mean_shifts,
+    "scatter": relative_scatters,
+    "correlation": correlation_differences,
+    "slope": covariance_slope,
+}
 
-    A distance is never negative and noise adds to it, so its own bootstrap says little near 0. The limits are
-    W1 -+ q with q the 95 % quantile of N = integral |(F_g* - F_g) - (F_v* - F_v)| dx: by the triangle
-    inequality |W1 - true W1| is at most the real sample's N. Safe for every shape, and wide. The mean of N
-    is what two equal ensembles of these sizes would show.
+
+def function_of(margin: str) -> Measure:
+    """Return the function of an effect, by its margin's name in the table of effects.
 
     Raises:
-      ValueError: other modes.
+      ValueError: it has none.
     """
-    check_pair(generated, validation)
-    weights = []
-    for sample, sign in ((generated, 1.0), (validation, -1.0)):
-        of_map = sample.resampling.weights[: 1 + _W1_DRAWS, sample.resampling.groups]
-        weights.append(sign * of_map / of_map.sum(1, keepdims=True))
-    # Maps first: the sort by value then moves whole rows. float32 keeps sums of 1e4 shares to 1e-6.
-    signed = np.ascontiguousarray(np.concatenate(weights, 1).T, np.float32)
-    found = np.empty((4, generated.values.shape[1]))
-    for mode in range(found.shape[1]):
-        values = np.concatenate([generated.values[:, mode], validation.values[:, mode]])
-        order = np.argsort(values)
-        steps = np.diff(values[order]) / validation.values[:, mode].std(ddof=1)
-        apart = np.cumsum(signed[order[:-1]], axis=0)
-        value = float(steps @ np.abs(apart[:, 0]))
-        apart -= apart[:, :1].copy()
-        noise = steps.astype(np.float32) @ np.abs(apart[:, 1:], out=apart[:, 1:])
-        reach = float(np.quantile(noise, _LEVEL))
-        found[:, mode] = value, max(value - reach, 0), value + reach, noise.mean()
-    return Distances(*found)
+    if margin not in FUNCTIONS:
+        raise ValueError(f"the effect of margin {margin!r} has no function in FUNCTIONS of compare/effects.py")
+    return FUNCTIONS[margin]
 
 
 def _counting(values: Float[np.ndarray, "maps modes"]) -> Float[np.ndarray, " modes"]:
-    """How many maps make up the scatter: see `relative_scatters`."""
+    """Return how many maps make up the scatter: see `relative_scatters`."""
     square = (values - values.mean(0)) ** 2
     square = square / square.max(0)
     return square.sum(0) ** 2 / (square**2).sum(0)
@@ -265,9 +247,9 @@ def _pairs(generated: Ensemble, validation: Ensemble) -> tuple[np.ndarray, np.nd
 
 
 def _correlations(sample: Ensemble, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    found = covariances(sample)
-    power = _varying(sample.name, np.diagonal(found, axis1=1, axis2=2))
-    return found[:, row, column] / np.sqrt(power[:, row] * power[:, column])
+    covariance = covariances(sample)
+    power = _varying(sample.name, np.diagonal(covariance, axis1=1, axis2=2))
+    return covariance[:, row, column] / np.sqrt(power[:, row] * power[:, column])
 
 
 def _varying(name: str, scatter: Float[np.ndarray, "resamples modes"]) -> Float[np.ndarray, "resamples modes"]:

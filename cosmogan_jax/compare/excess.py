@@ -42,7 +42,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
@@ -71,7 +71,7 @@ class Limits(NamedTuple):
 
     @property
     def expected(self) -> Float[np.ndarray, " blocks"]:
-        """The upper limit that equal sets would give on average."""
+        """Return the upper limit that equal sets would give on average."""
         return self.null.mean(-1)
 
 
@@ -82,7 +82,7 @@ def squared_distance(
     num_parents: int | None = None,
     family: int = 1,
 ) -> Limits:
-    """D^2 = mean over a block of (x^2 - Var x); without blocks each effect is one.
+    """Return D^2 = mean over a block of (x^2 - Var x); without blocks each effect is one.
 
     num_parents: of the smallest set; None for very many. family: effects that are judged together.
 
@@ -102,14 +102,14 @@ def excess_distance(
     num_parents: int | None = None,
     family: int = 1,
 ) -> Limits:
-    """Delta of the module's equation: of generated against validation beyond auxiliary against validation.
+    """Return the module's Delta: of generated against validation beyond auxiliary against validation.
 
     cap: the most that the baseline's square may take off. num_parents: of the smallest set, whose limits are
     then Student's; None for very many. family: how many effects are judged together, for `Limits.sure`.
 
     Where there is no auxiliary set, the baseline is the difference of two halves of the validation set
-    (`halves`), and generated maps are compared with all of it. Row r of both draws must come from the same
-    resample of the validation parents.
+    (`parents.halves`), and generated maps are compared with all of it. Row r of both draws must come from the
+    same resample of the validation parents.
 
     Raises:
       ValueError: differences of other shapes, or an empty block.
@@ -121,7 +121,7 @@ def excess_distance(
     levels = np.array([_LEVEL, 1 - (1 - _LEVEL) / family])
     z, z_sure = norm.ppf(levels) if num_parents is None else student_t.ppf(levels, num_parents - 1)
     freed = 1.0 if num_parents is None else np.sqrt(num_parents / (num_parents - 1))
-    found: list[np.ndarray] = []
+    rows: list[np.ndarray] = []
     null: list[np.ndarray] = []
     for block in blocks:
         if not len(block):
@@ -129,38 +129,21 @@ def excess_distance(
         at = np.concatenate([generated.value[block], baseline.value[block]])
         draws = np.concatenate([generated.draws[:, block], baseline.draws[:, block]], 1)
         if not (np.isfinite(at).all() and np.isfinite(draws).all()):
-            found.append(np.full(4, np.nan))
+            rows.append(np.full(4, np.nan))
             null.append(np.full(min(len(draws), _NULL_DRAWS), np.nan))
             continue
         noise = freed * (draws - draws.mean(0))
         covariance = np.cov(noise.T)
         points = np.concatenate([at[None], noise[:_NULL_DRAWS]])
         limits = _of_block(points, covariance, float(z), cap)
-        found.append(np.append(limits[:, 0], _of_block(points[:1], covariance, float(z_sure), cap)[1, 0]))
+        rows.append(np.append(limits[:, 0], _of_block(points[:1], covariance, float(z_sure), cap)[1, 0]))
         null.append(limits[2, 1:])
-    value, lower, upper, sure = np.array(found).T
+    value, lower, upper, sure = np.array(rows).T
     return Limits(value, lower, upper, sure, np.array(null))
 
 
-def halves(
-    parents: Shaped[np.ndarray, " maps"], *, seed: int
-) -> tuple[Int[np.ndarray, " maps_of_one"], Int[np.ndarray, " maps_of_two"]]:
-    """Maps of a random half of the parents, and those of the other half (one parent more if they are odd).
-
-    Raises:
-      ValueError: fewer than two parents.
-    """
-    names, groups = np.unique(np.asarray(parents), return_inverse=True)
-    if len(names) < 2:
-        raise ValueError(f"{len(names)} parent is too few to be halved")
-    rng = np.random.Generator(np.random.Philox(key=[seed, 0]))
-    first = np.zeros(len(names), bool)
-    first[rng.permutation(len(names))[: len(names) // 2]] = True
-    return np.flatnonzero(first[groups]), np.flatnonzero(~first[groups])
-
-
 def _of_block(points: np.ndarray, covariance: np.ndarray, z: float, cap: float) -> np.ndarray:
-    """Estimate, lower and upper limit (3, points) of a block's mean square, capped."""
+    """Return estimate, lower and upper limit (3, points) of a block's mean square, capped."""
     size = points.shape[1] // 2
     limits = _limits(points, covariance, z) / size
     if cap < np.inf:
@@ -169,7 +152,7 @@ def _of_block(points: np.ndarray, covariance: np.ndarray, z: float, cap: float) 
 
 
 def _limits(at: Float[np.ndarray, "points two_effects"], covariance: np.ndarray, z: float) -> np.ndarray:
-    """Estimate, lower and upper limit (3, points) of the block's sum of squares at measured (x, y)."""
+    """Return estimate, lower and upper limit (3, points) of the block's sum of squares at measured (x, y)."""
     size = at.shape[1] // 2
     sign = np.repeat([1.0, -1.0], size)
     signed = covariance * sign
@@ -179,13 +162,13 @@ def _limits(at: Float[np.ndarray, "points two_effects"], covariance: np.ndarray,
 
 
 def _without_baseline(at: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same with a baseline of 0 that is known exactly."""
+    """Return points and covariance with a baseline of 0 that is known exactly."""
     ours = np.repeat([1.0, 0.0], at.shape[1] // 2)
     return at * ours, covariance * np.outer(ours, ours)
 
 
 def _capped(limits: np.ndarray, distance: np.ndarray, cap: float) -> np.ndarray:
-    """Estimate, lower and upper limit of the larger one of the excess and of the distance less the cap."""
+    """Return estimate and limits of the larger one of the excess and of the distance less the cap."""
     (value, lower, upper), (other, other_lower, other_upper) = limits, distance - cap
     return np.stack(
         [

@@ -24,7 +24,7 @@ class FamilyWise(NamedTuple):
 def westfall_young(
     observed: Float[np.ndarray, " modes"], null: Float[np.ndarray, "resamples modes"]
 ) -> FamilyWise:
-    """p-values from statistics T (large: different) and their B resamples T*, the same resamples for all modes.
+    """Return p-values of statistics T (large: different) from B resamples T*, the same for all modes.
 
         p_m        = (1 + #{T*_m >= T_m}) / (1 + B)
         family_p_m = (1 + #{max_k t*_k >= t_m}) / (1 + B),    t = (T - mean T) / sd T
@@ -58,14 +58,14 @@ def westfall_young(
 
 
 def permutations_for_fdr(num_modes: int, level: float = 0.05) -> int:
-    """The fewest permutations with which one mode alone could be flagged, and 9,999 at least."""
+    """Return the fewest permutations with which one mode alone could be flagged, and 9,999 at least."""
     return max(_MIN_PERMUTATIONS_FOR_FDR, math.ceil(num_modes / level) - 1)
 
 
 def benjamini_hochberg(
     p: Float[np.ndarray, " modes"], num_permutations: int, level: float = 0.05
 ) -> Float[np.ndarray, " modes"]:
-    """p adjusted for the false discovery rate (Benjamini & Hochberg 1995).
+    """Return p adjusted for the false discovery rate (Benjamini & Hochberg 1995).
 
     Modes at or below `level` are flagged. NaN stays NaN and is no member.
 

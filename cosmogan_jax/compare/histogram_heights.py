@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from cosmogan_jax.compare.parents import generator
+
 NUM_BINS = 30
 _NUM_SHUFFLES = 20000
 
@@ -27,7 +29,7 @@ class HeightTests(NamedTuple):
     anderson_darling_p: Float[np.ndarray, " modes"]
 
     def shares(self, above: float) -> tuple[float, float]:
-        """Shares of modes with p > above, of KS and of Anderson-Darling, among the modes that vary."""
+        """Return the shares of modes with p > above among those that vary, of KS and of Anderson-Darling."""
         known = ~np.isnan(self.ks_p)
         ks, anderson_darling = (float((p[known] > above).mean()) for p in self)
         return ks, anderson_darling
@@ -49,7 +51,7 @@ def height_tests(
     num_resamples: int = 100,
     num_bins: int = NUM_BINS,
 ) -> HeightTests:
-    """KS and Anderson-Darling between the histogram heights of two sides, bootstrapped over maps.
+    """Test by KS and Anderson-Darling between the histogram heights of two sides, bootstrapped over maps.
 
     Bins are equal, over the range of both sides. A resample draws each side's maps with replacement, so its
     counts are multinomial. KS: the exact p, as scipy.stats.ks_2samp's, between the 2 x num_bins heights (counts
@@ -75,7 +77,7 @@ def height_tests(
     square_table = _square_table(num_bins)
     p = np.full((2, one.shape[1]), np.nan)
     for mode in range(one.shape[1]):
-        rng = np.random.Generator(np.random.Philox(key=[seed, mode]))
+        rng = generator(seed, mode)
         low = min(one[:, mode].min(), two[:, mode].min())
         high = max(one[:, mode].max(), two[:, mode].max())
         if not high > low:
@@ -101,7 +103,7 @@ def power_under_shift(
     num_resamples: int = 100,
     num_bins: int = NUM_BINS,
 ) -> ShiftPower:
-    """How the verdict of `height_tests` changes when every mode of side two is moved by so many of its sigma.
+    """Repeat `height_tests` with every mode of side two moved by so many of its sigma.
 
     A test with power would leave no mode above 0.95 at 0.5 sigma: a shift of 0.05 sigma is significant between
     6400 independent maps a side.
@@ -121,7 +123,7 @@ def power_under_shift(
 
 
 def _height_statistics(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """num_bins * KS as an integer, and A^2, between rows of heights (resamples, num_bins), ties allowed."""
+    """Return num_bins * KS, an integer, and A^2 between rows of heights (resamples, num_bins), ties allowed."""
     bins = one.shape[1]
     both = np.concatenate([one, two], axis=1)
     order = np.argsort(both, axis=1, kind="stable")
@@ -139,7 +141,7 @@ def _height_statistics(one: np.ndarray, two: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _ks_table(num_bins: int) -> np.ndarray:
-    """Exact p of KS between n and n distinct numbers, by n * KS (Gnedenko & Korolyuk 1951).
+    """Return the exact p of KS between n and n distinct numbers, by n * KS (Gnedenko & Korolyuk 1951).
 
     P(n KS >= h) = 2 sum_{k >= 1} (-1)^(k + 1) binom(2n, n - k h) / binom(2n, n)
     """
@@ -153,8 +155,8 @@ def _ks_table(num_bins: int) -> np.ndarray:
 
 @functools.cache
 def _square_table(num_bins: int) -> np.ndarray:
-    """A^2 of random divisions of 2 * num_bins distinct numbers, sorted; made once, and not to be written to."""
-    rng = np.random.Generator(np.random.Philox(key=[0, num_bins]))
+    """Return A^2 of random divisions of 2 * num_bins distinct numbers, sorted; made once, not to be changed."""
+    rng = generator(0, num_bins)
     ranks = rng.permuted(np.tile(np.arange(2.0 * num_bins), (_NUM_SHUFFLES, 1)), axis=1)
     table = np.sort(_height_statistics(ranks[:, :num_bins], ranks[:, num_bins:])[1])
     table.flags.writeable = False  # it is every caller's

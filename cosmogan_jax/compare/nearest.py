@@ -62,7 +62,7 @@ def nearest(
     query_parents: Int[np.ndarray, " queries"] | None = None,
     parents: Int[np.ndarray, " reference"] | None = None,
 ) -> Nearest:
-    """The nearest reference row of every query.
+    """Find the nearest reference row of every query.
 
     Args:
       queries: any trailing axes; held in memory.
@@ -104,10 +104,10 @@ def nearest(
 
 @jax.jit
 def _better(queries, tile, first, squared, index):
-    """The candidates so far, with those of a tile of the reference."""
-    found = squared_distances(queries, tile)
-    count = min(_CANDIDATES, found.shape[1])
-    negative, where = jax.lax.top_k(-found, count)
+    """Return the candidates so far, with those of a tile of the reference."""
+    distances = squared_distances(queries, tile)
+    count = min(_CANDIDATES, distances.shape[1])
+    negative, where = jax.lax.top_k(-distances, count)
     every = jnp.concatenate([squared, -negative], axis=1)
     numbers = jnp.concatenate([index, first + where], axis=1)
     negative, order = jax.lax.top_k(-every, _CANDIDATES)
@@ -115,7 +115,7 @@ def _better(queries, tile, first, squared, index):
 
 
 def _exact(queries: np.ndarray, squared: np.ndarray, index: np.ndarray, fetch) -> Nearest:
-    found, distance = np.empty(len(queries), np.int64), np.empty(len(queries))
+    nearest_row, distance = np.empty(len(queries), np.int64), np.empty(len(queries))
     step = 64  # so that few reference rows are in memory
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
@@ -125,9 +125,9 @@ def _exact(queries: np.ndarray, squared: np.ndarray, index: np.ndarray, fetch) -
         place = place.reshape(usable.shape)
         exact = np.stack([rms_difference(queries[part], rows[place[:, c]]) for c in range(_CANDIDATES)], axis=1)
         best = exact.argmin(1)[:, None]
-        found[part] = np.take_along_axis(names[place], best, axis=1)[:, 0]
+        nearest_row[part] = np.take_along_axis(names[place], best, axis=1)[:, 0]
         distance[part] = np.take_along_axis(exact, best, axis=1)[:, 0]
-    return Nearest(found, distance)
+    return Nearest(nearest_row, distance)
 
 
 def nearest_turned(
@@ -139,12 +139,12 @@ def nearest_turned(
     parents: Int[np.ndarray, " reference"] | None = None,
     symmetries: bool,
 ) -> NearestTurned:
-    """`nearest` over the square's eight orientations of every query, or (symmetries=False) as it is."""
+    """Find the `nearest` of every query in the square's eight orientations, or (symmetries=False) as it is."""
     turns = 8 if symmetries else 1
     oriented = np.concatenate([turned(queries, turn) for turn in range(turns)])
     labels = None if query_parents is None else np.tile(query_parents, turns)
-    found = nearest(oriented, blocks, fetch, query_parents=labels, parents=parents)
-    index, distance = (np.reshape(values, (turns, len(queries))) for values in found)
+    by_turn = nearest(oriented, blocks, fetch, query_parents=labels, parents=parents)
+    index, distance = (np.reshape(values, (turns, len(queries))) for values in by_turn)
     turn = distance.argmin(0)
     column = np.arange(len(queries))
     return NearestTurned(index[turn, column], distance[turn, column], turn)
@@ -153,7 +153,7 @@ def nearest_turned(
 def judge_copies(
     generated: Float[np.ndarray, " maps"], validation: Float[np.ndarray, " crops"], fraction: float
 ) -> CopyVerdict:
-    """Generated maps nearer to training maps than `fraction` of the least distance of validation maps.
+    """Judge whether generated maps are nearer to training maps than validation maps are.
 
     Raises:
       ValueError: a fraction outside (0, 1), or no distances.

@@ -47,7 +47,7 @@ def nearest_window(
     parents: Int[np.ndarray, " maps"] | None = None,
     symmetries: bool,
 ) -> NearestWindow:
-    """The nearest window of every query; one map is in memory at a time.
+    """Find the nearest window of every query; one map is in memory at a time.
 
     Windows that hold an invalid pixel (NaN) are left out, and so are maps with the query's parent.
 
@@ -67,9 +67,9 @@ def nearest_window(
     for number, kappa in enumerate(maps):
         if (side := min(kappa.shape)) < size:
             raise ValueError(f"map {number} of {side} pixels is smaller than the queries' {size}")
-        asked = np.ones(num, bool) if parents is None else query_parents != parents[number]
+        allowed = np.ones(num, bool) if parents is None else query_parents != parents[number]
         sums = window_squares(kappa - offset, size)
-        if not (asked.any() and np.isfinite(sums).any()):
+        if not (allowed.any() and np.isfinite(sums).any()):
             continue
         centred = jnp.asarray(np.nan_to_num(kappa - offset), jnp.float32)
         for start in range(0, len(oriented), _AT_ONCE):
@@ -80,7 +80,7 @@ def nearest_window(
                 query = query_of[start + i]
                 # Rounding must not hide a window that is nearer: 1e-4 of the maps' scale is left open.
                 slack = 1e-4 * float((part[i] ** 2).mean())
-                if not asked[query] or squared[i] > distance[query] ** 2 + slack:
+                if not allowed[query] or squared[i] > distance[query] ** 2 + slack:
                     continue
                 row, column = divmod(int(where[i]), sums.shape[1])
                 exact = rms_difference(window(kappa, row, column, size).ravel(), oriented[start + i].ravel())
@@ -96,14 +96,14 @@ def nearest_window(
 def window(
     kappa: Float[np.ndarray, "height width"], row: int, column: int, size: int
 ) -> Float[np.ndarray, "size size"]:
-    """The window that begins at (row, column); of a map of the window's size, the map shifted cyclically."""
+    """Return the window that begins at (row, column); of a map of its size, the map shifted cyclically."""
     if kappa.shape == (size, size):
         return np.roll(kappa, (-row, -column), (0, 1))
     return kappa[row : row + size, column : column + size]
 
 
 def window_squares(kappa: Float[np.ndarray, "height width"], size: int) -> Float[np.ndarray, "rows columns"]:
-    """Sum of squares in the window at every position, float64; infinite where it holds an invalid pixel.
+    """Return the sum of squares in the window at every position; infinite where it holds an invalid pixel.
 
     For a map of the window's size the same number for each of its cyclic shifts.
     """
@@ -122,7 +122,7 @@ def window_squares(kappa: Float[np.ndarray, "height width"], size: int) -> Float
 
 @jax.jit
 def _search(kappa, sums, queries):
-    """Of each query the best position (row-major in `sums`) and its d^2."""
+    """Return for each query the best position (row-major in `sums`) and its d^2."""
     size = queries.shape[-1]
     of_map = jnp.fft.rfft2(kappa)
     of_queries = jnp.fft.rfft2(queries, s=kappa.shape)

@@ -18,8 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from cosmogan_jax.compare.effects import Measure
 from cosmogan_jax.compare.excess import Limits, excess_distance
-from cosmogan_jax.compare.quantities import Compared, Measure
+from cosmogan_jax.compare.parents import every_other
+from cosmogan_jax.compare.quantities import Compared
 from cosmogan_jax.compare.resamples import Ensemble, Resampling
 
 # Equal sets are to pass in so many trials, all bands together.
@@ -62,8 +64,8 @@ class Needs(NamedTuple):
     crops: int | None = None
     of_units: int | None = None
 
-    def said(self) -> str:
-        """In words."""
+    def in_words(self) -> str:
+        """Say it in words."""
         if self.generated is not None:
             return f"{self.generated:,} generated maps"
         if self.units is None:
@@ -75,27 +77,27 @@ class Needs(NamedTuple):
 
 
 def reach(limits: Limits) -> float:
-    """The root of the limit that the worst band of equal sets stays below in 90 % of trials."""
+    """Return the root of the limit that the worst band of equal sets stays below in 90 % of trials."""
     if np.isnan(limits.null).any():
         return math.nan
     return math.sqrt(max(0.0, float(np.quantile(limits.null.max(0), POWER))))
 
 
-def needs(found: Reach, margin: float, design: Design) -> Needs | None:
-    """What it takes that equal sets pass at this margin in 90 % of trials; None where it is there."""
-    if not math.isfinite(found.now):
+def needs(limits: Reach, margin: float, design: Design) -> Needs | None:
+    """Return what it takes that equal sets pass at this margin in 90 % of trials; None where they do."""
+    if not math.isfinite(limits.now):
         return Needs()
-    if found.now <= margin:
+    if limits.now <= margin:
         return None
-    allowed, least = (margin / _SAFETY) ** 2, found.without_generated**2
+    allowed, least = (margin / _SAFETY) ** 2, limits.without_generated**2
     if least < 0.8 * allowed:
-        factor = (found.now**2 - least) / (allowed - least)
+        factor = (limits.now**2 - least) / (allowed - least)
         return Needs(generated=_rounded(design.generated * max(factor, 1.0)))
     factor = max(1.0, least / allowed)
     units = _rounded(design.units * factor)
-    if found.half is None or design.crops < 2:
+    if limits.half is None or design.crops < 2:
         return Needs(units=units)
-    within = max(0.0, (found.half**2 - least) * design.crops)
+    within = max(0.0, (limits.half**2 - least) * design.crops)
     between = max(0.0, least - within / design.crops)
     times = 1
     while times < factor:
@@ -114,58 +116,49 @@ def of_effect(
     num_parents: int,
     now: float,
 ) -> Needs | None:
-    """What would resolve an effect whose `reach` is `now`; measured only where that is above the margin."""
+    """Return what would resolve an effect whose `reach` is `now`; measured only where that is too large."""
 
-    def reached(which: Compared) -> float:
+    def reached(fewer: Compared) -> float:
         try:
-            pair = measure(which.generated, which.validation), measure(which.first, which.second)
+            pair = measure(fewer.generated, fewer.validation), measure(fewer.first, fewer.second)
         except ValueError:  # half of the crops may not vary
             return math.nan
         return reach(excess_distance(*pair, blocks, margin**2, num_parents=num_parents))
 
-    crops = crops_of_each([one.resampling for one in (sets.first, sets.second)])
+    crops = crops_of_each([sample.resampling for sample in (sets.first, sets.second)])
     design = Design(len(sets.generated.values), num_parents, crops)
     if not now > margin:
         return needs(Reach(now, math.nan, None), margin, design)
     known = sets._replace(generated=as_they_are(sets.generated))
-    real = [every_other_crop(one) for one in known[1:]]
-    whole = [one for one in real if one is not None]
-    half = reached(Compared(known.generated, *whole)) if len(whole) == len(real) else None
+    real = [every_other_crop(sample) for sample in known[1:]]
+    halved = [sample for sample in real if sample is not None]
+    half = reached(Compared(known.generated, *halved)) if len(halved) == len(real) else None
     return needs(Reach(now, reached(known), half), margin, design)
 
 
 def as_they_are(sample: Ensemble) -> Ensemble:
-    """The set with every unit once in every resample: known exactly."""
-    by = sample.resampling
-    return sample._replace(resampling=by._replace(weights=np.ones_like(by.weights)))
+    """Return the set with every unit once in every resample: known exactly."""
+    resampling = sample.resampling
+    return sample._replace(resampling=resampling._replace(weights=np.ones_like(resampling.weights)))
 
 
 def every_other_crop(sample: Ensemble) -> Ensemble | None:
-    """The set with half of the crops of each unit (the larger half of an odd number); None of single crops."""
+    """Return the set with half of the crops of each unit (the larger half); None of single crops."""
     groups = sample.resampling.groups
-    kept = half_of_each(groups)
+    kept = every_other(groups)
     if len(kept) == len(groups):
         return None
-    by = sample.resampling
     return sample._replace(
-        values=sample.values[kept], resampling=Resampling(groups[kept], by.weights, by.streams)
+        values=sample.values[kept], resampling=sample.resampling._replace(groups=groups[kept])
     )
 
 
-def half_of_each(groups: Int[np.ndarray, " maps"]) -> Int[np.ndarray, " some"]:
-    """Every other map of each group, beginning with its first."""
-    order = np.argsort(groups, kind="stable")
-    starts = np.searchsorted(groups[order], np.arange(groups.max() + 1))
-    turn = np.arange(len(groups)) - starts[groups[order]]
-    return np.sort(order[turn % 2 == 0])
-
-
 def crops_of_each(resamplings: Sequence[Resampling]) -> float:
-    """Crops of a unit on average, in the set that has the fewest."""
-    return min(len(by.groups) / by.num_parents for by in resamplings)
+    """Return the crops of a unit on average, in the set that has the fewest."""
+    return min(len(resampling.groups) / resampling.num_parents for resampling in resamplings)
 
 
 def _rounded(number: float) -> int:
-    """Up, to two digits."""
+    """Round up to two digits."""
     unit = 10 ** max(0, math.floor(math.log10(max(number, 1))) - 1)
     return int(math.ceil(number / unit) * unit)

@@ -37,32 +37,32 @@ class Overall(NamedTuple):
     fails: tuple[str, ...]
     open: tuple[Finding, ...]
 
-    def said(self) -> str:
-        """What passes, fails or is open, in one line."""
+    def in_words(self) -> str:
+        """Say in one line what passes, fails or is open."""
         if self.outcome == "fail":
             return f"differs in {_listed(self.fails)}"
         if self.outcome == "pass":
             return f"agrees in all {len(self.agrees)} things that are told"
-        unknown = [one.name for one in self.open if one.required]
+        unknown = [finding.name for finding in self.open if finding.required]
         agrees = f"agrees on {_listed(self.agrees)}" if self.agrees else "agreement is shown in nothing"
         return f"{agrees}; open: {_listed(unknown)}"
 
 
 def overall(findings: Sequence[Finding]) -> Overall:
-    """The outcome of all findings together.
+    """Return the outcome of all findings together.
 
     Raises:
       ValueError: none that is required: nothing would be asked for a pass.
     """
-    if not any(one.required for one in findings):
+    if not any(finding.required for finding in findings):
         raise ValueError("no finding is required: there is nothing to pass")
-    ordered = sorted(findings, key=lambda one: not one.required)
+    ordered = sorted(findings, key=lambda finding: not finding.required)
     agrees, fails = (
-        tuple(one.name for one in ordered if one.outcome == outcome) for outcome in ("pass", "fail")
+        tuple(finding.name for finding in ordered if finding.outcome == outcome) for outcome in ("pass", "fail")
     )
-    still = tuple(one for one in ordered if one.outcome not in ("pass", "fail"))
-    passes = not any(one.required for one in still)
-    return Overall("fail" if fails else "pass" if passes else "incomplete", agrees, fails, still)
+    unresolved = tuple(finding for finding in ordered if finding.outcome not in ("pass", "fail"))
+    passes = not any(finding.required for finding in unresolved)
+    return Overall("fail" if fails else "pass" if passes else "incomplete", agrees, fails, unresolved)
 
 
 def _listed(names: Sequence[str], most: int = 6) -> str:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from cosmogan_jax.compare.parents import draw_counts, generator, numbered
+
 # Permuting whole parents asks for parents of one kind: mean sizes within the first ratio, or, where the sides
 # have as many parents but for that ratio, within the second (levels in `two_sample.permutation_tests`).
 _ALIKE, _SIZE_RATIO = 1.1, 1.5
@@ -43,23 +45,20 @@ def number_parents(
     parents_two: Shaped[np.ndarray, " maps_two"],
     num_maps: tuple[int, int],
 ) -> Parents:
-    """Parents of both sides, from any labels.
+    """Return the parents of both sides, from any labels.
 
     Raises:
       ValueError: labels that are not one for each map.
     """
-    numbered = []
+    sides = []
     for side, labels, maps in zip(("one", "two"), (parents_one, parents_two), num_maps, strict=True):
-        labels = np.asarray(labels)
-        if labels.shape != (maps,):
-            raise ValueError(f"parents_{side}.shape={labels.shape} must be ({maps},), one for each map")
-        numbered.append(np.unique(labels, return_inverse=True)[1])
-    one, two = (int(group.max()) + 1 for group in numbered)
-    return Parents(np.concatenate([numbered[0], numbered[1] + one]), one, two)
+        sides.append(numbered(labels, maps, name=f"parents_{side}"))
+    (one, num_one), (two, num_two) = sides
+    return Parents(np.concatenate([one, two + num_one]), num_one, num_two)
 
 
 def check_permutations(parents: Parents, num_permutations: int) -> None:
-    """Whether whole parents can be permuted.
+    """Check that whole parents can be permuted.
 
     Raises:
       ValueError: no permutations, fewer ways to share out the parents than permutations (the p-value could not
@@ -86,7 +85,7 @@ def check_permutations(parents: Parents, num_permutations: int) -> None:
 
 
 def _mean_sizes(parents: Parents) -> tuple[float, float]:
-    """Maps of a parent on either side, on average."""
+    """Return how many maps a parent has on either side, on average."""
     counts = np.bincount(parents.group)
     return float(counts[: parents.num_one].mean()), float(counts[parents.num_one :].mean())
 
@@ -96,7 +95,7 @@ def _ratio(one: float, two: float) -> float:
 
 
 def check_bootstrap(parents: Parents, num_resamples: int) -> None:
-    """Whether parents can be bootstrapped on each side.
+    """Check that parents can be bootstrapped on each side.
 
     Raises:
       ValueError: no resamples, or fewer than 20 parents on a side; 50 where the parents of one side have more
@@ -119,7 +118,7 @@ def check_bootstrap(parents: Parents, num_resamples: int) -> None:
 def permutation_weights(
     sizes: Float[np.ndarray, " parents"], num_one: int, seed: int, resamples: range
 ) -> Weights:
-    """Parents shared out anew, num_one of them to side one: w = 1/n_1 there and -1/n_2 on the other.
+    """Share parents out anew, num_one of them to side one: w = 1/n_1 there and -1/n_2 on the other.
 
     n_1 and n_2 are what the sides then hold. Resample 0 is the data as they are; resample i depends on the
     seed and i alone.
@@ -127,7 +126,7 @@ def permutation_weights(
     value = np.empty((len(resamples), len(sizes)), np.float32)
     product = np.empty(len(resamples))
     for row, index in enumerate(resamples):
-        order = _rng(seed, index).permutation(len(sizes)) if index else np.arange(len(sizes))
+        order = generator(seed, index).permutation(len(sizes)) if index else np.arange(len(sizes))
         n_one = sizes[order[:num_one]].sum()
         n_two = sizes[order[num_one:]].sum()
         value[row, order[:num_one]] = 1 / n_one
@@ -139,7 +138,7 @@ def permutation_weights(
 def bootstrap_weights(
     sizes: Float[np.ndarray, " parents"], num_one: int, seed: int, resamples: range
 ) -> Weights:
-    """Parents drawn with replacement on each side; w is the change of their weight, so that D is centred:
+    """Draw parents with replacement on each side; w is the change of their weight, so that D is centred:
 
         w_g = sqrt(G/(G - 1)) (m_g / n* - 1 / n) on side one, minus that on side two,
 
@@ -150,18 +149,14 @@ def bootstrap_weights(
     sides = (slice(0, num_one), slice(num_one, len(sizes)))
     value = np.empty((len(resamples), len(sizes)), np.float32)
     for row, index in enumerate(resamples):
-        rng = _rng(seed, index)
+        random = generator(seed, index)
         for sign, side in zip((1, -1), sides, strict=True):
             own = sizes[side]
             if not index:
                 value[row, side] = sign / own.sum()
                 continue
-            drawn = np.bincount(rng.integers(0, len(own), len(own)), minlength=len(own))
+            drawn = draw_counts(random, len(own))
             scale = np.sqrt(len(own) / (len(own) - 1))
             value[row, side] = sign * scale * (drawn / (drawn @ own) - 1 / own.sum())
     product = sizes[sides[0]].sum() * sizes[sides[1]].sum()
     return Weights(value.T, np.full(len(resamples), product))
-
-
-def _rng(seed: int, index: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=[seed, index]))

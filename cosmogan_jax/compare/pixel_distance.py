@@ -31,7 +31,7 @@ class PixelKS(NamedTuple):
 
 
 def pixel_ks(one: Float[Array, "..."], two: Float[Array, "..."]) -> Float[Array, ""]:
-    """sup_x |F_1(x) - F_2(x)| of all pixels of two ensembles, exact, by sorting; NaN if any pixel is."""
+    """Return sup_x |F_1(x) - F_2(x)| of all pixels of two ensembles, by sorting; NaN if any pixel is."""
     one, two = jnp.sort(one.ravel()), jnp.sort(two.ravel())
     # In the order of values; of equal ones only the last says where both distribution functions stand.
     both = jnp.concatenate([one, two])
@@ -45,7 +45,7 @@ def pixel_ks(one: Float[Array, "..."], two: Float[Array, "..."]) -> Float[Array,
 
 
 def pixel_bins(reference: Float[np.ndarray, "..."]) -> PixelBins:
-    """Bins for the pixels of a reference ensemble (or a fair sample of it).
+    """Return bins for the pixels of a reference ensemble (or a fair sample of it).
 
     They span its quantiles 1e-5 and 1 - 1e-5 and half as much on either side.
 
@@ -60,7 +60,7 @@ def pixel_bins(reference: Float[np.ndarray, "..."]) -> PixelBins:
 
 
 def count_pixels(bins: PixelBins, kappa: Float[Array, "..."]) -> UInt[Array, " counts"]:
-    """Pixels in each bin; the last number counts NaN. Counts of batches add up, to 2^32 - 1 pixels."""
+    """Count the pixels in each bin, and NaN last. Counts of batches add up, to 2^32 - 1 pixels."""
     scaled = (kappa.ravel() - bins.low) * (NUM_BINS / (bins.high - bins.low))
     index = jnp.clip(jnp.floor(scaled) + 1, 0, NUM_BINS + 1)
     index = jnp.where(jnp.isnan(scaled), NUM_BINS + 2, index).astype(jnp.int32)
@@ -68,7 +68,7 @@ def count_pixels(bins: PixelBins, kappa: Float[Array, "..."]) -> UInt[Array, " c
 
 
 def histogram_ks(one: UInt[Array, " counts"], two: UInt[Array, " counts"]) -> PixelKS:
-    """The KS distance of two ensembles from `count_pixels` with the same bins, with its bounds.
+    """Return the KS distance of two ensembles, with its bounds, from `count_pixels` with the same bins.
 
     The map from a pixel to its bin is monotone, so both distribution functions are exact at every edge. Inside
     bin h, F_1 - F_2 is at most F_1(right edge) - F_2(left edge), and F_2 - F_1 alike: that gives at_most.

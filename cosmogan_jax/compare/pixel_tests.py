@@ -7,7 +7,6 @@ resampled, never pixels: a parent's pixels go wherever its maps go, and all resa
 signs with the parents' cumulative histograms.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,6 @@ from jaxtyping import Int, Shaped
 
 from cosmogan_jax.compare import parent_resampling
 from cosmogan_jax.compare.family_wise import westfall_young
-from cosmogan_jax.compare.parent_resampling import Parents, Weights
 
 # Bins taken at once: cumulative histograms of 10^4 parents are then 40 MB.
 _BINS_AT_ONCE = 1024
@@ -27,7 +25,7 @@ class PixelTest(NamedTuple):
     distance: float
     p: float
     num_parents: tuple[int, int]
-    num_resamples: int
+    num_permutations: int
 
 
 def permutation_pixel_test(
@@ -39,7 +37,7 @@ def permutation_pixel_test(
     seed: int,
     num_permutations: int = 999,
 ) -> PixelTest:
-    """p by permuting whole parents between the sides, from counts of pixels in bins that all maps share.
+    """Test by permuting whole parents between the sides, from counts of pixels in bins that all maps share.
 
     The first and last bin should be open, so that every pixel is counted. The conditions are those of
     `two_sample.permutation_tests`.
@@ -51,51 +49,19 @@ def permutation_pixel_test(
     one, two = _checked("one", one), _checked("two", two)
     parents = parent_resampling.number_parents(parents_one, parents_two, (len(one), len(two)))
     parent_resampling.check_permutations(parents, num_permutations)
-    return _test(one, two, parents, parent_resampling.permutation_weights, seed, num_permutations)
-
-
-def clustered_pixel_test(
-    one: Int[np.ndarray, "maps_one bins"],
-    two: Int[np.ndarray, "maps_two bins"],
-    parents_one: Shaped[np.ndarray, " maps_one"],
-    parents_two: Shaped[np.ndarray, " maps_two"],
-    *,
-    seed: int,
-    num_resamples: int = 999,
-) -> PixelTest:
-    """p by a bootstrap of the centred difference over parents, where those of the sides are of unequal kind.
-
-    Right in the limit of many parents and anti-conservative for few, as `two_sample.clustered_tests`.
-
-    Raises:
-      ValueError: as `permutation_pixel_test`, but any parents will do, 20 on each side at least.
-    """
-    one, two = _checked("one", one), _checked("two", two)
-    parents = parent_resampling.number_parents(parents_one, parents_two, (len(one), len(two)))
-    parent_resampling.check_bootstrap(parents, num_resamples)
-    return _test(one, two, parents, parent_resampling.bootstrap_weights, seed, num_resamples)
-
-
-def _test(
-    one: np.ndarray,
-    two: np.ndarray,
-    parents: Parents,
-    draw: Callable[[np.ndarray, int, int, range], Weights],
-    seed: int,
-    num_resamples: int,
-) -> PixelTest:
     if one.shape[1:] != two.shape[1:]:
         raise ValueError(f"one.shape={one.shape} and two.shape={two.shape} differ in their bins")
     pooled = one.sum(0, dtype=np.int64) + two.sum(0, dtype=np.int64)
     if (pooled > 0).sum() < 2:
         raise ValueError("all pixels of both sides lie in one bin")
     sizes = np.bincount(parents.group, np.concatenate([one.sum(1), two.sum(1)]))
-    weights = draw(sizes, parents.num_one, seed, range(1 + num_resamples)).value
+    resamples = range(1 + num_permutations)
+    weights = parent_resampling.permutation_weights(sizes, parents.num_one, seed, resamples).value
     # Weights of the order of one whatever the number of pixels, for float32.
     scaled = (weights * np.float32(sizes.mean())).T
     share_below = np.cumsum(pooled) / pooled.sum()
     below = np.zeros(len(sizes))
-    largest = np.zeros(1 + num_resamples, np.float32)
+    largest = np.zeros(len(resamples), np.float32)
     for first in range(0, one.shape[1], _BINS_AT_ONCE):
         part = slice(first, first + _BINS_AT_ONCE)
         counts = np.zeros((len(sizes), len(pooled[part])))
@@ -107,7 +73,7 @@ def _test(
         centred = (cumulative - sizes[:, None] * share_below[part]) / sizes.mean()
         np.maximum(largest, np.abs(scaled @ centred.astype(np.float32)).max(1), out=largest)
     p = westfall_young(largest[:1], largest[1:, None]).p[0]
-    return PixelTest(float(largest[0]), float(p), (parents.num_one, parents.num_two), num_resamples)
+    return PixelTest(float(largest[0]), float(p), (parents.num_one, parents.num_two), num_permutations)
 
 
 def _checked(side: str, counts: np.ndarray) -> np.ndarray:

@@ -18,17 +18,17 @@ class PositionMoments(NamedTuple):
 
     @property
     def sigma(self) -> Float[Array, "height width"]:
-        """Standard deviation at each pixel, divisor N - 1; NaN of fewer than two maps."""
+        """Return the standard deviation at each pixel, divisor N - 1; NaN of fewer than two maps."""
         return jnp.sqrt(self.m2 / jnp.where(self.count > 1, self.count - 1, jnp.nan))
 
 
 def no_maps(shape: tuple[int, int], dtype=jnp.float32) -> PositionMoments:
-    """The moments of no maps, to which others are added."""
+    """Return the moments of no maps, to which others are added."""
     return PositionMoments(jnp.zeros((), dtype), jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
 
 def add_maps(moments: PositionMoments, kappa: Float[Array, "maps height width"]) -> PositionMoments:
-    """The moments with the maps of a batch added; the batch may be dropped afterwards.
+    """Return the moments with the maps of a batch added.
 
     Deviations are taken from the batch's own mean and joined by `merge`: no difference of large sums, so
     float32 serves millions of maps.
@@ -40,7 +40,7 @@ def add_maps(moments: PositionMoments, kappa: Float[Array, "maps height width"])
 
 
 def _sum_over_maps(kappa: Float[Array, "maps height width"]) -> Float[Array, "height width"]:
-    """On a CPU map by map: what XLA makes of `sum(0)` reads a map's size apart, 20 times as long at 256^2."""
+    """Add up maps, on a CPU one by one: XLA's `sum(0)` reads a map's size apart, 20 times as long at 256^2."""
 
     def in_turn(maps):
         return jax.lax.scan(lambda total, one: (total + one, None), jnp.zeros_like(maps[0]), maps)[0]
@@ -49,7 +49,7 @@ def _sum_over_maps(kappa: Float[Array, "maps height width"]) -> Float[Array, "he
 
 
 def merge(one: PositionMoments, two: PositionMoments) -> PositionMoments:
-    """The moments of two ensembles together (Chan, Golub & LeVeque 1983, eq. 2.1).
+    """Return the moments of two ensembles together (Chan, Golub & LeVeque 1983, eq. 2.1).
 
     Of many pairs of ensembles at once where counts have the leading axes of the means, and two of length one;
     JAX's arrays or NumPy's.
@@ -61,7 +61,7 @@ def merge(one: PositionMoments, two: PositionMoments) -> PositionMoments:
 
 
 def folded(position: Float[Array, "height width"], period: int) -> Float[Array, "period period"]:
-    """Mean over all positions that agree modulo `period`: what a pattern of that period leaves of a map.
+    """Return the mean over positions that agree modulo `period`: what a pattern of that period leaves.
 
     Raises:
       ValueError: a side that is not a multiple of the period.

@@ -32,7 +32,7 @@ class Pattern(NamedTuple):
     upper: float
 
     def outcome(self, margin: float) -> Literal["pass", "fail", "not resolvable"]:
-        """Pass where the upper limit is below margin^2, fail where the lower one is above it."""
+        """Return pass where the upper limit is below margin^2, fail where the lower one is above it."""
         if self.lower > margin**2:
             return "fail"
         return "pass" if self.upper < margin**2 else "not resolvable"
@@ -46,7 +46,7 @@ class Patterns(NamedTuple):
 
 
 def patterns(groups: PositionMoments) -> Patterns:
-    """Both patterns from the moments at every pixel of groups of maps, the groups along the leading axis.
+    """Return both patterns from the moments at every pixel of groups of maps (along the leading axis).
 
     Raises:
       ValueError: fewer than four groups, or a group of fewer than two maps; maps that do not vary.
@@ -69,7 +69,7 @@ def patterns(groups: PositionMoments) -> Patterns:
 
 
 def fewer(groups: PositionMoments, most: int) -> PositionMoments:
-    """At most so many groups: group n joins those whose number differs by a multiple of `most`."""
+    """Merge groups to at most so many: group n joins those whose number differs by a multiple of `most`."""
     count, mean, m2 = (np.asarray(x, np.float64) for x in groups)
     every: Any = (count[:, None, None], mean, m2)  # NumPy's on the host, where the moments are JAX's
     kept = PositionMoments(*(part[:most] for part in every))
@@ -87,12 +87,12 @@ def _pattern(deviation: Float[np.ndarray, "groups pixels"], count: Float[np.ndar
     weights = np.outer(count, count)
     np.fill_diagonal(weights, 0.0)
 
-    def of(kept: np.ndarray) -> float:
+    def weighted_mean(kept: np.ndarray) -> float:
         return float((weights * products)[np.ix_(kept, kept)].sum() / weights[np.ix_(kept, kept)].sum())
 
     size = len(count)
-    value = of(np.arange(size))
-    left = np.array([of(np.delete(np.arange(size), one)) for one in range(size)])
+    value = weighted_mean(np.arange(size))
+    left = np.array([weighted_mean(np.delete(np.arange(size), left_out)) for left_out in range(size)])
     error = np.sqrt((size - 1) / size * ((left - left.mean()) ** 2).sum())
     reach = student_t.ppf(_LEVEL, size - 1) * error
     return Pattern(value, value - reach, value + reach)

@@ -1,16 +1,12 @@
 """What is judged: statistics of sets of maps by name, and how each of them is to be compared."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from cosmogan_jax.compare.effects import Difference
 from cosmogan_jax.compare.resamples import Ensemble, Resampling, ensemble
-
-# An effect and its values in every resample, of one set against another (`compare/effects.py`).
-Measure = Callable[[Ensemble, Ensemble], Difference]
 
 
 class MapSet(NamedTuple):
@@ -45,7 +41,7 @@ class Compared(NamedTuple):
 
 
 def values_of(set_name: str, maps: MapSet, quantity: Quantity) -> Float[np.ndarray, "maps bands"]:
-    """One quantity of a set.
+    """Return one quantity of a set.
 
     Raises:
       ValueError: a set that lacks the quantity or differs in its bands.
@@ -60,5 +56,5 @@ def values_of(set_name: str, maps: MapSet, quantity: Quantity) -> Float[np.ndarr
 
 
 def ensemble_of(set_name: str, values: np.ndarray, resampling: Resampling, quantity: Quantity) -> Ensemble:
-    """The values with the resampling of their set; errors name both."""
+    """Return the values with the resampling of their set; errors name both."""
     return ensemble(f"{quantity.name} of {set_name}", values, resampling)

@@ -1,6 +1,6 @@
 """Resamples of a set of maps by parent, and its moments in all of them at once.
 
-A resample draws whole parents with replacement (`compare/ensembles.py`), so a statistic that is made of sums
+A resample draws whole parents with replacement (`compare/parents.py`), so a statistic that is made of sums
 over maps follows from the sums of each parent: weights (resamples, parents) times sums (parents, statistics),
 one matrix product for all resamples. Row 0 of everything here is the set itself, every parent once.
 Sets that are compared are resampled independently, from different streams of one seed.
@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from cosmogan_jax.compare.ensembles import checked, parent_weights
+from cosmogan_jax.compare.ensembles import checked
+from cosmogan_jax.compare.parents import numbered, parent_weights
 
 NUM_RESAMPLES = 500
 # Student's limits of five parents still cover what they should (tests/test_verdict.py).
@@ -29,7 +30,7 @@ class Resampling(NamedTuple):
 
     @property
     def num_parents(self) -> int:
-        """Parents that are drawn, and as often."""
+        """Return how many parents are drawn from."""
         return self.weights.shape[1]
 
 
@@ -51,28 +52,26 @@ class Moments(NamedTuple):
 def resample(
     parents: Shaped[np.ndarray, " maps"], *, seed: int, stream: int, num_resamples: int = NUM_RESAMPLES
 ) -> Resampling:
-    """The set itself and `num_resamples` draws of its parents.
+    """Return the set itself and `num_resamples` draws of its parents.
 
     Raises:
       ValueError: fewer than five parents, or fewer than two resamples.
     """
-    names, groups = np.unique(np.asarray(parents), return_inverse=True)
-    if len(names) < MIN_PARENTS:
-        raise ValueError(f"{len(names)} parents are too few: an interval needs at least {MIN_PARENTS}")
+    groups, count = numbered(parents, fewest=MIN_PARENTS, purpose="an interval")
     if num_resamples < 2:
         raise ValueError(f"num_resamples={num_resamples} must be at least 2")
-    drawn = list(parent_weights(len(names), seed, num_resamples, stream))
-    return Resampling(groups.reshape(-1), np.stack([np.ones(len(names)), *drawn]), (stream,))
+    drawn = list(parent_weights(count, seed, num_resamples, stream))
+    return Resampling(groups, np.stack([np.ones(count), *drawn]), (stream,))
 
 
 def together(one: Resampling, two: Resampling) -> Resampling:
-    """The resampling of two sets as one: maps of the first, then of the second, each drawn as on its own."""
+    """Return the resampling of two sets as one: maps of the first, then of the second, each as it was."""
     groups = np.concatenate([one.groups, two.groups + one.num_parents])
     return Resampling(groups, np.concatenate([one.weights, two.weights], 1), one.streams + two.streams)
 
 
 def ensemble(name: str, values: Float[np.ndarray, "maps modes"], resampling: Resampling) -> Ensemble:
-    """The set `name` with its statistics checked.
+    """Return the set `name` with its statistics checked.
 
     Raises:
       ValueError: values that are not (maps, modes) or not finite, as many maps as the resampling does not
@@ -89,7 +88,7 @@ def ensemble(name: str, values: Float[np.ndarray, "maps modes"], resampling: Res
 
 
 def check_pair(one: Ensemble, two: Ensemble) -> None:
-    """ValueError unless two sets have the same modes and as many resamples, drawn independently."""
+    """Check that two sets have the same modes and as many resamples, drawn independently."""
     if one.values.shape[1] != two.values.shape[1]:
         modes = f"{one.values.shape[1]} modes and {two.name} {two.values.shape[1]}"
         raise ValueError(f"{one.name} has {modes}: they must be the same")
@@ -100,7 +99,7 @@ def check_pair(one: Ensemble, two: Ensemble) -> None:
 
 
 def moments(sample: Ensemble) -> Moments:
-    """Mean and scatter of every mode in all resamples."""
+    """Return mean and scatter of every mode in all resamples."""
     centre, unit, scaled = _scaled(sample.values)
     total, mean, square = _sums(sample.resampling, scaled, scaled**2)
     variance = (square - total * mean**2) / (total - 1)
@@ -108,7 +107,7 @@ def moments(sample: Ensemble) -> Moments:
 
 
 def covariances(sample: Ensemble) -> Float[np.ndarray, "resamples modes modes"]:
-    """Covariance (divisor N - 1) of the modes in all resamples.
+    """Return the covariance (divisor N - 1) of the modes in all resamples.
 
     Raises:
       ValueError: more than 40 modes.
@@ -120,9 +119,9 @@ def covariances(sample: Ensemble) -> Float[np.ndarray, "resamples modes modes"]:
     _, unit, scaled = _scaled(sample.values)
     row, column = np.triu_indices(num_modes)
     total, mean, product = _sums(sample.resampling, scaled, scaled[:, row] * scaled[:, column])
-    found = (product - total * mean[:, row] * mean[:, column]) / (total - 1) * unit[row] * unit[column]
-    full = np.empty((len(found), num_modes, num_modes))
-    full[:, row, column] = full[:, column, row] = found
+    pairs = (product - total * mean[:, row] * mean[:, column]) / (total - 1) * unit[row] * unit[column]
+    full = np.empty((len(pairs), num_modes, num_modes))
+    full[:, row, column] = full[:, column, row] = pairs
     return full
 
 
@@ -133,7 +132,7 @@ def _scaled(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _sums(resampling: Resampling, first: np.ndarray, second: np.ndarray):
-    """Weighted count (resamples, 1), mean of `first`, sum of `second`."""
+    """Return weighted count (resamples, 1), mean of `first`, sum of `second`."""
     order = np.argsort(resampling.groups, kind="stable")
     starts = np.searchsorted(resampling.groups[order], np.arange(resampling.num_parents))
     weights = resampling.weights

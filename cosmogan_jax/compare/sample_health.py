@@ -18,7 +18,7 @@ SATURATED_FROM = 0.99
 def checkerboard_share(
     kappa: Float[Array, "maps size size"], num_layers: int
 ) -> Float[Array, "maps 1_plus_layers"]:
-    """Share of a map's variance in the modes where upsampling leaves its traces.
+    """Return the share of a map's variance in the modes where upsampling leaves its traces.
 
     First the modes within one fundamental of the Nyquist frequency along either axis; then, for L = 1 to
     num_layers, the modes of period 2^L pixels and their harmonics that no smaller L holds: the lattice of wave
@@ -37,12 +37,12 @@ def checkerboard_share(
     # Centred first: the mean carries no pattern, and float32 keeps its digits.
     f = jnp.fft.rfft2(kappa - kappa.mean((-2, -1), keepdims=True))
     power = (f.real**2 + f.imag**2).reshape(kappa.shape[0], -1)
-    found = jnp.matmul(power, weights.T, precision="highest")
-    return found[:, 1:] / found[:, :1]
+    in_sets = jnp.matmul(power, weights.T, precision="highest")
+    return in_sets[:, 1:] / in_sets[:, :1]
 
 
 def pattern_amplitude(moments: PositionMoments, num_layers: int) -> Float[Array, ""]:
-    """Rms of what repeats with period 2^num_layers in the ensemble's mean map and sigma map, in units of sigma.
+    """Return the rms, in sigma, of what repeats with period 2^num_layers in the mean map and the sigma map.
 
     A pattern common to all maps, in brightness or in contrast, adds up here however faint it is in one map. For
     stationary maps it tends to 0 as 1/sqrt(maps). Period 2^num_layers holds all shorter ones.
@@ -54,12 +54,12 @@ def pattern_amplitude(moments: PositionMoments, num_layers: int) -> Float[Array,
 
 
 def sample_variance(moments: PositionMoments) -> Float[Array, ""]:
-    """Variance over maps, averaged over pixels: near 0 where the generator ignores z."""
+    """Return the variance over maps, averaged over pixels: near 0 where the generator ignores z."""
     return (moments.sigma**2).mean()
 
 
 def nearest_distance(kappa: Float[Array, "maps size size"]) -> Float[Array, ""]:
-    """Median over a batch of the rms difference to the most alike other map of the batch.
+    """Return the median over a batch of the rms difference to the most alike other map of it.
 
     Near-duplicates make it small though the variance may be right (a generator with a few outputs). It falls
     with the number of maps: compare batches of equal size. Cost maps^2 pixels; memory maps^2.
@@ -80,12 +80,12 @@ def nearest_distance(kappa: Float[Array, "maps size size"]) -> Float[Array, ""]:
 
 
 def saturated_share(kappa: Float[Array, "maps height width"], limit: float) -> Float[Array, " maps"]:
-    """Share of each map's pixels with |kappa| >= limit: SATURATED_FROM in network units, brought to kappa."""
+    """Return the share of each map's pixels with |kappa| >= limit (SATURATED_FROM, brought to kappa)."""
     return (jnp.abs(check_kappa(kappa)) >= limit).mean((-2, -1))
 
 
 def _mode_sets(size: int, num_layers: int) -> np.ndarray:
-    """Weights of the half plane's modes: all, those near Nyquist, the lattice of each layer."""
+    """Return weights of the half plane's modes: all, those near Nyquist, the lattice of each layer."""
     row = np.minimum(np.arange(size), size - np.arange(size))[:, None]
     column = np.arange(size // 2 + 1)[None]
     weight = np.broadcast_to(np.where((column == 0) | (2 * column == size), 1.0, 2.0), (size, size // 2 + 1))

@@ -116,7 +116,7 @@ def fine_edges(pixel_edges: Float[np.ndarray, " edges"]) -> Float[np.ndarray, " 
 def scales(
     kappa: Float[np.ndarray, "maps size size"], geometry: MapGeometry, num_bands: int, *, masked: bool = False
 ) -> Scales:
-    """Scales from some of the reference maps.
+    """Set the scales by some of the reference maps.
 
     Pixels reach a quarter of their own range (quantiles 1e-4) beyond it on both sides; peaks and thresholds in
     kappa are the mean and so many standard deviations of all pixels together.
@@ -186,10 +186,10 @@ def _starlet_sigma(kappa: np.ndarray) -> Float[np.ndarray, " scales"]:
 
 
 def num_scattering_scales(num_pixels: int) -> int:
-    """As many from SCATTERING_FROM on as the map has room for: waves of half of its side at most."""
+    """Return how many from SCATTERING_FROM on a map has room for: waves of half of its side at most."""
     return max(1, min(_SCATTERING_SCALES, int(np.log2(num_pixels / 2 / 2.67)) - SCATTERING_FROM + 1))
 
 
 def triangle_edges(geometry: MapGeometry) -> Float[np.ndarray, " edges"]:
-    """Log bands for equilateral triangles; their legs stay within the square of modes up to 2/sqrt(3) N/2."""
+    """Return log bands for equilateral triangles; their legs stay within the modes up to 2/sqrt(3) N/2."""
     return np.geomspace(0.999 * geometry.fundamental_ell, geometry.nyquist_ell * 0.999, _BISPECTRUM_BINS + 1)

@@ -28,7 +28,7 @@ class Fallback(NamedTuple):
 
 
 def fallback(first: Mapping[int, float], second: Mapping[int, float]) -> Fallback:
-    """Of finite scores by step; the smallest is the best, ties go to the earlier step, ranks begin with 1.
+    """Compare finite scores by step; the smallest is best, ties go to the earlier step, ranks begin with 1.
 
     Raises:
       ValueError: no step has both scores.
@@ -36,7 +36,7 @@ def fallback(first: Mapping[int, float], second: Mapping[int, float]) -> Fallbac
     steps = sorted(first.keys() & second.keys())
     if not steps:
         raise ValueError(f"no step of {sorted(first)} was scored a second time")
-    by_first, by_second = (sorted(steps, key=lambda step: (of[step], step)) for of in (first, second))
+    by_first, by_second = (sorted(steps, key=lambda step: (scores[step], step)) for scores in (first, second))
     lucky, chosen = by_first[0], by_second[0]
     pairs = np.array([(first[step], second[step]) for step in steps])
     ordered = len(steps) > 2 and (np.ptp(pairs, axis=0) > 0).all()

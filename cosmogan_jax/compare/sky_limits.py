@@ -84,14 +84,14 @@ class SkyLimits:
             raise ValueError("unknown=None must say why the theory is not known")
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON has it, with what follows from it: to_halofit, valid_to_ell by share."""
+        """Return it as JSON has it, with what follows from it: to_halofit, valid_to_ell by share."""
         own = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
         valid = {f"{share:g}": self.valid_to(share) for share in SHARES}
         return {**own, "to_halofit": self.to_halofit(), "valid_to_ell": valid}
 
     @classmethod
     def from_json(cls, content: dict[str, Any], where: str = "sky limits") -> Self:
-        """The record; ValueError names where it stands and what is wrong."""
+        """Return the record; ValueError names where it stands and what is wrong."""
         names = {field.name for field in dataclasses.fields(cls)}
         try:
             known: dict[str, Any] = {
@@ -102,26 +102,26 @@ class SkyLimits:
             raise ValueError(f"{where}: {error}; damaged, or written by another version") from error
 
     def to_halofit(self) -> list[float | None] | None:
-        """Mean power over what it should be, band by band."""
+        """Return the mean power over what it should be, band by band."""
         return None if self.theory is None else list(map(_over, self.power, self.theory))
 
     def error_floor(self) -> list[float | None] | None:
-        """Relative error of the training maps' mean power: nothing trained on them can know it better."""
+        """Return the relative error of the mean power: nothing trained on the maps can know it better."""
         return None if self.power_error is None else list(map(_over, self.power_error, self.power))
 
     def noise_share(self) -> list[float | None] | None:
-        """Share of particle noise in the power."""
+        """Return the share of particle noise in the power."""
         return None if self.particle_noise is None else list(map(_over, self.particle_noise, self.power))
 
     def less_noise(self) -> list[float | None] | None:
-        """Mean power without particle noise over what it should be."""
+        """Return the mean power without particle noise over what it should be."""
         ratio, share = self.to_halofit(), self.noise_share()
         if ratio is None or share is None:
             return None
         return [None if r is None or s is None else r * (1 - s) for r, s in zip(ratio, share)]
 
     def valid_to(self, share: float) -> float | None:
-        """Multipole up to which the mean power is halofit's within a share of it; None: in no band, or unknown.
+        """Return up to which ell the mean power is halofit's within a share; None: in no band, or unknown.
 
         Bands are gone through from the lowest on. The first whose power, with or without particle noise,
         deviates by more than share and its own standard error ends the range, at its lower edge. With and
@@ -141,59 +141,59 @@ class SkyLimits:
         return agreed
 
 
-def rows(found: SkyLimits) -> list[tuple[str, ...]]:
-    """A line a band, under HEAD; empty where it is not known."""
+def rows(limits: SkyLimits) -> list[tuple[str, ...]]:
+    """Return a line for each band, under HEAD; empty where it is not known."""
 
     def column(values, form: Callable[[float], str]) -> list[str]:
-        return ["" if v is None else form(v) for v in values or [None] * (len(found.l_edges) - 1)]
+        return ["" if v is None else form(v) for v in values or [None] * (len(limits.l_edges) - 1)]
 
     return list(
         zip(
-            (f"{low:.0f} to {high:.0f}" for low, high in itertools.pairwise(found.l_edges)),
-            column(found.to_halofit(), "{:.3f}".format),
-            column(found.less_noise(), "{:.3f}".format),
-            column(found.noise_share(), _per_cent),
-            column(found.pixel_window, "{:.3f}".format),
-            column(found.error_floor(), _per_cent),
+            (f"{low:.0f} to {high:.0f}" for low, high in itertools.pairwise(limits.l_edges)),
+            column(limits.to_halofit(), "{:.3f}".format),
+            column(limits.less_noise(), "{:.3f}".format),
+            column(limits.noise_share(), _per_cent),
+            column(limits.pixel_window, "{:.3f}".format),
+            column(limits.error_floor(), _per_cent),
         )
     )
 
 
-def words(found: SkyLimits) -> list[str]:
-    """What a user of the maps, or of an emulator of them, must know of their sky, a paragraph each.
+def words(limits: SkyLimits) -> list[str]:
+    """Say what a user of the maps, or of an emulator of them, must know of their sky, a paragraph each.
 
     What they are made of and what is not in them; up to where they are valid; how well their mean is known.
     """
-    return [" ".join(said) for said in (_made(found), _valid(found), _floor(found)) if said]
+    return [" ".join(lines) for lines in (_made(limits), _valid(limits), _floor(limits)) if lines]
 
 
-def _made(found: SkyLimits) -> list[str]:
-    said = []
-    if found.sky == "nbody":
-        boxes = "one own N-body box" if found.units == 1 else f"{found.units} own N-body boxes"
-        said += [
-            f"The training maps are of {boxes} of {found.box_size:g} Mpc/h with {found.particles_side}³ "
-            f"particles, {_WORDS[str(found.ray_tracing)]}.",
-            f"They hold no waves longer than a box (ell {found.box_ell:.0f} at the distance that lenses most), "
-            f"along the line of sight none longer than a slab of {found.slab_size:g} Mpc/h: no super-sample "
-            "covariance.",
-            _pixels(found.rays_per_pixel),
+def _made(limits: SkyLimits) -> list[str]:
+    lines = []
+    if limits.sky == "nbody":
+        boxes = "one own N-body box" if limits.units == 1 else f"{limits.units} own N-body boxes"
+        lines += [
+            f"The training maps are of {boxes} of {limits.box_size:g} Mpc/h with {limits.particles_side}³ "
+            f"particles, {_WORDS[str(limits.ray_tracing)]}.",
+            f"They hold no waves longer than a box (ell {limits.box_ell:.0f} at the distance that lenses "
+            f"most), along the line of sight none longer than a slab of {limits.slab_size:g} Mpc/h: no "
+            "super-sample covariance.",
+            _pixels(limits.rays_per_pixel),
         ]
-    elif found.sky == "lognormal":
-        said += [
+    elif limits.sky == "lognormal":
+        lines += [
             "The training maps are shifted lognormal fields: their power is halofit's by construction, mode by "
             "mode, without a pixel window; all else but their skewness is the model's, not a sky's.",
             "They hold no waves longer than twice the side of the maps they are cut from: no super-sample "
             "covariance.",
         ]
-    elif found.sky == "planes":
-        said += [
-            f"The training maps are of lens planes made elsewhere, {_WORDS[str(found.ray_tracing)]}.",
-            _pixels(found.rays_per_pixel),
+    elif limits.sky == "planes":
+        lines += [
+            f"The training maps are of lens planes made elsewhere, {_WORDS[str(limits.ray_tracing)]}.",
+            _pixels(limits.rays_per_pixel),
         ]
-    if found.sky in ("nbody", "lognormal"):
-        said.append("There are no baryons in them, nor in the halofit that they are compared with.")
-    return said
+    if limits.sky in ("nbody", "lognormal"):
+        lines.append("There are no baryons in them, nor in the halofit that they are compared with.")
+    return lines
 
 
 def _pixels(rays: int | None) -> str:
@@ -204,60 +204,60 @@ def _pixels(rays: int | None) -> str:
     return f"A pixel is the mean of {rays}x{rays} rays, whose window is not divided out."
 
 
-def _valid(found: SkyLimits) -> list[str]:
-    if found.theory is None:
-        return [f"Up to which ell they are a sky is not known: {found.unknown}."]
-    if found.power_error is None:
+def _valid(limits: SkyLimits) -> list[str]:
+    if limits.theory is None:
+        return [f"Up to which ell they are a sky is not known: {limits.unknown}."]
+    if limits.power_error is None:
         return [
-            f"Up to which ell they are a sky cannot be told: one {found.unit} leaves no error of its power."
+            f"Up to which ell they are a sky cannot be told: one {limits.unit} leaves no error of its power."
         ]
-    noise = ", with particle noise and without it," if found.particle_noise else ""
-    said = [
-        f"Valid {', '.join(_to(found, share) for share in SHARES)}.",
+    noise = ", with particle noise and without it," if limits.particle_noise else ""
+    lines = [
+        f"Valid {', '.join(_to(limits, share) for share in SHARES)}.",
         f"That is: from the lowest band on, their mean power{noise} is within that share of what halofit's sky "
         "has through the same pixels and crops, the standard error of the band allowed for. Halofit itself is "
         "right to 5 % at k below 1 h/Mpc and 10 % up to 10 h/Mpc (Takahashi et al. 2012).",
     ]
-    if found.particle_noise:
-        said.append(
+    if limits.particle_noise:
+        lines.append(
             "Particle noise is Poisson's, an upper bound: particles start on a lattice, and scatter less where "
             "they have not crossed, early on and in voids."
         )
-    if found.sharpened:
-        said.append(
+    if limits.sharpened:
+        lines.append(
             "Small scales were raised to halofit's power: that it agrees says nothing of other statistics."
         )
-    return said
+    return lines
 
 
-def _to(found: SkyLimits, share: float) -> str:
-    end = found.valid_to(share)
+def _to(limits: SkyLimits, share: float) -> str:
+    end = limits.valid_to(share)
     if end is None:
         return f"at {100 * share:.0f} % in no band, not even the lowest"
-    floor = zip(found.error_floor() or [], found.l_edges[1:])
+    floor = zip(limits.error_floor() or [], limits.l_edges[1:])
     error = max(error for error, high in floor if error is not None and high <= end)
     hidden = f" (where errors of up to {_per_cent(error)} may hide more)" if error > share else ""
     return f"at {100 * share:.0f} % to ell {end:.0f}{hidden}"
 
 
-def _floor(found: SkyLimits) -> list[str]:
-    floor = [e for e in found.error_floor() or [] if e is not None]
+def _floor(limits: SkyLimits) -> list[str]:
+    floor = [e for e in limits.error_floor() or [] if e is not None]
     if not floor:
         return []
-    plural = "boxes" if found.unit == "box" else "maps"
-    said = [
-        f"{found.units} {plural}, counted as independent, leave an error of {_per_cent(min(floor))} to "
-        f"{_per_cent(max(floor))} on a band's mean power (scatter of {plural} / √{found.units}): no emulator "
+    plural = "boxes" if limits.unit == "box" else "maps"
+    lines = [
+        f"{limits.units} {plural}, counted as independent, leave an error of {_per_cent(min(floor))} to "
+        f"{_per_cent(max(floor))} on a band's mean power (scatter of {plural} / √{limits.units}): no emulator "
         "of them is nearer to the truth than that, however many maps it makes."
     ]
-    if found.sky == "given" and found.unit == "map":
-        said.append("The files name no boxes; where maps share one, the error is larger.")
-    return said
+    if limits.sky == "given" and limits.unit == "map":
+        lines.append("The files name no boxes; where maps share one, the error is larger.")
+    return lines
 
 
 def _per_cent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
-def _over(one: float | None, two: float | None) -> float | None:
-    return None if one is None or not two else one / two
+def _over(value: float | None, unit: float | None) -> float | None:
+    return None if value is None or not unit else value / unit

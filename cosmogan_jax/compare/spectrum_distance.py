@@ -53,7 +53,7 @@ class SpectrumScore(NamedTuple):
 def spectrum_reference(
     power: Float[np.ndarray, "maps bins"], num_histogram_bins: int = NUM_HISTOGRAM_BINS
 ) -> SpectrumReference:
-    """The reference's side of the distance, once for all candidates.
+    """Return the reference's side of the distance, once for all candidates.
 
     Raises:
       ValueError: fewer than two maps, spectra that are not finite, or no mode that varies.
@@ -72,7 +72,7 @@ def spectrum_reference(
 
 
 def no_spectra(reference: SpectrumReference) -> SpectrumCounts:
-    """The counts of no spectra."""
+    """Return the counts of no spectra."""
     shares = reference.shares
     return SpectrumCounts(
         jnp.zeros(shares.shape, jnp.int32), jnp.zeros(shares.shape[1:], shares.dtype), jnp.zeros((), jnp.int32)
@@ -82,7 +82,7 @@ def no_spectra(reference: SpectrumReference) -> SpectrumCounts:
 def count_spectra(
     counts: SpectrumCounts, reference: SpectrumReference, power: Float[Array, "maps bins"]
 ) -> SpectrumCounts:
-    """The counts with the spectra of a batch added."""
+    """Return the counts with the spectra of a batch added."""
     relative = power / jnp.where(reference.informative, reference.mean, 1)
     return SpectrumCounts(
         counts.counts + _histogram(reference.edges, power),
@@ -92,7 +92,7 @@ def count_spectra(
 
 
 def distance(counts: SpectrumCounts, reference: SpectrumReference) -> SpectrumScore:
-    """The module's distance of the spectra counted from the reference."""
+    """Return the module's distance of the spectra counted from the reference."""
     g, r = counts.counts / counts.maps, reference.shares
     total = g + r
     of_mode = 0.5 * jnp.where(total > 0, (g - r) ** 2 / jnp.where(total > 0, total, 1), 0).sum(0)
@@ -109,9 +109,10 @@ def distance(counts: SpectrumCounts, reference: SpectrumReference) -> SpectrumSc
 def expected_distance(
     num_generated: int, num_reference: int, num_histogram_bins: int = NUM_HISTOGRAM_BINS
 ) -> float:
-    """Mean distance of two samples of one distribution: (h - 1)/4 (1/N_gen + 1/N_ref), h bins, many maps a bin.
+    """Return the mean distance of two samples of one distribution.
 
-    For independent maps; crops of one parent hang together, and the distance from them is larger.
+    It is (h - 1)/4 (1/N_gen + 1/N_ref), for h bins of many independent maps; crops of one parent hang together,
+    and the distance from them is larger.
     """
     return (num_histogram_bins - 1) / 4 * (1 / num_generated + 1 / num_reference)
 
@@ -121,7 +122,7 @@ def spectrum_chi2(
     reference: Float[np.ndarray, "maps bins"],
     num_histogram_bins: int = NUM_HISTOGRAM_BINS,
 ) -> float:
-    """The module's distance of two ensembles held in memory.
+    """Return the module's distance of two ensembles held in memory.
 
     Raises:
       ValueError: different modes, fewer than two maps on a side, or no informative mode.

@@ -28,7 +28,7 @@ class BorderContrast(NamedTuple):
 
 
 def ring_widths(size: int) -> tuple[int, ...]:
-    """Outer edges of the rings, in pixels from the border: 0, 1, 2, 4, ... up to a quarter of the side.
+    """Return the rings' outer edges, in pixels from the border: 0, 1, 2, 4, ... up to a quarter of the side.
 
     Padding of stride-2 layers reaches 1, 2, 4, ... pixels inwards; the inner half of the side is the centre.
 
@@ -43,7 +43,7 @@ def ring_widths(size: int) -> tuple[int, ...]:
 def ring_moments(
     kappa: Float[Array, "maps size size"], edges: tuple[int, ...]
 ) -> Float[Array, "maps regions 2"]:
-    """Mean of kappa and of kappa^2 over each ring of a map, the outermost first and the centre last.
+    """Return the means of kappa and kappa^2 over each ring of a map, outermost first and centre last.
 
     Ring r holds the pixels that lie edges[r] to edges[r + 1] - 1 pixels from the nearest border; the centre
     those at edges[-1] or more. float32 serves while |mean| < 100 sigma.
@@ -65,7 +65,7 @@ def ring_moments(
 
 
 def border_against_centre(moments: Float[Array, "maps regions 2"], groups: Groups) -> BorderContrast:
-    """Contrast of each ring with the centre, from `ring_moments` of all maps.
+    """Return the contrast of each ring with the centre, from `ring_moments` of all maps.
 
     With M_r, Q_r the means over maps of kappa and kappa^2 in ring r and V_r = Q_r - M_r^2, c the centre:
 
@@ -91,7 +91,7 @@ def border_against_centre(moments: Float[Array, "maps regions 2"], groups: Group
 def axis_power(
     kappa: Float[Array, "maps size size"], l_edges: Float[np.ndarray, " edges"], side_deg: float
 ) -> Float[Array, "maps 2 bins"]:
-    """Power of the modes nearer to the row axis and of those nearer to the column axis, in steradian.
+    """Return the power of modes nearer to the row axis and of those nearer to the column axis, in steradian.
 
     Index 0: |k_1| > |k_0| (waves that run along a row, axis 1); index 1: |k_0| > |k_1|; diagonals left out.
     Means over the whole plane with l_b < l <= l_{b+1}, normalised as `summaries.power_spectrum`; turning the
@@ -122,7 +122,7 @@ def axis_power(
 
 
 def row_against_column(power: Float[Array, "maps 2 bins"], groups: Groups) -> Contrast:
-    """log(P_row / P_column) of the means over maps, for each bin, from `axis_power` of all maps.
+    """Return log(P_row / P_column) of the means over maps, for each bin, from `axis_power` of all maps.
 
     0 for a field that is the same in both directions; negative where structures are drawn out along rows.
     NaN for bins without modes.

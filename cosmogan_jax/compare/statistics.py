@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import itertools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import jax
@@ -87,14 +87,14 @@ class Measured:
 
     @property
     def num_valid(self) -> int | Float[Array, " maps"]:
-        """Pixels of a map, or valid ones of each."""
+        """Return the pixels of a map, or the valid ones of each."""
         if self.mask is None:
             return self.kappa.shape[-1] * self.kappa.shape[-2]
         return self.mask.sum((-2, -1)).astype(self.kappa.dtype)
 
     @property
     def side_deg(self) -> float:
-        """Of the maps."""
+        """Return the side of the maps."""
         return self.geometry.side_deg
 
 
@@ -107,6 +107,7 @@ class Statistic:
       title: what a reader is told.
       measure: its values, (maps, modes), traced.
       labels: what each mode is.
+      matched_by: losses of `emulators/matched_statistics.py` that train on it: agreement is then no finding.
       mean_unit: whether differences of means are judged relative to the mean, which suits what is positive by
         construction, or in units of the scatter over real maps.
       tested: by two-sample tests, mode by mode.
@@ -121,6 +122,7 @@ class Statistic:
     title: str
     measure: Callable[[Measured], Array]
     labels: Callable[[Scales], list[str]]
+    matched_by: tuple[str, ...]
     mean_unit: Literal["mean", "scatter"] = "scatter"
     tested: bool = True
     judged: bool = True
@@ -164,17 +166,17 @@ def _mean(measured: Measured) -> Array:
 
 
 def _starlet_labels(edges: np.ndarray) -> list[str]:
-    """Of every scale and bin; the last scale is the smooth one."""
+    """Return the labels of every scale and bin; the last scale is the smooth one."""
     labels = []
     for j, row in enumerate(edges):
         scale = "smooth scale" if j == len(edges) - 1 else f"scale {2**j} pixel{'s' if j else ''}"
         inner = _ranges("w", row[1:-1], ".4f")
-        labels += [f"{scale}, {of}" for of in (f"w below {row[1]:.4f}", *inner, f"w above {row[-2]:.4f}")]
+        labels += [f"{scale}, {bin_}" for bin_ in (f"w below {row[1]:.4f}", *inner, f"w above {row[-2]:.4f}")]
     return labels
 
 
 def ell_labels(l_edges: Float[np.ndarray, " edges"]) -> list[str]:
-    """What each band of ell is called."""
+    """Return what each band of ell is called."""
     return _ranges("ell", l_edges, ".0f")
 
 
@@ -183,52 +185,60 @@ def _density_labels(scales: Scales) -> list[str]:
     return [f"kappa below {at[0]:.4f}", *_ranges("kappa", at, ".4f"), f"kappa above {at[-1]:.4f}"]
 
 
+def _minkowski_losses(name: str) -> tuple[str, ...]:
+    """Return the losses of a functional; V0 is the pixels' cumulative density."""
+    return ("pdf", "heights") if name == "V0" else ("minkowski",)
+
+
 _ROWS = (
     Statistic(
         "power_spectrum", "power spectrum, the paper's modes",
         lambda m: power_spectrum(m.kappa, PAPER_L_EDGES, m.side_deg),
         lambda s: _ranges("ell", np.asarray(PAPER_L_EDGES), ".0f"),
-        judged=False, selected_by=True, shown=True, heights=True,
+        matched_by=("power",), judged=False, selected_by=True, shown=True, heights=True,
     ),
     Statistic(
         "power_bands", "power spectrum, log bands", _power, lambda s: _ranges("ell", s.l_edges, ".0f"),
-        mean_unit="mean", required=True, covariance=True, selected_by=True, shown=True,
+        matched_by=("power", "covariance"), mean_unit="mean", required=True, covariance=True, selected_by=True,
+        shown=True,
     ),
     Statistic(
         "pdf", "density of the pixels", _density,
-        _density_labels, required=True, takes_masks=True,
+        _density_labels, matched_by=("pdf", "heights"), required=True, takes_masks=True,
     ),
     *(
         Statistic(
             name, f"Minkowski {name}, thresholds in each map's sigma",
             operator.attrgetter(f"minkowski.{name}"), _of_sigma,
-            required=True, shown=True, heights=True, takes_masks=True,
+            matched_by=_minkowski_losses(name), required=True, shown=True, heights=True, takes_masks=True,
         )
         for name in MinkowskiFunctionals._fields
     ),
     *(
         Statistic(
             f"{name}_of_kappa", f"Minkowski {name}, thresholds in kappa",
-            operator.attrgetter(f"minkowski_of_kappa.{name}"), _of_kappa, takes_masks=True,
+            operator.attrgetter(f"minkowski_of_kappa.{name}"), _of_kappa, matched_by=_minkowski_losses(name),
+            takes_masks=True,
         )
         for name in MinkowskiFunctionals._fields
     ),
     Statistic(
         "peaks", "peak counts", lambda m: peak_counts(m.kappa, m.edges.peaks, mask=m.mask),
-        lambda s: _ranges("kappa", s.peak_edges, ".3f"), required=True, shown=True, takes_masks=True,
+        lambda s: _ranges("kappa", s.peak_edges, ".3f"), matched_by=("peaks",), required=True, shown=True,
+        takes_masks=True,
     ),
     Statistic(
         "minima", "counts of minima",
         lambda m: minimum_counts(m.kappa, m.edges.minima, mask=m.mask),
-        lambda s: _ranges("kappa", s.minimum_edges, ".3f"), takes_masks=True,
+        lambda s: _ranges("kappa", s.minimum_edges, ".3f"), matched_by=("minima",), takes_masks=True,
     ),
     Statistic(
         "starlet_l1", "starlet l1 norm", lambda m: m.starlet.l1_norm.reshape(len(m.kappa), -1),
-        lambda s: _starlet_labels(s.starlet_l1_edges),
+        lambda s: _starlet_labels(s.starlet_l1_edges), matched_by=("wavelets", "starlet_l1"),
     ),
     Statistic(
         "starlet_peaks", "starlet peak counts", lambda m: m.starlet.peak_counts.reshape(len(m.kappa), -1),
-        lambda s: _starlet_labels(s.starlet_peak_edges),
+        lambda s: _starlet_labels(s.starlet_peak_edges), matched_by=("starlet_peaks",),
     ),
     Statistic(
         "scattering", "scattering coefficients, first and second order",
@@ -236,29 +246,36 @@ _ROWS = (
             m.kappa, m.edges.scattering_scales, _ANGLES, first_scale=SCATTERING_FROM
         ),
         lambda s: scattering_labels(s.scattering_scales, first_scale=SCATTERING_FROM),
+        matched_by=("scattering",),
     ),
     Statistic(
         "bispectrum", "bispectrum, equilateral",
         lambda m: bispectrum(m.kappa, np.array(m.edges.bispectrum_edges), m.side_deg),
-        lambda s: _ranges("ell", s.bispectrum_edges, ".0f"), shown=True,
+        lambda s: _ranges("ell", s.bispectrum_edges, ".0f"), matched_by=("bispectrum",), shown=True,
     ),
     Statistic(
         "moments", "moments of the map and its derivatives", lambda m: moments(m.kappa, m.mask),
-        lambda s: list(MOMENTS), takes_masks=True,
+        lambda s: list(MOMENTS), matched_by=("moments",), takes_masks=True,
     ),
     Statistic(
         "crop_mean", "mean of the map", _mean,
-        lambda s: ["mean kappa"], takes_masks=True,
+        lambda s: ["mean kappa"], matched_by=("mean",), takes_masks=True,
     ),
 )  # fmt: skip
 
 STATISTICS: dict[str, Statistic] = {row.name: row for row in _ROWS}
 
 
+def trained_on_by(losses: Iterable[str]) -> set[str]:
+    """Return the names of the statistics that training with these losses matches."""
+    losses = set(losses)
+    return {row.name for row in STATISTICS.values() if losses.intersection(row.matched_by)}
+
+
 def measure(
     kappa: Float[Array, "maps size size"], edges: Edges, geometry: MapGeometry, *, masked: bool = False
 ) -> dict[str, Float[Array, "maps _"]]:
-    """Return every statistic of the table, and `fine_pixels`: to be jitted with the edges as an argument.
+    """Measure every statistic of the table, and `fine_pixels`: to be jitted with the edges as an argument.
 
     Beyond the modes that a statistic has (`num_modes`) bins that fill up the edges are empty.
 
@@ -266,18 +283,18 @@ def measure(
     """
     valid = jnp.isfinite(kappa) if masked else None
     measured = Measured(kappa if valid is None else jnp.where(valid, kappa, 0), edges, geometry, valid)
-    rows = [row for row in _ROWS if row.takes_masks or not masked]
+    rows = [row for row in STATISTICS.values() if row.takes_masks or not masked]
     return {row.name: row.measure(measured) for row in rows} | {"fine_pixels": measured.fine_pixels}
 
 
 def num_modes(scales: Scales) -> dict[str, int]:
     """Return how many modes each statistic has; what is measured beyond these fills the edges up."""
-    return {row.name: len(row.labels(scales)) for row in _ROWS}
+    return {row.name: len(row.labels(scales)) for row in STATISTICS.values()}
 
 
 def display_pixels(
     fine_pixels: Float[np.ndarray, "maps fine_bins"], scales: Scales
 ) -> Float[np.ndarray, "maps bins"]:
-    """Density of the pixels per unit of kappa in the display's bins."""
+    """Return the density of the pixels per unit of kappa in the display's bins."""
     counts = fine_pixels.reshape(-1, PIXEL_BINS, FINE).sum(-1)
     return counts / counts.sum(-1, keepdims=True) / np.diff(scales.pixel_edges)

@@ -56,7 +56,7 @@ def permutation_tests(
     seed: int,
     num_permutations: int = 999,
 ) -> TwoSampleTests:
-    """p by permuting whole parents between the sides, as many on each as before.
+    """Test by permuting whole parents between the sides, as many on each as before.
 
     Exact in the sense of permutation tests (p <= alpha in a share alpha of the cases at most) where parents of
     both sides are exchangeable under the null: as many maps each, cut alike. For generated maps against crops
@@ -87,7 +87,7 @@ def clustered_tests(
     seed: int,
     num_resamples: int = 999,
 ) -> TwoSampleTests:
-    """p where parents are of unequal kind: generated maps, each its own, against crops, many a parent.
+    """Test where parents are of unequal kind: generated maps, each its own, against crops, many a parent.
 
     Parents are drawn with replacement on each side; the null distribution is that of the centred difference
     D* - D, in KS and A^2 in the place of D. Right in the limit of many parents on both sides, anti-conservative
@@ -129,15 +129,15 @@ def _tests(
     ranked = _ranked(values[:, informative])
     sizes = np.bincount(parents.group).astype(np.float64)
     size_of_block = max(1, _BLOCK_BYTES // (4 * len(values)))
-    found = []
+    blocks = []
     for first in range(0, 1 + num_resamples, size_of_block):
         resamples = range(first, min(first + size_of_block, 1 + num_resamples))
         weights = draw(sizes, parents.num_one, seed, resamples)
         by_map = jnp.asarray(weights.value[parents.group])
         ks, square = (np.asarray(part, np.float64) for part in _statistics(by_map, *ranked))
-        found.append((ks, square * weights.size_product))
+        blocks.append((ks, square * weights.size_product))
     tests: list[ModeTests] = []
-    for statistic in (np.concatenate(parts, axis=1).T for parts in zip(*found, strict=True)):
+    for statistic in (np.concatenate(parts, axis=1).T for parts in zip(*blocks, strict=True)):
         full = np.full((1 + num_resamples, len(informative)), np.nan)
         full[:, informative] = statistic
         tests.append(ModeTests(full[0], *westfall_young(full[0], full[1:])))
@@ -176,7 +176,7 @@ def _statistics(
     last: Bool[Array, "modes maps"],
     anderson: Float[Array, "modes maps"],
 ) -> tuple[Float[Array, "modes resamples"], Float[Array, "modes resamples"]]:
-    """KS and A^2 / (n_1 n_2) of every mode and resample: one walk over the sorted maps, all resamples abreast.
+    """Return KS and A^2 / (n_1 n_2) of every mode and resample, by one walk over the sorted maps.
 
     A CPU keeps the running sums of one mode's resamples in its nearest cache; an accelerator takes all modes.
     """

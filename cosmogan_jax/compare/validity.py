@@ -12,7 +12,7 @@ def agreeing_range(
     reference: Float[np.ndarray, " bins"],
     factor: float = AGREEMENT_FACTOR,
 ) -> tuple[float, float] | None:
-    """The longest run of neighbouring bins with 1/factor <= generated / reference <= factor.
+    """Return the longest run of neighbouring bins with 1/factor <= generated / reference <= factor.
 
     Bins where neither side has a value (0, or NaN: no mode) neither agree nor break a run, but no run begins
     or ends with one.

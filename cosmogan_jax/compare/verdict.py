@@ -18,13 +18,7 @@ that band's own chance of it is at most 5 %: the many bands need no correction (
 limit is at 95 % for all bands of all effects of a verdict together (Bonferroni), so that equal ensembles fail
 anywhere in one of twenty verdicts at most, however few their maps are, and hardly ever where they are many.
 
-Effects, with the default margins and the tight ones:
-
-    mean                relative difference                                   5 %   1 %
-    mean (scatter)      in units of the validation scatter over maps          0.2   0.1
-    scatter             relative difference                                   10 %  3 %
-    correlation         rms difference over a 6 by 6 block of bands           0.05  0.02
-    covariance slope    from 1                                                0.1   0.05
+Effects, their units and margins stand in the one table of effects (`settings/margins.py`).
 
 What resolves them: with an auxiliary set as large as validation, equal ensembles give limits whose root is on
 average 2.0 standard errors of validation's own mean where generated maps add no noise, 3.4 where they add as
@@ -48,18 +42,15 @@ from cosmogan_jax.compare import needs as planning
 from cosmogan_jax.compare.effects import (
     Effect,
     correlation_blocks,
-    correlation_differences,
-    covariance_slope,
+    function_of,
     interval,
     long_tailed,
-    mean_shifts,
-    relative_means,
-    relative_scatters,
 )
-from cosmogan_jax.compare.excess import Limits, excess_distance, halves, squared_distance
-from cosmogan_jax.compare.quantities import Compared, MapSet, Measure, Quantity, ensemble_of, values_of
+from cosmogan_jax.compare.excess import Limits, excess_distance, squared_distance
+from cosmogan_jax.compare.parents import halves
+from cosmogan_jax.compare.quantities import Compared, MapSet, Quantity, ensemble_of, values_of
 from cosmogan_jax.compare.resamples import NUM_RESAMPLES, Resampling, resample, together
-from cosmogan_jax.settings.margins import SETS, Margins
+from cosmogan_jax.settings.margins import SETS, EffectRow, Margins, effects_of
 
 Baseline = Literal["auxiliary", "halves of validation"]
 Outcome = Literal["pass", "fail", "yardstick off", "undecided", "not resolvable"]
@@ -120,7 +111,7 @@ def judge(
     seed: int,
     num_resamples: int = NUM_RESAMPLES,
 ) -> list[Judged]:
-    """Every effect of every quantity; two of each, or four where covariance is judged.
+    """Judge every effect of every quantity.
 
     auxiliary: maps that are independent of validation (other boxes). Without them the baseline is one random
       half of the validation parents against the other.
@@ -145,100 +136,93 @@ def judge(
     num_parents = min(sample.num_parents for sample in (resampling_g, first, second))
 
     baseline: Baseline = "halves of validation" if auxiliary is None else "auxiliary"
-    family = sum(map(_num_effects, quantities))
-    found = []
+    family = sum(map(_num_limits, quantities))
+    judged: list[Judged] = []
     for quantity in quantities:
-        values_v = values_of("validation", validation, quantity)
-        parts = [values_v[maps] for maps in order]
+        parts = [values_of("validation", validation, quantity)[maps] for maps in order]
         whole = ensemble_of("validation", np.concatenate(parts), resampling_v, quantity)
         if auxiliary is None:
             pair = [
-                ensemble_of("half of validation", part, by, quantity)
-                for part, by in zip(parts, (first, second), strict=True)
+                ensemble_of("half of validation", part, resampling, quantity)
+                for part, resampling in zip(parts, (first, second), strict=True)
             ]
         else:
-            pair = [
-                ensemble_of("auxiliary", values_of("auxiliary", auxiliary, quantity), first, quantity),
-                whole,
-            ]
-        of_generated = ensemble_of(
-            "generated", values_of("generated", generated, quantity), resampling_g, quantity
-        )
-        found += _judged(quantity, Compared(of_generated, whole, *pair), num_parents, family, baseline, margins)
-    return found
+            values = values_of("auxiliary", auxiliary, quantity)
+            pair = [ensemble_of("auxiliary", values, first, quantity), whole]
+        values = values_of("generated", generated, quantity)
+        sets = Compared(ensemble_of("generated", values, resampling_g, quantity), whole, *pair)
+        judged += _judged(quantity, sets, num_parents, family, baseline, margins)
+    return judged
 
 
 def overall(judged: Sequence[Judged]) -> dict[str, Outcome]:
-    """The outcome of each quantity: pass if every effect passes, fail if one fails."""
-    names = dict.fromkeys(one.quantity for one in judged)
-    return {name: _joined([one.outcome for one in judged if one.quantity == name]) for name in names}
+    """Return the outcome of each quantity: pass if every effect passes, fail if one fails."""
+    names = dict.fromkeys(effect.quantity for effect in judged)
+    return {name: _joined([effect.outcome for effect in judged if effect.quantity == name]) for name in names}
 
 
-class _Asked(NamedTuple):
-    """One effect of a quantity: how it is measured, of which sets, what its results are of, in which blocks."""
+class _Comparison(NamedTuple):
+    """One effect of a quantity: of which sets it is measured, what its results are called, and its blocks."""
 
-    name: str
-    measure: Measure
-    margin: float
+    effect: EffectRow
     sets: Compared
     bands: tuple[str, ...]
     blocks: list[np.ndarray] | None = None
 
 
-def _asked(quantity: Quantity, sets: Compared, margins: Margins) -> Iterator[_Asked]:
-    relative = quantity.mean_unit == "mean"
-    measure, margin = (relative_means, margins.mean) if relative else (mean_shifts, margins.mean_in_scatter)
-    yield _Asked("mean", measure, margin, sets, quantity.bands)
-    # Of what is rare in a map the mean is judged, the scatter over maps is not.
-    kept = np.flatnonzero(~long_tailed(sets.validation))
-    if len(kept):
-        some = Compared(*(one._replace(values=one.values[:, kept]) for one in sets))
-        yield _Asked(
-            "scatter", relative_scatters, margins.scatter, some, tuple(quantity.bands[i] for i in kept)
-        )
-    if quantity.covariance:
-        labelled = correlation_blocks(len(quantity.bands))
-        bands = tuple(_block_label(quantity.bands, *key) for key in labelled)
-        yield _Asked(
-            "correlation", correlation_differences, margins.correlation, sets, bands, list(labelled.values())
-        )
-        yield _Asked("covariance slope", covariance_slope, margins.slope, sets, ("all",))
+def _comparisons(quantity: Quantity, sets: Compared) -> Iterator[_Comparison]:
+    """Yield the comparisons by which a quantity is judged."""
+    for effect in effects_of(quantity.mean_unit, quantity.covariance):
+        if effect.basis == "bands":
+            yield _Comparison(effect, sets, quantity.bands)
+        elif effect.basis == "common bands":
+            # Of what is rare in a map the mean is judged, the scatter over maps is not.
+            kept = np.flatnonzero(~long_tailed(sets.validation))
+            if len(kept):
+                common = Compared(*(sample._replace(values=sample.values[:, kept]) for sample in sets))
+                yield _Comparison(effect, common, tuple(quantity.bands[i] for i in kept))
+        elif effect.basis == "blocks":
+            blocks = correlation_blocks(len(quantity.bands))
+            labels = tuple(_block_label(quantity.bands, *modes) for modes in blocks)
+            yield _Comparison(effect, sets, labels, list(blocks.values()))
+        else:
+            yield _Comparison(effect, sets, ("all",))
+
+
+def _num_limits(quantity: Quantity) -> int:
+    """Count the limits of all effects of a quantity, a block of correlations as one."""
+    num_bands = len(quantity.bands)
+    num_blocks = len(correlation_blocks(num_bands)) if quantity.covariance else 0
+    counts = {"bands": num_bands, "common bands": num_bands, "blocks": num_blocks, "pairs": 1}
+    return sum(counts[effect.basis] for effect in effects_of(quantity.mean_unit, quantity.covariance))
 
 
 def _judged(
     quantity: Quantity, sets: Compared, num_parents: int, family: int, baseline: Baseline, margins: Margins
-) -> list[Judged]:
-    found = []
-    for name, measure, margin, of_sets, bands, blocks in _asked(quantity, sets, margins):
+) -> Iterator[Judged]:
+    """Yield the verdict on every effect of a quantity."""
+    for effect, of_sets, bands, blocks in _comparisons(quantity, sets):
+        measure, margin = function_of(effect.margin), getattr(margins, effect.margin)
         x = measure(of_sets.generated, of_sets.validation)
         y = measure(of_sets.first, of_sets.second)
-        of_these = {"num_parents": num_parents, "family": family}
-        distance, yardstick = (squared_distance(one, blocks, **of_these) for one in (x, y))
-        limits = excess_distance(x, y, blocks, margin**2, **of_these)
+        numbers = {"num_parents": num_parents, "family": family}
+        distance, yardstick = (squared_distance(difference, blocks, **numbers) for difference in (x, y))
+        limits = excess_distance(x, y, blocks, margin**2, **numbers)
         if blocks is None:
-            effect, baseline_effect = interval(x, num_parents), y.value
+            shown, baseline_effect = interval(x, num_parents), y.value
         else:
-            effect, baseline_effect = Effect(*distance[:3]), yardstick.value
+            shown, baseline_effect = Effect(*distance[:3]), yardstick.value
         outcomes = _outcomes(limits, yardstick.sure, margin)
         outcome = _joined(outcomes)
         reach, needs = planning.reach(limits), None
         if outcome in ("not resolvable", "undecided"):
             needs = planning.of_effect(measure, of_sets, blocks, margin, num_parents, reach)
-        found.append(
-            Judged(
-                quantity.name, name, bands, *effect, distance.value, distance.upper, distance.expected,
-                baseline_effect, yardstick.sure, limits.value, limits.lower, limits.upper, limits.sure, margin,
-                _root(limits.expected), reach, outcomes, outcome, quantity.used_by_selection,
-                num_parents, baseline, needs,
-            )
+        yield Judged(
+            quantity.name, effect.name, bands, *shown, distance.value, distance.upper, distance.expected,
+            baseline_effect, yardstick.sure, limits.value, limits.lower, limits.upper, limits.sure, margin,
+            _root(limits.expected), reach, outcomes, outcome, quantity.used_by_selection,
+            num_parents, baseline, needs,
         )  # fmt: skip
-    return found
-
-
-def _num_effects(quantity: Quantity) -> int:
-    """Bands of all effects, blocks of correlations counted as one."""
-    count = 2 * len(quantity.bands)
-    return count + len(correlation_blocks(len(quantity.bands))) + 1 if quantity.covariance else count
 
 
 def _outcomes(limits: Limits, yardstick_lower: np.ndarray, margin: float) -> tuple[Outcome, ...]:

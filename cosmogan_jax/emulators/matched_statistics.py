@@ -1,7 +1,7 @@
 """The statistics that a loss can match (`matching.py`): smooth in the pixels, a row of numbers for each map.
 
 Maps are in units of the training maps' standard deviation, about their mean. Every statistic of the one table,
-`compare/statistics.py`, has one here that trains on it; counts, whose gradient is zero, are smooth here: what
+`compare/statistics.py`, names those that train on it; counts, whose gradient is zero, are smooth here: what
 lies above a height h counts sigmoid((x - h) / width), and a pixel is an extremum by how far it lies beyond its
 neighbours. Their numbers are all of order one, and where the table's bins follow from real maps' they need
 not be the same.
@@ -192,23 +192,6 @@ STATISTICS: dict[str, Statistic] = {
     "scattering": _scattering,
     "bispectrum": _bispectrum,
     "moments": _moments,
-}
-# V0 is the pixels' cumulative density, so who matches the one matches the other.
-SEEN_BY: dict[str, tuple[str, ...]] = {
-    "power": ("power_spectrum", "power_bands"),
-    "mean": ("crop_mean",),
-    "pdf": ("pdf", "V0", "V0_of_kappa"),
-    "covariance": ("power_bands",),
-    "heights": ("pdf", "V0", "V0_of_kappa"),
-    "wavelets": ("starlet_l1",),
-    "minkowski": ("V1", "V2", "V1_of_kappa", "V2_of_kappa"),
-    "peaks": ("peaks",),
-    "minima": ("minima",),
-    "starlet_l1": ("starlet_l1",),
-    "starlet_peaks": ("starlet_peaks",),
-    "scattering": ("scattering",),
-    "bispectrum": ("bispectrum",),
-    "moments": ("moments",),
 }
 
 

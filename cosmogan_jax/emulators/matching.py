@@ -17,7 +17,7 @@ many heights go up and down together from map to map; where they do not, a class
 difference of a tenth of each one's scatter.
 
 Maps are in units of the training maps' standard deviation. What is matched here is what a verdict must not call
-agreement found: `matched_statistics.SEEN_BY` names the statistics of the one table that each loss trains on.
+agreement found: `matched_by` in `compare/statistics.py` names the losses that train on a statistic.
 """
 
 from collections.abc import Callable, Sequence

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from cosmogan_jax.figures.page import Section, Table
+from cosmogan_jax.settings.margins import effect_named
 
 _MARKS = {"pass": "pass", "fail": "fail"}
+_UNITS = {"relative": " %", "sigma": " σ", "number": ""}
 _HEAD = (
     "statistic", "effect", "worst band", "generated", "agrees to within", "real maps: within", "ratio",
     "real against real", "excess over real (limits)", "margin", "verdict",
@@ -93,16 +95,17 @@ def _effect_row(of: dict[str, Any], row: dict[str, Any]) -> tuple[str, ...]:
     own = of["bands"].index(of["within_band"])
     within, real = of["within"], of["real_within"]
     needs = f": needs {of['needs']}" if of["needs"] else ""
+    kind = effect_named(of["name"], row["mean_unit"])
 
     def number(value: float | None) -> str:
-        return "" if value is None else _number(value, of["name"], row["mean_unit"])
+        return "" if value is None else _number(value, kind.unit)
 
     def root(square: float | None) -> str:
         return "" if square is None else number(math.sqrt(max(square, 0.0)))
 
     def effect(which: str) -> str:
         value = of[which][own]
-        return root(value) if of["name"] == "correlation" else number(value)
+        return root(value) if kind.basis == "blocks" else number(value)
 
     limits = [of[which][worst] for which in ("value", "lower", "upper")]
     return (
@@ -165,12 +168,12 @@ def _similarity(results: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:
 def _positions(results: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:
     found, margins = results["position"], results["overall"]["margins"]
     rows = []
-    for name, effect, unit in (("mean", "rms over the map", " σ"), ("sigma", "rms over the map", " %")):
-        margin = margins[f"position_{name}"]
-        scale = 100 if unit == " %" else 1
+    for name in ("mean", "sigma"):
+        margin, effect = margins[f"position_{name}"], "rms over the map"
+        unit = effect_named(f"{name} by position", "scatter").unit
 
-        def told(value: float, scale=scale, unit=unit) -> str:
-            return f"{scale * value:.2g}{unit}"
+        def told(value: float, unit=unit) -> str:
+            return f"{100 * value if unit == 'relative' else value:.2g}{_UNITS[unit]}"
 
         title = f"{'mean' if name == 'mean' else 'σ'} by position, what is fixed in place"
         if "too_few" in found:
@@ -184,11 +187,7 @@ def _positions(results: dict[str, Any]) -> list[tuple[tuple[str, ...], str]]:
     return rows
 
 
-def _number(value: float, effect: str, mean_unit: str) -> str:
-    """Relative effects in per cent, others in their own unit."""
-    relative = effect in ("scatter", "covariance slope") or (effect == "mean" and mean_unit == "mean")
-    unit = " σ" if effect == "mean" and not relative else ""
-    shown = 100 * value if relative else value
-    return (
-        f"{shown:.0f}" * (abs(shown) >= 10) + f"{shown:.2g}" * (abs(shown) < 10) + (" %" if relative else unit)
-    )
+def _number(value: float, unit: str) -> str:
+    """Return a value with its unit, relative ones in per cent."""
+    shown = 100 * value if unit == "relative" else value
+    return f"{shown:.0f}" * (abs(shown) >= 10) + f"{shown:.2g}" * (abs(shown) < 10) + _UNITS[unit]

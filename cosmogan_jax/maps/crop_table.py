@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from cosmogan_jax.compare.parents import numbered
 from cosmogan_jax.files.json_files import Fields, check_object, read_object, write_json
 from cosmogan_jax.files.numpy_files import read_npy
 from cosmogan_jax.files.whole_files import write_whole
@@ -90,9 +91,9 @@ class CropTable(NamedTuple):
         one parent only, both are all crops.
         """
         crops = self.crops[split][np.argsort(self.crops[split][:, 0], kind="stable")]
-        names, rank = np.unique(self.parents(crops), return_inverse=True)
-        if half is not None and len(names) > 1:
-            crops = crops[rank % 2 == half]
+        parents, count = numbered(self.parents(crops))
+        if half is not None and count > 1:
+            crops = crops[parents % 2 == half]
         _, counts = np.unique(crops[:, 0], return_counts=True)
         turn = np.concatenate([np.arange(count) for count in counts])
         return crops[np.sort(np.argsort(turn, kind="stable")[:limit])]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from cosmogan_jax.compare.parents import numbered
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.judged_files import open_judged_files
 from cosmogan_jax.maps.map_parameters import told_cosmology
@@ -132,7 +133,7 @@ def _labels(sources: MapSources, role: str, kind: str) -> Int[np.ndarray, " maps
         if recorded is None or None in recorded:
             return None
         labels += [f"{file.path} {label}" if kind == "parents" else str(label) for label in recorded]
-    return np.unique(np.array(labels), return_inverse=True)[1]
+    return numbered(labels)[0]
 
 
 def check_same_geometry(name: str, ours: MapGeometry, other_name: str, theirs: MapGeometry) -> None:

@@ -1,17 +1,20 @@
-"""Within which margins maps are to agree: sets by name, the same whatever the number of maps."""
+"""The one table of effects that are judged: in which unit, of what, and within which margin maps are to agree.
 
-from typing import NamedTuple
+Adding an effect of statistics takes its row and its margin's field here, and its function in FUNCTIONS of
+`compare/effects.py`. The margins come in sets, by name, the same whatever the number of maps.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+# What an effect is measured of: bands of a statistic, all or those that vary in most maps; blocks of pairs of
+# bands, or all pairs together, of statistics whose covariance is judged; or the maps, without a statistic.
+Basis = Literal["bands", "common bands", "blocks", "pairs", "maps"]
+Unit = Literal["relative", "sigma", "number"]
 
 
 class Margins(NamedTuple):
-    """How far apart generated and real maps may be, in each kind of effect.
-
-    mean: of a mean, relative; mean_in_scatter: of a mean, in units of the scatter of one real map; scatter: of
-    a standard deviation over maps, relative; correlation: rms over a block of bands; slope: of the covariance,
-    from 1; auc: area under a classifier's ROC curve, above the larger of 1/2 and what real maps give;
-    position_mean, position_sigma: rms over the map of what is fixed in place, in units of a pixel's sigma and
-    relative.
-    """
+    """How far apart generated and real maps may be, by the names of EFFECTS' margins."""
 
     mean: float
     mean_in_scatter: float
@@ -23,10 +26,78 @@ class Margins(NamedTuple):
     position_sigma: float
 
 
+class EffectRow(NamedTuple):
+    """An effect as it is judged and told.
+
+    margin: the name of its margin. name: what results and reports call it. words: what its value is. basis:
+    what it is measured of. unit: of its value. mean_unit: that of the statistics that it suits; None for any.
+    """
+
+    margin: str
+    name: str
+    words: str
+    basis: Basis
+    unit: Unit
+    default: float
+    tight: float
+    mean_unit: Literal["mean", "scatter"] | None = None
+
+
+EFFECTS = (
+    EffectRow("mean", "mean", "relative difference", "bands", "relative", 0.05, 0.01, mean_unit="mean"),
+    EffectRow(
+        "mean_in_scatter", "mean", "difference in units of the validation scatter over maps",
+        "bands", "sigma", 0.2, 0.1, mean_unit="scatter",
+    ),
+    EffectRow("scatter", "scatter", "relative difference", "common bands", "relative", 0.10, 0.03),
+    EffectRow(
+        "correlation", "correlation", "rms difference over a block of bands", "blocks", "number", 0.05, 0.02
+    ),
+    EffectRow("slope", "covariance slope", "difference from 1", "pairs", "relative", 0.10, 0.05),
+    EffectRow(
+        "auc", "classifier", "area under its ROC curve above the larger of 1/2 and what real maps give",
+        "maps", "number", 0.05, 0.02,
+    ),
+    EffectRow(
+        "position_mean", "mean by position", "rms over the map of what is fixed in place, by a pixel's sigma",
+        "maps", "sigma", 0.05, 0.02,
+    ),
+    EffectRow(
+        "position_sigma", "sigma by position", "rms over the map of what is fixed in place",
+        "maps", "relative", 0.05, 0.02,
+    ),
+)  # fmt: skip
 SETS = {
-    "default": Margins(0.05, 0.2, 0.10, 0.05, 0.10, 0.05, 0.05, 0.05),
-    "tight": Margins(0.01, 0.1, 0.03, 0.02, 0.05, 0.02, 0.02, 0.02),
+    "default": Margins(**{row.margin: row.default for row in EFFECTS}),
+    "tight": Margins(**{row.margin: row.tight for row in EFFECTS}),
 }
+
+
+def effects_of(mean_unit: str, covariance: bool) -> Iterator[EffectRow]:
+    """Yield the effects by which a statistic is judged: its mean in its unit, and its covariance or not.
+
+    Raises:
+      ValueError: another unit of the mean.
+    """
+    if mean_unit not in ("mean", "scatter"):
+        raise ValueError(f"mean_unit={mean_unit!r} must be mean or scatter")
+    for row in EFFECTS:
+        suits = row.basis in ("bands", "common bands") or (covariance and row.basis in ("blocks", "pairs"))
+        if suits and row.mean_unit in (None, mean_unit):
+            yield row
+
+
+def effect_named(name: str, mean_unit: str) -> EffectRow:
+    """Return the effect that results call by this name, of a statistic whose mean is in this unit.
+
+    Raises:
+      ValueError: there is none.
+    """
+    for row in EFFECTS:
+        if row.name == name and row.mean_unit in (None, mean_unit):
+            return row
+    names = ", ".join(dict.fromkeys(row.name for row in EFFECTS))
+    raise ValueError(f"effect {name!r} is not in the table of effects (settings/margins.py): {names}")
 
 
 def parse(text: str) -> Margins:

@@ -6,7 +6,7 @@ The designs of a dry run are those of `compare/designs.py`, for the sets of a ru
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
-from cosmogan_jax.compare.designs import said
+from cosmogan_jax.compare.designs import forecast
 from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.settings.margins import SETS
 
@@ -67,7 +67,7 @@ def tell(stage: str, maps: Mapping[str, Sequence[tuple[Hashable, int]]]) -> None
         print(f"{stage}: {refusal}")
         return
     fewest, unit, crops = _smallest(maps)
-    for line in said(fewest, crops, unit, SETS[_MARGINS], _MARGINS):
+    for line in forecast(fewest, crops, unit, SETS[_MARGINS], _MARGINS):
         print(f"{stage}: {line}")
 
 

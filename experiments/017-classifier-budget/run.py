@@ -14,6 +14,7 @@ import numpy as np
 from cosmogan_jax.compare.classifier_features import l_edges_of_classifier
 from cosmogan_jax.compare.discrimination import Share, excess_auc
 from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.settings.margins import SETS
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps
 from cosmogan_jax.stages.evaluate.classification import ClassificationSettings, KeptMaps, split, tell_apart
 from cosmogan_jax.summaries import power_spectrum
@@ -117,7 +118,7 @@ def main():
             found[name] = Share(
                 said["auc"]["value"], said["auc"]["standard_error"], said["auc"]["degrees_of_freedom"]
             )
-            excess = excess_auc(found[name], found["nothing"])
+            excess = excess_auc(found[name], found["nothing"], SETS["default"].auc)
             line = {
                 "prepare": flags.prepare, "unit": flags.unit, "seed": flags.seed, "planted": name, **said,
                 "excess": excess._asdict(),

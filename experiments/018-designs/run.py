@@ -164,7 +164,7 @@ def main():
                 failed.setdefault(key, []).append(one.outcome == "fail")
                 reach.setdefault(key, []).append(one.reach)
                 if one.needs is not None:
-                    needed[key] = one.needs.said()
+                    needed[key] = one.needs.in_words()
             names = {q.name for q in required}
             joint.append(all(one.outcome == "pass" for one in found if one.quantity in names))
             if trial < max(4, given.trials // 2):

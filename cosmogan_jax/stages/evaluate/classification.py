@@ -15,16 +15,11 @@ from cosmogan_jax import keys
 from cosmogan_jax.compare import classify
 from cosmogan_jax.compare.classifier_features import features_of, linear_rule, reference_of
 from cosmogan_jax.compare.classifier_network import Classifier
-from cosmogan_jax.compare.discrimination import (
-    MARGIN,
-    Share,
-    discrimination,
-    equally_many,
-    excess_auc,
-    parts_by_parent,
-)
+from cosmogan_jax.compare.discrimination import Share, discrimination, excess_auc
+from cosmogan_jax.compare.parents import equally_many, generator, parts_by_parent
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.sets import MapSets, spread_over
+from cosmogan_jax.settings.margins import SETS
 
 # Measured on 64^2 maps (experiments/010-classifier): twice the filters find no more, at 2.8 times the cost.
 NUM_FILTERS = 8
@@ -59,7 +54,7 @@ class ClassificationSettings(NamedTuple):
     num_steps: int
     max_maps: int | None
     seed: int
-    margin: float = MARGIN
+    margin: float = SETS["default"].auc
 
 
 class KeptMaps(NamedTuple):
@@ -260,7 +255,7 @@ def _of_some_parents(maps: KeptMaps, count: int, seed: int) -> KeptMaps:
     names = np.unique(maps.parents)
     if len(names) == count:
         return maps
-    chosen = np.random.Generator(np.random.Philox(key=[seed, 1])).permutation(len(names))[:count]
+    chosen = generator(seed, 1).permutation(len(names))[:count]
     return maps.at(np.flatnonzero(np.isin(maps.parents, names[chosen])))
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
+from cosmogan_jax.compare.parents import numbered
 from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.crop_table import CropTable
@@ -172,12 +173,12 @@ def _from_table(split: str, table: CropTable, limit: int) -> MapSet:
         table.geometry,
         len(crops),
         lambda start, stop: only_bin(table.cut(crops[start:stop])),
-        np.unique(table.parents(crops), return_inverse=True)[1],
-        None if boxes is None else np.unique(boxes, return_inverse=True)[1],
+        numbered(table.parents(crops))[0],
+        None if boxes is None else numbered(boxes)[0],
         table.manifest.source_redshift,
         f"{split} crops of stage prepare",
         table.manifest.origin.get("cosmology") or {},
-        patches=np.unique(of_map, return_inverse=True)[1],
+        patches=numbered(of_map)[0],
     )
 
 

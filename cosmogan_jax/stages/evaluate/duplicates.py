@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from cosmogan_jax.compare.birthday import judge_birthday, nearest_others
 from cosmogan_jax.compare.distances import copy_distance
-from cosmogan_jax.compare.ensembles import one_of_each
+from cosmogan_jax.compare.parents import generator, one_of_each
 from cosmogan_jax.maps.sets import MapSet, spread_over
 from cosmogan_jax.side_by_side import jit_on_one_thread
 from cosmogan_jax.summaries.structural_similarity import WINDOW_PIXELS, ms_ssim
@@ -60,7 +60,7 @@ def similarity(sets: list[MapSet], units: dict[str, np.ndarray], data_range: flo
     entry: dict[str, Any] = {}
     for maps in sets:
         index = one_of_each(units[maps.name], _SEED)
-        pairs = np.random.Generator(np.random.Philox(key=[_SEED, 2])).permutation(index)
+        pairs = generator(_SEED, 2).permutation(index)
         pairs = pairs[: min(len(pairs) // 2, _PAIRS) * 2].reshape(-1, 2)
         if len(pairs) < 2:
             entry[maps.name] = None

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cosmogan_jax.compare.overall import Finding
+from cosmogan_jax.compare.parents import numbered
 from cosmogan_jax.compare.quantities import MapSet as Measured
 from cosmogan_jax.compare.quantities import Quantity
 from cosmogan_jax.compare.statistics import ell_labels
@@ -201,7 +202,7 @@ def _spectra(by_bin: Sequence[Any], l_edges: np.ndarray, side_deg: float) -> Spe
 def _unit(spectra: dict[str, Spectra], units: dict[str, tuple[np.ndarray, str]], pair: int) -> Any:
     """Return "mean", for relative differences, where that of every band is well above 0; else "scatter"."""
     values = spectra["validation"][:, pair]
-    _, group = np.unique(units["validation"][0], return_inverse=True)
+    group, _ = numbered(units["validation"][0])
     means = np.array([np.bincount(group, band) for band in values.T]) / np.bincount(group)
     error = means.std(1, ddof=1) / np.sqrt(means.shape[1]) if means.shape[1] > 1 else np.inf
     return "mean" if (np.abs(values.mean(0)) > _SIGNIFICANT * error).all() else "scatter"

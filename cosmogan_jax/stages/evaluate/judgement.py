@@ -27,9 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.compare.ensembles import effective_modes, lower_median, one_of_each
+from cosmogan_jax.compare.ensembles import effective_modes, lower_median
 from cosmogan_jax.compare.family_wise import benjamini_hochberg, permutations_for_fdr
 from cosmogan_jax.compare.histogram_heights import height_tests
+from cosmogan_jax.compare.parents import halves, numbered, one_of_each
 from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
 from cosmogan_jax.compare.quantities import MapSet, Quantity
 from cosmogan_jax.compare.resamples import MIN_PARENTS
@@ -174,10 +175,8 @@ class Judge:
         if "auxiliary" in one:
             baseline = (one["auxiliary"], validation)
         else:
-            count = len(self._one["validation"])
-            order = np.random.Generator(np.random.Philox(key=[_SEED, 1])).permutation(count)
-            halves = np.sort(order[: count // 2]), np.sort(order[count // 2 :])
-            one_half, other = ({key: value[half] for key, value in validation.items()} for half in halves)
+            parts = halves(self._one["validation"], seed=_SEED, draw=1)
+            one_half, other = ({key: value[half] for key, value in validation.items()} for half in parts)
             baseline = (one_half, other)
         return {"generated": (one["generated"], validation), "baseline": baseline}
 
@@ -234,10 +233,10 @@ class Judge:
 
 def _varying(values: np.ndarray, units: np.ndarray, parts: int) -> np.ndarray:
     """Return which bands differ from their median in enough units of each of so many parts."""
-    names, group = np.unique(units, return_inverse=True)
-    differs = np.zeros((len(names), values.shape[1]), bool)
+    group, count = numbered(units)
+    differs = np.zeros((count, values.shape[1]), bool)
     np.logical_or.at(differs, group, values != lower_median(values))
-    return differs.sum(0) >= min(parts * _FEWEST_VARYING, len(names) - 1)
+    return differs.sum(0) >= min(parts * _FEWEST_VARYING, count - 1)
 
 
 def effect_entry(effect: Judged, *, required: bool) -> dict[str, Any]:
@@ -254,5 +253,5 @@ def effect_entry(effect: Judged, *, required: bool) -> dict[str, Any]:
         "real_within": real,
         "within_band": effect.bands[worst],
         "required": required,
-        "needs": None if effect.needs is None else effect.needs.said(),
+        "needs": None if effect.needs is None else effect.needs.in_words(),
     }

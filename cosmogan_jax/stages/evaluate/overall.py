@@ -13,10 +13,7 @@ from typing import Any
 
 from cosmogan_jax.compare.overall import Finding, overall
 from cosmogan_jax.compare.statistics import STATISTICS
-from cosmogan_jax.settings.margins import parse
-
-_EFFECTS = ("mean", "scatter")
-_SPECTRUM = (*_EFFECTS, "correlation", "covariance slope")
+from cosmogan_jax.settings.margins import effects_of, parse
 
 
 def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
@@ -34,7 +31,7 @@ def entry(findings: Sequence[Finding], margins: str) -> dict[str, Any]:
     numbers, whole = parse(margins), overall(findings)
     return {
         "outcome": whole.outcome,
-        "said": f"{whole.outcome} (margins: {margins}): {whole.said()}",
+        "said": f"{whole.outcome} (margins: {margins}): {whole.in_words()}",
         "margins": {"set": margins, **numbers._asdict()},
         "agrees": list(whole.agrees),
         "fails": list(whole.fails),
@@ -51,8 +48,8 @@ def _effects(verdicts: dict[str, Any], statistics: dict[str, Any], left_out: dic
     for row in STATISTICS.values():
         if not row.judged:
             continue
-        for effect in _SPECTRUM if row.covariance else _EFFECTS:
-            verdict = judged.get((row.name, effect))
+        for effect in effects_of(row.mean_unit, row.covariance):
+            verdict = judged.get((row.name, effect.name))
             if verdict is not None:
                 outcome, needs = verdict["outcome"], verdict["needs"]
             elif row.required:
@@ -61,7 +58,7 @@ def _effects(verdicts: dict[str, Any], statistics: dict[str, Any], left_out: dic
             else:
                 continue
             matched = " (trained on)" if statistics[row.name].get("trained_on") else ""
-            findings.append(Finding(f"{row.title}: {effect}{matched}", outcome, row.required, needs))
+            findings.append(Finding(f"{row.title}: {effect.name}{matched}", outcome, row.required, needs))
     return findings
 
 

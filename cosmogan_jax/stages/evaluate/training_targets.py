@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cosmogan_jax.emulators.matched_statistics import SEEN_BY
+from cosmogan_jax.compare.statistics import trained_on_by
 from cosmogan_jax.emulators.packed import find
 from cosmogan_jax.emulators.weights import read_card
 from cosmogan_jax.runs.directory import finished_record
@@ -39,4 +39,4 @@ def trained_on(settings: Evaluate, workdir: Path) -> set[str]:
     )
     if not flags.get("match_weight", 0):
         return set()
-    return {seen for matched in flags.get("match", ()) for seen in SEEN_BY.get(matched, ())}
+    return trained_on_by(flags.get("match", ()))

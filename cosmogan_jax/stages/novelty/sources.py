@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.compare.band_space import band_space, coordinates
 from cosmogan_jax.compare.distances import Read
+from cosmogan_jax.compare.parents import numbered
 from cosmogan_jax.emulators.interface import Features
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import open_trained
@@ -62,7 +63,7 @@ class Crops(NamedTuple):
 def crops_of(table: CropTable, split: str, limit: int | None = None) -> Crops:
     """Choose at most `limit` crops of a split, as many of each map as of any other."""
     rows = table.choose(split, limit)
-    parents = np.unique(np.array(table.manifest.parents), return_inverse=True)[1]
+    parents = numbered(table.manifest.parents)[0]
     return Crops(table, rows, parents[rows[:, 0]])
 
 

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import gc
 import importlib.util
 import io
 import os
@@ -9,6 +10,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+
+# Imports and tracing make objects by the million. By default Python, and XLA with it, looks for cycles among
+# them every 700, which takes a tenth of all time; here seldom, and at the end of every module.
+if gc.isenabled():
+    gc.set_threshold(20_000, 10, 10)
 
 # Trainings of the same sizes, in this process and in those that tests start, share their programs. Before JAX
 # is imported; a cache that is set already is used.
@@ -18,6 +24,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+# Programs name no line of Python: to look each up takes a tenth of the time in which they are made.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 
 # XLA's CPU compiler by its older way of making loops, in one piece a program: the same optimisations, in little
 # more than half the time. `XLA_FLAGS= python -m pytest` compiles as users' processes do; a version of XLA that
@@ -43,6 +52,15 @@ from cosmogan_jax import flags, main
 # what optimised programs compute is tested without the command line. JAX reads this when it is imported: this
 # process optimises, those that tests start do not.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+# What was imported until here stays, and is not looked through for cycles again.
+gc.freeze()
+
+
+def pytest_configure(config):
+    """Files in their own order: pytest-xdist would begin with those of many tests and end with long ones."""
+    config.option.loadscopereorder = False
+
 
 # The same examples every time; the first of them imports astropy and the like, which takes what it takes.
 hypothesis_settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
@@ -73,7 +91,12 @@ _LAID_OUT = ("test_faults", "test_kills")
 
 @pytest.fixture(scope="module", autouse=True)
 def pictures_without_layout(request):
-    """Half of a picture's time is its layout, half of the rest its pixels, at which no test looks."""
+    """Half of a picture's time is its layout, half of the rest its pixels, at which no test looks.
+
+    Drawn once, as PNG; its PDF is empty. Processes that tests start, and `_LAID_OUT`, draw both whole.
+    """
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     from cosmogan_jax.figures import files
@@ -82,6 +105,7 @@ def pictures_without_layout(request):
         if request.module.__name__ not in _LAID_OUT:
             patch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
             patch.setattr(files, "_DPI", 50)
+            patch.setattr(files, "FigureCanvasPdf", lambda figure: FigureCanvasPdf(Figure()))
         yield
 
 
@@ -90,6 +114,7 @@ def memory_of_a_module():
     """Compiled programs leave the memory with the module that called them (8 GiB at the end otherwise)."""
     yield
     jax.clear_caches()
+    gc.collect()
 
 
 @contextlib.contextmanager

@@ -217,27 +217,35 @@ def test_the_generator_sees_further_where_pixels_are_finer():
     assert [reach(layer, 2) for layer in range(1, 7)] == [1, 1, 2, 4, 4, 4]
     network = Generator(4, 3, 2)
     assert network.edge == 8
-    params = network.init(jax.random.key(1))
-    params = jax.tree.map(lambda leaf: leaf + 0.3 * jax.random.normal(jax.random.key(2), leaf.shape), params)
-    scales = fields.Scales(2)
+
+    @jax.jit
+    def weights():
+        params = network.init(jax.random.key(1))
+        return jax.tree.map(lambda leaf: leaf + 0.3 * jax.random.normal(jax.random.key(2), leaf.shape), params)
+
+    params, scales = weights(), fields.Scales(2)
     white = jax.random.normal(jax.random.key(3), (1, 19, 19, scales.num_inputs))
     y, noise = jnp.zeros((1, 19, 19)), jnp.ones((1, 19, 19, 6))
 
     def middle(features):
         return network.apply(params, fields.Inputs(y, noise, features))[0, 1, 1]
 
-    seen = np.abs(np.asarray(jax.grad(middle)(white))[0]).max(-1) > 0
+    seen = np.abs(np.asarray(jax.jit(jax.grad(middle))(white))[0]).max(-1) > 0
     assert seen.any(0).nonzero()[0].tolist() == seen.any(1).nonzero()[0].tolist() == list(range(1, 18))
 
 
 def test_the_generator_knows_no_place(of_sky):
     """A valid convolution of moved inputs is the moved map: the law of a map cannot depend on the position."""
     network = Generator(3, 6)
-    params = network.init(jax.random.key(1))
-    params = jax.tree.map(
-        lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(leaf.size), leaf.shape), params
-    )
-    given = drawn(of_sky, 50, 30)
+
+    @jax.jit
+    def weights():
+        return jax.tree.map(
+            lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(leaf.size), leaf.shape),
+            network.init(jax.random.key(1)),
+        )
+
+    params, given = weights(), drawn(of_sky, 50, 30)
     apply = jax.jit(network.apply)
     whole = apply(params, jax.tree.map(jnp.asarray, given))
     assert whole.shape == (50, 24, 24)
@@ -247,7 +255,7 @@ def test_the_generator_knows_no_place(of_sky):
 
 def test_an_untrained_generator_gives_base_and_noise(of_sky):
     model = LognormalGan(2, 4)
-    variables = {"base": of_sky, "params": model.generator.init(jax.random.key(0))}
+    variables = {"base": of_sky, "params": jax.jit(model.generator.init)(jax.random.key(0))}
     latents = jax.vmap(lambda key: model.latent(key, 16))(jax.random.split(jax.random.key(5), 3))
     assert model.latent(jax.random.key(0), 16).field.shape == (40, 40)
     x = jax.jit(model.sample)(variables, latents, jnp.zeros((3, 0)))
@@ -271,7 +279,7 @@ def test_models_are_described_and_made_again():
     assert model_of(directed.describe(), False) == directed
     earlier = {name: value for name, value in model.describe().items() if name != "base_power"}
     assert model_of(earlier, False) == model
-    count = sum(leaf.size for leaf in jax.tree.leaves(model.generator.init(jax.random.key(0))))
+    count = sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(model.generator.init, jax.random.key(0))))
     # 12 inputs and 12 channels of 3x3 with biases, five times; 12 x 5 outputs with biases.
     assert count == 5 * (9 * 12 * 12 + 12) + 12 * 5 + 5
     for said, words in (

@@ -135,7 +135,11 @@ def _sums(resampling: Resampling, first: np.ndarray, second: np.ndarray):
     """Return weighted count (resamples, 1), mean of `first`, sum of `second`."""
     order = np.argsort(resampling.groups, kind="stable")
     starts = np.searchsorted(resampling.groups[order], np.arange(resampling.num_parents))
-    weights = resampling.weights
+    weights, alone = resampling.weights, len(order) == resampling.num_parents
+
+    def by_parent(values: np.ndarray) -> np.ndarray:
+        return values[order] if alone else np.add.reduceat(values[order], starts)
+
     total = weights @ np.bincount(resampling.groups).astype(np.float64)[:, None]
-    mean = weights @ np.add.reduceat(first[order], starts) / total
-    return total, mean, weights @ np.add.reduceat(second[order], starts)
+    mean = weights @ by_parent(first) / total
+    return total, mean, weights @ by_parent(second)

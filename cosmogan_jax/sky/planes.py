@@ -78,11 +78,6 @@ def plane_convergence(
     return kappa
 
 
-def source_distance(cosmology: Cosmology, source_redshift: float) -> float:
-    """Comoving distance of the sources in Mpc/h."""
-    return float(comoving_distance(cosmology, source_redshift))
-
-
 def born_weights(
     chi: Float[np.ndarray, " planes"], cosmology: Cosmology, source_redshift: float
 ) -> Float[np.ndarray, " planes"]:
@@ -94,7 +89,7 @@ def born_weights(
     if not source_redshift > 0:
         raise ValueError(f"source_redshift={source_redshift} must be positive")
     chi = np.asarray(chi, np.float64)
-    source = source_distance(cosmology, source_redshift)
+    source = float(comoving_distance(cosmology, source_redshift))
     spacing = float(np.diff(np.sort(chi)).max()) if len(chi) > 1 else 0.0
     if source > chi.max() + spacing or source <= chi.min():
         raise ValueError(

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from cosmogan_jax.files.checksums import json_sha256
@@ -15,10 +14,10 @@ from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.maps.store_writing import maps_written, write_map_store
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.stages import planning
-from cosmogan_jax.stages.simulate.nbody_sky import NbodySky
-from cosmogan_jax.stages.simulate.skies import LognormalSky, MakeSky, PlanesSky, source_redshift
+from cosmogan_jax.stages.simulate.nbody_sky import nbody_sky
+from cosmogan_jax.stages.simulate.skies import MakeSky, lognormal_sky, planes_sky, source_redshift
 
-_SKIES: dict[str, MakeSky] = {"lognormal": LognormalSky, "planes": PlanesSky, "nbody": NbodySky}
+_SKIES: dict[str, MakeSky] = {"lognormal": lognormal_sky, "planes": planes_sky, "nbody": nbody_sky}
 
 
 def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
@@ -51,7 +50,7 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
                 for begin in range(max(first, start), first + count, sky.batch_size):
                     index = np.arange(begin, min(begin + sky.batch_size, first + count))
                     mark = time.monotonic()
-                    yield np.asarray(sky.maps(jnp.asarray(index), split))
+                    yield sky.maps(index, split)
                     seconds.append((len(index), (time.monotonic() - mark) / len(index)))
                     bar.update(len(index))
                 first += count

@@ -17,7 +17,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from cosmogan_jax.machine.memory import allocator_free, free_memory
+from cosmogan_jax.machine.memory import free_memory, unused_memory
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.boxes import Box, BoxWriter, claim, open_box
 from cosmogan_jax.sky.initial_conditions import mode_amplitudes
@@ -184,7 +184,9 @@ def _make(folder: Path, name: str, key: jax.Array, plan: BoxPlan, amplitudes, ba
 
 
 def _check_memory(device, settings: BoxSettings, num_devices: int) -> None:
-    needed, free = _bytes(settings), free_bytes(device, num_devices)
+    needed, free = _bytes(settings), unused_memory(device)
+    if free is not None and device.platform == "cpu":
+        free //= num_devices  # the host's is shared out
     if free is not None and needed > free:
         raise ValueError(
             f"num_particles_side={settings.num_particles_side} on a mesh of {settings.num_mesh} needs about "
@@ -194,7 +196,7 @@ def _check_memory(device, settings: BoxSettings, num_devices: int) -> None:
 
 def _at_a_time(device, settings: BoxSettings, num_boxes: int) -> int:
     """Boxes that a device makes at a time; a CPU as many as it has cores, and memory to spare."""
-    free = free_bytes(device, 1)
+    free = unused_memory(device)
     if device.platform != "cpu" or free is None:
         return 1
     memory = min(free / 2, free_memory(device))  # a container's limit is the second's to know
@@ -205,18 +207,3 @@ def _bytes(settings: BoxSettings) -> int:
     return box_bytes(
         settings.num_particles_side, settings.num_mesh, settings.slabs_per_box, settings.plane_pixels
     )
-
-
-def free_bytes(device, num_devices: int) -> int | None:
-    """Memory that may still be taken on a device, None if it does not say; the host's is shared out."""
-    free = allocator_free(device)
-    if free is not None:
-        return free
-    if device.platform == "cpu":
-        try:
-            lines = Path("/proc/meminfo").read_text().splitlines()
-        except OSError:
-            return None
-        available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-        return available[0] // num_devices if available else None
-    return None

@@ -21,6 +21,8 @@ from cosmogan_jax.symmetries import orient
 
 _BATCH_BYTES = 512 * 2**20
 _MAX_BATCH = 128
+# Rays of the maps that one program of a CPU makes: it works for milliseconds, and starts in a tenth of one.
+_RAYS_TOGETHER = 2**18
 # Of the free memory that the planes of one box may take, so that maps in batches need not read them again.
 _HELD_SHARE = 0.25
 
@@ -41,6 +43,9 @@ class BoxMaps:
         self._rays_per_pixel = settings.rays_per_pixel
         self._make = self._traced if settings.ray_tracing == "multi_plane" else self._born
         self._held: tuple[Path | None, list[Array]] = (None, [])
+        self._correct = SideBySide(self._corrected)
+        self._add = SideBySide(lambda part: _add_born(*part))
+        self._trace = SideBySide(lambda part: _trace(*part))
 
     def through(self, box: Box, index: Int[np.ndarray, " maps"]) -> Float[Array | np.ndarray, "maps size size"]:
         """Return the maps of these numbers, through the planes of this box."""
@@ -53,27 +58,41 @@ class BoxMaps:
             self._held = None, []  # another box's planes go before these come
             size = 4 * len(numbers) * 3 * self._cone.box.slabs_per_box * self._cone.box.plane_pixels**2
             if size <= _HELD_SHARE * free_memory(jax.local_devices()[0]):
-                self._held = box.path, [self._corrected(box, number) for number in numbers]
-        planes = self._held[1] or (self._corrected(box, number) for number in numbers)
+                self._held = box.path, self._correct([(box, number) for number in numbers])
+        planes = self._held[1] or (self._corrected((box, number)) for number in numbers)
         for number, chi, cuts in zip(numbers, self._cone.schedule.chi, planes):
             yield number, np.float32(chi), cuts
 
-    def _corrected(self, box: Box, number: int) -> Array:
+    def _corrected(self, plane: tuple[Box, int]) -> Array:
+        box, number = plane
         return _correct(jnp.asarray(box.read(number)), self._transfer[number])
 
     def _placement(self, index: np.ndarray | int, number: int) -> Placement:
         return Placement(*(leaf[index, number] for leaf in self._placed))
 
-    def _born(self, box: Box, index: np.ndarray) -> Array:
-        cone = self._cone
+    def _born(self, box: Box, index: np.ndarray) -> np.ndarray:
+        cone, parts = self._cone, self._parts(index)
         size, plane_pixels = cone.geometry.num_pixels, cone.box.plane_pixels
-        kappa = jnp.zeros((len(index), size, size))
+        kappa = [jnp.zeros((len(part), size, size)) for part in parts]
         for number, chi, planes in self._planes(box):
             pixel = np.float32(chi * cone.geometry.pixel_rad / cone.box.box_size * plane_pixels)
-            weight = np.float32(cone.strength[number] * cone.weights[number])
-            placed = self._placement(index, number)
-            kappa = _add_born(kappa, planes, placed, pixel, weight, self._rays_per_pixel)
-        return kappa
+            at_plane = pixel, np.float32(cone.strength[number] * cone.weights[number]), self._rays_per_pixel
+            kappa = self._add([
+                (so_far, planes, self._placement(part, number), *at_plane)
+                for so_far, part in zip(kappa, parts)
+            ])  # fmt: skip
+        return np.concatenate(kappa)[: len(index)]
+
+    def _parts(self, index: np.ndarray) -> np.ndarray:
+        """Return the numbers in rows, a row for each program; the last number fills the last row up.
+
+        Accelerators take all maps in one. A row has two numbers at least: of a single map the compiler takes
+        the loop over maps away, and rounds otherwise.
+        """
+        rays = (self._cone.geometry.num_pixels * self._rays_per_pixel) ** 2
+        each = max(2, _RAYS_TOGETHER // rays if jax.default_backend() == "cpu" else len(index))
+        filled = np.arange(-(-len(index) // each) * each)
+        return index[np.minimum(filled, len(index) - 1)].reshape(-1, each)
 
     def _traced(self, box: Box, index: np.ndarray) -> Array:
         cone = self._cone
@@ -82,13 +101,13 @@ class BoxMaps:
         source = np.float32(float(comoving_distance(cone.cosmology, cone.source_redshift)))
         # Five fields of sums for every ray: as many maps at once as the batch of finished maps may take.
         together = max(1, _BATCH_BYTES // (4 * 14 * rays_side**2))
-        kappa, trace = [], SideBySide(lambda part: _trace(*part))
+        kappa = []
         for begin in range(0, len(index), together):
             numbers = index[begin : begin + together]
             rays = [ray_tracing.begin(theta) for _ in numbers]
             for number, chi, planes in self._planes(box):
                 at_plane = chi, np.float32(cone.box.box_size / chi), np.float32(cone.strength[number])
-                rays = trace([
+                rays = self._trace([
                     (passing, planes, self._placement(map_number, number), *at_plane)
                     for passing, map_number in zip(rays, numbers)
                 ])  # fmt: skip

@@ -122,7 +122,9 @@ _correct = jit_on_one_thread(light_cone.correct_windows)
 def _add_born(kappa, planes, placed, pixel, weight, rays_per_pixel):
     def add(of_map):
         so_far, cut, shift, turn = of_map
-        return light_cone.add_born(so_far, orient(planes[cut], turn), shift, pixel, weight, rays_per_pixel)
+        # Only the one orientation that is seen: to compute all, and choose, takes longer than the rest.
+        plane = jax.lax.switch(turn, [functools.partial(orient, turn=n) for n in range(8)], planes[cut])
+        return light_cone.add_born(so_far, plane, shift, pixel, weight, rays_per_pixel)
 
     return jax.lax.map(add, (kappa, *placed))
 

@@ -67,7 +67,7 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
 
 
 def check(settings: Simulate) -> None:
-    """ValueError for flags that another sky would need, which would be passed over in silence."""
+    """Raise ValueError for flags that another sky would need, which would be passed over in silence."""
     planes, nbody = "--sky=planes", "--sky=nbody"
     for name, nothing, sky in (
         ("lens_planes", None, planes),
@@ -82,7 +82,7 @@ def check(settings: Simulate) -> None:
 
 
 def dry_run(settings: Simulate, workdir: Path) -> None:
-    """What a verdict on maps of this design could resolve, before any box is made."""
+    """Print what a verdict on maps of this design could resolve, before any box is made."""
     counts = _counts(settings)
     sets: dict[str, list[tuple[int | None, int]]] = {}
     for split in ("validation", "auxiliary"):
@@ -94,7 +94,7 @@ def dry_run(settings: Simulate, workdir: Path) -> None:
 
 
 def result_mark(out: Path) -> str:
-    """The maps by their content."""
+    """Return the mark of the maps, by their content."""
     return json_sha256(open_map_store(out / "maps").manifest.identity())
 
 

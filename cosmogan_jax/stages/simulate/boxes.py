@@ -41,7 +41,7 @@ class BoxPlan:
     key_scheme: int
 
     def identity(self) -> dict[str, Any]:
-        """What makes a box this box, but for its name."""
+        """Return what makes a box this box, but for its name."""
         cosmology = {f"cosmology.{name}": value for name, value in vars(self.power.cosmology).items()}
         own = {"source_redshift": self.source_redshift, "seed": self.seed}
         if self.key_scheme > 1:  # boxes of the first scheme do not say so
@@ -50,7 +50,7 @@ class BoxPlan:
 
 
 def get_boxes(folder: Path, keys: dict[str, jax.Array], plan: BoxPlan) -> dict[str, Box]:
-    """All boxes named, made where they are not whole; several processes may make boxes of one folder.
+    """Return all boxes named, made where they are not whole; several processes may make boxes of one folder.
 
     Raises:
       ValueError: a box of other settings, or a device that has not the memory for one.
@@ -77,31 +77,31 @@ def get_boxes(folder: Path, keys: dict[str, jax.Array], plan: BoxPlan) -> dict[s
                 for device in devices
             ]
             try:
-                for done in concurrent.futures.as_completed(workers):
-                    done.result()
+                for worker in concurrent.futures.as_completed(workers):
+                    worker.result()
             except BaseException:
                 stop.set()  # the other devices stop after their step
                 raise
-    found = {name: open_box(folder, name, identity) for name in keys}
-    return {name: box for name, box in found.items() if box is not None}
+    boxes = {name: open_box(folder, name, identity) for name in keys}
+    return {name: box for name, box in boxes.items() if box is not None}
 
 
 def _work(device, missing, folder, keys, plan, amplitudes, bar, stop) -> None:
-    told = False
+    printed = False
     while not stop.is_set():
         try:
             name = missing.get_nowait()
         except queue.Empty:
             return
-        with claim(folder, name) as mine:
-            if mine and open_box(folder, name, plan.identity()) is None:
+        with claim(folder, name) as claimed:
+            if claimed and open_box(folder, name, plan.identity()) is None:
                 with jax.default_device(device):
                     _make(folder, name, keys[name], plan, amplitudes, bar, stop)
                 continue
         if open_box(folder, name, plan.identity()) is None:
-            if not told:
+            if not printed:
                 print(f"simulate: waits for box {name}, which another process makes", file=sys.stderr)
-                told = True
+                printed = True
             missing.put(name)
             stop.wait(_POLL_SECONDS)
         else:
@@ -123,13 +123,13 @@ class _WriteBehind:
         self._pool.shutdown()  # whoever makes the box again begins when nobody writes to it
 
     def write(self, planes: list[tuple[int, jax.Array]]) -> None:
-        """Take planes to write; raises what the writing of those before raised."""
+        """Take planes to write; raise what the writing of those before raised."""
         self.wait()
         if planes:
             self._last = self._pool.submit(self._write, planes)
 
     def wait(self) -> None:
-        """Until all planes are written."""
+        """Wait until all planes are written."""
         if self._last is not None:
             self._last.result()
             self._last = None
@@ -175,7 +175,7 @@ def _make(folder: Path, name: str, key: jax.Array, plan: BoxPlan, amplitudes, ba
     writer.finish(
         plan.identity(),
         {
-            "seconds": {what: round(value, 5) for what, value in seconds.items()},
+            "seconds": {name: round(value, 5) for name, value in seconds.items()},
             "device": device.device_kind,
             "chi": plan.schedule.chi.tolist(),
             "redshift": plan.schedule.redshift.tolist(),
@@ -195,7 +195,7 @@ def _check_memory(device, settings: BoxSettings, num_devices: int) -> None:
 
 
 def _at_a_time(device, settings: BoxSettings, num_boxes: int) -> int:
-    """Boxes that a device makes at a time; a CPU as many as it has cores, and memory to spare."""
+    """Return how many boxes a device makes at a time: a CPU as many as it has cores, and memory to spare."""
     free = unused_memory(device)
     if device.platform != "cpu" or free is None:
         return 1

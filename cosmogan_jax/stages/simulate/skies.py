@@ -60,8 +60,8 @@ MakeSky = Callable[[Simulate, Path, dict[str, int]], Sky]
 
 def sky_parameters(cosmology: Cosmology, settings: Simulate) -> dict[str, float]:
     """Return the parameters of a sky's maps: of its cosmology those that are known, and the source redshift."""
-    known = {name: float(value) for name, value in vars(cosmology).items() if value is not None}
-    return {**known, "source_redshift": float(source_redshift(settings))}
+    values = {name: float(value) for name, value in vars(cosmology).items() if value is not None}
+    return {**values, "source_redshift": float(source_redshift(settings))}
 
 
 def source_redshift(settings: Simulate) -> float:

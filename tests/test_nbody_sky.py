@@ -321,14 +321,14 @@ def test_planes_are_read_once_a_box_and_amplitudes_made_once(run_main, tmp_path,
 @pytest.mark.parametrize("ray_tracing", ["born", "multi_plane"])
 def test_a_map_does_not_depend_on_its_batch(whole, parse, monkeypatch, ray_tracing):
     from cosmogan_jax.stages.simulate import box_maps
-    from cosmogan_jax.stages.simulate.nbody_sky import nbody_sky
+    from cosmogan_jax.stages.simulate.nbody_sky import make_nbody_sky
 
     flags = [*TINY, f"--workdir={whole}", f"--ray_tracing={ray_tracing}"]
     counts = {"train": 5, "development": 1, "validation": 2, "auxiliary": 2}
-    sky = nbody_sky(parse(*flags).by_stage["simulate"], whole, counts)
+    sky = make_nbody_sky(parse(*flags).by_stage["simulate"], whole, counts)
+    # Programs of their own: those of the run above are compiled with little optimisation, and round otherwise.
+    monkeypatch.setattr(box_maps, "_RAYS_TOGETHER", 8 * 64**2)
     together = sky.maps(np.arange(5), "train")
-    if ray_tracing == "born":
-        np.testing.assert_array_equal(together, open_map_store(whole / "simulate/maps").read()[:5, ..., 0])
     alone = [sky.maps(np.array([number]), "train")[0] for number in range(5)]
     np.testing.assert_array_equal(together, alone)
     monkeypatch.setattr(box_maps, "_RAYS_TOGETHER", 1)  # two maps a program, several programs a box

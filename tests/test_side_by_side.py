@@ -9,7 +9,7 @@ import pytest
 
 from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.sky import ray_tracing
-from cosmogan_jax.stages.simulate.skies import lognormal_sky
+from cosmogan_jax.stages.simulate.skies import make_lognormal_sky
 
 # By jax.jit the field below came out in 8 ways in 700 runs on two cores, the commonest in 40 % of them.
 RUNS = 60
@@ -24,7 +24,7 @@ def test_fields_of_large_planes_are_the_same_at_every_run():
 
 def test_lognormal_maps_are_the_same_at_every_run(parse, tmp_path):
     settings = parse("--workdir=w", "--map_pixels=256", "--side_deg=3.5").by_stage["simulate"]
-    sky = lognormal_sky(settings, tmp_path, {})
+    sky = make_lognormal_sky(settings, tmp_path, {})
     found = {sky.maps(np.arange(4), "train").tobytes() for _ in range(RUNS // 4)}
     assert len(found) == 1
 

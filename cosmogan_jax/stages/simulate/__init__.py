@@ -14,10 +14,14 @@ from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.maps.store_writing import maps_written, write_map_store
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.stages import planning
-from cosmogan_jax.stages.simulate.nbody_sky import nbody_sky
-from cosmogan_jax.stages.simulate.skies import MakeSky, lognormal_sky, planes_sky, source_redshift
+from cosmogan_jax.stages.simulate.nbody_sky import make_nbody_sky
+from cosmogan_jax.stages.simulate.skies import MakeSky, make_lognormal_sky, make_planes_sky, source_redshift
 
-_SKIES: dict[str, MakeSky] = {"lognormal": lognormal_sky, "planes": planes_sky, "nbody": nbody_sky}
+_SKIES: dict[str, MakeSky] = {
+    "lognormal": make_lognormal_sky,
+    "planes": make_planes_sky,
+    "nbody": make_nbody_sky,
+}
 
 
 def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
@@ -69,7 +73,7 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
 def check(settings: Simulate) -> None:
     """Raise ValueError for flags that another sky would need, which would be passed over in silence."""
     planes, nbody = "--sky=planes", "--sky=nbody"
-    for name, nothing, sky in (
+    for name, default, sky in (
         ("lens_planes", None, planes),
         ("boxes_dir", None, nbody),
         ("plane_pixels", None, nbody),
@@ -77,7 +81,7 @@ def check(settings: Simulate) -> None:
         ("sharpen_to", "none", nbody),
     ):
         value = getattr(settings, name)
-        if value != nothing and sky != f"--sky={settings.sky}":
+        if value != default and sky != f"--sky={settings.sky}":
             raise ValueError(f"{name}={value} goes with {sky}; sky={settings.sky} makes nothing of it")
 
 

@@ -17,7 +17,7 @@ from cosmogan_jax.sky import light_cone, ray_tracing
 from cosmogan_jax.sky.cosmology import comoving_distance
 from cosmogan_jax.sky.light_cone import Placement
 from cosmogan_jax.stages.simulate.cone import LightCone
-from cosmogan_jax.symmetries import orient
+from cosmogan_jax.symmetries import orient, turned
 
 _BATCH_BYTES = 512 * 2**20
 _MAX_BATCH = 128
@@ -39,17 +39,19 @@ class BoxMaps:
         self, cone: LightCone, placed: Placement, transfer: Float[Array, "planes bins"], settings: Simulate
     ):
         """Take how each map (first axis) sees each plane, and the planes' factors of amplitude."""
-        self._cone, self._placed, self._transfer = cone, placed, transfer
-        self._rays_per_pixel = settings.rays_per_pixel
-        self._make = self._traced if settings.ray_tracing == "multi_plane" else self._born
-        self._held: tuple[Path | None, list[Array]] = (None, [])
-        self._correct = SideBySide(self._corrected)
+        self._cone, self._placed, self._settings = cone, placed, settings
+        # Functions that know nothing of this object: it goes, and with it what it holds, when nobody has it.
+        self._correct = SideBySide(
+            lambda plane: _correct(jnp.asarray(plane[0].read(plane[1])), transfer[plane[1]])
+        )
         self._add = SideBySide(lambda part: _add_born(*part))
         self._trace = SideBySide(lambda part: _trace(*part))
+        self._held: tuple[Path | None, list[Array]] = (None, [])
 
     def through(self, box: Box, index: Int[np.ndarray, " maps"]) -> Float[Array | np.ndarray, "maps size size"]:
         """Return the maps of these numbers, through the planes of this box."""
-        return self._make(box, index)
+        traced = self._settings.ray_tracing == "multi_plane"
+        return self._traced(box, index) if traced else self._born(box, index)
 
     def _planes(self, box: Box) -> Iterator[tuple[int, np.float32, Array]]:
         """Yield number, distance and corrected cuts of every plane; the cuts are held where memory allows."""
@@ -59,13 +61,9 @@ class BoxMaps:
             size = 4 * len(numbers) * 3 * self._cone.box.slabs_per_box * self._cone.box.plane_pixels**2
             if size <= _HELD_SHARE * free_memory(jax.local_devices()[0]):
                 self._held = box.path, self._correct([(box, number) for number in numbers])
-        planes = self._held[1] or (self._corrected((box, number)) for number in numbers)
+        planes = self._held[1] or (self._correct([(box, number)])[0] for number in numbers)
         for number, chi, cuts in zip(numbers, self._cone.schedule.chi, planes):
             yield number, np.float32(chi), cuts
-
-    def _corrected(self, plane: tuple[Box, int]) -> Array:
-        box, number = plane
-        return _correct(jnp.asarray(box.read(number)), self._transfer[number])
 
     def _placement(self, index: np.ndarray | int, number: int) -> Placement:
         return Placement(*(leaf[index, number] for leaf in self._placed))
@@ -76,7 +74,8 @@ class BoxMaps:
         kappa = [jnp.zeros((len(part), size, size)) for part in parts]
         for number, chi, planes in self._planes(box):
             pixel = np.float32(chi * cone.geometry.pixel_rad / cone.box.box_size * plane_pixels)
-            at_plane = pixel, np.float32(cone.strength[number] * cone.weights[number]), self._rays_per_pixel
+            weight = np.float32(cone.strength[number] * cone.weights[number])
+            at_plane = pixel, weight, self._settings.rays_per_pixel
             kappa = self._add([
                 (so_far, planes, self._placement(part, number), *at_plane)
                 for so_far, part in zip(kappa, parts)
@@ -89,14 +88,14 @@ class BoxMaps:
         Accelerators take all maps in one. A row has two numbers at least: of a single map the compiler takes
         the loop over maps away, and rounds otherwise.
         """
-        rays = (self._cone.geometry.num_pixels * self._rays_per_pixel) ** 2
+        rays = (self._cone.geometry.num_pixels * self._settings.rays_per_pixel) ** 2
         each = max(2, _RAYS_TOGETHER // rays if jax.default_backend() == "cpu" else len(index))
         filled = np.arange(-(-len(index) // each) * each)
         return index[np.minimum(filled, len(index) - 1)].reshape(-1, each)
 
     def _traced(self, box: Box, index: np.ndarray) -> Array:
         cone = self._cone
-        rays_side = cone.geometry.num_pixels * self._rays_per_pixel
+        rays_side = cone.geometry.num_pixels * self._settings.rays_per_pixel
         theta = ray_tracing.ray_grid(rays_side, np.float32(cone.geometry.side_rad))
         source = np.float32(float(comoving_distance(cone.cosmology, cone.source_redshift)))
         # Five fields of sums for every ray: as many maps at once as the batch of finished maps may take.
@@ -111,7 +110,7 @@ class BoxMaps:
                     (passing, planes, self._placement(map_number, number), *at_plane)
                     for passing, map_number in zip(rays, numbers)
                 ])  # fmt: skip
-            kappa += [_kappa(passed, source, self._rays_per_pixel) for passed in rays]
+            kappa += [_kappa(passed, source, self._settings.rays_per_pixel) for passed in rays]
         return jnp.stack(kappa)
 
 
@@ -123,7 +122,9 @@ def _add_born(kappa, planes, placed, pixel, weight, rays_per_pixel):
     def add(of_map):
         so_far, cut, shift, turn = of_map
         # Only the one orientation that is seen: to compute all, and choose, takes longer than the rest.
-        plane = jax.lax.switch(turn, [functools.partial(orient, turn=n) for n in range(8)], planes[cut])
+        plane = jax.lax.switch(
+            turn, [functools.partial(turned, turn=number) for number in range(8)], planes[cut]
+        )
         return light_cone.add_born(so_far, plane, shift, pixel, weight, rays_per_pixel)
 
     return jax.lax.map(add, (kappa, *placed))

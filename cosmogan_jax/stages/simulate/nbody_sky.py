@@ -23,7 +23,7 @@ from cosmogan_jax.stages.simulate.cone import LightCone, plan_light_cone, resolu
 from cosmogan_jax.stages.simulate.skies import Sky, sky_parameters
 
 
-def nbody_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -> Sky:
+def make_nbody_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -> Sky:
     """Make the boxes that are missing, for hours where they are large, and return the sky seen through all.
 
     Every map looks through the planes of one box; splits use different boxes.

@@ -81,7 +81,7 @@ def chosen_cosmology(settings: Simulate) -> Cosmology:
     return Cosmology(**{**values, "omega_lambda": 1.0 - values["omega_m"]} if chosen else values)
 
 
-def lognormal_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -> Sky:
+def make_lognormal_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -> Sky:
     """Return the sky of shifted lognormal fields with the Limber spectrum; every map is its own box."""
     if settings.ray_tracing != "born":
         raise ValueError(f"ray_tracing={settings.ray_tracing} needs --sky=nbody or --sky=planes")
@@ -111,7 +111,7 @@ def lognormal_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -> 
     )
 
 
-def planes_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -> Sky:
+def make_planes_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -> Sky:
     """Return the sky of windows of lens planes in LensTools' format; maps of one region are one sample.
 
     Raises:

@@ -85,7 +85,7 @@ class Scales(NamedTuple):
     kappa_thresholds: Float[np.ndarray, " edges"]
 
     def fine_pixel_edges(self) -> Float[np.ndarray, " edges"]:
-        """FINE bins in each of the display's."""
+        """Return edges of FINE bins in each of the display's."""
         return fine_edges(self.pixel_edges)
 
     def edges(self) -> Edges:
@@ -109,7 +109,7 @@ class Scales(NamedTuple):
 
 
 def fine_edges(pixel_edges: Float[np.ndarray, " edges"]) -> Float[np.ndarray, " fine_edges"]:
-    """FINE bins in each of the display's."""
+    """Return edges of FINE bins in each of the display's."""
     return np.linspace(pixel_edges[0], pixel_edges[-1], PIXEL_BINS * FINE + 1)
 
 
@@ -158,7 +158,7 @@ def scales(
 def _joined(
     counts: Callable, kappa: np.ndarray, edges: np.ndarray, valid: np.ndarray | None
 ) -> Float[np.ndarray, " edges"]:
-    """The edges without those that would cut off a bin of too few extrema, from either end; two at least."""
+    """Join bins of too few extrema, from either end, and return the edges that are left; two at least."""
     measured = _counted(counts, jnp.asarray(kappa), filled_bins(edges, len(edges)), valid)
     number = np.asarray(measured, np.float64).mean(0) * np.diff(edges)
     kept = list(range(len(edges)))
@@ -178,10 +178,10 @@ _transformed = jax.jit(starlet_transform, static_argnums=1)
 
 
 def _starlet_sigma(kappa: np.ndarray) -> Float[np.ndarray, " scales"]:
-    """Standard deviation of each starlet scale over the maps; as many scales as the map has room for."""
+    """Return the standard deviation of each starlet scale that the map has room for, over the maps."""
     num_scales = max(2, min(_STARLET_SCALES, int(np.log2(kappa.shape[-1])) - 2))
-    found = [np.asarray(_transformed(jnp.asarray(one), num_scales)) for one in kappa[:_STARLET_MAPS]]
-    sigma = np.std(np.stack(found), axis=(0, 2, 3))
+    scales = [np.asarray(_transformed(jnp.asarray(map_), num_scales)) for map_ in kappa[:_STARLET_MAPS]]
+    sigma = np.std(np.stack(scales), axis=(0, 2, 3))
     return np.maximum(sigma, np.finfo(np.float32).tiny)
 
 

@@ -56,23 +56,23 @@ class Measured:
 
     @functools.cached_property
     def minkowski(self) -> MinkowskiFunctionals:
-        """At thresholds in units of each map's own standard deviation, as the paper has them."""
+        """Return them at thresholds in units of each map's own standard deviation, as the paper has them."""
         return minkowski_functionals(self.kappa, PAPER_THRESHOLDS, mask=self.mask)
 
     @functools.cached_property
     def minkowski_of_kappa(self) -> MinkowskiFunctionals:
-        """At thresholds in kappa, the same for all maps: an amplitude that is wrong is seen."""
+        """Return them at thresholds in kappa, the same for all maps: an amplitude that is wrong is seen."""
         thresholds = self.edges.kappa_thresholds
         return minkowski_functionals(self.kappa, thresholds, normalised=False, mask=self.mask)
 
     @functools.cached_property
     def starlet(self) -> StarletStatistics:
-        """l1 norm and peaks of every starlet scale."""
+        """Return l1 norm and peaks of every starlet scale."""
         return starlet_statistics(self.kappa, self.edges.starlet_l1, self.edges.starlet_peaks)
 
     @functools.cached_property
     def fine_pixels(self) -> Float[Array, "maps fine_bins"]:
-        """Valid pixels in equal bins of kappa; the outermost are open, so that none is lost."""
+        """Count valid pixels in equal bins of kappa; the outermost are open, so that none is lost."""
         low, each_unit = self.edges.pixels
         num_bins = PIXEL_BINS * FINE
 
@@ -152,7 +152,7 @@ def _power(measured: Measured) -> Array:
 
 
 def _density(measured: Measured) -> Array:
-    """Share of the pixels in each of the judged bins."""
+    """Return the share of the pixels in each of the judged bins."""
     cells, fine = measured.edges.density_cells, measured.fine_pixels
     counts = by_selection(fine, bin_index(jnp.arange(fine.shape[-1]), cells), len(cells) + 1)
     counts, number = counts.astype(measured.kappa.dtype), measured.num_valid

@@ -20,28 +20,43 @@ _OPTIONS: dict[str, Any] = {"xla_cpu_multi_thread_eigen": False}
 
 
 def jit_on_one_thread(function: Callable, **options: Any) -> Callable:
-    """jax.jit, for a CPU without XLA's threads; on accelerators jax.jit."""
+    """Compile by jax.jit, for a CPU without XLA's threads."""
     return jax.jit(function, compiler_options=_OPTIONS, **options)
 
 
 class SideBySide:
     """function(part) of several parts at a time, one for every core; one after the other on accelerators.
 
-    Nothing may depend on how many there are at a time: what a part gives follows from the part alone.
+    Nothing may depend on how many there are at a time: what a part gives follows from the part alone. The
+    threads are kept from call to call, and end with the object.
     """
 
     def __init__(self, function: Callable[[Any], Any]):
         self._function, self._compiled = function, False
+        self._pool: tuple[tuple[int, int], concurrent.futures.Executor] | None = None
 
     def __call__(self, parts: Sequence[Any]) -> list[Any]:
-        """The results, in the order of the parts."""
+        """Return the results, in the order of the parts."""
         if jax.default_backend() != "cpu":
             return [self._function(part) for part in parts]
         # The first call alone, or every thread would compile the program.
         first = [] if self._compiled else [self._whole(part) for part in parts[:1]]
         self._compiled = True
-        with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            return first + list(pool.map(self._whole, parts[len(first) :]))
+        pool = self._threads()
+        others = [pool.submit(self._whole, part) for part in parts[len(first) :]]
+        try:
+            return first + [other.result() for other in others]
+        finally:  # after an error nothing goes on behind the caller's back
+            for other in others:
+                other.cancel()
+            concurrent.futures.wait(others)
+
+    def _threads(self) -> concurrent.futures.Executor:
+        """Return a thread for each core this process may use; a forked process has none of its parent's."""
+        owner = os.getpid(), len(os.sched_getaffinity(0))
+        if self._pool is None or self._pool[0] != owner:
+            self._pool = owner, concurrent.futures.ThreadPoolExecutor(owner[1])
+        return self._pool[1]
 
     @with_usual  # a thread of the pool is in no context of its caller
     def _whole(self, part: Any) -> Any:

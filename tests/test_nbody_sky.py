@@ -293,7 +293,7 @@ def test_power_of_240_boxes_is_limbers(tmp_path):
 
 def test_planes_are_read_once_a_box_and_amplitudes_made_once(run_main, tmp_path, monkeypatch):
     from cosmogan_jax.maps.boxes import Box
-    from cosmogan_jax.stages.simulate import boxes, nbody_sky
+    from cosmogan_jax.stages.simulate import box_maps, boxes
 
     read, made, read_plane, make = [], [], Box.read, boxes.mode_amplitudes
     monkeypatch.setattr(
@@ -301,11 +301,11 @@ def test_planes_are_read_once_a_box_and_amplitudes_made_once(run_main, tmp_path,
     )
     monkeypatch.setattr(boxes, "mode_amplitudes", lambda *given: made.append(given) or make(*given))
     # One map at a time, as with many rays.
-    monkeypatch.setattr(nbody_sky, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(box_maps, "_BATCH_BYTES", 1)
     flags = [*TINY, "--ray_tracing=multi_plane", f"--boxes_dir={tmp_path}/boxes"]
     kappa = []
     for name, share in (("held", 0.25), ("read again", 0.0)):
-        monkeypatch.setattr(nbody_sky, "_HELD_SHARE", share)
+        monkeypatch.setattr(box_maps, "_HELD_SHARE", share)
         read.clear()
         code, _, error = run_main(f"--workdir={tmp_path}/{name}", *flags)
         assert code == 0, error
@@ -316,6 +316,23 @@ def test_planes_are_read_once_a_box_and_amplitudes_made_once(run_main, tmp_path,
         else:
             assert len(read) == 2 * len(set(read))  # eight maps through four boxes
     np.testing.assert_array_equal(*kappa)
+
+
+@pytest.mark.parametrize("ray_tracing", ["born", "multi_plane"])
+def test_a_map_does_not_depend_on_its_batch(whole, parse, monkeypatch, ray_tracing):
+    from cosmogan_jax.stages.simulate import box_maps
+    from cosmogan_jax.stages.simulate.nbody_sky import make_nbody_sky
+
+    flags = [*TINY, f"--workdir={whole}", f"--ray_tracing={ray_tracing}"]
+    counts = {"train": 5, "development": 1, "validation": 2, "auxiliary": 2}
+    sky = make_nbody_sky(parse(*flags).by_stage["simulate"], whole, counts)
+    # Programs of their own: those of the run above are compiled with little optimisation, and round otherwise.
+    monkeypatch.setattr(box_maps, "_RAYS_TOGETHER", 8 * 64**2)
+    together = sky.maps(np.arange(5), "train")
+    alone = [sky.maps(np.array([number]), "train")[0] for number in range(5)]
+    np.testing.assert_array_equal(together, alone)
+    monkeypatch.setattr(box_maps, "_RAYS_TOGETHER", 1)  # two maps a program, several programs a box
+    np.testing.assert_array_equal(together, sky.maps(np.arange(5), "train"))
 
 
 def test_what_a_thread_could_not_write_is_told(tmp_path):
@@ -368,7 +385,7 @@ def test_boxes_at_a_time_are_those_that_cores_and_half_the_memory_hold(
     settings = boxes.BoxSettings(64.0, 16, 32, 6, 9.0, 1, 64)
     size = box_bytes(16, 32, 1, 64)
     free = None if free_boxes is None else free_boxes * size
-    monkeypatch.setattr(boxes, "free_bytes", lambda *_: free)
+    monkeypatch.setattr(boxes, "unused_memory", lambda _: free)
     monkeypatch.setattr(boxes.os, "sched_getaffinity", lambda _: set(range(cores)))
     monkeypatch.setattr(memory, "usable_memory", lambda: container_boxes * size)
     assert boxes._at_a_time(jax.devices("cpu")[0], settings, missing) == at_a_time

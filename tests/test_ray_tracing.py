@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.sky import planes, ray_tracing
-from cosmogan_jax.sky.cosmology import Cosmology
+from cosmogan_jax.sky.cosmology import Cosmology, comoving_distance
 from cosmogan_jax.sky.planes import Region
 from cosmogan_jax.sky.ray_tracing import LensField
 
@@ -168,7 +168,7 @@ def test_against_an_independent_ray_tracer():
         reference = opened[0].data.astype(np.float64)
     head = lens.header
     cosmology = Cosmology(head["OMEGA_M"], head["OMEGA_L"], head["H"], head["W0"], head["WA"])
-    source, side = planes.source_distance(cosmology, 0.99), np.radians(lens.side_deg[0])
+    source, side = float(comoving_distance(cosmology, 0.99)), np.radians(lens.side_deg[0])
     size = reference.shape[0]
     theta = jnp.asarray(np.mgrid[:size, :size] * side / size, jnp.float32)
     rays = ray_tracing.begin(theta)

@@ -289,7 +289,7 @@ def measure(
 
 def num_modes(scales: Scales) -> dict[str, int]:
     """Return how many modes each statistic has; what is measured beyond these fills the edges up."""
-    return {row.name: len(row.labels(scales)) for row in _ROWS}
+    return {row.name: len(row.labels(scales)) for row in STATISTICS.values()}
 
 
 def display_pixels(

@@ -77,24 +77,16 @@ def observe(episodes: Episodes, line: Mapping[str, Any], rules: Sequence[Rule]) 
     return after, warnings
 
 
-def _no_variance(line: Mapping[str, Any]) -> str | None:
-    ratio = line.get("variance_ratio")
-    if ratio is None:
-        return None
-    low = ratio < COLLAPSED_VARIANCE
-    return f"collapse: generated maps vary by {ratio:.3g} of the development maps' variance" if low else ""
+def _rule(name: str, metric: str, fails: Callable[[float], bool], words: str) -> Rule:
+    """Make a rule about one metric; the words hold a place for its value."""
 
+    def finding(line: Mapping[str, Any]) -> str | None:
+        value = line.get(metric)
+        if value is None:
+            return None
+        return words.format(value) if fails(value) else ""
 
-def _duplicates(line: Mapping[str, Any]) -> str | None:
-    ratio = line.get("nearest_ratio")
-    if ratio is None:
-        return None
-    near = ratio < COLLAPSED_DISTANCE
-    return (
-        f"collapse: the most alike generated maps lie {ratio:.3g} times as far apart as development maps"
-        if near
-        else ""
-    )
+    return Rule(name, finding)
 
 
 def _checkerboard(line: Mapping[str, Any]) -> str | None:
@@ -110,25 +102,28 @@ def _checkerboard(line: Mapping[str, Any]) -> str | None:
     )
 
 
-def _saturated(line: Mapping[str, Any]) -> str | None:
-    share = line.get("saturated")
-    if share is None:
-        return None
-    return (
-        f"tanh is saturated in {share:.1%} of the pixels more than real maps need" if share > SATURATED else ""
-    )
-
-
-def _unmatched(line: Mapping[str, Any]) -> str | None:
-    rms = line.get("mean_match_rms")
-    if rms is None:
-        return None
-    off = rms > NOT_MATCHED
-    return f"matched statistics do not converge: {rms:.2g} standard deviations off (rms)" if off else ""
-
-
-NO_VARIANCE = Rule("no variance", _no_variance)
-DUPLICATES = Rule("duplicates", _duplicates)
+NO_VARIANCE = _rule(
+    "no variance",
+    "variance_ratio",
+    lambda ratio: ratio < COLLAPSED_VARIANCE,
+    "collapse: generated maps vary by {:.3g} of the development maps' variance",
+)
+DUPLICATES = _rule(
+    "duplicates",
+    "nearest_ratio",
+    lambda ratio: ratio < COLLAPSED_DISTANCE,
+    "collapse: the most alike generated maps lie {:.3g} times as far apart as development maps",
+)
 CHECKERBOARD = Rule("checkerboard", _checkerboard)
-SATURATED_TANH = Rule("saturated", _saturated)
-UNMATCHED = Rule("matched statistics", _unmatched)
+SATURATED_TANH = _rule(
+    "saturated",
+    "saturated",
+    lambda share: share > SATURATED,
+    "tanh is saturated in {:.1%} of the pixels more than real maps need",
+)
+UNMATCHED = _rule(
+    "matched statistics",
+    "mean_match_rms",
+    lambda rms: rms > NOT_MATCHED,
+    "matched statistics do not converge: {:.2g} standard deviations off (rms)",
+)

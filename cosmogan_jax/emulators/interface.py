@@ -22,7 +22,6 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.batch import Batch as Batch
 from cosmogan_jax.emulators.curves import Panel
 from cosmogan_jax.emulators.early_warnings import Rule
 from cosmogan_jax.settings import Train
@@ -33,6 +32,18 @@ State = Any  # a pytree of arrays and PRNG keys, with an attribute `step`
 Metrics = dict[str, Float[Array, ""]]
 TrainingMaps = Callable[[], Iterator[Float[np.ndarray, "maps size size bins"]]]
 Weights = str  # "last": as the last step left them; "ema": their moving average
+
+
+class Batch(NamedTuple):
+    """Maps as a training step takes them, and the parameters that each of them is conditioned on.
+
+    Attributes:
+      kappa: maps with a last axis of source bins (one where maps are of one source redshift).
+      theta: parameters of every map, in the order that the run names them; no column where it names none.
+    """
+
+    kappa: Float[Array, "batch size size bins"]
+    theta: Float[Array, "batch parameters"]
 
 
 class Model(Protocol):

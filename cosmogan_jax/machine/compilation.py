@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def keep_programs(folder: str) -> Path | None:
-    """Have JAX keep the programs that take a second or more to compile; returns where, None if nowhere.
+    """Have JAX keep the programs that take a second or more to compile; return where, None if nowhere.
 
     A cache that is set already (JAX_COMPILATION_CACHE_DIR) stays, and an empty name is none. JAX tells
     accelerators apart by itself, processors only by what XLA asks of them, so every kind of processor has a
@@ -16,9 +16,9 @@ def keep_programs(folder: str) -> Path | None:
     """
     import jax
 
-    already = jax.config.values["jax_compilation_cache_dir"]
-    if already:
-        return Path(already)
+    folder_before = jax.config.values["jax_compilation_cache_dir"]
+    if folder_before:
+        return Path(folder_before)
     if not folder:
         return None
     place = Path(folder).expanduser() / _processor()
@@ -32,9 +32,9 @@ def keep_programs(folder: str) -> Path | None:
 
 
 def _processor() -> str:
-    """The processor's architecture, and a number for its instruction sets."""
-    known = ""
+    """Return the processor's architecture, and a number for its instruction sets."""
+    flags = ""
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as file:
-            known = next((line for line in file if line.startswith(("flags", "Features"))), "")
-    return f"{platform.machine()}-{zlib.crc32(known.encode()):08x}"
+            flags = next((line for line in file if line.startswith(("flags", "Features"))), "")
+    return f"{platform.machine()}-{zlib.crc32(flags.encode()):08x}"

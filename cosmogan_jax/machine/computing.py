@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def settled(*, says: bool = True) -> Iterator[None]:
-    """The switches under which results are made (`switches.py`); a line names those that were otherwise."""
+    """Compute under the switches of results (`switches.py`); a line names those that were set otherwise."""
     from cosmogan_jax import switches  # here: what computes nothing loads no JAX
 
     with switches.of_runs() as otherwise:
@@ -17,7 +17,7 @@ def settled(*, says: bool = True) -> Iterator[None]:
 
 
 def device_in_words(number: int | None = None) -> str:
-    """The devices that a stage computes on, as in "cpu" or "4 x NVIDIA H100 80GB HBM3"; None: all there are.
+    """Name the devices that a stage computes on, as "cpu" or "4 x NVIDIA H100 80GB HBM3"; None: all there are.
 
     Raises:
       ValueError: a platform that JAX does not know, or that is not here.
@@ -25,14 +25,14 @@ def device_in_words(number: int | None = None) -> str:
     import jax
 
     try:
-        there = jax.devices()
+        devices = jax.devices()
     except (RuntimeError, AssertionError) as error:  # nothing but an assertion where a plugin is not installed
-        asked, said = jax.config.values["jax_platforms"], " ".join(str(error).split())
-        named = f"JAX_PLATFORMS={asked}" if asked else "JAX_PLATFORMS is not set, and no platform"
+        platforms, reason = jax.config.values["jax_platforms"], " ".join(str(error).split())
+        setting = f"JAX_PLATFORMS={platforms}" if platforms else "JAX_PLATFORMS is not set, and no platform"
         raise ValueError(
-            f"{named} cannot be computed on here; cpu always can, cuda with a GPU and pip install "
+            f"{setting} cannot be computed on here; cpu always can, cuda with a GPU and pip install "
             f"'cosmogan_jax[cuda]', and without JAX_PLATFORMS JAX takes what there is"
-            + (f" (JAX says: {said})" if said else "")
+            + (f" (JAX says: {reason})" if reason else "")
         ) from error
-    count = len(there) if number is None else min(number, len(there))
-    return there[0].device_kind if count == 1 else f"{count} x {there[0].device_kind}"
+    count = len(devices) if number is None else min(number, len(devices))
+    return devices[0].device_kind if count == 1 else f"{count} x {devices[0].device_kind}"

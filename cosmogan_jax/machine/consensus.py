@@ -16,34 +16,34 @@ _LAG = 2  # dispatches: what is looked at was enqueued behind an earlier one, so
 
 
 def stop_together(reason: Callable[[], str | None], devices: Devices) -> Callable[[], str | None]:
-    """A function, to be called after every dispatch, that gives all processes the same reason at the same call.
+    """Return a function, to be called after every dispatch, that gives all processes the same reason at once.
 
     `reason` is this process's own. What any process answers, all are told two calls later.
     """
     if jax.process_count() == 1:
         return reason
     largest = jax.jit(jnp.max, out_shardings=devices.whole)
-    told: deque[jax.Array] = deque()
+    answers: deque[jax.Array] = deque()
     words = ("", "train_minutes", "SIGTERM", "SIGINT", "max_minutes")
 
     def ask() -> str | None:
         own = (reason() or "").partition("=")[0]
         mine = np.full(len(devices.local), words.index(own), np.int32)
-        told.append(largest(devices.assemble(mine, devices.mesh.size)))
-        return (words[int(told.popleft())] or None) if len(told) > _LAG else None
+        answers.append(largest(devices.assemble(mine, devices.mesh.size)))
+        return (words[int(answers.popleft())] or None) if len(answers) > _LAG else None
 
     return ask
 
 
 def smallest(value: float) -> float:
-    """The smallest of all processes' values, in float32."""
+    """Return the smallest of all processes' values, in float32."""
     if jax.process_count() == 1:
         return value
     return float(multihost_utils.process_allgather(np.float32(value)).min())
 
 
 def processes_here() -> int:
-    """How many processes of this training share this host."""
+    """Return how many processes of this training share this host."""
     if jax.process_count() == 1:
         return 1
     mine = np.uint32(zlib.crc32(platform.node().encode()))

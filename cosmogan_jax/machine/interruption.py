@@ -50,7 +50,7 @@ def _end(number: int, _) -> None:
 
 @contextlib.contextmanager
 def watch(max_minutes: float | None) -> Iterator[Callable[[], str | None]]:
-    """A function that gives the reason to stop, None as long as there is none.
+    """Give a function that returns the reason to stop, None as long as there is none.
 
     SIGTERM and SIGINT are only noted while the block runs (in the main thread; elsewhere they are left alone),
     so that the stage can finish its step and save. A second Ctrl-C does not wait for that. A signal that came
@@ -68,19 +68,19 @@ def watch(max_minutes: float | None) -> Iterator[Callable[[], str | None]]:
     if threading.current_thread() is not threading.main_thread():
         yield reason
         return
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
+    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def note(number: int, _) -> None:
         received.append(number)
         if number == signal.SIGINT:
-            signal.signal(number, before[number])
+            signal.signal(number, handlers[number])
 
     def restore() -> None:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
     try:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             if handler is not signal.SIG_IGN:
                 signal.signal(number, note)
         yield reason

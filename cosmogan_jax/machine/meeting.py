@@ -34,23 +34,23 @@ def meet(address: str, count: int, index: int, wait_s: float) -> None:
         missing = _report(address, count, index, wait_s)
     if missing:
         numbers = ", ".join(map(str, missing))
-        said = f"process {numbers} is" if len(missing) == 1 else f"processes {numbers} are"
-        raise ValueError(f"process {index} of {count} waited {wait_s:g} s at {address}: {said} missing")
+        subject = f"process {numbers} is" if len(missing) == 1 else f"processes {numbers} are"
+        raise ValueError(f"process {index} of {count} waited {wait_s:g} s at {address}: {subject} missing")
 
 
 def _gather(port: int, count: int, wait_s: float) -> list[int]:
-    """Process 0: the numbers of those that did not come, told to those that did."""
+    """Listen as process 0; return the numbers of those that did not come, and tell those that did."""
     until, came = time.monotonic() + wait_s, dict[int, socket.socket]()
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
+    dual_stack = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dual_stack else socket.AF_INET
     with contextlib.ExitStack() as opened:
         try:
             listening = opened.enter_context(
-                socket.create_server(("", port), family=family, backlog=count, dualstack_ipv6=both)
+                socket.create_server(("", port), family=family, backlog=count, dualstack_ipv6=dual_stack)
             )
         except OSError as error:
-            said = os.strerror(error.errno) if error.errno else str(error)
-            raise ValueError(f"process 0 of {count} cannot listen at port {port}: {said}") from error
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise ValueError(f"process 0 of {count} cannot listen at port {port}: {reason}") from error
         while len(came) < count - 1 and (left := until - time.monotonic()) > 0:
             listening.settimeout(left)
             try:
@@ -73,9 +73,9 @@ def _gather(port: int, count: int, wait_s: float) -> list[int]:
 
 
 def _number(line: str, count: int) -> int | None:
-    """The number that a process says it has, where it is one of this group."""
-    said = re.fullmatch(_HELLO.format(r"(\d+)", count), line)
-    return int(said[1]) if said and 0 < int(said[1]) < count else None
+    """Return the number that a process says it has, where it is one of this group."""
+    hello = re.fullmatch(_HELLO.format(r"(\d+)", count), line)
+    return int(hello[1]) if hello and 0 < int(hello[1]) < count else None
 
 
 def _tell(other: socket.socket, words: dict) -> None:
@@ -83,7 +83,7 @@ def _tell(other: socket.socket, words: dict) -> None:
 
 
 def _report(address: str, count: int, index: int, wait_s: float) -> list[int]:
-    """Any other process: what process 0 answers."""
+    """Report to process 0, as any other process; return whom it misses."""
     host, _, port = address.rpartition(":")
     until, why = time.monotonic() + wait_s, "no answer"
     while (left := until - time.monotonic()) > 0:
@@ -91,8 +91,8 @@ def _report(address: str, count: int, index: int, wait_s: float) -> list[int]:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=min(left, _WORDS_S)) as other:
                 other.sendall(_HELLO.format(index, count).encode())
                 other.settimeout(wait_s + _WORDS_S)  # process 0 may have begun to wait only now
-                if said := other.makefile().readline(100_000):
-                    answer = json.loads(said)
+                if line := other.makefile().readline(100_000):
+                    answer = json.loads(line)
                     break
         except (OSError, ValueError) as error:  # not there yet, or somebody else's port
             why = getattr(error, "strerror", None) or str(error)

@@ -28,29 +28,29 @@ class Group:
 
     @classmethod
     def joined(cls) -> "Group":
-        """The group that JAX is part of."""
+        """Return the group that JAX is part of."""
         import jax
 
         return cls(jax.process_count(), jax.process_index())
 
     def on_first(self, work: Callable[[], Any]) -> Any:
-        """What `work` gives (something JSON can hold), done by process 0 while the others wait.
+        """Return what `work` gives (something JSON can hold), done by process 0 while the others wait.
 
         Raises:
           ValueError: `work` did, or met an OSError; raised in all processes.
         """
         if self.count == 1:
             return work()
-        said: dict[str, Any] = {}
+        outcome: dict[str, Any] = {}
         if self.index == 0:
             try:
-                said["gave"] = work()
+                outcome["result"] = work()
             except (ValueError, OSError) as error:
-                said["failed"] = str(error)
-        said = json.loads(_broadcast(json.dumps(said)))
-        if "failed" in said:
-            raise ValueError(said["failed"])
-        return said["gave"]
+                outcome["error"] = str(error)
+        outcome = json.loads(_broadcast(json.dumps(outcome)))
+        if "error" in outcome:
+            raise ValueError(outcome["error"])
+        return outcome["result"]
 
     def meet(self, place: str) -> None:
         """Wait until all processes are here."""
@@ -62,7 +62,7 @@ class Group:
 
 @contextlib.contextmanager
 def join(settings: Processes) -> Iterator[Group]:
-    """The processes of this run, joined before JAX does anything else.
+    """Join the processes of this run, before JAX does anything else.
 
     With the flags, a process uses all devices it sees. Under SLURM so does the one process of a host; of
     several on a host each takes the device of its local number, as is JAX's own rule.
@@ -101,21 +101,21 @@ def join(settings: Processes) -> Iterator[Group]:
 
 
 def expected(settings: Processes, environ: Mapping[str, str]) -> tuple[int, int]:
-    """(number of processes, this one's number): from the flags, else from SLURM's srun, else one.
+    """Return the number of processes and this one's: from the flags, else from SLURM's srun, else (1, 0).
 
     Raises:
       ValueError: flags that are not given together or contradict each other; variables of SLURM that are
         missing, or are not what they have to be.
     """
     address, count, index = settings.coordinator_address, settings.num_processes, settings.process_id
-    named = f"coordinator_address={address}, num_processes={count}, process_id={index}"
+    flags = f"coordinator_address={address}, num_processes={count}, process_id={index}"
     if any(value is not None for value in (address, count, index)):
         if settings.distributed == "off":
-            raise ValueError(f"{named}: not with distributed=off")
+            raise ValueError(f"{flags}: not with distributed=off")
         if address is None or count is None or index is None:
-            raise ValueError(f"{named}: all three must be given, or none")
+            raise ValueError(f"{flags}: all three must be given, or none")
         if not 0 <= index < count:
-            raise ValueError(f"{named}: process_id must lie between 0 and num_processes - 1")
+            raise ValueError(f"{flags}: process_id must lie between 0 and num_processes - 1")
         if not address.rpartition(":")[2].isdigit() or not address.rpartition(":")[0]:
             raise ValueError(f"coordinator_address={address} must be host:port")
         return count, index
@@ -136,13 +136,13 @@ def expected(settings: Processes, environ: Mapping[str, str]) -> tuple[int, int]
 
 
 def _slurm_address(environ: Mapping[str, str]) -> str:
-    """host:port where process 0 of a job step meets the others: its first host, a port by the job's number.
+    """Return host:port where process 0 of a job step meets the others: first host, a port by the job's number.
 
     As JAX would choose them: JAX_COORDINATOR_ADDRESS and JAX_COORDINATOR_PORT win.
     """
     if address := environ.get("JAX_COORDINATOR_ADDRESS"):
         return address
-    nodes = _said("SLURM_STEP_NODELIST", environ)
+    nodes = _variable("SLURM_STEP_NODELIST", environ)
     first = re.match(r"([^,\[]+)(?:\[([^],-]+))?", nodes)  # of "node[001,007-015],host2": node001
     if first is None:
         raise ValueError(f"SLURM_STEP_NODELIST={nodes} names no host; a run alone wants {_ALONE}")
@@ -154,7 +154,7 @@ def _slurm_address(environ: Mapping[str, str]) -> str:
 
 
 def _local_devices(explicit: bool, environ: Mapping[str, str]) -> list[int] | None:
-    """Numbers of the devices that this process takes: an empty list is all, None is JAX_LOCAL_DEVICE_IDS."""
+    """Return the devices that this process takes: an empty list is all, None JAX_LOCAL_DEVICE_IDS."""
     if "JAX_LOCAL_DEVICE_IDS" in environ:
         return None
     tasks_per_node = environ.get("SLURM_STEP_TASKS_PER_NODE", "")  # "1(x4)" on four nodes, "1" on one
@@ -163,7 +163,7 @@ def _local_devices(explicit: bool, environ: Mapping[str, str]) -> list[int] | No
     return [_number("SLURM_LOCALID", environ)]
 
 
-def _said(name: str, environ: Mapping[str, str]) -> str:
+def _variable(name: str, environ: Mapping[str, str]) -> str:
     if name not in environ:
         raise ValueError(
             f"{name} is not set, and SLURM_STEP_NUM_TASKS={environ.get('SLURM_STEP_NUM_TASKS')} says that this "
@@ -173,14 +173,14 @@ def _said(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _number(name: str, environ: Mapping[str, str]) -> int:
-    said = _said(name, environ)
-    if not said.isdigit():
-        raise ValueError(f"{name}={said} must be a whole number; a run alone wants {_ALONE}")
-    return int(said)
+    value = _variable(name, environ)
+    if not value.isdigit():
+        raise ValueError(f"{name}={value} must be a whole number; a run alone wants {_ALONE}")
+    return int(value)
 
 
 def _broadcast(text: str) -> str:
-    """Process 0's text, in all processes."""
+    """Return process 0's text, in all processes."""
     import numpy as np
     from jax.experimental import multihost_utils
 

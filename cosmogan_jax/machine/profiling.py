@@ -12,7 +12,7 @@ class Profiler:
     """Traces `steps` steps, and those that share their last dispatch, once the programs are compiled."""
 
     def __init__(self, directory: Path, steps: int):
-        """Nothing is traced with steps=0."""
+        """Trace nothing with steps=0."""
         self._directory, self._left, self._wait, self._running = directory, steps, _AFTER_DISPATCHES, False
 
     def before_dispatch(self, state: Any) -> None:
@@ -24,7 +24,7 @@ class Profiler:
             self._running = True
 
     def after_dispatch(self, state: Any, count: int, seconds_of_compilation: float) -> bool:
-        """Count the steps of a dispatch, and end the trace behind the last; whether it ended now."""
+        """Count the steps of a dispatch, end the trace behind the last, and return whether it ended now."""
         if self._running:
             self._left -= count
             if self._left <= 0:

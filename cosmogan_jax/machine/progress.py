@@ -21,7 +21,7 @@ class _Lines(tqdm):
         self._wait = _FIRST_SECONDS
         self._due = time.monotonic() + self._wait
         super().__init__(*args, file=_Nowhere(), mininterval=0, miniters=1, leave=False, **kwargs)
-        self._said_at, self._said_n = time.monotonic(), self.n
+        self._line_at, self._line_n = time.monotonic(), self.n
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         now = time.monotonic()
@@ -30,22 +30,22 @@ class _Lines(tqdm):
         self._wait = min(2 * self._wait, _LONGEST_SECONDS)
         self._due = now + self._wait
         # Since the last line: a training's first step compiles for as long as a thousand others take.
-        print(self._line((self.n - self._said_n) / (now - self._said_at)), flush=True)
-        self._said_at, self._said_n = now, self.n
+        print(self._line((self.n - self._line_n) / (now - self._line_at)), flush=True)
+        self._line_at, self._line_n = now, self.n
         return True
 
     def _line(self, per_second: float) -> str:
-        known = self.format_dict
-        done = f"{self.unit} {known['n']}" + (f" of {known['total']}" if known["total"] else "")
-        said = f"{self.desc}: {done}, {per_second:.3g} a second"
-        if known["total"] and per_second:
-            left = tqdm.format_interval((known["total"] - known["n"]) / per_second)
-            said += f", {left} to go"
-        return f"{said}; {known['postfix']}" if known["postfix"] else said
+        state = self.format_dict
+        done = f"{self.unit} {state['n']}" + (f" of {state['total']}" if state["total"] else "")
+        line = f"{self.desc}: {done}, {per_second:.3g} a second"
+        if state["total"] and per_second:
+            left = tqdm.format_interval((state["total"] - state["n"]) / per_second)
+            line += f", {left} to go"
+        return f"{line}; {state['postfix']}" if state["postfix"] else line
 
 
 class _Nowhere:
-    """A file that swallows: tqdm writes line ends of its own."""
+    """A file that takes everything and keeps nothing: tqdm writes line ends of its own."""
 
     encoding = "utf-8"
 
@@ -57,7 +57,7 @@ class _Nowhere:
 
 
 def progress(over: Iterable | None = None, *, desc: str, unit: str, shown: bool = True, **kwargs: Any) -> tqdm:
-    """tqdm's object for `over`, or for `total` units from `initial` on; shown=False says nothing anywhere.
+    """Return tqdm's object for `over`, or for `total` units from `initial` on; shown=False prints nothing.
 
     On a terminal (standard error) a bar; elsewhere a line on standard output after ten seconds, and then at
     intervals that double up to ten minutes.

@@ -59,7 +59,7 @@ PAPER_COSMOLOGY = Cosmology(omega_m=0.26, omega_lambda=0.74, h=0.72, omega_b=0.0
 def expansion_squared(
     cosmology: Cosmology, redshift: float | Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "..."]:
-    """E^2 = (H/H0)^2 = omega_m (1+z)^3 + omega_lambda (1+z)^(3(1+w0+wa)) exp(-3 wa z/(1+z)).
+    """Return E^2 = (H/H0)^2 = omega_m (1+z)^3 + omega_lambda (1+z)^(3(1+w0+wa)) exp(-3 wa z/(1+z)).
 
     Matter and dark energy with w(a) = w0 + wa (1 - a) (Chevallier & Polarski 2001; Linder 2003); no radiation.
     """
@@ -71,7 +71,7 @@ def expansion_squared(
 def comoving_distance(
     cosmology: Cosmology, redshift: float | Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "..."]:
-    """Comoving distance in Mpc/h: c/H0 times the integral of dz/E(z), by Gauss-Legendre quadrature.
+    """Return the comoving distance in Mpc/h: c/H0 times the integral of dz/E(z), by Gauss-Legendre quadrature.
 
     Raises:
       ValueError: a negative redshift.
@@ -87,7 +87,7 @@ def comoving_distance(
 def redshift_at_distance(
     cosmology: Cosmology, chi: float | Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "..."]:
-    """The redshift at a comoving distance chi in Mpc/h: the inverse of comoving_distance, to 1e-9.
+    """Return the redshift at a comoving distance chi in Mpc/h: the inverse of comoving_distance, to 1e-9.
 
     Raises:
       ValueError: a negative distance, or one beyond redshift 20.
@@ -110,7 +110,7 @@ class Growth(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def _growth_table(cosmology: Cosmology) -> tuple[CubicSpline, ...]:
-    """D, E and dE/dD as functions of ln a, both equations integrated from a = 1e-3."""
+    """Return D, E and dE/dD as functions of ln a, both equations integrated from a = 1e-3."""
 
     def derivative(log_a, y):
         d, dp, e, ep = y
@@ -131,7 +131,7 @@ def _growth_table(cosmology: Cosmology) -> tuple[CubicSpline, ...]:
 
 
 def growth(cosmology: Cosmology, redshift: float | Float[np.ndarray, "..."]) -> Growth:
-    """Growth of the Lagrangian displacement x = q + D psi1 + E psi2 (Bouchet et al. 1995, A&A 296, 575).
+    """Return the growth of the displacement x = q + D psi1 + E psi2 (Bouchet et al. 1995, A&A 296, 575).
 
         D'' + (2 + dlnH/dlna) D' = 3/2 Omega_m(a) D,    E'' + (2 + dlnH/dlna) E' = 3/2 Omega_m(a) (E - D^2)
 

@@ -11,7 +11,7 @@ from cosmogan_jax.sky.particle_mesh import Particles, wave_numbers
 
 
 def mode_amplitudes(power: MatterPower, num_side: int, box_size: float) -> Float[np.ndarray, "n n half"]:
-    """sqrt(P(k) / cell volume) of the linear power today on the modes of an rfftn; 0 for the mean.
+    """Return sqrt(P(k) / cell volume) of the linear power today on the modes of an rfftn; 0 for the mean.
 
     box_size in Mpc/h. White noise of unit variance per cell, times this, has power P.
     """
@@ -31,7 +31,7 @@ def _indices(n: int):
 
 
 def linear_density(key: Array, amplitudes: Float[Array, "n n half"]) -> Float[Array, "n n n"]:
-    """The linear density contrast today, a Gaussian field."""
+    """Draw the linear density contrast today, a Gaussian field."""
     n = amplitudes.shape[0]
     white = jax.random.normal(key, (n, n, n), amplitudes.dtype)
     return jnp.fft.irfftn(jnp.fft.rfftn(white) * amplitudes, s=(n, n, n))
@@ -40,7 +40,7 @@ def linear_density(key: Array, amplitudes: Float[Array, "n n half"]) -> Float[Ar
 def lpt_displacements(
     density: Float[Array, "n n n"],
 ) -> tuple[Float[Array, "3 n n n"], Float[Array, "3 n n n"]]:
-    """psi1 and psi2 of x = q + D psi1 + E psi2, in lattice cells (Bouchet et al. 1995, A&A 296, 575).
+    """Return psi1 and psi2 of x = q + D psi1 + E psi2, in lattice cells (Bouchet et al. 1995, A&A 296, 575).
 
         psi1 = -grad phi1,  lap phi1 = delta;   psi2 = grad phi2,
         lap phi2 = sum_{i<j} (phi1_ii phi1_jj - phi1_ij^2)
@@ -70,7 +70,7 @@ def lpt_displacements(
 
 
 def start(density: Float[Array, "n n n"], growth: Growth, num_mesh: int) -> Particles:
-    """Particles at a redshift, in mesh cells: displacement D psi1 + E psi2, velocity psi1 + dE/dD psi2."""
+    """Return particles in mesh cells at a redshift: displaced D psi1 + E psi2, velocity psi1 + dE/dD psi2."""
     psi1, psi2 = lpt_displacements(density)
     cells = num_mesh / density.shape[0]
     d, e, slope = (cells * jnp.asarray(value, density.dtype) for value in growth)

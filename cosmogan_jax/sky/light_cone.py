@@ -22,7 +22,7 @@ class PlaneSchedule(NamedTuple):
 def plane_schedule(
     cosmology: Cosmology, source_redshift: float, box_size: float, slabs_per_box: int
 ) -> PlaneSchedule:
-    """Slabs of box_size / slabs_per_box Mpc/h, one behind the other up to the one that holds the source.
+    """Return slabs of box_size / slabs_per_box Mpc/h, one behind the other up to the one that holds the source.
 
     Slabs of different maps are put together at random, so waves along the line of sight longer than a slab are
     lost: C_l at ell 300 is 2 % below Limber with two slabs a box of 240 Mpc/h, 3 % with three.
@@ -44,7 +44,7 @@ def plane_schedule(
 def lensing_weights(
     cosmology: Cosmology, schedule: PlaneSchedule, source_redshift: float
 ) -> tuple[Float[np.ndarray, " planes"], Float[np.ndarray, " planes"]]:
-    """What turns a plane's overdensity into its convergence for a source at infinity, and 1 - chi/chi_s.
+    """Return the factors from a plane's overdensity to its convergence (source at infinity), and 1 - chi/chi_s.
 
         kappa_inf = 3/2 Omega_m (H0/c)^2 chi (1+z) thickness delta
 
@@ -62,7 +62,7 @@ def lensing_weights(
 def project(
     displacement: Float[Array, "3 n n n"], num_mesh: int, slabs_per_box: int, plane_pixels: int
 ) -> Float[Array, "3 slabs pixels pixels"]:
-    """Overdensity of every slab along each axis, painted by clouds straight onto two-dimensional planes.
+    """Return the overdensity of every slab along each axis, painted by clouds straight onto planes.
 
     A plane's axes are the box's other two in order. Its mean is taken off: a constant sheet does not deflect,
     and the modes of the box are what a map can hold.
@@ -88,7 +88,7 @@ class Placement(NamedTuple):
 
 
 def placements(key: Array, map_index: Array, num_planes: int, slabs_per_box: int) -> Placement:
-    """Random axis and slab (cut = axis * slabs_per_box + slab), shift and orientation of every plane of a map.
+    """Draw every plane's axis and slab (cut = axis * slabs_per_box + slab), shift and orientation in a map.
 
     Map n depends on fold_in(key, n) alone; leaves have shape (num_planes, ...).
     """

@@ -17,7 +17,7 @@ def convergence_power(
     power: MatterPower | None = None,
     linear: bool = False,
 ) -> Float[np.ndarray, "..."]:
-    """C_l of the convergence of sources at one redshift, in steradian (Bartelmann & Schneider 2001, Eq. 6.18).
+    """Return C_l of convergence, sources at one redshift, in steradian (Bartelmann & Schneider 2001, Eq. 6.18).
 
         C_l = 9/4 Omega_m^2 (H0/c)^4 int_0^chi_s dchi (1+z)^2 (1 - chi/chi_s)^2 P((l+1/2)/chi, z)
 

@@ -15,7 +15,7 @@ CANVAS = 2  # maps are cut from a periodic canvas twice as wide: not periodic, w
 def lognormal_amplitudes(
     c_ell: Callable[[np.ndarray], np.ndarray], geometry: MapGeometry, kappa0: float
 ) -> tuple[Float[np.ndarray, "canvas half"], float]:
-    """Square roots of the Gaussian field's power on the canvas, and that field's variance.
+    """Return square roots of the Gaussian field's power on the canvas, and that field's variance.
 
     xi_gauss = ln(1 + xi_kappa / kappa0^2), transformed on the canvas' own modes, so that the mean power of
     the lognormal maps is c_ell at every mode but where xi_gauss has negative power, which is set to 0.
@@ -52,12 +52,12 @@ def lognormal_amplitudes(
 def lognormal_maps(
     key: Array, map_index: Array, amplitudes: Float[Array, "canvas half"], variance: float, kappa0: float
 ) -> Float[Array, "maps size size"]:
-    """Maps kappa0 (exp(g - variance/2) - 1), each from fold_in(key, its index), whatever the batch."""
+    """Draw maps kappa0 (exp(g - variance/2) - 1), each from fold_in(key, its index), whatever the batch."""
     canvas = amplitudes.shape[0]
 
-    def one(index):
+    def draw(index):
         white = jax.random.normal(jax.random.fold_in(key, index), (canvas, canvas), jnp.float32)
         g = jnp.fft.irfft2(jnp.fft.rfft2(white) * amplitudes, s=(canvas, canvas))
         return kappa0 * jnp.expm1(g - variance / 2)[: canvas // CANVAS, : canvas // CANVAS]
 
-    return jax.lax.map(one, map_index)
+    return jax.lax.map(draw, map_index)

@@ -21,21 +21,21 @@ _WIDER, _MOST = 8, 4096
 def pixel_window(
     ell: Float[np.ndarray, "..."], pixel_rad: float, rays_per_pixel: int
 ) -> Float[np.ndarray, "..."]:
-    """Amplitude, along one axis, that is left of a wave in the mean of evenly spaced rays across a pixel.
+    """Return the amplitude, along one axis, that a wave keeps in the mean of evenly spaced rays across a pixel.
 
     sin(l p / 2) / (r sin(l p / 2r)), p the pixel's width and r the rays: sinc(l p / 2) for many, 1 for one. Its
     sign, where l passes the rays' own frequency, is left out.
     """
     half = np.asarray(ell, np.float64) * (pixel_rad / 2)
     below = rays_per_pixel * np.sin(half / rays_per_pixel)
-    alike = np.abs(below) < 1e-9  # all rays of a pixel see the same phase
-    return np.where(alike, 1.0, np.abs(np.sin(half) / np.where(alike, 1.0, below)))
+    in_phase = np.abs(below) < 1e-9  # all rays of a pixel see the same phase
+    return np.where(in_phase, 1.0, np.abs(np.sin(half) / np.where(in_phase, 1.0, below)))
 
 
 def folded_power(
     spectrum: Spectrum, geometry: MapGeometry, rays_per_pixel: int, folds: Iterable[Fold]
 ) -> Float[np.ndarray, "rows half"]:
-    """Power on the map's half plane of pixels that are each the mean of rays_per_pixel^2 rays.
+    """Return power on the map's half plane of pixels that are each the mean of rays_per_pixel^2 rays.
 
         P(l) = sum over m of C(l + 2 pi m / p) W^2(l_y + 2 pi m_y / p) W^2(l_x + 2 pi m_x / p)
 
@@ -56,7 +56,7 @@ def folded_power(
 def seen_power(
     spectrum: Spectrum, geometry: MapGeometry, wider: int, rays_per_pixel: int, reach: int
 ) -> Float[np.ndarray, "rows half"]:
-    """Expected periodogram of a map that is cut out of a sky so many times wider than it, through its pixels.
+    """Return the expected periodogram of a map cut, through its pixels, out of a sky so many times wider.
 
     `cut_out_power` of the wave itself and `folded_power` of those that look like it, up to reach sampling
     frequencies away: what is folded is smooth, so that mixing of neighbouring waves changes nothing.
@@ -71,7 +71,7 @@ def seen_power(
 def cut_out_power(
     power: Float[np.ndarray, "wide half_wide"], geometry: MapGeometry
 ) -> Float[np.ndarray, "rows half"]:
-    """Expected periodogram, on the half plane, of a map cut out of a torus with the given power at its modes.
+    """Return the expected periodogram, on the half plane, of a map cut out of a torus of given power.
 
         <|f(l)|^2> (side / N^2)^2 = p^2 sum over lags d of (1 - |d_y|/N) (1 - |d_x|/N) xi(d) exp(-i l d p)
 
@@ -98,10 +98,10 @@ def cut_out_power(
 def band_means(
     power: Float[np.ndarray, "rows half"], geometry: MapGeometry, l_edges: Float[np.ndarray, " edges"]
 ) -> Float[np.ndarray, " bands"]:
-    """Means over a band's modes, as `summaries.power_spectrum` takes them with "full_plane"; NaN where none."""
+    """Return means over a band's modes as `summaries.power_spectrum`'s with "full_plane"; NaN where none."""
     bins, weights = geometry.half_plane_bins(l_edges), geometry.half_plane_weights()
     used, count = bins >= 0, len(l_edges) - 1
-    total, modes = (np.bincount(bins[used], of[used], count) for of in (weights * power, weights))
+    total, modes = (np.bincount(bins[used], grid[used], count) for grid in (weights * power, weights))
     with np.errstate(invalid="ignore"):
         return total / modes
 
@@ -112,7 +112,7 @@ def expected_bands(
     l_edges: Float[np.ndarray, " edges"],
     rays_per_pixel: int = 1,
 ) -> Float[np.ndarray, " bands"]:
-    """Mean power in bands, in steradian, of maps cut out of a sky of spectrum C_l, through their pixels.
+    """Return mean power in bands, in steradian, of maps cut out of a sky of spectrum C_l, through their pixels.
 
     Pixels are means of rays. Waves shorter than two rays, which rays show as longer ones, are left out of the
     sky, since planes seldom hold any. With one ray this is a map whose modes up to the corners of its Fourier
@@ -127,14 +127,14 @@ def expected_bands(
     size = geometry.num_pixels
     wider = _WIDER if _WIDER * size <= _MOST else _WIDER // 2
     wide = MapGeometry(wider * size, wider * geometry.side_deg)
-    of_ell = _tabulated(c_ell, wide.fundamental_ell, 1.5 * rays_per_pixel * wide.nyquist_ell)
+    spectrum_at = _tabulated(c_ell, wide.fundamental_ell, 1.5 * rays_per_pixel * wide.nyquist_ell)
     half = rays_per_pixel * wide.num_pixels / 2  # the rays' Nyquist frequency, in waves across the torus
 
     def spectrum(rows, columns):
-        up, across = (np.rint(of / wide.fundamental_ell) for of in (rows, columns))
+        up, across = (np.rint(ell / wide.fundamental_ell) for ell in (rows, columns))
         # Half open, as rows and columns of a half plane are: a wave at the limit and its opposite are one.
-        told = (up >= -half) & (up < half) & (across > -half) & (across <= half)
-        return np.where(told, of_ell(np.hypot(rows, columns)), 0.0)
+        resolved = (up >= -half) & (up < half) & (across > -half) & (across <= half)
+        return np.where(resolved, spectrum_at(np.hypot(rows, columns)), 0.0)
 
     reach = rays_per_pixel // 2
     return band_means(seen_power(spectrum, geometry, wider, rays_per_pixel, reach), geometry, l_edges)
@@ -146,12 +146,12 @@ def pixel_window_bands(
     l_edges: Float[np.ndarray, " edges"],
     rays_per_pixel: int,
 ) -> Float[np.ndarray, " bands"]:
-    """Share of a band's power C_l that pixels of so many rays a side leave: mean of C W^2 over that of C."""
+    """Return the share of a band's power C that pixels of so many rays leave: mean of C W^2 over that of C."""
 
-    of_ell = _tabulated(c_ell, geometry.fundamental_ell, 1.5 * geometry.nyquist_ell)
+    spectrum_at = _tabulated(c_ell, geometry.fundamental_ell, 1.5 * geometry.nyquist_ell)
     left, whole = (
         band_means(
-            folded_power(lambda y, x: of_ell(np.hypot(y, x)), geometry, rays, [(0, 0)]), geometry, l_edges
+            folded_power(lambda y, x: spectrum_at(np.hypot(y, x)), geometry, rays, [(0, 0)]), geometry, l_edges
         )
         for rays in (rays_per_pixel, 1)
     )
@@ -159,18 +159,18 @@ def pixel_window_bands(
 
 
 def _tabulated(c_ell: Callable, low: float, high: float) -> Callable:
-    """The function from low to high, to 1e-4 or better of a convergence map's; 0 at 0, which is the mean's."""
+    """Tabulate c_ell from low to high, to 1e-4 or better for a convergence map's; 0 at 0, the mean's."""
     nodes = np.geomspace(low, high, 512)
     log_nodes, log_power = np.log(nodes), np.log(c_ell(nodes))
 
-    def of_ell(ell):
-        found = np.exp(np.interp(np.log(np.maximum(ell, low)), log_nodes, log_power))
-        return np.where(ell > 0, found, 0.0)
+    def spectrum_at(ell):
+        power = np.exp(np.interp(np.log(np.maximum(ell, low)), log_nodes, log_power))
+        return np.where(ell > 0, power, 0.0)
 
-    return of_ell
+    return spectrum_at
 
 
 def _modes(geometry: MapGeometry) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " half"]]:
-    """Signed wave numbers of the half plane's rows, and its columns', in fundamentals."""
+    """Return signed wave numbers of the half plane's rows, and its columns', in fundamentals."""
     size = geometry.num_pixels
     return np.rint(np.fft.fftfreq(size, 1 / size)).astype(np.int64), np.arange(size // 2 + 1)

@@ -27,13 +27,13 @@ class MatterPower:
     source: str
 
     def linear(self, k: float | Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-        """Linear power today in (Mpc/h)^3, k in h/Mpc; beyond the table by the slopes at its ends."""
+        """Return linear power today in (Mpc/h)^3, k in h/Mpc; beyond the table by the slopes at its ends."""
         return np.exp(self._linear(np.log(k)))
 
     def nonlinear(
         self, k: float | Float[np.ndarray, "..."], redshift: float | Float[np.ndarray, "..."]
     ) -> Float[np.ndarray, "..."]:
-        """Non-linear power in (Mpc/h)^3 at 0 <= redshift <= 3, k in h/Mpc; k and redshift broadcast together.
+        """Return non-linear power in (Mpc/h)^3 at 0 <= redshift <= 3, k in h/Mpc; the two broadcast together.
 
         Beyond 150 h/Mpc each redshift's power goes on with the logarithmic slope it has there: counting it as 0
         would lose 1.8 % of C_l at ell 53,000 for sources at redshift 1 and 9 % at 0.5. Below 1e-4 it is
@@ -71,7 +71,7 @@ class _Continued:
 
 
 def matter_power(cosmology: Cosmology = PAPER_COSMOLOGY) -> MatterPower:
-    """The stored table for the paper's cosmology, CAMB's for any other.
+    """Return the stored table for the paper's cosmology, CAMB's for any other.
 
     Raises:
       ModuleNotFoundError: another cosmology, and CAMB is not installed.
@@ -86,7 +86,7 @@ def matter_power(cosmology: Cosmology = PAPER_COSMOLOGY) -> MatterPower:
 
 @functools.cache
 def paper_matter_power() -> MatterPower:
-    """The stored table (experiments/001-sky-tables)."""
+    """Read the stored table (experiments/001-sky-tables)."""
     file = importlib.resources.files("cosmogan_jax.sky") / "tables/paper_power.npz"
     with file.open("rb") as opened, np.load(opened, allow_pickle=False) as table:
         log_k, linear, nonlinear = (
@@ -96,7 +96,7 @@ def paper_matter_power() -> MatterPower:
 
 
 def camb_parameters(cosmology: Cosmology, amplitude: float) -> Any:
-    """CAMB's parameters of the cosmology, without massive neutrinos, for a primordial amplitude A_s.
+    """Return CAMB's parameters of the cosmology, without massive neutrinos, for a primordial amplitude A_s.
 
     Of matter alone: with the CMB's spectra, which are CAMB's default, it refuses an amplitude whose lensing of
     the CMB it cannot compute (P(k = 0.05/Mpc) > 2e-8, as of omega_m=0.1 and sigma8=1.2), and takes longer.
@@ -131,7 +131,7 @@ def camb_parameters(cosmology: Cosmology, amplitude: float) -> Any:
 
 
 def camb_amplitude(cosmology: Cosmology) -> float:
-    """The primordial amplitude A_s that gives the cosmology's sigma8.
+    """Return the primordial amplitude A_s that gives the cosmology's sigma8.
 
     Raises:
       ValueError: CAMB cannot compute the cosmology.
@@ -148,13 +148,13 @@ def _results(params: Any, cosmology: Cosmology) -> Any:
     try:
         return camb.get_results(params)
     except camb.CAMBError as error:
-        told = ", ".join(f"{name}={value:g}" for name, value in vars(cosmology).items() if value is not None)
-        said = str(error).rpartition("\n")[2]  # the first line names a routine
-        raise ValueError(f"CAMB cannot compute the matter power of {told}: {said}") from error
+        values = ", ".join(f"{name}={value:g}" for name, value in vars(cosmology).items() if value is not None)
+        reason = str(error).rpartition("\n")[2]  # the first line names a routine
+        raise ValueError(f"CAMB cannot compute the matter power of {values}: {reason}") from error
 
 
 def camb_matter_power(cosmology: Cosmology) -> MatterPower:
-    """Both spectra by CAMB, normalised to sigma8; in seconds. CAMB's background includes radiation.
+    """Compute both spectra by CAMB, normalised to sigma8; in seconds. CAMB's background includes radiation.
 
     Raises:
       ModuleNotFoundError: CAMB is not installed.

@@ -96,12 +96,12 @@ def evolve(
     del amplitudes
 
     def show(indices, d_now):
-        found = []
+        planes = []
         for index in indices:
             drift = np.float32(d_planes[index] - d_now)
             shape = (mesh, settings.slabs_per_box, settings.plane_pixels)
-            found.append((int(index), _project(particles, drift, *shape)))
-        return found
+            planes.append((int(index), _project(particles, drift, *shape)))
+        return planes
 
     for number, row in enumerate(coefficients):
         begin, end = d_steps[number], d_steps[number + 1]

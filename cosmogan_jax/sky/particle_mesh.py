@@ -31,7 +31,7 @@ class StepCoefficients(NamedTuple):
 
 
 def check_mesh(num_particles_side: int, num_mesh: int) -> None:
-    """ValueError unless the mesh is a whole multiple of the lattice and its cells can be indexed by int32."""
+    """Raise ValueError unless the mesh is a whole multiple of the lattice and int32 can index its cells."""
     if num_particles_side < 2 or num_mesh < num_particles_side or num_mesh % num_particles_side:
         raise ValueError(
             f"mesh of {num_mesh} cells a side must be a multiple of {num_particles_side} particles a side"
@@ -41,7 +41,7 @@ def check_mesh(num_particles_side: int, num_mesh: int) -> None:
 
 
 def positions(displacement: Float[Array, "3 n n n"], num_mesh: int) -> tuple[Float[Array, "n n n"], ...]:
-    """Coordinates along each axis in cells, not wrapped.
+    """Return coordinates along each axis in cells, not wrapped.
 
     The lattice lies half a cell from the mesh's nodes. There a cloud changes linearly with small displacements
     of either sign, and the undisplaced lattice paints an even density; on the nodes it would change with the
@@ -55,7 +55,7 @@ def positions(displacement: Float[Array, "3 n n n"], num_mesh: int) -> tuple[Flo
 
 
 def _corners(coordinates, num_cells: int):
-    """Flat index and weight of each of the 2^d cells that a particle's cloud touches (d = 2 or 3)."""
+    """Yield flat index and weight of each of the 2^d cells that a particle's cloud touches (d = 2 or 3)."""
     low = [jnp.floor(x) for x in coordinates]
     high_weight = [x - i for x, i in zip(coordinates, low)]
     low = [i.astype(jnp.int32) % num_cells for i in low]
@@ -76,7 +76,7 @@ def cic_paint(
     layer: Int[Array, "..."] | int = 0,
     num_layers: int = 1,
 ) -> Float[Array, "..."]:
-    """Cloud-in-cell counts of particles of mass 1 on a periodic grid of num_cells^d (d = len(coordinates)).
+    """Paint particles of mass 1, cloud in cell, on a periodic grid of num_cells^d (d = len(coordinates)).
 
     coordinates are in cells, one array an axis. With num_layers > 1, on that many grids at once: each particle
     on the one its integer `layer` names.
@@ -93,7 +93,7 @@ def cic_paint(
 
 
 def cic_read(field: Float[Array, "m m m"], coordinates: Sequence[Float[Array, "..."]]) -> Float[Array, "..."]:
-    """The field at the particles, by the same clouds as cic_paint."""
+    """Return the field at the particles, by the same clouds as cic_paint."""
     flat, value = field.ravel(), jnp.zeros((), field.dtype)
     for index, weight in _corners(coordinates, field.shape[0]):
         value = value + weight * flat.at[index].get(mode="promise_in_bounds")
@@ -101,19 +101,19 @@ def cic_read(field: Float[Array, "m m m"], coordinates: Sequence[Float[Array, ".
 
 
 def wave_numbers(num_cells: int, dtype=jnp.float32) -> tuple[Array, Array, Array]:
-    """Radians per cell along the three axes of an rfftn, shaped to broadcast."""
+    """Return radians per cell along the three axes of an rfftn, shaped to broadcast."""
     full = 2 * jnp.pi * jnp.fft.fftfreq(num_cells, dtype=dtype)
     half = 2 * jnp.pi * jnp.fft.rfftfreq(num_cells, dtype=dtype)
     return full[:, None, None], full[None, :, None], half[None, None, :]
 
 
 def cic_window(k: Array) -> Array:
-    """The cloud's transform along one axis, (sin(k/2) / (k/2))^2, k in radians per cell."""
+    """Return the cloud's transform along one axis, (sin(k/2) / (k/2))^2, k in radians per cell."""
     return jnp.sinc(k / (2 * jnp.pi)) ** 2
 
 
 def acceleration(displacement: Float[Array, "3 n n n"], num_mesh: int) -> Float[Array, "3 n n n"]:
-    """A = -grad phi at the particles, laplacian phi = delta; to first order A = D psi1.
+    """Return A = -grad phi at the particles, laplacian phi = delta; to first order A = D psi1.
 
     The cloud's window is divided out once. The gradient is that of four-point differences,
     (8 sin k - sin 2k) / 6 in place of k: it falls to 0 smoothly at the Nyquist frequency, where the exact one

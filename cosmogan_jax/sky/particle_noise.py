@@ -16,7 +16,7 @@ def plane_noise(
     phase_columns: Float[np.ndarray, "1 columns"],
     transfer: Float[np.ndarray, " bins"],
 ) -> Float[np.ndarray, "rows columns"]:
-    """What painting, `light_cone.correct_windows` and reading leave of white noise of power 1 on a plane.
+    """Return what painting, `light_cone.correct_windows` and reading leave of a plane's white noise of power 1.
 
     Painted clouds fold all waves of a plane's pixels into those up to Nyquist: 1 - 2/3 sin^2(k/2) along each
     axis is the sum of W^2(k + 2 pi m), W = (sin(k/2) / (k/2))^2 (Jing 2005, Eq. 20). Both windows are divided
@@ -53,7 +53,7 @@ def particle_noise_bands(
     l_edges: Float[np.ndarray, " edges"],
     rays_per_pixel: int,
 ) -> Float[np.ndarray, " bands"]:
-    """Mean power in bands, in steradian, of maps through boxes of particles that are strewn at random.
+    """Return mean power in bands, in steradian, of maps through boxes of particles that are strewn at random.
 
         C_l = sum over planes of (w s / chi)^2 / (n_bar thickness)
 

@@ -26,7 +26,7 @@ class Region(NamedTuple):
 
 
 def split_regions(num_pixels: int) -> dict[str, Region]:
-    """Disjoint regions of a plane: its left half to train, the right quarters to develop and validate."""
+    """Return disjoint regions of a plane: its left half to train, right quarters to develop and validate."""
     half = num_pixels // 2
     return {
         "train": Region(0, 0, num_pixels, half),
@@ -36,11 +36,11 @@ def split_regions(num_pixels: int) -> dict[str, Region]:
 
 
 def check_region(region: Region, num_pixels: int, name: str, margin: int = 0) -> None:
-    """ValueError where a window of num_pixels, with a margin of so many about it, does not fit the region."""
+    """Raise ValueError where a window of num_pixels, with a margin about it, does not fit the region."""
     if num_pixels + 2 * margin > min(region.height, region.width):
-        about = f", with {margin} pixels about it for bent rays," if margin else ""
+        space = f", with {margin} pixels about it for bent rays," if margin else ""
         raise ValueError(
-            f"map_pixels={num_pixels}{about} is larger than the {name} region of the planes, "
+            f"map_pixels={num_pixels}{space} is larger than the {name} region of the planes, "
             f"{region.height}x{region.width} pixels"
         )
 
@@ -48,7 +48,7 @@ def check_region(region: Region, num_pixels: int, name: str, margin: int = 0) ->
 def plane_convergence(
     potential: Float[np.ndarray, "planes size size"], side_deg: float, laplacian: str = "five_point"
 ) -> Float[np.ndarray, "planes size size"]:
-    """Convergence of each plane for a source at infinity: half the Laplacian of the lensing potential.
+    """Return the convergence of each plane for a source at infinity: half the Laplacian of the potential.
 
     Laplacian per radian^2 on the periodic plane, in float64 (the potential is smooth and its second
     differences lose half the digits). Along each axis, for a mode whose phase grows by p per pixel,
@@ -78,15 +78,10 @@ def plane_convergence(
     return kappa
 
 
-def source_distance(cosmology: Cosmology, source_redshift: float) -> float:
-    """Comoving distance of the sources in Mpc/h."""
-    return float(comoving_distance(cosmology, source_redshift))
-
-
 def born_weights(
     chi: Float[np.ndarray, " planes"], cosmology: Cosmology, source_redshift: float
 ) -> Float[np.ndarray, " planes"]:
-    """1 - chi/chi_s for planes in front of the source, 0 behind; distances in Mpc/h.
+    """Return 1 - chi/chi_s for planes in front of the source, 0 behind; distances in Mpc/h.
 
     Raises:
       ValueError: the source lies further behind the last plane than the planes lie apart, or before the first.
@@ -94,7 +89,7 @@ def born_weights(
     if not source_redshift > 0:
         raise ValueError(f"source_redshift={source_redshift} must be positive")
     chi = np.asarray(chi, np.float64)
-    source = source_distance(cosmology, source_redshift)
+    source = float(comoving_distance(cosmology, source_redshift))
     spacing = float(np.diff(np.sort(chi)).max()) if len(chi) > 1 else 0.0
     if source > chi.max() + spacing or source <= chi.min():
         raise ValueError(
@@ -112,23 +107,23 @@ def born_maps(
     region: Region,
     num_pixels: int,
 ) -> Float[Array, "maps num_pixels num_pixels"]:
-    """Per plane a random window inside the region, in one of the square's eight orientations, then summed.
+    """Sum over planes a random window inside the region, in one of the square's eight orientations.
 
     Never across the region's border. Map n depends on fold_in(key, n) alone.
     """
 
-    def one(index):
+    def make(index):
         keys = jax.random.split(jax.random.fold_in(key, index), kappa_planes.shape[0])
         cut = jax.vmap(lambda key, plane: window(key, plane, region, num_pixels))
         return jnp.tensordot(weights, cut(keys, kappa_planes), 1, precision="float32")
 
-    return jax.lax.map(one, map_index)
+    return jax.lax.map(make, map_index)
 
 
 def window(
     key: Array, plane: Float[Array, "size size"], region: Region, num_pixels: int
 ) -> Float[Array, "num_pixels num_pixels"]:
-    """A window at a random place inside the region, in one of the square's eight orientations."""
+    """Cut a window at a random place inside the region, in one of the square's eight orientations."""
     corner = jnp.array([region.row, region.column])
     room = jnp.array([region.height - num_pixels + 1, region.width - num_pixels + 1])
     place_key, turn_key = jax.random.split(key)
@@ -147,7 +142,7 @@ def traced_maps(
     region: Region,
     num_pixels: int,
 ) -> Float[Array, "maps num_pixels num_pixels"]:
-    """As born_maps, with rays deflected from plane to plane (multi-plane), one ray a pixel.
+    """Make maps as born_maps, with rays deflected from plane to plane (multi-plane), one ray a pixel.
 
     Windows are MARGIN pixels larger on every side. A deflection that all rays of a window share only moves it,
     and is taken off, so rays stay within the margin; one that would not reads the border's value.
@@ -156,7 +151,7 @@ def traced_maps(
     wide = num_pixels + 2 * MARGIN
     middle = jnp.full(2, (wide - 4 - 1) / 2)  # of the window without the two pixels that differences cost
 
-    def one(index):
+    def make(index):
         def through(rays, plane):
             plane_key, psi, distance = plane
             field = ray_tracing.field_of_potential(window(plane_key, psi, region, wide), pixel_rad)
@@ -169,4 +164,4 @@ def traced_maps(
         rays, _ = jax.lax.scan(through, ray_tracing.begin(theta), (keys, potential, chi))
         return ray_tracing.lensed_maps(rays, source_chi).kappa
 
-    return jax.lax.map(one, map_index)
+    return jax.lax.map(make, map_index)

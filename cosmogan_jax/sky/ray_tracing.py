@@ -52,24 +52,24 @@ class LensedMaps(NamedTuple):
 
 
 def begin(theta: Float[Array, "2 rows columns"]) -> Rays:
-    """Rays that have passed no plane; theta = (y, x) in radian."""
+    """Return rays that have passed no plane; theta = (y, x) in radian."""
     return Rays(theta, *(jnp.zeros((2, *theta.shape[1:]), theta.dtype),) * 2,
                 *(jnp.zeros((2, 2, *theta.shape[1:]), theta.dtype),) * 2)  # fmt: skip
 
 
 def position(rays: Rays, chi: Scalar) -> Float[Array, "2 rows columns"]:
-    """beta at comoving distance chi (in the unit of all distances), in radian."""
+    """Return beta at comoving distance chi (in the unit of all distances), in radian."""
     return rays.theta - rays.deflection + rays.deflection_chi / chi
 
 
 def jacobian(rays: Rays, chi: Scalar) -> Float[Array, "2 2 rows columns"]:
-    """A at distance chi, d beta_i / d theta_j with i, j in (y, x)."""
+    """Return A at distance chi, d beta_i / d theta_j with i, j in (y, x)."""
     unit = jnp.eye(2, dtype=rays.theta.dtype)[:, :, None, None]
     return unit - rays.tidal + rays.tidal_chi / chi
 
 
 def _potential_modes(kappa, side_rad):
-    """psi = -2 kappa / ell^2 in Fourier space, without the mean, and ell of rows and columns."""
+    """Return psi = -2 kappa / ell^2 in Fourier space, without the mean, and ell of rows and columns."""
     size = kappa.shape[-1]
     rows = jnp.fft.fftfreq(size, 1 / size, dtype=kappa.dtype)[:, None] * (2 * jnp.pi / side_rad)
     columns = jnp.fft.rfftfreq(size, 1 / size, dtype=kappa.dtype)[None, :] * (2 * jnp.pi / side_rad)
@@ -78,12 +78,12 @@ def _potential_modes(kappa, side_rad):
 
 
 def potential_of_convergence(kappa: Float[Array, "size size"], side_rad: Scalar) -> Float[Array, "size size"]:
-    """The lensing potential, in radian^2, of a periodic plane: lap psi = 2 (kappa - mean of kappa)."""
+    """Return the lensing potential, in radian^2, of a periodic plane: lap psi = 2 (kappa - mean of kappa)."""
     return jnp.fft.irfft2(_potential_modes(kappa, side_rad)[0], s=kappa.shape)
 
 
 def field_of_convergence(kappa: Float[Array, "size size"], side_rad: Scalar) -> LensField:
-    """Derivatives of the potential of a periodic plane of given convergence, exact in Fourier space.
+    """Return derivatives of the potential of a periodic plane of given convergence, exact in Fourier space.
 
     The mean of kappa does not act. A single derivative has no sign at the Nyquist frequency and is 0 there.
     """
@@ -95,7 +95,7 @@ def field_of_convergence(kappa: Float[Array, "size size"], side_rad: Scalar) -> 
 
 
 def field_of_potential(psi: Float[Array, "size size"], pixel_rad: Scalar) -> LensField:
-    """Derivatives by central differences, twice for the second ones, as LensTools' ray tracer takes them.
+    """Return derivatives by central differences, twice for the second ones, as in LensTools' ray tracer.
 
     Second differences therefore reach two pixels. The outermost two pixels of the window given are lost: the
     fields are those of psi[2:-2, 2:-2].
@@ -115,7 +115,7 @@ def field_of_potential(psi: Float[Array, "size size"], pixel_rad: Scalar) -> Len
 def read(
     values: Float[Array, "size size"], y: Float[Array, "..."], x: Float[Array, "..."], wrap: bool
 ) -> Float[Array, "..."]:
-    """Bilinear interpolation at (y, x) in pixels, centres at whole numbers; periodic, or held at the edge."""
+    """Interpolate bilinearly at (y, x) in pixels, centres at whole numbers; periodic, or held at the edge."""
     rows, columns = values.shape
     flat = values.ravel()
 
@@ -165,7 +165,7 @@ def pass_plane(
 
 
 def lensed_maps(rays: Rays, chi: Scalar) -> LensedMaps:
-    """Convergence, shear and rotation for sources at distance chi.
+    """Return convergence, shear and rotation for sources at distance chi.
 
     From A - 1, not from A: in float32 that would round kappa to 6e-8.
     """
@@ -174,7 +174,7 @@ def lensed_maps(rays: Rays, chi: Scalar) -> LensedMaps:
 
 
 def ray_grid(num_rays: int, side_rad: Scalar) -> Float[Array, "2 rays rays"]:
-    """Directions of rays at the pixel centres of a map about theta = 0, (y, x) in radian."""
+    """Return directions of rays at the pixel centres of a map about theta = 0, (y, x) in radian."""
     line = (jnp.arange(num_rays) + 0.5 - num_rays / 2) * (side_rad / num_rays)
     return jnp.stack(jnp.meshgrid(line, line, indexing="ij"))
 
@@ -182,7 +182,7 @@ def ray_grid(num_rays: int, side_rad: Scalar) -> Float[Array, "2 rays rays"]:
 def pixel_means(
     values: Float[Array, "... rays rays"], rays_per_pixel: int
 ) -> Float[Array, "... pixels pixels"]:
-    """Mean over the rays of each pixel."""
+    """Return the mean over the rays of each pixel."""
     *lead, rows, columns = values.shape
     r = rays_per_pixel
     return values.reshape(*lead, rows // r, r, columns // r, r).mean((-3, -1))

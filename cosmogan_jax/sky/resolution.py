@@ -13,14 +13,14 @@ Array = Float[np.ndarray, " planes"]
 def nyquist_ell(
     num_cells: int, box_size: float, chi: float | Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "..."]:
-    """Multipole of the shortest wave of num_cells a side of the box, at distance chi (Mpc/h)."""
+    """Return the multipole of the shortest wave of num_cells a side of the box, at distance chi (Mpc/h)."""
     return np.pi * num_cells / box_size * np.asarray(chi)
 
 
 def shot_noise_power(
     schedule: PlaneSchedule, strength: Array, weights: Array, box_size: float, num_particles_side: int
 ) -> float:
-    """C_l of the particles' Poisson noise, in steradian: sum over planes of (w s / chi)^2 / (n_bar thickness).
+    """Return C_l of the particles' Poisson noise, in steradian: sum of (w s / chi)^2 / (n_bar thickness).
 
     An upper bound: particles that still sit near their lattice scatter less than Poisson's.
     """
@@ -34,7 +34,7 @@ def slab_power(
     thickness: float,
     box_size: float,
 ) -> Float[np.ndarray, " k"]:
-    """Two-dimensional power, in (Mpc/h)^2, of a slab's mean overdensity in a periodic box of the given P(k).
+    """Return two-dimensional power, in (Mpc/h)^2, of a slab's mean overdensity in a periodic box of given P(k).
 
         P_2d(k) = sum over k_z of P(sqrt(k^2 + k_z^2)) sinc^2(k_z thickness / 2) / box_size
 
@@ -48,7 +48,7 @@ def slab_power(
 
 
 def box_bytes(num_particles_side: int, num_mesh: int, slabs_per_box: int, plane_pixels: int) -> int:
-    """Most memory that making a box takes, in bytes of arrays.
+    """Return the most memory that making a box takes, in bytes of arrays.
 
     A mesh, its transform (twice, the second with a gradient), one component of the force and an FFT's
     workspace; particles with their velocities, old and new, coordinates and one corner's indices and weights;

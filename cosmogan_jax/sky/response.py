@@ -6,7 +6,7 @@ import importlib.resources
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry, check_edges, half_plane_indices
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
@@ -47,7 +47,7 @@ def band_response(
     smoothing_arcmin: float = 0.0,
     step: float = STEP,
 ) -> Response:
-    """dP_b/dtheta by central differences, (P_b(theta + d) - P_b(theta - d)) / 2d, with d = step * theta.
+    """Return dP_b/dtheta by central differences, (P_b(theta + d) - P_b(theta - d)) / 2d, with d = step * theta.
 
     P_b is the mean of C_l (Limber; halofit of Takahashi et al. 2012) over the modes of the map with
     l_b < l <= l_{b+1}, the conjugates counted, as `summaries.power_spectrum` takes it with "full_plane", times
@@ -72,23 +72,13 @@ def band_response(
     if not 0 <= smoothing_arcmin < np.inf:
         raise ValueError(f"smoothing_arcmin={smoothing_arcmin} must be 0 or positive")
     l_edges = check_edges("l_edges", l_edges)
-    bins, ell = geometry.half_plane_bins(l_edges), geometry.half_plane_ell()
+    bins, weights, modes = _weighted_modes(l_edges, geometry, pixel_window, smoothing_arcmin)
     used = bins >= 0
-    different, back = np.unique(ell[used], return_inverse=True)
-    weights = geometry.half_plane_weights()[used]
-    modes = np.bincount(bins[used], weights, len(l_edges) - 1)
-    if not modes.all():
-        b = int(np.argmin(modes))
-        raise ValueError(f"l_edges={l_edges[b]:g} to {l_edges[b + 1]:g} hold no mode of {geometry}")
-    weights = weights * np.exp(-((ell * np.radians(smoothing_arcmin / ARCMIN_PER_DEG)) ** 2))[used]
-    if pixel_window:
-        rows, columns = half_plane_indices(geometry.num_pixels)
-        window = np.sinc(rows / geometry.num_pixels)[:, None] * np.sinc(columns / geometry.num_pixels)
-        weights = weights * window[used] ** 2
+    different, back = np.unique(geometry.half_plane_ell()[used], return_inverse=True)
 
     def banded(power: MatterPower) -> np.ndarray:
         c_ell = convergence_power(different, source_redshift, power)[back]
-        return np.bincount(bins[used], weights * c_ell, len(l_edges) - 1) / modes
+        return np.bincount(bins[used], weights[used] * c_ell, len(l_edges) - 1) / modes
 
     derivatives = []
     for name in PARAMETERS:
@@ -98,9 +88,27 @@ def band_response(
     return Response(banded(displaced_power(cosmology, "sigma8", 0.0)), np.stack(derivatives, -1), PARAMETERS)
 
 
+def _weighted_modes(
+    l_edges: Float[np.ndarray, " edges"], geometry: MapGeometry, pixel_window: bool, smoothing_arcmin: float
+) -> tuple[Int[np.ndarray, "rows half"], Float[np.ndarray, "rows half"], Float[np.ndarray, " bands"]]:
+    """Return each mode's band (-1: none) and its weight with the windows, and the number of modes in a band."""
+    bins, weights = geometry.half_plane_bins(l_edges), geometry.half_plane_weights()
+    modes = np.bincount(bins[bins >= 0], weights[bins >= 0], len(l_edges) - 1)
+    if not modes.all():
+        band = int(np.argmin(modes))
+        raise ValueError(f"l_edges={l_edges[band]:g} to {l_edges[band + 1]:g} hold no mode of {geometry}")
+    smoothing_rad = np.radians(smoothing_arcmin / ARCMIN_PER_DEG)
+    weights = weights * np.exp(-((geometry.half_plane_ell() * smoothing_rad) ** 2))
+    if pixel_window:
+        rows, columns = half_plane_indices(geometry.num_pixels)
+        window = np.sinc(rows / geometry.num_pixels)[:, None] * np.sinc(columns / geometry.num_pixels)
+        weights = weights * window**2
+    return bins, weights, modes
+
+
 @functools.lru_cache(maxsize=16)
 def displaced_power(cosmology: Cosmology, parameter: Parameter, relative: float) -> MatterPower:
-    """Matter power where one parameter is (1 + relative) times the cosmology's, the universe still flat.
+    """Return matter power where one parameter is (1 + relative) times the cosmology's, the universe still flat.
 
     By CAMB; around the paper's cosmology from stored derivatives d ln P(k, z) / d ln theta of its table
     (experiments/001-sky-tables), to first order in the logarithm.
@@ -124,7 +132,7 @@ def displaced_power(cosmology: Cosmology, parameter: Parameter, relative: float)
 
 
 def displaced(cosmology: Cosmology, parameter: Parameter, relative: float) -> Cosmology:
-    """The cosmology with one parameter (1 + relative) times as large, flat.
+    """Return the cosmology with one parameter (1 + relative) times as large, flat.
 
     Raises:
       ValueError: the parameter is unknown, or not known of the cosmology.

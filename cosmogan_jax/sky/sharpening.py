@@ -19,7 +19,7 @@ BLEND_K = (0.3, 0.6)
 def plane_power(
     contrast: Float[np.ndarray, "cuts size size"], box_size: float
 ) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, " bins"]]:
-    """Mean k and two-dimensional power, in (Mpc/h)^2, in TRANSFER_BINS - 1 even steps of k up to Nyquist.
+    """Return mean k and two-dimensional power, (Mpc/h)^2, in TRANSFER_BINS - 1 even steps of k up to Nyquist.
 
     The clouds' window is divided out; empty bins hold NaN.
     """
@@ -42,7 +42,7 @@ def sharpening_transfer(
     power: MatterPower,
     box_size: float,
 ) -> Float[np.ndarray, "planes bins"]:
-    """sqrt(halofit / measured power) for every plane, on TRANSFER_BINS even steps of k from 0 to Nyquist.
+    """Return sqrt(halofit / measured power) of every plane, on TRANSFER_BINS even steps of k from 0 to Nyquist.
 
     1 below BLEND_K, and continued with its last value where a bin is empty. Measured power includes shot noise:
     where that exceeds the theory the transfer is below 1. It fits the mean power by construction, and says

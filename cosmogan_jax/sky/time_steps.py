@@ -10,7 +10,7 @@ from cosmogan_jax.sky.cosmology import Cosmology, growth
 def step_redshifts(
     cosmology: Cosmology, start_redshift: float, end_redshift: float, num_steps: int
 ) -> Float[np.ndarray, " steps+1"]:
-    """Redshifts from start to end, evenly spaced in D.
+    """Return redshifts from start to end, evenly spaced in D.
 
     Raises:
       ValueError: num_steps < 1, or start_redshift not above end_redshift >= 0.
@@ -29,7 +29,7 @@ def step_redshifts(
 def bullfrog_coefficients(
     cosmology: Cosmology, redshifts: Float[np.ndarray, " steps+1"]
 ) -> Float[np.ndarray, "steps 3"]:
-    """Half drift, keep and pull of every step (Rampf, List & Hahn 2024, arXiv:2409.19049).
+    """Return half drift, keep and pull of every step (Rampf, List & Hahn 2024, arXiv:2409.19049).
 
     Along x = q + D psi1 + E psi2, with v = dx/dD, the force at the middle of a step is
     D_m psi1 + (E_n + E'_n (D_m - D_n) - D_m^2) psi2, since dE/dD's equation has the source E - D^2. Asking that

@@ -1,6 +1,6 @@
 """Minkowski functionals of the excursion sets of a map."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -64,19 +64,19 @@ def minkowski_functionals(
     kappa = check_kappa(kappa)
     if smooth_width is not None and not smooth_width > 0:
         raise ValueError(f"smooth_width={smooth_width} must be positive")
+    # Edges and middles of the bins in turn: one pass over the pixels serves V0 as well.
+    bins = bins.astype(kappa.dtype)
+    fine = jnp.append(jnp.stack([bins.edges[:-1], bins.middles], 1).ravel(), bins.edges[-1])
 
     def functionals(k, valid=None):
-        return _functionals(k, valid, bins, normalised, smooth_width)
+        return _functionals(k, valid, fine, bins.per_width, normalised, smooth_width)
 
     return over_maps(functionals, kappa, None if mask is None else check_mask(mask, kappa))
 
 
 def _functionals(
-    k: Array, valid: Array | None, bins: Bins, normalised: bool, smooth_width: float | None
+    k: Array, valid: Array | None, fine: Array, per_width: Any, normalised: bool, smooth_width: float | None
 ) -> MinkowskiFunctionals:
-    # Edges and middles of the bins in turn: one pass over the pixels serves V0 as well.
-    bins = bins.astype(k.dtype)
-    fine = jnp.append(jnp.stack([bins.edges[:-1], bins.middles], 1).ravel(), bins.edges[-1])
     weight = None if valid is None else all_derivatives_valid(valid).astype(k.dtype)
     s = sigma(k, weight) if normalised else jnp.ones((), k.dtype)
     length, curvature = _length_and_curvature(k)
@@ -89,7 +89,7 @@ def _functionals(
     else:
         above = _above_smooth(k, s * fine, s * smooth_width, parts)
     n = area.sum()
-    v0, v1, v2 = above[0, 1::2], *(-jnp.diff(row) * bins.per_width for row in above[1:, ::2])
+    v0, v1, v2 = above[0, 1::2], *(-jnp.diff(row) * per_width for row in above[1:, ::2])
     return MinkowskiFunctionals(*(jnp.where(jnp.isfinite(k).all(), v / n, jnp.nan) for v in (v0, v1, v2)))
 
 

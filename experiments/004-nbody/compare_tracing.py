@@ -15,7 +15,7 @@ from astropy.io import fits
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.maps.lens_planes import read_lens_planes
 from cosmogan_jax.sky import planes, ray_tracing
-from cosmogan_jax.sky.cosmology import Cosmology
+from cosmogan_jax.sky.cosmology import Cosmology, comoving_distance
 from cosmogan_jax.summaries import power_spectrum
 
 NEAREST = ("snap57", "snap58")
@@ -42,7 +42,7 @@ def main():
     through = jax.jit(ray_tracing.pass_plane)
 
     def multi_plane(redshift, grid, nearest_pixel, left_out):
-        source = planes.source_distance(cosmology, redshift)
+        source = float(comoving_distance(cosmology, redshift))
         rays = ray_tracing.begin(jnp.asarray(grids[grid], jnp.float32))
         for name, field, chi in zip(lens.names, fields, lens.chi):
             if chi < source and not name.startswith(left_out):

@@ -54,7 +54,7 @@ def box(tell: Teller, args, size: Size) -> None:
     from absl import logging  # noqa: F401  whose flags the package reads
 
     from cosmogan_jax import flags
-    from cosmogan_jax.stages.simulate.nbody_sky import NbodySky
+    from cosmogan_jax.stages.simulate.nbody_sky import make_nbody_sky
 
     flags.define()
     maps = size.maps_of_a_box
@@ -64,7 +64,7 @@ def box(tell: Teller, args, size: Size) -> None:
         absl_flags.FLAGS(["box", f"--flagfile={RUN_FLAGS}", f"--workdir={args.out / 'box'}", *given])
         # The first box of the paper's run below, which finds it there.
         counts = {"train": maps, "development": 0, "validation": 0, "auxiliary": 0}
-        sky = NbodySky(flags.read().by_stage["simulate"], args.out / "box", counts)
+        sky = make_nbody_sky(flags.read().by_stage["simulate"], args.out / "box", counts)
         record = json.loads((boxes / "train_000/box.json").read_text())
         seconds = {what: round(value, 4) for what, value in record["seconds"].items()}
         tell(f"box of {particles}^3 particles", **seconds, device=record["device"])

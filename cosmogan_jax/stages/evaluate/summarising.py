@@ -15,7 +15,7 @@ from cosmogan_jax.compare.position_moments import PositionMoments, add_maps, mer
 from cosmogan_jax.compare.position_pattern import fewer
 from cosmogan_jax.compare.scales import Edges, Scales
 from cosmogan_jax.compare.stationarity import axis_power, ring_moments, ring_widths
-from cosmogan_jax.compare.statistics import measure, num_modes
+from cosmogan_jax.compare.statistics import STATISTICS, Statistic, measure, num_modes
 from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.geometry import MapGeometry
@@ -41,22 +41,27 @@ def summariser(
     rings, axes and the sums at every position are what `compare/stationarity.py` and `position_moments` need;
     masked maps, whose NaN are no measurement, have none, and statistics that take masks alone.
     """
-    edges, modes = scale.edges(), num_modes(scale)
+    edges, modes, statistics = scale.edges(), num_modes(scale), tuple(STATISTICS.values())
 
     def summarise(kappa):
         # Filled up, so that the last maps of a set take no program of their own.
         count = len(kappa)
         index = np.minimum(np.arange(-(-count // _TOGETHER) * _TOGETHER), count - 1)
-        measured = _of_each(jnp.asarray(kappa)[index], edges, geometry, masked)
+        measured = _of_each(jnp.asarray(kappa)[index], edges, geometry, masked, statistics)
         summaries = {key: np.asarray(value)[:count, : modes.get(key)] for key, value in measured.items()}
         return summaries if masked else {**summaries, **_position_sums(kappa)}
 
     return summarise
 
 
-@functools.partial(jit_on_one_thread, static_argnames=("geometry", "masked"))
-def _of_each(kappa, edges: Edges, geometry: MapGeometry, masked: bool) -> dict[str, jax.Array]:
-    """Measure every map: one program for all scales of one geometry; on a CPU on one thread."""
+@functools.partial(jit_on_one_thread, static_argnames=("geometry", "masked", "statistics"))
+def _of_each(
+    kappa, edges: Edges, geometry: MapGeometry, masked: bool, statistics: tuple[Statistic, ...]
+) -> dict[str, jax.Array]:
+    """Measure every map: one program for all scales of one geometry and one table of statistics.
+
+    On a CPU it runs on one thread.
+    """
     if masked:
         return measure(kappa, edges, geometry, masked=True)
     return {

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from cosmogan_jax.files.checksums import json_sha256
@@ -15,10 +14,14 @@ from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.maps.store_writing import maps_written, write_map_store
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.stages import planning
-from cosmogan_jax.stages.simulate.nbody_sky import NbodySky
-from cosmogan_jax.stages.simulate.skies import LognormalSky, MakeSky, PlanesSky, source_redshift
+from cosmogan_jax.stages.simulate.nbody_sky import make_nbody_sky
+from cosmogan_jax.stages.simulate.skies import MakeSky, make_lognormal_sky, make_planes_sky, source_redshift
 
-_SKIES: dict[str, MakeSky] = {"lognormal": LognormalSky, "planes": PlanesSky, "nbody": NbodySky}
+_SKIES: dict[str, MakeSky] = {
+    "lognormal": make_lognormal_sky,
+    "planes": make_planes_sky,
+    "nbody": make_nbody_sky,
+}
 
 
 def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
@@ -51,7 +54,7 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
                 for begin in range(max(first, start), first + count, sky.batch_size):
                     index = np.arange(begin, min(begin + sky.batch_size, first + count))
                     mark = time.monotonic()
-                    yield np.asarray(sky.maps(jnp.asarray(index), split))
+                    yield sky.maps(index, split)
                     seconds.append((len(index), (time.monotonic() - mark) / len(index)))
                     bar.update(len(index))
                 first += count
@@ -68,9 +71,9 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
 
 
 def check(settings: Simulate) -> None:
-    """ValueError for flags that another sky would need, which would be passed over in silence."""
+    """Raise ValueError for flags that another sky would need, which would be passed over in silence."""
     planes, nbody = "--sky=planes", "--sky=nbody"
-    for name, nothing, sky in (
+    for name, default, sky in (
         ("lens_planes", None, planes),
         ("boxes_dir", None, nbody),
         ("plane_pixels", None, nbody),
@@ -78,12 +81,12 @@ def check(settings: Simulate) -> None:
         ("sharpen_to", "none", nbody),
     ):
         value = getattr(settings, name)
-        if value != nothing and sky != f"--sky={settings.sky}":
+        if value != default and sky != f"--sky={settings.sky}":
             raise ValueError(f"{name}={value} goes with {sky}; sky={settings.sky} makes nothing of it")
 
 
 def dry_run(settings: Simulate, workdir: Path) -> None:
-    """What a verdict on maps of this design could resolve, before any box is made."""
+    """Print what a verdict on maps of this design could resolve, before any box is made."""
     counts = _counts(settings)
     sets: dict[str, list[tuple[int | None, int]]] = {}
     for split in ("validation", "auxiliary"):
@@ -95,7 +98,7 @@ def dry_run(settings: Simulate, workdir: Path) -> None:
 
 
 def result_mark(out: Path) -> str:
-    """The maps by their content."""
+    """Return the mark of the maps, by their content."""
     return json_sha256(open_map_store(out / "maps").manifest.identity())
 
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from cosmogan_jax.machine.memory import allocator_free, free_memory
+from cosmogan_jax.machine.memory import free_memory, unused_memory
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.boxes import Box, BoxWriter, claim, open_box
 from cosmogan_jax.sky.initial_conditions import mode_amplitudes
@@ -41,7 +41,7 @@ class BoxPlan:
     key_scheme: int
 
     def identity(self) -> dict[str, Any]:
-        """What makes a box this box, but for its name."""
+        """Return what makes a box this box, but for its name."""
         cosmology = {f"cosmology.{name}": value for name, value in vars(self.power.cosmology).items()}
         own = {"source_redshift": self.source_redshift, "seed": self.seed}
         if self.key_scheme > 1:  # boxes of the first scheme do not say so
@@ -50,7 +50,7 @@ class BoxPlan:
 
 
 def get_boxes(folder: Path, keys: dict[str, jax.Array], plan: BoxPlan) -> dict[str, Box]:
-    """All boxes named, made where they are not whole; several processes may make boxes of one folder.
+    """Return all boxes named, made where they are not whole; several processes may make boxes of one folder.
 
     Raises:
       ValueError: a box of other settings, or a device that has not the memory for one.
@@ -77,31 +77,31 @@ def get_boxes(folder: Path, keys: dict[str, jax.Array], plan: BoxPlan) -> dict[s
                 for device in devices
             ]
             try:
-                for done in concurrent.futures.as_completed(workers):
-                    done.result()
+                for worker in concurrent.futures.as_completed(workers):
+                    worker.result()
             except BaseException:
                 stop.set()  # the other devices stop after their step
                 raise
-    found = {name: open_box(folder, name, identity) for name in keys}
-    return {name: box for name, box in found.items() if box is not None}
+    boxes = {name: open_box(folder, name, identity) for name in keys}
+    return {name: box for name, box in boxes.items() if box is not None}
 
 
 def _work(device, missing, folder, keys, plan, amplitudes, bar, stop) -> None:
-    told = False
+    printed = False
     while not stop.is_set():
         try:
             name = missing.get_nowait()
         except queue.Empty:
             return
-        with claim(folder, name) as mine:
-            if mine and open_box(folder, name, plan.identity()) is None:
+        with claim(folder, name) as claimed:
+            if claimed and open_box(folder, name, plan.identity()) is None:
                 with jax.default_device(device):
                     _make(folder, name, keys[name], plan, amplitudes, bar, stop)
                 continue
         if open_box(folder, name, plan.identity()) is None:
-            if not told:
+            if not printed:
                 print(f"simulate: waits for box {name}, which another process makes", file=sys.stderr)
-                told = True
+                printed = True
             missing.put(name)
             stop.wait(_POLL_SECONDS)
         else:
@@ -123,13 +123,13 @@ class _WriteBehind:
         self._pool.shutdown()  # whoever makes the box again begins when nobody writes to it
 
     def write(self, planes: list[tuple[int, jax.Array]]) -> None:
-        """Take planes to write; raises what the writing of those before raised."""
+        """Take planes to write; raise what the writing of those before raised."""
         self.wait()
         if planes:
             self._last = self._pool.submit(self._write, planes)
 
     def wait(self) -> None:
-        """Until all planes are written."""
+        """Wait until all planes are written."""
         if self._last is not None:
             self._last.result()
             self._last = None
@@ -175,7 +175,7 @@ def _make(folder: Path, name: str, key: jax.Array, plan: BoxPlan, amplitudes, ba
     writer.finish(
         plan.identity(),
         {
-            "seconds": {what: round(value, 5) for what, value in seconds.items()},
+            "seconds": {name: round(value, 5) for name, value in seconds.items()},
             "device": device.device_kind,
             "chi": plan.schedule.chi.tolist(),
             "redshift": plan.schedule.redshift.tolist(),
@@ -184,7 +184,9 @@ def _make(folder: Path, name: str, key: jax.Array, plan: BoxPlan, amplitudes, ba
 
 
 def _check_memory(device, settings: BoxSettings, num_devices: int) -> None:
-    needed, free = _bytes(settings), free_bytes(device, num_devices)
+    needed, free = _bytes(settings), unused_memory(device)
+    if free is not None and device.platform == "cpu":
+        free //= num_devices  # the host's is shared out
     if free is not None and needed > free:
         raise ValueError(
             f"num_particles_side={settings.num_particles_side} on a mesh of {settings.num_mesh} needs about "
@@ -193,8 +195,8 @@ def _check_memory(device, settings: BoxSettings, num_devices: int) -> None:
 
 
 def _at_a_time(device, settings: BoxSettings, num_boxes: int) -> int:
-    """Boxes that a device makes at a time; a CPU as many as it has cores, and memory to spare."""
-    free = free_bytes(device, 1)
+    """Return how many boxes a device makes at a time: a CPU as many as it has cores, and memory to spare."""
+    free = unused_memory(device)
     if device.platform != "cpu" or free is None:
         return 1
     memory = min(free / 2, free_memory(device))  # a container's limit is the second's to know
@@ -205,18 +207,3 @@ def _bytes(settings: BoxSettings) -> int:
     return box_bytes(
         settings.num_particles_side, settings.num_mesh, settings.slabs_per_box, settings.plane_pixels
     )
-
-
-def free_bytes(device, num_devices: int) -> int | None:
-    """Memory that may still be taken on a device, None if it does not say; the host's is shared out."""
-    free = allocator_free(device)
-    if free is not None:
-        return free
-    if device.platform == "cpu":
-        try:
-            lines = Path("/proc/meminfo").read_text().splitlines()
-        except OSError:
-            return None
-        available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-        return available[0] // num_devices if available else None
-    return None

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from cosmogan_jax import keys
-from cosmogan_jax.emulators.batch import Batch
+from cosmogan_jax.emulators.interface import Batch
 from cosmogan_jax.keys import SCHEME
 from cosmogan_jax.machine.consensus import processes_here, smallest
 from cosmogan_jax.machine.devices import Devices

@@ -10,7 +10,7 @@ from jax import numpy as jnp
 
 from cosmogan_jax import summaries
 from cosmogan_jax.compare.position_moments import add_maps, no_maps
-from cosmogan_jax.compare.sample_health import checkerboard_share, nearest_distance, saturated_share
+from cosmogan_jax.compare.scores.sample_health import checkerboard_share, nearest_distance, saturated_share
 from cosmogan_jax.compare.stationarity import axis_power, ring_moments, ring_widths
 from cosmogan_jax.summaries.edges import check_kappa, check_mask
 

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.compare import classify
-from cosmogan_jax.compare.classifier_features import features_of, linear_rule, reference_of
-from cosmogan_jax.compare.classifier_network import Classifier
-from cosmogan_jax.compare.discrimination import (
+from cosmogan_jax.compare.discrimination import classify
+from cosmogan_jax.compare.discrimination.areas import (
     Share,
     discrimination,
     excess_auc,
 )
+from cosmogan_jax.compare.discrimination.classifier_features import features_of, linear_rule, reference_of
+from cosmogan_jax.compare.discrimination.classifier_network import Classifier
 from cosmogan_jax.stages.evaluate import classification
 from cosmogan_jax.stages.evaluate.classification import (
     BATCH_SIZE,

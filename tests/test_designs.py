@@ -2,7 +2,7 @@
 
 import pytest
 
-from cosmogan_jax.compare.designs import KINDS, expected, forecast
+from cosmogan_jax.compare.effects.designs import KINDS, expected, forecast
 from cosmogan_jax.settings.margins import SETS, Margins
 from cosmogan_jax.stages import planning
 

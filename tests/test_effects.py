@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from cosmogan_jax.compare import ensembles
-from cosmogan_jax.compare.effects import (
+from cosmogan_jax.compare.effects.differences import (
     correlation_blocks,
     correlation_differences,
     covariance_slope,
@@ -16,10 +16,10 @@ from cosmogan_jax.compare.effects import (
     relative_means,
     relative_scatters,
 )
-from cosmogan_jax.compare.excess import squared_distance
+from cosmogan_jax.compare.effects.excess import squared_distance
+from cosmogan_jax.compare.effects.resamples import covariances, ensemble, moments, resample, together
+from cosmogan_jax.compare.effects.wasserstein import wasserstein
 from cosmogan_jax.compare.parents import map_weights
-from cosmogan_jax.compare.resamples import covariances, ensemble, moments, resample, together
-from cosmogan_jax.compare.wasserstein import wasserstein
 
 RNG = np.random.default_rng()
 

@@ -6,9 +6,9 @@ Independent modes of one set of maps are independent trials of the whole procedu
 import numpy as np
 import pytest
 
-from cosmogan_jax.compare.effects import Difference, mean_shifts
-from cosmogan_jax.compare.excess import excess_distance, squared_distance
-from cosmogan_jax.compare.resamples import ensemble, resample, together
+from cosmogan_jax.compare.effects.differences import Difference, mean_shifts
+from cosmogan_jax.compare.effects.excess import excess_distance, squared_distance
+from cosmogan_jax.compare.effects.resamples import ensemble, resample, together
 
 RNG = np.random.default_rng()
 TRIALS = 1000

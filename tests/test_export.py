@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from cosmogan_jax.compare.validity import agreeing_range
+from cosmogan_jax.compare.agreement_range import agreeing_range
 from cosmogan_jax.files.checksums import tree_sha256
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.formats import find_map_files, open_map_file

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 
-from cosmogan_jax.compare.nearest_window import nearest_window, window
+from cosmogan_jax.compare.novelty.nearest_window import nearest_window, window
 from cosmogan_jax.maps.crop_table import open_crop_table
 
 CROPS = ("--stages=prepare", "--crop_size=8", "--crops_per_map=20")

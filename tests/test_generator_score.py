@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cosmogan_jax.compare import pixel_distance, sample_health
-from cosmogan_jax.compare.generator_score import SCORES, make_scorer
 from cosmogan_jax.compare.position_moments import add_maps, no_maps
-from cosmogan_jax.compare.score_measures import Measures, reference
-from cosmogan_jax.compare.spectrum_distance import (
+from cosmogan_jax.compare.scores import pixel_distance, sample_health
+from cosmogan_jax.compare.scores.generator_score import SCORES, make_scorer
+from cosmogan_jax.compare.scores.score_measures import Measures, reference
+from cosmogan_jax.compare.scores.spectrum_distance import (
     count_spectra,
     distance,
     no_spectra,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from cosmogan_jax.compare.histogram_heights import (
+from cosmogan_jax.compare.two_sample.histogram_heights import (
     NUM_BINS,
     _height_statistics,
     _ks_table,
@@ -14,7 +14,7 @@ from cosmogan_jax.compare.histogram_heights import (
     height_tests,
     power_under_shift,
 )
-from cosmogan_jax.compare.two_sample import permutation_tests
+from cosmogan_jax.compare.two_sample.mode_tests import permutation_tests
 
 
 def test_ks_between_heights_equals_scipy():

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.compare.pixel_distance import pixel_ks
-from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
+from cosmogan_jax.compare.scores.pixel_distance import pixel_ks
+from cosmogan_jax.compare.scores.spectrum_distance import spectrum_chi2
 from cosmogan_jax.emulators.dcgan.engine import as_variables
 from cosmogan_jax.emulators.dcgan.losses import LOSSES
 from cosmogan_jax.emulators.dcgan.model import Dcgan

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.compare.generator_score import SCORES
+from cosmogan_jax.compare.scores.generator_score import SCORES
 from cosmogan_jax.emulators import early_warnings
 from cosmogan_jax.emulators.dcgan.curves import CURVES, WARNINGS
 from cosmogan_jax.emulators.early_warnings import LASTING, WARM_UP, observe

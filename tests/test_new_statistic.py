@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from conftest import quickly_compiled
 
-from cosmogan_jax.compare import effects, judge_maps, verdict
-from cosmogan_jax.compare.quantities import MapSet, Quantity
+from cosmogan_jax.compare import judge_maps
+from cosmogan_jax.compare.effects import differences as effects
+from cosmogan_jax.compare.effects import verdict
+from cosmogan_jax.compare.effects.quantities import MapSet, Quantity
 from cosmogan_jax.compare.statistics import STATISTICS, Statistic, trained_on_by
 from cosmogan_jax.figures import verdict as page
 from cosmogan_jax.settings import margins

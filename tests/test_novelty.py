@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from cosmogan_jax.compare.band_space import band_space, coordinates
-from cosmogan_jax.compare.birthday import judge_birthday, nearest_others, support_limit
-from cosmogan_jax.compare.distances import copy_distance
-from cosmogan_jax.compare.nearest import judge_copies, nearest, nearest_turned
-from cosmogan_jax.compare.nearest_window import nearest_window, window, window_squares
+from cosmogan_jax.compare.novelty.band_space import band_space, coordinates
+from cosmogan_jax.compare.novelty.birthday import judge_birthday, nearest_others, support_limit
+from cosmogan_jax.compare.novelty.distances import copy_distance
+from cosmogan_jax.compare.novelty.nearest import judge_copies, nearest, nearest_turned
+from cosmogan_jax.compare.novelty.nearest_window import nearest_window, window, window_squares
 from cosmogan_jax.emulators.dcgan.networks import Architecture, build_networks
 from cosmogan_jax.emulators.interpolation import paths, slerp, smoothness
 from cosmogan_jax.geometry import MapGeometry, log_l_edges

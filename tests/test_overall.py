@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from cosmogan_jax.compare.overall import Finding, overall
+from cosmogan_jax.compare.effects.overall import Finding, overall
 from cosmogan_jax.compare.position_moments import PositionMoments
 from cosmogan_jax.compare.position_pattern import MIN_GROUPS, fewer, patterns
 from cosmogan_jax.compare.scales import scales

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from cosmogan_jax.compare.parents import generator
-from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
+from cosmogan_jax.compare.two_sample.pixel_tests import permutation_pixel_test
 
 EDGES = np.concatenate([[-np.inf], np.linspace(-4, 4, 81), [np.inf]])
 
@@ -34,7 +34,7 @@ def test_distance_is_that_of_the_pixels():
 
 def test_p_is_that_of_permuted_parents_written_out(monkeypatch):
     # More bins than are taken at once; maps of unequal numbers of pixels.
-    monkeypatch.setattr("cosmogan_jax.compare.pixel_tests._BINS_AT_ONCE", 13)
+    monkeypatch.setattr("cosmogan_jax.compare.two_sample.pixel_tests._BINS_AT_ONCE", 13)
     rng = np.random.default_rng(1)
     maps = histograms(pixels(rng, 20, 2))
     maps[::2] *= 3

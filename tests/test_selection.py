@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cosmogan_jax import keys
-from cosmogan_jax.compare.band_chi2 import band_chi2, band_reference, most_bands, relative_power
-from cosmogan_jax.compare.second_scores import fallback
-from cosmogan_jax.compare.spectrum_distance import expected_distance, spectrum_chi2
+from cosmogan_jax.compare.scores.band_chi2 import band_chi2, band_reference, most_bands, relative_power
+from cosmogan_jax.compare.scores.second_scores import fallback
+from cosmogan_jax.compare.scores.spectrum_distance import expected_distance, spectrum_chi2
 from cosmogan_jax.emulators.kinds import build
 from cosmogan_jax.emulators.scoring import Scorers
 from cosmogan_jax.emulators.trained import Generators

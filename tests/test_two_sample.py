@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from cosmogan_jax.compare.family_wise import benjamini_hochberg, permutations_for_fdr, westfall_young
-from cosmogan_jax.compare.two_sample import clustered_tests, permutation_tests
+from cosmogan_jax.compare.two_sample.family_wise import benjamini_hochberg, permutations_for_fdr, westfall_young
+from cosmogan_jax.compare.two_sample.mode_tests import clustered_tests, permutation_tests
 
 
 def clustered(rng, parents, maps_each, modes, shift=0.0):
@@ -68,7 +68,7 @@ def test_blocks_of_resamples_do_not_matter(monkeypatch):
     data = (*clustered(rng, 25, 3, 5)[:1], *clustered(rng, 20, 3, 5)[:1])
     parents = (np.repeat(np.arange(25), 3), np.repeat(np.arange(20), 3))
     whole = [test(*data, *parents, seed=4) for test in (permutation_tests, clustered_tests)]
-    monkeypatch.setattr("cosmogan_jax.compare.two_sample._BLOCK_BYTES", 4 * 135 * 300)
+    monkeypatch.setattr("cosmogan_jax.compare.two_sample.mode_tests._BLOCK_BYTES", 4 * 135 * 300)
     for one, test in zip(whole, (permutation_tests, clustered_tests), strict=True):
         again = test(*data, *parents, seed=4)
         np.testing.assert_allclose(one.ks.p, again.ks.p, atol=1e-12)

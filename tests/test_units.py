@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cosmogan_jax.compare.resamples import MIN_PARENTS
+from cosmogan_jax.compare.effects.resamples import MIN_PARENTS
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.sets import MapSet
 from cosmogan_jax.stages.evaluate.compared_sets import units_of

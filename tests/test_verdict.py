@@ -5,9 +5,9 @@ import functools
 import numpy as np
 import pytest
 
-from cosmogan_jax.compare import needs, verdict
-from cosmogan_jax.compare.quantities import MapSet, Quantity
-from cosmogan_jax.compare.verdict import overall
+from cosmogan_jax.compare.effects import needs, verdict
+from cosmogan_jax.compare.effects.quantities import MapSet, Quantity
+from cosmogan_jax.compare.effects.verdict import overall
 from cosmogan_jax.settings.margins import SETS, parse
 
 # Margins that resolve small planted differences, where a test does not say others.

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.compare import verdict
-from cosmogan_jax.compare.excess import Limits
-from cosmogan_jax.compare.quantities import MapSet, Quantity
+from cosmogan_jax.compare.effects import verdict
+from cosmogan_jax.compare.effects.excess import Limits
+from cosmogan_jax.compare.effects.quantities import MapSet, Quantity
 from cosmogan_jax.compare.scales import scales
 from cosmogan_jax.compare.statistics import STATISTICS, num_modes
 from cosmogan_jax.geometry import MapGeometry

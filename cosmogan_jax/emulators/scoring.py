@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from cosmogan_jax import keys
-from cosmogan_jax.compare import sample_health
-from cosmogan_jax.compare.band_chi2 import most_bands
-from cosmogan_jax.compare.generator_score import Scores, make_scorer
-from cosmogan_jax.compare.pixel_distance import pixel_bins
-from cosmogan_jax.compare.score_measures import Measures, reference
+from cosmogan_jax.compare.scores import sample_health
+from cosmogan_jax.compare.scores.band_chi2 import most_bands
+from cosmogan_jax.compare.scores.generator_score import Scores, make_scorer
+from cosmogan_jax.compare.scores.pixel_distance import pixel_bins
+from cosmogan_jax.compare.scores.score_measures import Measures, reference
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Variables
 from cosmogan_jax.files.json_files import as_json

@@ -1,7 +1,7 @@
 """The one table of effects that are judged: in which unit, of what, and within which margin maps are to agree.
 
 Adding an effect of statistics takes its row and its margin's field here, and its function in FUNCTIONS of
-`compare/effects.py`. The margins come in sets, by name, the same whatever the number of maps.
+`compare/effects/differences.py`. The margins come in sets, by name, the same whatever the number of maps.
 """
 
 from collections.abc import Iterator

@@ -1,13 +1,13 @@
 """What prepare says that later stages cannot do with its maps, and a dry run of the verdict that they allow.
 
-The designs of a dry run are those of `compare/designs.py`, for the sets of a run.
+The designs of a dry run are those of `compare/effects/designs.py`, for the sets of a run.
 """
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
-from cosmogan_jax.compare.designs import forecast
-from cosmogan_jax.compare.resamples import MIN_PARENTS
+from cosmogan_jax.compare.effects.designs import forecast
+from cosmogan_jax.compare.effects.resamples import MIN_PARENTS
 from cosmogan_jax.settings.margins import SETS
 
 _MARGINS = "default"

@@ -3,8 +3,9 @@
 selection.json:
 
     selected      step of the generator with the smallest second score
-    by            the score that ranks: spectrum_chi2 (compare/spectrum_distance.py, as the paper describes its
-                  own) or band_chi2 (compare/band_chi2.py); both are there for every candidate
+    by            the score that ranks: spectrum_chi2 (compare/scores/spectrum_distance.py, as the paper
+                  describes its own) or band_chi2 (compare/scores/band_chi2.py); both are there for every
+                  candidate
     weights, batch_norm
                   which weights, and whose statistics normalise their features
     first, second how each pass scored: maps generated, l_bins and modes of the histograms, bands of the
@@ -20,8 +21,8 @@ selection.json:
                   one size
     candidates    by step: first {spectrum_chi2, worst_power_factor, band_chi2}, and second, null unless among
                   the best --select_again that training left a generator of
-    fallback      regression to the mean (compare/second_scores.py): [first, second] scores of the step that was
-                  best at first, of the chosen one, and of all that were scored twice in the mean
+    fallback      regression to the mean (compare/scores/second_scores.py): [first, second] scores of the step
+                  that was best at first, of the chosen one, and of all that were scored twice in the mean
 
 A score that is not finite is null and the worst; ties go to the earlier step. Validation maps are not read.
 """
@@ -32,8 +33,8 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.compare.second_scores import Fallback, fallback
-from cosmogan_jax.compare.spectrum_distance import expected_distance
+from cosmogan_jax.compare.scores.second_scores import Fallback, fallback
+from cosmogan_jax.compare.scores.spectrum_distance import expected_distance
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.scoring import (
     RANKINGS,

@@ -17,7 +17,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
+from cosmogan_jax.compare.scores.spectrum_distance import spectrum_chi2
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.maps.map_files import write_npy_maps

@@ -5,7 +5,7 @@ import functools
 import jax
 import numpy as np
 
-from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
+from cosmogan_jax.compare.scores.spectrum_distance import spectrum_chi2
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.geometry import log_l_edges

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 
-from cosmogan_jax.compare import parent_resampling
 from cosmogan_jax.compare.ensembles import effective_modes
-from cosmogan_jax.compare.histogram_heights import height_tests, power_under_shift
-from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
-from cosmogan_jax.compare.two_sample import clustered_tests, permutation_tests
+from cosmogan_jax.compare.two_sample import parent_resampling
+from cosmogan_jax.compare.two_sample.histogram_heights import height_tests, power_under_shift
+from cosmogan_jax.compare.two_sample.mode_tests import clustered_tests, permutation_tests
+from cosmogan_jax.compare.two_sample.pixel_tests import permutation_pixel_test
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.lens_planes import read_lens_planes
 from cosmogan_jax.sky.cosmology import Cosmology

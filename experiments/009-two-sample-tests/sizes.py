@@ -10,8 +10,8 @@ import argparse
 
 import numpy as np
 
-from cosmogan_jax.compare import parent_resampling
-from cosmogan_jax.compare.two_sample import clustered_tests, permutation_tests
+from cosmogan_jax.compare.two_sample import parent_resampling
+from cosmogan_jax.compare.two_sample.mode_tests import clustered_tests, permutation_tests
 
 CORRELATION = 0.5
 PERMUTED = [((10, 9), (60, 13)), ((60, 9), (10, 13)), ((30, 9), (30, 13)), ((60, 9), (10, 10))]

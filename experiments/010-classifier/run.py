@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from scipy.stats import norm
 
-from cosmogan_jax.compare.classifier_features import features_of, reference_of
+from cosmogan_jax.compare.discrimination.classifier_features import features_of, reference_of
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.sky.limber import convergence_power

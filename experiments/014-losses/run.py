@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cosmogan_jax.compare.pixel_distance import pixel_ks
-from cosmogan_jax.compare.spectrum_distance import spectrum_chi2
+from cosmogan_jax.compare.scores.pixel_distance import pixel_ks
+from cosmogan_jax.compare.scores.spectrum_distance import spectrum_chi2
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.engine import as_variables
 from cosmogan_jax.emulators.dcgan.model import Dcgan
@@ -49,7 +49,7 @@ class Score(NamedTuple):
     """How far generated maps are from maps that no training saw."""
 
     pixels: float  # Kolmogorov-Smirnov distance
-    spectrum: float  # chi2 distance of `compare/spectrum_distance.py`, at most 0.82 or so
+    spectrum: float  # chi2 distance of `compare/scores/spectrum_distance.py`, at most 0.82 or so
     worst_power: float  # largest |log| of the mean power's ratio among bands
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from cosmogan_jax.compare.classifier_features import l_edges_of_classifier
-from cosmogan_jax.compare.discrimination import Share, excess_auc
+from cosmogan_jax.compare.discrimination.areas import Share, excess_auc
+from cosmogan_jax.compare.discrimination.classifier_features import l_edges_of_classifier
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.settings.margins import SETS
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps

@@ -19,10 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from cosmogan_jax import keys
-from cosmogan_jax.compare.quantities import MapSet, Quantity
+from cosmogan_jax.compare.effects.quantities import MapSet, Quantity
+from cosmogan_jax.compare.effects.verdict import judge
 from cosmogan_jax.compare.scales import scales
 from cosmogan_jax.compare.statistics import STATISTICS, measure, num_modes
-from cosmogan_jax.compare.verdict import judge
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings.margins import SETS
 from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread

@@ -22,7 +22,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from cosmogan_jax.compare import classifier_features as features
+from cosmogan_jax.compare.discrimination import classifier_features as features
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.maps.store import open_map_store

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cosmogan_jax.compare.birthday import nearest_others
+from cosmogan_jax.compare.novelty.birthday import nearest_others
 
 
 def main():

@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cosmogan_jax.compare.generator_score import make_scorer
-from cosmogan_jax.compare.pixel_distance import pixel_bins
-from cosmogan_jax.compare.score_measures import Measures, reference
+from cosmogan_jax.compare.scores.generator_score import make_scorer
+from cosmogan_jax.compare.scores.pixel_distance import pixel_bins
+from cosmogan_jax.compare.scores.score_measures import Measures, reference
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.model import Dcgan
 from cosmogan_jax.emulators.emulator import Emulator

@@ -2,9 +2,9 @@
 
 python experiments/benchmarks/two_sample.py
 
-"walk" is what compare/two_sample.py does (lax.scan over the sorted maps, all permutations abreast), "columns"
-the same with NumPy (gather, cumulative sum, maximum and product of a block of permutations, mode after mode),
-written out here and checked against it; "clustered" the bootstrap, single maps against parents.
+"walk" is what compare/two_sample/mode_tests.py does (lax.scan over the sorted maps, all permutations abreast),
+"columns" the same with NumPy (gather, cumulative sum, maximum and product of a block of permutations, mode
+after mode), written out here and checked against it; "clustered" the bootstrap, single maps against parents.
 """
 
 import argparse
@@ -15,8 +15,8 @@ import time
 import jax
 import numpy as np
 
-from cosmogan_jax.compare import parent_resampling
-from cosmogan_jax.compare.two_sample import clustered_tests, permutation_tests
+from cosmogan_jax.compare.two_sample import parent_resampling
+from cosmogan_jax.compare.two_sample.mode_tests import clustered_tests, permutation_tests
 
 
 def columns(one, two, parents_one, parents_two, seed, num_permutations, block=64):

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from cosmogan_jax.compare import verdict
-from cosmogan_jax.compare.two_sample import TwoSampleTests, permutation_tests
+from cosmogan_jax.compare.effects import verdict
+from cosmogan_jax.compare.two_sample.mode_tests import TwoSampleTests, permutation_tests
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.maps.formats import open_map_file
 from cosmogan_jax.maps.map_files import write_fits_map

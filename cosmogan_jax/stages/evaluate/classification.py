@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from cosmogan_jax import keys
-from cosmogan_jax.compare import classify
-from cosmogan_jax.compare.classifier_features import features_of, linear_rule, reference_of
-from cosmogan_jax.compare.classifier_network import Classifier
-from cosmogan_jax.compare.discrimination import Share, discrimination, excess_auc
+from cosmogan_jax.compare.discrimination import classify
+from cosmogan_jax.compare.discrimination.areas import Share, discrimination, excess_auc
+from cosmogan_jax.compare.discrimination.classifier_features import features_of, linear_rule, reference_of
+from cosmogan_jax.compare.discrimination.classifier_network import Classifier
 from cosmogan_jax.compare.parents import equally_many, generator, parts_by_parent
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.sets import MapSets, spread_over

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
+from cosmogan_jax.compare.effects.resamples import MIN_PARENTS
 from cosmogan_jax.compare.parents import numbered
-from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.crop_table import CropTable
 from cosmogan_jax.maps.crops import valid_positions

@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.compare.effects import (
+from cosmogan_jax.compare.effects.differences import (
     correlation_differences,
     interval,
     largest_correlation_difference,
     mean_excess_correlation,
 )
+from cosmogan_jax.compare.effects.resamples import Ensemble, ensemble, resample
+from cosmogan_jax.compare.effects.wasserstein import wasserstein
 from cosmogan_jax.compare.ensembles import lower_median
-from cosmogan_jax.compare.resamples import Ensemble, ensemble, resample
 from cosmogan_jax.compare.statistics import STATISTICS
-from cosmogan_jax.compare.wasserstein import wasserstein
 from cosmogan_jax.files.json_files import as_json
 from cosmogan_jax.stages.evaluate.summarising import Summaries
 

@@ -4,7 +4,7 @@ results.json's `duplicates`:
 
   maps, real_maps       looked at, spread evenly over their sets; shrunk to some 32 pixels: a copy stays one
   pairs, collisions     of generated maps, and how many of these are nearer than half of what real maps of
-                        different units show at least (`compare/birthday.py`)
+                        different units show at least (`compare/novelty/birthday.py`)
   real_pairs, real_collisions
   status                none, collisions, as real (no more than real maps show), no yardstick
   outcome               pass, fail, or the status where there is no yardstick
@@ -23,8 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from cosmogan_jax.compare.birthday import judge_birthday, nearest_others
-from cosmogan_jax.compare.distances import copy_distance
+from cosmogan_jax.compare.novelty.birthday import judge_birthday, nearest_others
+from cosmogan_jax.compare.novelty.distances import copy_distance
 from cosmogan_jax.compare.parents import generator, one_of_each
 from cosmogan_jax.maps.sets import MapSet, spread_over
 from cosmogan_jax.side_by_side import jit_on_one_thread

@@ -4,7 +4,8 @@ source_bins.json   of all bins together
   overall          the joint outcome (`overall.py`): a pass needs every bin and every pair to pass
   bins             number, redshift, outcome and folder of each: the first is judged in evaluate's own folder,
                    the others in bin_<number> below it
-  cross            verdicts on the cross power of each pair (`compare/verdict.py`); refused: why there are none
+  cross            verdicts on the cross power of each pair (`compare/effects/verdict.py`); refused: why there
+                   are none
 results.json has the joint outcome as `overall`, and that of its own bin as `overall_of_bin`.
 """
 
@@ -19,13 +20,13 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from cosmogan_jax.compare.overall import Finding
+from cosmogan_jax.compare.effects.overall import Finding
+from cosmogan_jax.compare.effects.quantities import MapSet as Measured
+from cosmogan_jax.compare.effects.quantities import Quantity
+from cosmogan_jax.compare.effects.verdict import Judged
+from cosmogan_jax.compare.effects.verdict import judge as judge_effects
 from cosmogan_jax.compare.parents import numbered
-from cosmogan_jax.compare.quantities import MapSet as Measured
-from cosmogan_jax.compare.quantities import Quantity
 from cosmogan_jax.compare.statistics import ell_labels
-from cosmogan_jax.compare.verdict import Judged
-from cosmogan_jax.compare.verdict import judge as judge_effects
 from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.machine.progress import progress
@@ -41,7 +42,7 @@ from cosmogan_jax.summaries import cross_power_spectra
 
 _AT_ONCE = 16  # maps in memory, of all bins
 _SEED = 0
-# A mean of so many standard errors is a unit of relative differences (`effects.py` asks for 5 of any sample).
+# A mean of so many standard errors is a unit of relative differences (`differences.py` asks for 5).
 _SIGNIFICANT = 10.0
 Spectra = Float[np.ndarray, "maps pairs bands"]
 

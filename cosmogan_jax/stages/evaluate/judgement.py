@@ -14,7 +14,7 @@ pixels       KS distance of the pooled pixels, and its p by permutation of whole
 heights      of the maps as they are, the paper-like protocol, tests of histogram heights: how many modes have
              p > 0.99 and > 0.95. It has next to no power: `after_shift` are the same counts with one side
              shifted by half a sigma
-verdicts     effects with their limits, margins and outcomes, as `compare/verdict.py` defines them
+verdicts     effects with their limits, margins and outcomes, as `compare/effects/verdict.py` defines them
   judged     one entry for each effect of each statistic; excess distances and their limits are squares;
              within, real_within: the roots of the worst band's upper limit of the distance itself and of what
              real maps in their place would be expected to reach, and within_band, which band that is;
@@ -27,17 +27,17 @@ from typing import Any
 
 import numpy as np
 
+from cosmogan_jax.compare.effects.quantities import MapSet, Quantity
+from cosmogan_jax.compare.effects.resamples import MIN_PARENTS
+from cosmogan_jax.compare.effects.verdict import Judged, judge
 from cosmogan_jax.compare.ensembles import effective_modes, lower_median
-from cosmogan_jax.compare.family_wise import benjamini_hochberg, permutations_for_fdr
-from cosmogan_jax.compare.histogram_heights import height_tests
 from cosmogan_jax.compare.parents import halves, numbered, one_of_each
-from cosmogan_jax.compare.pixel_tests import permutation_pixel_test
-from cosmogan_jax.compare.quantities import MapSet, Quantity
-from cosmogan_jax.compare.resamples import MIN_PARENTS
 from cosmogan_jax.compare.scales import Scales
 from cosmogan_jax.compare.statistics import STATISTICS
-from cosmogan_jax.compare.two_sample import permutation_tests
-from cosmogan_jax.compare.verdict import Judged, judge
+from cosmogan_jax.compare.two_sample.family_wise import benjamini_hochberg, permutations_for_fdr
+from cosmogan_jax.compare.two_sample.histogram_heights import height_tests
+from cosmogan_jax.compare.two_sample.mode_tests import permutation_tests
+from cosmogan_jax.compare.two_sample.pixel_tests import permutation_pixel_test
 from cosmogan_jax.files.json_files import as_json
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.settings import Evaluate

@@ -11,7 +11,7 @@ Judged are the maps as they are; what an observer sees of them (`views`) is told
 from collections.abc import Sequence
 from typing import Any
 
-from cosmogan_jax.compare.overall import Finding, overall
+from cosmogan_jax.compare.effects.overall import Finding, overall
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.settings.margins import effects_of, parse
 

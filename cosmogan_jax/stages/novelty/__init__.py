@@ -11,9 +11,11 @@ Writes novelty.json:
     fraction, symmetries, l_edges, num_bands (of them those that vary), side_deg, num_pixels
     nearest.<space>      for pixels (rms of kappa per pixel), spectrum (rms per band, in sigma) and, on request,
                          windows (pixels, over all shifts): quantiles of the distances to the nearest training
-                         map of generated maps and of validation crops, and compare/nearest.py's CopyVerdict
+                         map of generated maps and of validation crops, and the CopyVerdict of
+                         compare/novelty/nearest.py
     birthday.<space>     for pixels, spectrum and the features: quantiles of the distances to the nearest other
-                         map, generated and real; the closest pairs; compare/birthday.py's BirthdayVerdict
+                         map, generated and real; the closest pairs; the BirthdayVerdict of
+                         compare/novelty/birthday.py
     interpolation        emulators/interpolation.py's Smoothness, mean and worst over the paths; null of given
                          maps
     verdict              copies, collisions (booleans; null where they were not looked for), support_above: the

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from cosmogan_jax.compare.birthday import Neighbours, judge_birthday, nearest_others
-from cosmogan_jax.compare.distances import Read, copy_distance
-from cosmogan_jax.compare.nearest import judge_copies, nearest, nearest_turned
-from cosmogan_jax.compare.nearest_window import nearest_window, window
+from cosmogan_jax.compare.novelty.birthday import Neighbours, judge_birthday, nearest_others
+from cosmogan_jax.compare.novelty.distances import Read, copy_distance
+from cosmogan_jax.compare.novelty.nearest import judge_copies, nearest, nearest_turned
+from cosmogan_jax.compare.novelty.nearest_window import nearest_window, window
 from cosmogan_jax.files.json_files import as_json
 from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.files.whole_files import write_arrays

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.compare.band_space import band_space, coordinates
-from cosmogan_jax.compare.distances import Read
+from cosmogan_jax.compare.novelty.band_space import band_space, coordinates
+from cosmogan_jax.compare.novelty.distances import Read
 from cosmogan_jax.compare.parents import numbered
 from cosmogan_jax.emulators.interface import Features
 from cosmogan_jax.emulators.normalisation import Normalisation

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cosmogan_jax.compare.generator_score import SCORES, not_shown
+from cosmogan_jax.compare.scores.generator_score import SCORES, not_shown
 from cosmogan_jax.emulators.early_warnings import Episodes, observe
 from cosmogan_jax.emulators.interface import Engine, Model, State
 from cosmogan_jax.emulators.scoring import RANKINGS, Development, Scorers, check_maps

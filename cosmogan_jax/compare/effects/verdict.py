@@ -1,6 +1,6 @@
 """The verdict on generated maps: within which margins they agree with validation maps, and where they do not.
 
-Each effect of each quantity is judged in every band by its excess distance (`compare/excess.py`) and a margin
+Each effect of each quantity is judged in every band by its excess distance (`excess.py`) and a margin
 (`settings/margins.py`: one set, whatever the number of maps):
 
     fail            the sure lower limit of the excess is above margin^2: disagreement is shown
@@ -23,13 +23,13 @@ Effects, their units and margins stand in the one table of effects (`settings/ma
 What resolves them: with an auxiliary set as large as validation, equal ensembles give limits whose root is on
 average 2.0 standard errors of validation's own mean where generated maps add no noise, 3.4 where they add as
 much; the worst of many bands lies at four to five. More generated maps, and more crops of each parent, are the
-cheap way to a verdict; `compare/needs.py` says how many.
+cheap way to a verdict; `compare/effects/needs.py` says how many.
 
 The mean's unit is the quantity's choice. Relative differences suit what is positive by construction (power
 spectrum, variance). Where values of either sign may average to nearly nothing (V2, bispectrum,
 skewness) or be rare (pixels far from the mean) the unit is the scatter: a shift of 0.2 sigma moves no more than
 8 % of a normal distribution across any threshold. Of what is rare in a map the mean alone is judged
-(`effects.long_tailed`).
+(`differences.long_tailed`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,18 +38,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from cosmogan_jax.compare import needs as planning
-from cosmogan_jax.compare.effects import (
+from cosmogan_jax.compare.effects import needs as planning
+from cosmogan_jax.compare.effects.differences import (
     Effect,
     correlation_blocks,
     function_of,
     interval,
     long_tailed,
 )
-from cosmogan_jax.compare.excess import Limits, excess_distance, squared_distance
+from cosmogan_jax.compare.effects.excess import Limits, excess_distance, squared_distance
+from cosmogan_jax.compare.effects.quantities import Compared, MapSet, Quantity, ensemble_of, values_of
+from cosmogan_jax.compare.effects.resamples import NUM_RESAMPLES, Resampling, resample, together
 from cosmogan_jax.compare.parents import halves
-from cosmogan_jax.compare.quantities import Compared, MapSet, Quantity, ensemble_of, values_of
-from cosmogan_jax.compare.resamples import NUM_RESAMPLES, Resampling, resample, together
 from cosmogan_jax.settings.margins import SETS, EffectRow, Margins, effects_of
 
 Baseline = Literal["auxiliary", "halves of validation"]

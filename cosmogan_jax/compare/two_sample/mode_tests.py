@@ -21,9 +21,9 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from cosmogan_jax.compare import parent_resampling
-from cosmogan_jax.compare.family_wise import westfall_young
-from cosmogan_jax.compare.parent_resampling import Parents, Weights
+from cosmogan_jax.compare.two_sample import parent_resampling
+from cosmogan_jax.compare.two_sample.family_wise import westfall_young
+from cosmogan_jax.compare.two_sample.parent_resampling import Parents, Weights
 
 # Weights of all maps in a block of resamples, in float32.
 _BLOCK_BYTES = 64 * 2**20

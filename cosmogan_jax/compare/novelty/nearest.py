@@ -1,7 +1,7 @@
 """The nearest of many reference rows to each query: training crops nearest to generated maps.
 
 The reference streams by in blocks and is never held; memory is one block and the queries.
-`compare/distances.py` has the arithmetic. As a yardstick the same is asked of validation crops: a generator
+`distances.py` has the arithmetic. As a yardstick the same is asked of validation crops: a generator
 that copies shows distances far below theirs, one that only knows the distribution shows the same.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.compare.distances import (
+from cosmogan_jax.compare.novelty.distances import (
     centre_of,
     copy_distance,
     make_tile,

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from cosmogan_jax.compare.resamples import Ensemble, Resampling, ensemble
+from cosmogan_jax.compare.effects.resamples import Ensemble, Resampling, ensemble
 
 
 class MapSet(NamedTuple):

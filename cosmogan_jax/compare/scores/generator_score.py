@@ -13,10 +13,10 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.compare import band_chi2, pixel_distance, sample_health, spectrum_distance
 from cosmogan_jax.compare.clustered import Groups
-from cosmogan_jax.compare.score_measures import Measured, Measures, PooledMaps, Reference, What
-from cosmogan_jax.compare.spectrum_distance import SpectrumCounts
+from cosmogan_jax.compare.scores import band_chi2, pixel_distance, sample_health, spectrum_distance
+from cosmogan_jax.compare.scores.score_measures import Measured, Measures, PooledMaps, Reference, What
+from cosmogan_jax.compare.scores.spectrum_distance import SpectrumCounts
 from cosmogan_jax.compare.stationarity import border_against_centre, row_against_column
 
 Draw = Callable[[Any, Int[Array, " maps"]], Float[Array, "maps size size"]]
@@ -67,11 +67,11 @@ def make_scorer(
 
     draw(variables, index) makes maps in kappa; scored are maps 0 to num_maps.
 
-    what="spectrum": `spectrum_chi2` and `worst_power_factor` (`compare/spectrum_distance.py`) and `band_chi2`
-    (`compare/band_chi2.py`; NaN without bands), all that the ranking of every step's generator needs.
+    what="spectrum": `spectrum_chi2` and `worst_power_factor` (`spectrum_distance.py`) and `band_chi2`
+    (`band_chi2.py`; NaN without bands), all that the ranking of every step's generator needs.
     what="all" adds:
 
-    - `pixel_ks`: distance of the pooled pixel distributions (`compare/pixel_distance.py`)
+    - `pixel_ks`: distance of the pooled pixel distributions (`pixel_distance.py`)
     - `checkerboard_ratio`, `checkerboard_excess`: largest ratio to, and difference from, the development
       maps' `sample_health.checkerboard_share` near the Nyquist frequency and in the patterns of 2 and 4 pixels;
       `pattern`: `pattern_amplitude`

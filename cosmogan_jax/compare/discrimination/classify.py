@@ -22,7 +22,7 @@ import optax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.compare.classifier_network import Classifier, Variables
+from cosmogan_jax.compare.discrimination.classifier_network import Classifier, Variables
 from cosmogan_jax.summaries.batching import in_batches
 from cosmogan_jax.symmetries import orient
 

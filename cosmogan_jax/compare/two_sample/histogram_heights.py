@@ -6,7 +6,7 @@ not in the text. What is here is one reading, after a co-author's public code, w
 counts to scipy.stats.ks_2samp: the 30 bin heights of one side are taken for a sample, and tested against
 those of the other. Two histograms may have the same set of heights wherever they stand, so their places do not
 count, and maps are resampled as if they were independent. `power_under_shift` shows what that means. Nothing
-should be judged by it; `two_sample.py` is the test with power.
+should be judged by it; `mode_tests.py` is the test with power.
 """
 
 import functools

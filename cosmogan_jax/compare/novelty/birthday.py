@@ -8,7 +8,7 @@ b n^2 / 6, 1.8e8 for one batch of 32,768 maps and 1e9 for six. With k pairs the 
 over the Poisson upper limit on k.
 
 Which pairs are the same map is a matter of the space in which they are compared and of a yardstick there: the
-distances of real crops of different parents, as many of them (`compare/distances.py`, copy_distance). Crops of
+distances of real crops of different parents, as many of them (`distances.py`, copy_distance). Crops of
 one parent may overlap and are not compared.
 
 All pairs are compared by matrix products of tiles, never n x n at once. The maps are asked for in tiles and may
@@ -25,7 +25,7 @@ from jax import numpy as jnp
 from jaxtyping import Float, Int
 from scipy import stats
 
-from cosmogan_jax.compare.distances import (
+from cosmogan_jax.compare.novelty.distances import (
     Read,
     Tile,
     centre_of,

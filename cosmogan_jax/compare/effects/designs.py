@@ -5,7 +5,7 @@ sets stay below in nine of ten trials, all bands together, is nearly
 
     reach^2 = (B + W/c)/G
 
-(`compare/needs.py`). B and W of each kind of effect were fitted to simulated verdicts
+(`compare/effects/needs.py`). B and W of each kind of effect were fitted to simulated verdicts
 (experiments/018-designs: lognormal maps of 64x64 pixels in 12 bands; boxes that leave 5 % in every band power,
 as boxes of 120 Mpc/h do). They depend on the sky and on the size of the maps, and tell what to expect to some
 20 %; what a verdict `needs` is computed from its own maps.

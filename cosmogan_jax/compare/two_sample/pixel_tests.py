@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from cosmogan_jax.compare import parent_resampling
-from cosmogan_jax.compare.family_wise import westfall_young
+from cosmogan_jax.compare.two_sample import parent_resampling
+from cosmogan_jax.compare.two_sample.family_wise import westfall_young
 
 # Bins taken at once: cumulative histograms of 10^4 parents are then 40 MB.
 _BINS_AT_ONCE = 1024
@@ -40,7 +40,7 @@ def permutation_pixel_test(
     """Test by permuting whole parents between the sides, from counts of pixels in bins that all maps share.
 
     The first and last bin should be open, so that every pixel is counted. The conditions are those of
-    `two_sample.permutation_tests`.
+    `mode_tests.permutation_tests`.
 
     Raises:
       ValueError: counts that are not (maps, bins) of equal bins, not integers or negative; a map without

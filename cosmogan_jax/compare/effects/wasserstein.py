@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from cosmogan_jax.compare.resamples import Ensemble, check_pair
+from cosmogan_jax.compare.effects.resamples import Ensemble, check_pair
 
 _LEVEL = 0.95
 # Resamples from which the noise of a distance is read: its 95 % quantile rests on the ten largest.

@@ -9,11 +9,11 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Shaped, UInt
 
-from cosmogan_jax.compare import band_chi2, pixel_distance, sample_health, spectrum_distance
-from cosmogan_jax.compare.band_chi2 import BandReference
-from cosmogan_jax.compare.pixel_distance import PixelBins
 from cosmogan_jax.compare.position_moments import PositionMoments, add_maps, no_maps
-from cosmogan_jax.compare.spectrum_distance import SpectrumReference
+from cosmogan_jax.compare.scores import band_chi2, pixel_distance, sample_health, spectrum_distance
+from cosmogan_jax.compare.scores.band_chi2 import BandReference
+from cosmogan_jax.compare.scores.pixel_distance import PixelBins
+from cosmogan_jax.compare.scores.spectrum_distance import SpectrumReference
 from cosmogan_jax.compare.stationarity import axis_power, ring_moments, ring_widths
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries import power_spectrum

@@ -19,7 +19,7 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Float, Int
 
-from cosmogan_jax.compare.distances import rms_difference
+from cosmogan_jax.compare.novelty.distances import rms_difference
 from cosmogan_jax.symmetries import turned
 
 _AT_ONCE = 8  # queries: their transforms have the size of the map

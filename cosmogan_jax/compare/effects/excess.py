@@ -46,7 +46,7 @@ from jaxtyping import Float, Int
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
-from cosmogan_jax.compare.effects import Difference
+from cosmogan_jax.compare.effects.differences import Difference
 
 _LEVEL = 0.95
 _PROFILE = 1.125

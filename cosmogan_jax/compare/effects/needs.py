@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from cosmogan_jax.compare.effects import Measure
-from cosmogan_jax.compare.excess import Limits, excess_distance
+from cosmogan_jax.compare.effects.differences import Measure
+from cosmogan_jax.compare.effects.excess import Limits, excess_distance
+from cosmogan_jax.compare.effects.quantities import Compared
+from cosmogan_jax.compare.effects.resamples import Ensemble, Resampling
 from cosmogan_jax.compare.parents import every_other
-from cosmogan_jax.compare.quantities import Compared
-from cosmogan_jax.compare.resamples import Ensemble, Resampling
 
 # Equal sets are to pass in so many trials, all bands together.
 POWER = 0.9

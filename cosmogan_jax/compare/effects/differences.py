@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import t as student_t
 
-from cosmogan_jax.compare.resamples import Ensemble, check_pair, covariances, moments
+from cosmogan_jax.compare.effects.resamples import Ensemble, check_pair, covariances, moments
 
 _LEVEL = 0.95
 # A mean within so many standard errors of 0 is no unit of a relative difference.
@@ -224,7 +224,9 @@ def function_of(margin: str) -> Measure:
       ValueError: it has none.
     """
     if margin not in FUNCTIONS:
-        raise ValueError(f"the effect of margin {margin!r} has no function in FUNCTIONS of compare/effects.py")
+        raise ValueError(
+            f"the effect of margin {margin!r} has no function in FUNCTIONS of compare/effects/differences.py"
+        )
     return FUNCTIONS[margin]
 
 

@@ -18,9 +18,9 @@ from jaxtyping import Float, Int, Shaped
 from cosmogan_jax.compare.parents import draw_counts, generator, numbered
 
 # Permuting whole parents asks for parents of one kind: mean sizes within the first ratio, or, where the sides
-# have as many parents but for that ratio, within the second (levels in `two_sample.permutation_tests`).
+# have as many parents but for that ratio, within the second (levels in `mode_tests.permutation_tests`).
 _ALIKE, _SIZE_RATIO = 1.1, 1.5
-# With fewer a bootstrap over parents rejects true nulls too often (levels in `two_sample.clustered_tests`): at
+# With fewer a bootstrap over parents rejects true nulls too often (levels in `mode_tests.clustered_tests`): at
 # least, and where parents of one side are larger than the other's by more than _SIZE_RATIO.
 MIN_BOOTSTRAP_PARENTS, MIN_UNLIKE_PARENTS = 20, 50
 

@@ -1,0 +1,1 @@
+"""A classifier trained to tell two sets of maps apart, and how well it does."""

@@ -1,0 +1,1 @@
+"""Scores that rank generators while they train and when one is selected."""

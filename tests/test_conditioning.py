@@ -81,7 +81,7 @@ def test_maps_that_tell_nothing_of_their_parameters_are_one_line(theta, order, w
     assert "\n" not in str(error.value)
 
 
-def _lognormal(rng, sigma, skewness, slope, count=60, size=48):
+def lognormal_maps(rng, sigma, skewness, slope, count=60, size=48):
     """Shifted lognormal maps of a power law, cut from twice as wide ones; by numpy alone."""
     shift, spread = base.shift_of(skewness)
     wide = (2 * size, 2 * size)
@@ -100,7 +100,7 @@ def test_the_base_of_a_cosmology_that_was_not_there_has_its_variance_skewness_an
         t, u = np.log(theta[0] / 0.3), theta[1] + 1
         return np.exp(-3.5 + 0.8 * t), np.exp(0.2 - 0.5 * t), -0.8 + 0.4 * u
 
-    bases = [base.measured([_lognormal(rng, *law(point))], fourfold=True) for point in points]
+    bases = [base.measured([lognormal_maps(rng, *law(point))], fourfold=True) for point in points]
     made = conditioning.measured(points, NAMES, 2)
 
     def phi(theta):
@@ -112,7 +112,7 @@ def test_the_base_of_a_cosmology_that_was_not_there_has_its_variance_skewness_an
     sigma, skewness, _ = law(there)
     np.testing.assert_allclose(found.sigma, sigma, rtol=0.02)  # 16 sets of 60 maps know it to 1 %
     np.testing.assert_allclose(found.spread, base.shift_of(skewness)[1], rtol=0.05)
-    of_many = base.measured([_lognormal(rng, *law(there), count=960)], fourfold=True)
+    of_many = base.measured([lognormal_maps(rng, *law(there), count=960)], fourfold=True)
     # A map of 48 pixels tells waves 15 of the table's apart; from its second on there are enough of them.
     bands = [
         (np.asarray(made.amplitude, float)[30:480] ** 2).reshape(30, 15).mean(1) for made in (found, of_many)
@@ -120,8 +120,8 @@ def test_the_base_of_a_cosmology_that_was_not_there_has_its_variance_skewness_an
     resolved = bands[1] > 1e-3 * bands[1].max()
     np.testing.assert_allclose(np.log(bands[0] / bands[1])[resolved], 0, atol=0.1)
     errors = base_of_theta.errors_left_out(bases, np.asarray(phi(points)), np.ones(16))
-    assert errors["ln sigma"] < 0.05
-    assert errors["power"] < 0.4
+    assert errors.log_sigma < 0.05
+    assert errors.power < 0.4
 
     # The fields that are made of it have these moments, and answer smoothly to the parameters.
     latents = jax.vmap(lambda n: draw(jax.random.fold_in(jax.random.key(0), n), 32, 32))(jnp.arange(64))
@@ -149,13 +149,13 @@ def test_errors_of_what_is_left_out_are_those_of_regressions_without_it():
         rest = np.arange(9) != n
         without = base_of_theta.regressed([bases[m] for m in np.flatnonzero(rest)], phi[rest], weights[rest])
         off.append(float(np.log(bases[n].sigma) - phi[n] @ np.asarray(without.log_sigma, float)))
-    found = base_of_theta.errors_left_out(bases, phi, weights)["ln sigma"]
+    found = base_of_theta.errors_left_out(bases, phi, weights).log_sigma
     np.testing.assert_allclose(found, np.sqrt(np.mean(np.square(off))), rtol=1e-4)
 
 
 def test_one_cosmology_has_its_own_base():
     rng = np.random.default_rng(2)
-    own = base.measured([_lognormal(rng, 0.02, 1.0, -0.8)])
+    own = base.measured([lognormal_maps(rng, 0.02, 1.0, -0.8)])
     again = base_of_theta.at(base_of_theta.regressed([own], np.ones((1, 1)), np.ones(1)), jnp.ones(1))
     for name, value in own._asdict().items():
         if name == "fourfold":

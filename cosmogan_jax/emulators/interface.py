@@ -30,7 +30,6 @@ Variables = Any  # a pytree of arrays: all that a trained model is shipped with
 Latent = Any  # a pytree of arrays: all that is random in a map
 State = Any  # a pytree of arrays and PRNG keys, with an attribute `step`
 Metrics = dict[str, Float[Array, ""]]
-TrainingMaps = Callable[[], Iterator[Float[np.ndarray, "maps size size bins"]]]
 Weights = str  # "last": as the last step left them; "ema": their moving average
 
 
@@ -44,6 +43,23 @@ class Batch(NamedTuple):
 
     kappa: Float[Array, "batch size size bins"]
     theta: Float[Array, "batch parameters"]
+
+
+class TrainingMaps(Protocol):
+    """Maps in network units, in parts; calling it gives them from the first on, as often as it is called.
+
+    Attributes:
+      theta: what each is conditioned on, in their order.
+    """
+
+    @property
+    def theta(self) -> Float[np.ndarray, "maps parameters"]:
+        """See the class."""
+        ...
+
+    def __call__(self) -> Iterator[Float[np.ndarray, "maps size size bins"]]:
+        """See the class."""
+        ...
 
 
 class Model(Protocol):

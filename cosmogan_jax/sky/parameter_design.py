@@ -162,7 +162,7 @@ def design_of(
     mask[list(held_out)] = True
     if mask.all():
         raise ValueError(f"held_out names all {len(points)} points of the design: none is left to train on")
-    for number in np.flatnonzero(mask):
+    for number in np.flatnonzero(mask).tolist():
         if not in_hull(points[~mask], points[number]):
             raise ValueError(
                 f"held_out={number} lies outside the hull of the points that are trained on; an emulator is "
@@ -181,14 +181,15 @@ def drawn_inside(points: Float[np.ndarray, "points parameters"], count: int, see
       ValueError: fewer can be taken out so.
     """
     scaled = _scaled(points, points)
-    order = np.random.default_rng(seed).permutation(len(points))
+    order = np.random.default_rng(seed).permutation(len(points)).tolist()
     chosen: list[int] = []
     while len(chosen) < count:
         apart = [min((np.linalg.norm(scaled[n] - scaled[c]) for c in chosen), default=0.0) for n in order]
-        for n in order[np.argsort(-np.array(apart), kind="stable")]:
+        for place in np.argsort(-np.array(apart), kind="stable"):
+            n = order[place]
             if n in chosen:
                 continue
-            out = [*chosen, int(n)]
+            out = [*chosen, n]
             stay = np.delete(points, out, axis=0)
             if len(stay) and all(in_hull(stay, points[m]) for m in out):
                 chosen = out

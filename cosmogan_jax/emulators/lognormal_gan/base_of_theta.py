@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.lognormal_gan import base as lognormal_base
 from cosmogan_jax.emulators.lognormal_gan.base import Base
+from cosmogan_jax.emulators.lognormal_gan.conditioning import Conditioning
 
 _FAINT = 1e-10  # of the largest power: where a regression falls below, roots and their slopes stay finite
 _WIDEST_WINDOW = 2.0  # as `base.measured` allows
@@ -34,9 +35,34 @@ class BaseOfTheta(NamedTuple):
     fourfold: Float[Array, "terms waves"] | None = None
 
 
-def unmeasured(num_terms: int, fourfold: bool) -> BaseOfTheta:
-    """White noise of variance 1 at every cosmology."""
-    return regressed([lognormal_base.unmeasured(fourfold)], np.eye(1, num_terms), np.ones(1))
+class ErrorsLeftOut(NamedTuple):
+    """What the regression errs by at a cosmology that it has not seen: rms over each left out in turn.
+
+    Attributes:
+      log_sigma, log_spread: of ln sigma and ln spread.
+      power: of the power over its mean, mean square over wave numbers up to Nyquist.
+    """
+
+    log_sigma: Float[Array, ""]
+    log_spread: Float[Array, ""]
+    power: Float[Array, ""]
+
+
+class ConditionalBase(NamedTuple):
+    """All that the base at any cosmology is made of, and goes with the emulator."""
+
+    conditioning: Conditioning
+    coefficients: BaseOfTheta
+    left_out: ErrorsLeftOut
+
+
+def unmeasured(num_terms: int, fourfold: bool) -> tuple[BaseOfTheta, ErrorsLeftOut]:
+    """Return white noise of variance 1 at every cosmology, and no errors."""
+    nothing, no_table = jnp.zeros(num_terms), jnp.zeros((num_terms, lognormal_base.NUM_WAVES))
+    spread, even = nothing.at[0].set(jnp.log(0.25)), no_table.at[0].set(1.0)
+    tables = even, jnp.copy(even), jnp.copy(even)
+    directed = jnp.copy(no_table) if fourfold else None
+    return BaseOfTheta(nothing, jnp.copy(nothing), spread, *tables, directed), ErrorsLeftOut(*jnp.zeros(3))
 
 
 def regressed(
@@ -46,7 +72,8 @@ def regressed(
 ) -> BaseOfTheta:
     """Least squares over cosmologies, each weighted by its number of maps."""
     solve = _least_squares(np.asarray(phi, np.float64), np.asarray(num_maps, np.float64))
-    return BaseOfTheta(*(None if v is None else jnp.asarray(solve @ v, jnp.float32) for v in _numbers(bases)))
+    of_term = {name: jnp.asarray(solve @ values, jnp.float32) for name, values in _numbers(bases).items()}
+    return BaseOfTheta(**of_term)
 
 
 def at(base: BaseOfTheta, phi: Float[Array, " terms"]) -> Base:
@@ -68,29 +95,24 @@ def errors_left_out(
     bases: Sequence[Base],
     phi: Float[np.ndarray, "cosmologies terms"],
     num_maps: Float[np.ndarray, " cosmologies"],
-) -> dict[str, float]:
-    """What the regression errs by at a cosmology that it has not seen: rms over each left out in turn.
+) -> ErrorsLeftOut:
+    """Leave each cosmology out of the regression in turn; what its own few boxes leave open is in the errors.
 
-    Of ln sigma, ln spread and of the power over its mean (mean square over wave numbers up to Nyquist). What
-    the few boxes of the cosmology itself leave open is in it. NaN where leaving one out leaves too few.
+    Not counted is a cosmology without which nothing would be known of one of the terms.
     """
     phi, weights = np.asarray(phi, np.float64), np.asarray(num_maps, np.float64)
     hat = phi @ _least_squares(phi, weights)
-    numbers = dict(zip(BaseOfTheta._fields, _numbers(bases)))
+    numbers = _numbers(bases)
     resolved = np.linspace(0, lognormal_base.LARGEST_WAVE, lognormal_base.NUM_WAVES) <= np.pi
-    quantities = {
-        "ln sigma": numbers["log_sigma"],
-        "ln spread": numbers["log_spread"],
-        "power": (numbers["power"] / numbers["power"].mean(0))[:, resolved],
-    }
-    errors = {}
-    for name, values in quantities.items():
+    left = 1 - np.diag(hat)
+    known = left > 1e-9
+    power = numbers["power"] / numbers["power"].mean(0)
+
+    def error(values: np.ndarray) -> Float[Array, ""]:
         off = (values - hat @ values).reshape(len(bases), -1)
-        left = 1 - np.diag(hat)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            without = np.where(left[:, None] > 1e-9, off / left[:, None], np.nan)
-        errors[name] = float(np.sqrt((without**2).mean()))
-    return errors
+        return jnp.float32(np.sqrt(((off[known] / left[known, None]) ** 2).mean()))
+
+    return ErrorsLeftOut(error(numbers["log_sigma"]), error(numbers["log_spread"]), error(power[:, resolved]))
 
 
 def _root(power: Float[Array, " waves"]) -> Float[Array, " waves"]:
@@ -103,19 +125,19 @@ def _least_squares(phi: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(root * phi) * root.T
 
 
-def _numbers(bases: Sequence[Base]) -> tuple[np.ndarray | None, ...]:
-    """What is regressed, in the order of BaseOfTheta's fields: a row for each base."""
+def _numbers(bases: Sequence[Base]) -> dict[str, np.ndarray]:
+    """Return what is regressed, by the names of BaseOfTheta's fields: a row for each base."""
 
     def rows(name: str) -> np.ndarray:
         return np.stack([np.asarray(getattr(base, name), np.float64) for base in bases])
 
     power_of_log = rows("log_amplitude") ** 2
-    return (
-        rows("mean"),
-        np.log(rows("sigma")),
-        np.log(rows("spread")),
-        power_of_log / power_of_log.mean(-1, keepdims=True),  # its scale has no meaning
-        rows("amplitude") ** 2,
-        rows("window"),
-        None if bases[0].fourfold is None else rows("fourfold"),
-    )
+    numbers = {
+        "mean": rows("mean"),
+        "log_sigma": np.log(rows("sigma")),
+        "log_spread": np.log(rows("spread")),
+        "power_of_log": power_of_log / power_of_log.mean(-1, keepdims=True),  # its scale has no meaning
+        "power": rows("amplitude") ** 2,
+        "window": rows("window"),
+    }
+    return numbers if bases[0].fourfold is None else {**numbers, "fourfold": rows("fourfold")}

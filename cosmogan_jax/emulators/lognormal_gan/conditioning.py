@@ -9,11 +9,13 @@ another.
 All is defined and differentiable wherever f is, also outside the training design.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from cosmogan_jax.emulators.bands import MapScale
 
 # Amplitudes and densities, and what else cannot be negative; of users' own names nothing is known.
 POSITIVE = frozenset(("omega_m", "omega_b", "sigma8", "n_s", "h", "s8", "a_s", "source_redshift"))
@@ -32,6 +34,38 @@ class Conditioning(NamedTuple):
     centre: Float[Array, " parameters"]
     whitening: Float[Array, "parameters parameters"]
     basis: Float[Array, "terms terms"]
+
+
+class Cosmologies(NamedTuple):
+    """What the maps of a batch are conditioned on; nothing where all training maps are of one cosmology.
+
+    Attributes:
+      t: standardised parameters, which networks are given beside what they see of a map.
+      phi: the regressors on which depends what is expected of a map.
+    """
+
+    t: Float[Array, "batch parameters"] | None = None
+    phi: Float[Array, "batch terms"] | None = None
+
+    def beside(self, features: Float[Array, "batch features"]) -> Float[Array, "batch more"]:
+        """Return the features with t behind them."""
+        return features if self.t is None else jnp.concatenate([features, self.t], -1)
+
+    def scale(self, scale: MapScale) -> MapScale:
+        """Return the scale of these maps' bands."""
+        return scale if self.phi is None else scale.at(self.phi)
+
+    def rows(self, rows: Any) -> "Cosmologies":
+        """Return those of some of the maps."""
+        return Cosmologies(*(None if values is None else values[rows] for values in self))
+
+    def followed_by(self, other: "Cosmologies") -> "Cosmologies":
+        """Return those of these maps and then of others."""
+        pairs = zip(self, other, strict=True)
+        return Cosmologies(*(None if a is None or b is None else jnp.concatenate([a, b]) for a, b in pairs))
+
+
+ONE = Cosmologies()
 
 
 def num_terms(num_parameters: int, order: int) -> int:
@@ -64,7 +98,7 @@ def measured(theta: Float[np.ndarray, "maps parameters"], names: tuple[str, ...]
     centre = values.mean(0)
     variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(values.T, bias=True)))
     points, terms = np.unique(theta, axis=0), num_terms(theta.shape[1], order)
-    if len(points) < terms or variance[0] <= _FLAT * variance[-1]:
+    if len(points) <= terms or variance[0] <= _FLAT * variance[-1]:
         raise ValueError(
             f"condition_on={','.join(names)}: training maps of {len(points)} different {', '.join(names)} do "
             f"not tell the {terms} terms of theta_order={order} apart"

@@ -1,6 +1,7 @@
 """The lognormal GAN of several cosmologies: what follows theta, and that nothing else changed."""
 
 import dataclasses
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +9,14 @@ import numpy as np
 import pytest
 from test_conditioning import lognormal_maps
 
+from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Batch
 from cosmogan_jax.emulators.kinds import build, model_of
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Standard
 from cosmogan_jax.emulators.lognormal_gan.train_step import _moved
+from cosmogan_jax.emulators.normalisation import Normalisation
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.lognormal_gan import LognormalGan
 
@@ -160,3 +165,118 @@ def test_a_card_gives_the_model_back_and_one_of_a_single_cosmology_says_nothing_
     for wrong in ({"parameters": "omega_m"}, {"parameters": [1]}, {"theta_order": 3}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             model_of({**said, **wrong})
+
+
+@pytest.fixture(scope="module")
+def emulator(made):
+    model, engine, state, maps = made
+    design = tuple(map(tuple, np.unique(maps.theta, axis=0).tolist()))
+    return Emulator(
+        "small",
+        model,
+        engine.variables(state, "last"),
+        Normalisation("linear", 1.0),
+        MapGeometry(SIZE, 0.4),
+        {},
+        NAMES,
+        design=design,
+    )
+
+
+def test_maps_are_asked_for_by_the_names_of_parameters(emulator):
+    by_name = emulator.sample(3, 3, sigma8=[0.7, 0.8, 0.9], omega_m=0.3)
+    by_theta = emulator.sample(3, 3, theta=[[0.3, 0.7], [0.3, 0.8], [0.3, 0.9]])
+    np.testing.assert_array_equal(by_name, by_theta)
+    assert by_name.std((1, 2))[0] < by_name.std((1, 2))[2]
+    # Those on the border are inside: in float32 no parameter is exactly what was meant.
+    emulator.sample(0, 1, omega_m=0.2, sigma8=1.0)
+    shear = emulator.sample_shear(0, 1, omega_m=0.3, sigma8=0.8)
+    assert shear.kappa.shape == (1, SIZE, SIZE)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({}, "theta is missing, a row of omega_m, sigma8 a map"),
+        ({"omega_m": 0.3}, "sigma8 is missing; its parameters: omega_m, sigma8"),
+        ({"omega_m": 0.3, "sigma8": 0.8, "h": 0.7}, "h is no parameter of this emulator"),
+        ({"omega_m": [0.3, 0.3], "sigma8": 0.8}, r"omega_m has shape \(2,\), and must be a number or one for"),
+        ({"omega_m": np.nan, "sigma8": 0.8}, "omega_m=nan, sigma8=0.8 must be finite"),
+        (
+            {"omega_m": 0.3, "sigma8": 1.1},
+            r"omega_m=0.3, sigma8=1.1 lies outside the hull of the 9 cosmologies",
+        ),
+        ({"omega_m": 0.3, "theta": [[0.3, 0.8]] * 3}, "theta and omega_m cannot both be given"),
+        ({"theta": [[0.3, 0.8]]}, r"theta.shape=\(1, 2\) must be"),
+        ({"theta": [[0.3, 1.2]] * 3}, "lies outside the hull"),
+    ],
+)
+def test_a_cosmology_that_is_none_of_the_emulators_is_one_line(emulator, asked, words):
+    with pytest.raises(ValueError, match=words) as error:
+        emulator.sample(0, 3, **asked)
+    assert "\n" not in str(error.value)
+
+
+def test_outside_the_hull_only_where_that_is_asked_for(emulator):
+    assert np.isfinite(emulator.sample(0, 1, omega_m=0.3, sigma8=1.1, extrapolate=True)).all()
+
+
+def test_maps_are_differentiable_in_the_parameters(emulator):
+    def power(sigma8):
+        return (emulator.sample(0, 2, omega_m=0.3, sigma8=sigma8) ** 2).mean()
+
+    value, slope = jax.jvp(power, (jnp.float32(0.8),), (jnp.float32(1.0),))
+    np.testing.assert_allclose(slope, (power(0.81) - power(0.79)) / 0.02, rtol=0.02)
+    assert value > 0
+
+
+FLAGS = (
+    "--emulator=lognormal_gan", "--condition_on=omega_m,sigma8", "--vary=omega_m,sigma8", "--side_deg=0.4",
+    "--parameters_from_name=Om{omega_m}_si{sigma8}", "--source_redshift=1", "--crop_size=16",
+    "--crops_per_map=4", "--batch_size=6", "--fresh_maps=2", "--replayed_steps=3", "--num_steps=4",
+    "--disc_layers=2", "--gen_layers=2", "--gen_channels=4", "--disc_filters=3", "--sample_every_steps=2",
+    "--score_every_steps=0", "--checkpoint=last", "--num_generated=6",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    rng, folder = np.random.default_rng(5), tmp_path_factory.mktemp("cosmologies")
+    points = [(m, s) for m in (0.2, 0.3, 0.4) for s in (0.6, 0.8, 1.0)]
+    for split, chosen in (("train", points), ("validation", [(0.25, 0.7), (0.35, 0.9)])):
+        (folder / split).mkdir()
+        for m, s in chosen:
+            kappa = 0.04 * lognormal_maps(rng, *law((m, s)), -0.8, count=4, size=SIZE)
+            np.save(folder / split / f"Om{m}_si{s}.npy", kappa.astype(np.float32))
+    return folder
+
+
+def test_a_run_draws_its_maps_at_the_cosmologies_of_the_validation_maps_or_at_those_that_are_asked_for(
+    files, run_main, tmp_path
+):
+    given = (f"--maps={files}/train/*.npy", f"--validation_maps={files}/validation/*.npy")
+    run = (f"--workdir={tmp_path}/run", *given, *FLAGS)
+    code, _, error = run_main(*run, "--stages=prepare,train,generate")
+    assert code == 0, error
+    store = open_map_store(tmp_path / "run/generate/maps")
+    assert store.parameters["omega_m"] == pytest.approx([0.25, 0.35] * 3)
+    assert store.parameters["sigma8"] == pytest.approx([0.7, 0.9] * 3)
+
+    again = tmp_path / "again"
+    shutil.copytree(tmp_path / "run", again)
+    shutil.rmtree(again / "generate")
+    run = (f"--workdir={again}", *given, *FLAGS, "--stages=generate")
+    code, _, error = run_main(*run, "--generate_parameters=sigma8=0.8,omega_m=0.3")
+    assert code == 0, error
+    store = open_map_store(again / "generate/maps")
+    assert store.parameters["omega_m"] == pytest.approx([0.3] * 6)
+    for flag, words in (
+        ("--generate_parameters=sigma8=0.8", "omega_m is missing"),
+        ("--generate_parameters=sigma8=1.3,omega_m=0.3", "outside the hull of the 9 cosmologies"),
+        ("--generate_parameters=sigma8", "must be name=number"),
+        (f"--generate_design={files}/none.csv", "No such file"),
+    ):
+        shutil.rmtree(again / "generate", ignore_errors=True)
+        code, _, error = run_main(*run, flag)
+        assert code == 1
+        assert words in error, error

@@ -78,7 +78,7 @@ def test_a_file_is_read_by_its_names(tmp_path):
     [
         ("", "holds no points"),
         ("omega_m\n", "holds no points"),
-        ("omega_m,mnu\n0.3,0.1\n", "'mnu' is no parameter"),
+        ("omega_m,mnu\n0.3,0.1\n", "'mnu' is no parameter here; known: omega_m"),
         ("omega_m,omega_m\n0.3,0.3\n", "omega_m stands twice"),
         ("omega_m,sigma8\n0.3\n", "line 2: 1 values for 2 columns"),
         ("omega_m,sigma8\n0.3,high\n", "line 2: 0.3, high must be numbers"),
@@ -121,7 +121,7 @@ def test_ranges():
     assert design.parsed_ranges("omega_m=0.2:0.4, sigma8=0.6:1.0") == RANGES
     for ranges, words in (
         ({"omega_m": (0.4, 0.2)}, "omega_m=0.4:0.2 must rise"),
-        ({"mnu": (0, 1)}, "'mnu' is no parameter"),
+        ({"mnu": (0, 1)}, "'mnu' is no parameter here; known: omega_m"),
         ({"omega_m": (-0.2, 0.2)}, "must lie in"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -50,8 +50,10 @@ class Design:
         return {name: float(value) for name, value in zip(self.names, self.points[number])}
 
 
-def read_points(path: Path) -> tuple[tuple[str, ...], Float[np.ndarray, "points parameters"]]:
-    """Read names and points of a CSV file whose first row names the columns.
+def read_points(
+    path: Path, flag: str = "design", known: Sequence[str] = tuple(PARAMETER_RANGES)
+) -> tuple[tuple[str, ...], Float[np.ndarray, "points parameters"]]:
+    """Read names and points of a CSV file whose first row names the columns, of the known ones.
 
     Raises:
       ValueError: a file that cannot be read, no rows, an unknown or repeated column, a cell that is no number
@@ -61,19 +63,19 @@ def read_points(path: Path) -> tuple[tuple[str, ...], Float[np.ndarray, "points 
         with open(path, newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"design={path}: {error}") from None
+        raise ValueError(f"{flag}={path}: {error}") from None
     if len(rows) < 2:
-        raise ValueError(f"design={path} holds no points: a row of names, then a row for each cosmology")
-    names = _known(tuple(name.strip() for name in rows[0]), f"design={path}")
+        raise ValueError(f"{flag}={path} holds no points: a row of names, then a row for each cosmology")
+    names = _checked(tuple(name.strip() for name in rows[0]), known, f"{flag}={path}")
     points = []
     for line, row in enumerate(rows[1:], 2):
         if len(row) != len(names):
-            raise ValueError(f"design={path}, line {line}: {len(row)} values for {len(names)} columns")
+            raise ValueError(f"{flag}={path}, line {line}: {len(row)} values for {len(names)} columns")
         try:
             points.append([float(cell) for cell in row])
         except ValueError:
-            raise ValueError(f"design={path}, line {line}: {', '.join(row)} must be numbers") from None
-    return names, check_points(names, np.array(points), f"design={path}")
+            raise ValueError(f"{flag}={path}, line {line}: {', '.join(row)} must be numbers") from None
+    return names, check_points(names, np.array(points), f"{flag}={path}")
 
 
 def sobol_points(
@@ -86,7 +88,7 @@ def sobol_points(
     """
     if count < 1:
         raise ValueError(f"design=sobol:{count} must have a positive number of points")
-    names = _known(tuple(ranges), "design_ranges")
+    names = _checked(tuple(ranges), tuple(PARAMETER_RANGES), "design_ranges")
     low, high = np.array([ranges[name] for name in names], float).T
     if not (low < high).all():
         name = names[int(np.argmin(low < high))]
@@ -119,6 +121,27 @@ def parsed_ranges(text: str) -> dict[str, tuple[float, float]]:
     return ranges
 
 
+def named_values(text: str) -> dict[str, float]:
+    """Return values by name, of `omega_m=0.3,sigma8=0.8`.
+
+    Raises:
+      ValueError: text of another form, a name twice, or a value that is not finite.
+    """
+    values: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = (word.strip() for word in part.partition("="))
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not name or not math.isfinite(value):
+            raise ValueError(f"generate_parameters={text}: {part} must be name=number, as omega_m=0.3")
+        if name in values:
+            raise ValueError(f"generate_parameters={text} names {name} twice")
+        values[name] = value
+    return values
+
+
 def check_points(
     names: Sequence[str], points: Float[np.ndarray, "points parameters"], where: str
 ) -> Float[np.ndarray, "points parameters"]:
@@ -130,8 +153,8 @@ def check_points(
     """
     for number, point in enumerate(points):
         for name, value in zip(names, point):
-            low, high = PARAMETER_RANGES[name]
-            if not low <= value <= high:  # nan is in no range
+            low, high = PARAMETER_RANGES.get(name, (-np.inf, np.inf))
+            if not (low <= value <= high and math.isfinite(value)):
                 raise ValueError(f"{where}: {name}={value:g} of point {number} must lie in [{low:g}, {high:g}]")
     scaled = _scaled(points, points)
     for number in range(1, len(points)):
@@ -225,11 +248,10 @@ def _scaled(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (others - (low + high) / 2) / half
 
 
-def _known(names: tuple[str, ...], where: str) -> tuple[str, ...]:
+def _checked(names: tuple[str, ...], known: Sequence[str], where: str) -> tuple[str, ...]:
     for name in names:
-        if name not in PARAMETER_RANGES:
-            known = ", ".join(PARAMETER_RANGES)
-            raise ValueError(f"{where}: {name!r} is no parameter of a sky; known: {known}")
+        if name not in known:
+            raise ValueError(f"{where}: {name!r} is no parameter here; known: {', '.join(known) or 'none'}")
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"{where}: {twice[0]} stands twice")
     return names

@@ -112,7 +112,7 @@ def _cosmologies(
     return np.asarray(theta, np.float64)
 
 
-def _asked_cosmologies(settings: Generate, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+def _asked_cosmologies(settings: Generate, names: tuple[str, ...]) -> dict[str, Any]:
     """Return values by name as flags give them, of one cosmology or of several; else nothing."""
     if settings.generate_design and settings.generate_parameters:
         raise ValueError("generate_design and generate_parameters cannot both be given")

@@ -30,6 +30,7 @@ Variables = Any  # a pytree of arrays: all that a trained model is shipped with
 Latent = Any  # a pytree of arrays: all that is random in a map
 State = Any  # a pytree of arrays and PRNG keys, with an attribute `step`
 Metrics = dict[str, Float[Array, ""]]
+MapParts = Callable[[], Iterator[Float[np.ndarray, "maps size size bins"]]]
 Weights = str  # "last": as the last step left them; "ema": their moving average
 
 
@@ -46,19 +47,15 @@ class Batch(NamedTuple):
 
 
 class TrainingMaps(Protocol):
-    """Maps in network units, in parts; calling it gives them from the first on, as often as it is called.
-
-    Attributes:
-      theta: what each is conditioned on, in their order.
-    """
+    """Maps in network units, in parts, as often as they are wanted."""
 
     @property
     def theta(self) -> Float[np.ndarray, "maps parameters"]:
-        """See the class."""
+        """Return what each map is conditioned on, in their order."""
         ...
 
     def __call__(self) -> Iterator[Float[np.ndarray, "maps size size bins"]]:
-        """See the class."""
+        """Return all maps again, from the first on."""
         ...
 
 

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "flags": {"flags", "stages", "settings", "runs"},
     "stages": LIBRARIES | {"stages", "pretrained", "machine"} | BOTTOM,
     "pretrained": {"emulators", "summaries"},
-    "emulators": {"emulators", "compare", "maps", "runs", "files"} | BOTTOM,
+    "emulators": {"emulators", "compare", "sky", "maps", "runs", "files"} | BOTTOM,
     **{library: {library} | BOTTOM for library in ("compare", "sky", "figures")},
     "maps": {"maps", "files", "settings", "geometry"},
     "runs": {"runs", "files", "keys", "settings"},

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from cosmogan_jax.emulators.trends import without_trend
 from cosmogan_jax.geometry import MapGeometry, half_plane_weights, log_l_edges
 from cosmogan_jax.summaries.pixels import block_means
 from cosmogan_jax.summaries.starlet import starlet_transform
@@ -30,6 +31,13 @@ _FAINT = 1e-8  # far below a band of any map in units of its variance; keeps the
 _SMALLEST_VARIANCE = 1e-3  # of the largest: axes that hardly vary are not blown up
 
 
+class Trend(NamedTuple):
+    """How the mean log power of training maps follows their cosmology: slopes in what it is regressed on."""
+
+    bands: Float[Array, "terms bands"]
+    rings: Float[Array, "terms rings"]
+
+
 class MapScale(NamedTuple):
     """Scales of training maps: of their bands, rings, starlet scales and heights.
 
@@ -39,6 +47,8 @@ class MapScale(NamedTuple):
       ring_centre, ring_deviation: mean and standard deviation of each ring's log power over the maps.
       wavelet_sigma: standard deviation of each of the NUM_WAVELETS finest starlet scales.
       heights: that given shares of a map's pixels lie above, by how many pixels are averaged.
+      trend: of emulators of several cosmologies; centres are then those of the mean cosmology.
+      band_offset, ring_offset: by how much log power is expected above the centres, of certain maps (`at`).
     """
 
     centre: Float[Array, " bands"]
@@ -47,20 +57,39 @@ class MapScale(NamedTuple):
     ring_deviation: Float[Array, " rings"]
     wavelet_sigma: Float[Array, " scales"]
     heights: Float[Array, "poolings heights"]
+    trend: Trend | None = None
+    band_offset: Float[Array, "batch bands"] | None = None
+    ring_offset: Float[Array, "batch rings"] | None = None
+
+    def at(self, phi: Float[Array, "batch terms"]) -> "MapScale":
+        """Return the scale of maps of these cosmologies, whose regressors phi begin with a constant."""
+        if self.trend is None:
+            return self
+        return self._replace(
+            band_offset=phi[:, 1:] @ self.trend.bands, ring_offset=phi[:, 1:] @ self.trend.rings
+        )
 
     def standardised(self, log_ring_power: Float[Array, "batch rings"]) -> Float[Array, "batch rings"]:
         """Return each ring by itself at mean 0 and variance 1."""
-        return (log_ring_power - self.ring_centre) / self.ring_deviation
+        return (_less(log_ring_power, self.ring_offset) - self.ring_centre) / self.ring_deviation
 
     def about(self, x: Float[Array, "batch size size"]) -> "MapScale":
         """Return the scale with rings about these maps' own means; of their products no bias is left."""
-        logs = log_ring_power(x)
+        logs = _less(log_ring_power(x), self.ring_offset)
         lost = np.sqrt(1 - 1 / max(len(x), 2))
         return self._replace(ring_centre=logs.mean(0), ring_deviation=lost * self.ring_deviation)
 
     def whitened(self, log_power: Float[Array, "batch bands"]) -> Float[Array, "batch bands"]:
         """Return combinations of bands at mean 0, uncorrelated, of variance 1 at most."""
-        return (log_power - self.centre) @ self.whitening
+        return (_less(log_power, self.band_offset) - self.centre) @ self.whitening
+
+    def in_typical_power(self, log_power: Float[Array, "batch bands"]) -> Float[Array, "batch bands"]:
+        """Return power in units of what is typical of its band."""
+        return jnp.exp(_less(log_power, self.band_offset) - self.centre)
+
+
+def _less(values: Array, offset: Array | None) -> Array:
+    return values if offset is None else values - offset
 
 
 @functools.cache
@@ -145,12 +174,13 @@ def heights(x: Float[Array, "batch size size"]) -> Float[Array, "batch poolings 
     return jnp.moveaxis(jnp.stack(of_poolings), -1, 0)
 
 
-def unmeasured(size: int) -> MapScale:
+def unmeasured(size: int, num_slopes: int = 0) -> MapScale:
     """Return a scale of the shapes that `scale_of` gives."""
     bands, rings = num_bands(size), _share_of_rings(size).shape[1]
     of_rings = jnp.zeros(rings), jnp.ones(rings)
     even = jnp.tile(jnp.linspace(-1.0, 1.0, len(_SHARES_ABOVE)), (len(POOLED), 1))
-    return MapScale(jnp.zeros(bands), jnp.eye(bands), *of_rings, jnp.ones(NUM_WAVELETS), even)
+    trend = Trend(jnp.zeros((num_slopes, bands)), jnp.zeros((num_slopes, rings))) if num_slopes else None
+    return MapScale(jnp.zeros(bands), jnp.eye(bands), *of_rings, jnp.ones(NUM_WAVELETS), even, trend)
 
 
 def scale_of(
@@ -158,11 +188,20 @@ def scale_of(
     log_ring_power: Float[np.ndarray, "maps rings"],
     wavelet_variance: Float[np.ndarray, "maps scales"],
     heights: Float[np.ndarray, "maps poolings heights"],
+    phi: Float[np.ndarray, "maps terms"] | None = None,
 ) -> MapScale:
-    """Return the scale of maps of these bands, rings, mean squares of starlet scales, and heights."""
-    log_power, rings = (np.asarray(v, np.float64) for v in (log_power, log_ring_power))
+    """Return the scale of maps of these bands, rings, mean squares of their starlet scales, and heights.
+
+    phi: what the maps' cosmology is regressed on, where they are of several; scatter is that about their trend.
+    """
+    phi = np.ones((len(log_power), 1)) if phi is None else phi
+    (log_power, slopes), (rings, ring_slopes) = (without_trend(v, phi) for v in (log_power, log_ring_power))
     variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(log_power.T)))
     whitening = axes / np.sqrt(np.maximum(variance, _SMALLEST_VARIANCE * variance[-1]))
     sigma = np.sqrt(np.asarray(wavelet_variance, np.float64).mean(0))
     numbers = log_power.mean(0), whitening, rings.mean(0), rings.std(0), sigma, heights.mean(0)
-    return MapScale(*(jnp.asarray(v, jnp.float32) for v in numbers))
+    trend = None
+    if len(slopes):
+        trend = Trend(*(jnp.asarray(v, jnp.float32) for v in (slopes, ring_slopes)))
+    arrays = [jnp.asarray(v, jnp.float32) for v in numbers]
+    return MapScale(arrays[0], arrays[1], arrays[2], arrays[3], arrays[4], arrays[5], trend)

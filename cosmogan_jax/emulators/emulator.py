@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from cosmogan_jax import keys
@@ -15,6 +16,7 @@ from cosmogan_jax.emulators.drawing import compiled_latents, count_latents, draw
 from cosmogan_jax.emulators.interface import Latent, Model, Variables
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.observed import Look, look_of
+from cosmogan_jax.emulators.parameters import check_inside, theta_of
 from cosmogan_jax.emulators.shear import canvas_pixels, cut_with_shear
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
 from cosmogan_jax.summaries.observer import GalaxyNoise
@@ -39,6 +41,7 @@ class Emulator:
       key_scheme: how a seed becomes a key, as when the emulator was trained (`keys.py`).
       training_pixels: side of the maps that the training crops were cut from; None where it is not recorded,
         and counts as the crops' own.
+      design: cosmologies of the training maps, a row of parameters each; where it is not recorded, none.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Emulator:
     parameters: tuple[str, ...] = ()
     key_scheme: int = keys.SCHEME
     training_pixels: int | None = None
+    design: tuple[tuple[float, ...], ...] = ()
 
     @with_usual
     def key(self, seed: int) -> Array:
@@ -150,6 +154,8 @@ class Emulator:
         allow_untested_size: bool = False,
         noise: GalaxyNoise | None = None,
         smoothing_arcmin: float = 0.0,
+        extrapolate: bool = False,
+        **parameters: ArrayLike,
     ) -> Float[Array, "maps height width"]:
         """Draw maps `first` to `first + num_maps` of a seed or PRNG key; map n depends on the seed and n alone.
 
@@ -164,14 +170,19 @@ class Emulator:
           noise: shape noise of galaxies, added to the very maps that are made without (`observed.py`: keys).
           smoothing_arcmin: standard deviation of a Gaussian, applied last; `summaries.observer.smooth`. Without
             borders where the kind of emulator knows what lies around a map, else periodic.
+          extrapolate: make maps of cosmologies outside the hull of the training maps', too.
+          parameters: omega_m=0.3, sigma8=0.8 and so on in place of theta, of all maps or an array of one each.
+            The same seed at two cosmologies is the same sky, changed; the maps are differentiable in them.
 
         Raises:
           ValueError: num_maps is not positive, or first is negative; a size that the model does not make, or
-            that is not tested; smoothing too wide for the maps; as `draw`.
+            that is not tested; smoothing too wide for the maps; a parameter that is missing, unknown, or
+            outside what the emulator has seen; as `draw`.
         """
         key, index = self._numbered(seed, num_maps, first)
         if size is not None:
             self.check_size(size, allow_untested_size=allow_untested_size)
+        theta = self.theta(num_maps, theta, extrapolate=extrapolate, **parameters)
         arrays = jax.tree.leaves((key, theta, self.variables))
         traced = any(isinstance(array, jax.core.Tracer) for array in arrays)
         draw_maps = self.draw if traced else self.draw_side_by_side
@@ -187,6 +198,8 @@ class Emulator:
         theta: Float[Array, "maps parameters"] | None = None,
         *,
         canvas: int = 2,
+        extrapolate: bool = False,
+        **parameters: ArrayLike,
     ) -> Shear:
         """Draw maps and their shear, (kappa, gamma1, gamma2), cut from a canvas of `canvas` sides.
 
@@ -202,8 +215,32 @@ class Emulator:
         size = self.geometry.num_pixels
         # What is cut out of it is no larger than a map.
         whole = self.of_size(canvas_pixels(size, canvas), allow_untested_size=True)
+        theta = self.theta(num_maps, theta, extrapolate=extrapolate, **parameters)
         kappa = whole.draw(key, index, theta)
         return Shear(*map(_without_one_bin, cut_with_shear(kappa, size)))
+
+    @with_usual
+    def theta(
+        self,
+        num_maps: int,
+        theta: Float[Array, "maps parameters"] | None = None,
+        *,
+        extrapolate: bool = False,
+        **parameters: ArrayLike,
+    ) -> Float[Array, "maps parameters"]:
+        """Return a row of parameters a map, of parameters by name or of theta itself.
+
+        Raises:
+          ValueError: as `sample`.
+        """
+        if parameters and theta is not None:
+            raise ValueError(f"{self.name}: theta and {next(iter(parameters))} cannot both be given")
+        if parameters:
+            theta = theta_of(self.name, self.parameters, parameters, num_maps)
+        theta = self._theta(theta, num_maps)
+        if self.design and not extrapolate:
+            check_inside(self.name, self.parameters, self.design, theta)
+        return theta
 
     def of_size(self, num_pixels: int, *, allow_untested_size: bool = False) -> "Emulator":
         """Return the emulator of square maps of another size, of the same pixels.

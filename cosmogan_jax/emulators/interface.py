@@ -30,7 +30,7 @@ Variables = Any  # a pytree of arrays: all that a trained model is shipped with
 Latent = Any  # a pytree of arrays: all that is random in a map
 State = Any  # a pytree of arrays and PRNG keys, with an attribute `step`
 Metrics = dict[str, Float[Array, ""]]
-TrainingMaps = Callable[[], Iterator[Float[np.ndarray, "maps size size bins"]]]
+MapParts = Callable[[], Iterator[Float[np.ndarray, "maps size size bins"]]]
 Weights = str  # "last": as the last step left them; "ema": their moving average
 
 
@@ -44,6 +44,19 @@ class Batch(NamedTuple):
 
     kappa: Float[Array, "batch size size bins"]
     theta: Float[Array, "batch parameters"]
+
+
+class TrainingMaps(Protocol):
+    """Maps in network units, in parts, as often as they are wanted."""
+
+    @property
+    def theta(self) -> Float[np.ndarray, "maps parameters"]:
+        """Return what each map is conditioned on, in their order."""
+        ...
+
+    def __call__(self) -> Iterator[Float[np.ndarray, "maps size size bins"]]:
+        """Return all maps again, from the first on."""
+        ...
 
 
 class Model(Protocol):

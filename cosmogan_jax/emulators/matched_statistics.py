@@ -57,7 +57,7 @@ Statistic = Callable[[Float[Array, "batch size size"], MapScale], Float[Array, "
 
 def _power(x, scale):
     """Return linear power, the mean of which is the spectrum; in units of the bands' typical power."""
-    return jnp.exp(log_band_power(x) - scale.centre)
+    return scale.in_typical_power(log_band_power(x))
 
 
 def _mean(x, scale):

@@ -16,6 +16,10 @@ The combinations are every number by itself, and uncorrelated ones of each stati
 many heights go up and down together from map to map; where they do not, a classifier needs few maps to see a
 difference of a tenth of each one's scatter.
 
+Where maps are of several cosmologies, t is that of each map's own, linear in regressors phi of it (phi_0 = 1,
+the others orthonormal over training maps), and the same is asked of every mean phi_j (f - t): what is right on
+average must be right at every cosmology.
+
 Maps are in units of the training maps' standard deviation. What is matched here is what a verdict must not call
 agreement found: `matched_by` in `compare/statistics.py` names the losses that train on a statistic.
 """
@@ -31,6 +35,7 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.bands import MapScale
 from cosmogan_jax.emulators.matched_statistics import Statistic, check_names, matched
+from cosmogan_jax.emulators.trends import without_trend
 from cosmogan_jax.settings.matching import Matching as Settings
 
 _LARGEST_DEVIATION = 0.5
@@ -44,10 +49,12 @@ class Targets(NamedTuple):
     Attributes:
       mean: over the maps.
       axes: each column a combination of the numbers whose standard deviation over the maps is 1.
+      slopes: of the mean in what a map's cosmology is regressed on; None where maps are of one.
     """
 
     mean: Float[Array, " numbers"]
     axes: Float[Array, "numbers combinations"]
+    slopes: Float[Array, "slopes numbers"] | None = None
 
 
 class Matcher(NamedTuple):
@@ -74,29 +81,32 @@ class Matcher(NamedTuple):
         rows = [jax.eval_shape(matched((name,)), some, scale) for name in self.names]
         return tuple(row.shape[1] for row in rows)
 
-    def unmeasured(self, size: int, scale: MapScale) -> Targets:
+    def unmeasured(self, size: int, scale: MapScale, num_slopes: int = 0) -> Targets:
         """Return targets of the shapes that `targets_of` gives."""
         count = sum(self.numbers(size, scale))
-        return Targets(jnp.zeros(count), jnp.tile(jnp.eye(count), 2))
+        slopes = jnp.zeros((num_slopes, count)) if num_slopes else None
+        return Targets(jnp.zeros(count), jnp.tile(jnp.eye(count), 2), slopes)
 
     def added(
         self,
         slope: Float[Array, "batch size size"],
         x: Float[Array, "batch size size"],
         targets: Targets,
-        running: Float[Array, " numbers"],
+        running: Float[Array, "*terms numbers"],
         scale: MapScale,
         step: Array,
         rate: Float[Array, ""] | float | None = None,
         units: Callable[[Array], Array] | None = None,
-    ) -> tuple[Float[Array, "batch size size"], Float[Array, " numbers"], dict[str, Float[Array, ""]]]:
+        phi: Float[Array, "batch terms"] | None = None,
+    ) -> tuple[Float[Array, "batch size size"], Float[Array, "*terms numbers"], dict[str, Float[Array, ""]]]:
         """Add the gradient of the loss above to the adversarial one of maps; return running means and metrics.
 
         In the first steps the running means are those of all maps so far; rate takes the place of the setting.
-        units takes the maps to units of the training maps' standard deviation where they are in others.
+        units takes the maps to units of the training maps' standard deviation where they are in others. phi:
+        regressors of the maps' cosmologies, where the targets have slopes; the scale is then that at phi.
         """
         rate = jnp.maximum(self.rate if rate is None else rate, 1 / (step + 1.0))
-        running, towards = pull(self.statistics, targets, running, x, scale, rate, units)
+        running, towards = pull(self.statistics, targets, running, x, scale, rate, units, phi)
         towards = self.weight * towards
         off = deviations(running, targets)
         metrics = {
@@ -120,7 +130,10 @@ def matcher(settings: Settings) -> Matcher | None:
 
 
 def targets_of(
-    values: Float[np.ndarray, "maps numbers"], numbers: Sequence[int], least: float = 0.0
+    values: Float[np.ndarray, "maps numbers"],
+    numbers: Sequence[int],
+    least: float = 0.0,
+    phi: Float[np.ndarray, "maps terms"] | None = None,
 ) -> Targets:
     """Compute targets from the statistics of training maps, of which so many numbers are one each.
 
@@ -128,7 +141,7 @@ def targets_of(
     What does not vary is not matched. Nor is what varies by less than `least`: a height that no training map
     comes near, whose gradient would be all that a generator sees whose maps do.
     """
-    values = np.asarray(values, np.float64)
+    values, slopes = without_trend(values, np.ones((len(values), 1)) if phi is None else phi)
     mean, deviation = values.mean(0), values.std(0)
     varies = deviation > np.maximum(1e-6 * np.maximum(np.abs(mean), 1e-12), least)
     per_deviation = np.where(varies, 1 / np.where(varies, deviation, 1.0), 0.0)
@@ -142,22 +155,25 @@ def targets_of(
         whitening[own, own] = per_deviation[own, None] * axes * np.where(kept, np.abs(variance), np.inf) ** -0.5
         start += count
     axes = np.concatenate([np.diag(per_deviation), whitening], 1)
-    return Targets(jnp.asarray(mean, jnp.float32), jnp.asarray(axes, jnp.float32))
+    of_cosmology = jnp.asarray(slopes, jnp.float32) if len(slopes) else None
+    return Targets(jnp.asarray(mean, jnp.float32), jnp.asarray(axes, jnp.float32), of_cosmology)
 
 
 def pull(
     statistics: Statistic,
     targets: Targets,
-    running: Float[Array, " numbers"],
+    running: Float[Array, "*terms numbers"],
     x: Float[Array, "batch size size"],
     scale: MapScale,
     rate: Float[Array, ""],
     units: Callable[[Array], Array] | None = None,
-) -> tuple[Float[Array, " numbers"], Float[Array, "batch size size"]]:
+    phi: Float[Array, "batch terms"] | None = None,
+) -> tuple[Float[Array, "*terms numbers"], Float[Array, "batch size size"]]:
     """Return the running means after this batch, moved at `rate`, and the gradient of the loss of weight 1.
 
-    units: as in `Matcher.added`. The covariance is that about the batch's own means: about the training maps'
-    it would be matched, too, by a generator whose maps hardly differ in a step, but swing from step to step.
+    units, phi: as in `Matcher.added`. The covariance is that about the batch's own means: about the training
+    maps' it would be matched, too, by a generator whose maps hardly differ in a step, but swing from one to
+    the next.
     """
 
     def statistics_of(maps: Array) -> Array:
@@ -165,16 +181,33 @@ def pull(
         return statistics(maps, scale.about(maps))
 
     values, pullback = jax.vjp(statistics_of, x)
-    running = running + rate * (values.mean(0) - running)
+    means = values.mean(0) if phi is None else _means_by_term(values, phi, targets)
+    running = running + rate * (means - running)
     off = deviations(running, targets)
     noise = jnp.sqrt(rate / (2 - rate) / len(x))
-    slope = targets.axes @ (jnp.sign(off) * jnp.clip(jnp.abs(off) - noise, 0, _LARGEST_DEVIATION))
-    return running, pullback(jnp.broadcast_to(slope / len(x), values.shape))[0]
+    pressed = jnp.sign(off) * jnp.clip(jnp.abs(off) - noise, 0, _LARGEST_DEVIATION)
+    if phi is None:
+        slope = jnp.broadcast_to(targets.axes @ pressed / len(x), values.shape)
+    else:
+        slope = phi @ (pressed @ targets.axes.T) / len(x)
+    return running, pullback(slope)[0]
 
 
-def deviations(running: Float[Array, " numbers"], targets: Targets) -> Float[Array, " combinations"]:
+def _means_by_term(values: Array, phi: Array, targets: Targets) -> Float[Array, "terms numbers"]:
+    """Return the mean of f, as of the mean cosmology, and those of phi_j (f - t), 0 where f follows theta."""
+    assert targets.slopes is not None
+    values = values - phi[:, 1:] @ targets.slopes
+    return jnp.concatenate([values.mean(0)[None], phi[:, 1:].T @ (values - targets.mean) / len(values)])
+
+
+def deviations(
+    running: Float[Array, "*terms numbers"], targets: Targets
+) -> Float[Array, "*terms combinations"]:
     """Return how far generated maps' means are from training maps', in the latter's standard deviations."""
-    return (running - targets.mean) @ targets.axes
+    expected = targets.mean
+    if targets.slopes is not None:
+        expected = jnp.zeros_like(running).at[0].set(targets.mean)
+    return (running - expected) @ targets.axes
 
 
 def capped(gradient: Array, other: Array, share: float) -> Array:

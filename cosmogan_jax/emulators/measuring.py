@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators import bands, matching
-from cosmogan_jax.emulators.interface import TrainingMaps
+from cosmogan_jax.emulators.interface import MapParts
 from cosmogan_jax.summaries.batching import in_batches
 
 _TOGETHER = 128  # maps whose statistics are computed by one call
 Units = Callable[[Float[Array, "batch size size"]], Float[Array, "batch size size"]]
 
 
-def mean_and_sigma(maps: TrainingMaps) -> tuple[float, float]:
+def mean_and_sigma(maps: MapParts) -> tuple[float, float]:
     """Return mean and standard deviation of all pixels of all maps.
 
     Raises:
@@ -34,30 +34,57 @@ def mean_and_sigma(maps: TrainingMaps) -> tuple[float, float]:
     return float(mean + near), float(np.sqrt(variance))
 
 
-def scale_of(maps: TrainingMaps, units: Units) -> bands.MapScale:
-    """Return bands and starlet scales of the maps; `units` takes them to units of their standard deviation."""
-    return bands.scale_of(
-        *over(
-            maps,
-            lambda x: bands.log_band_power(units(x)),
-            lambda x: bands.log_ring_power(units(x)),
-            lambda x: (bands.wavelets(units(x)) ** 2).mean((-2, -1)),
-            lambda x: bands.heights(units(x)),
-        )
+def scale_of(
+    maps: MapParts, units: Units, phi: Float[np.ndarray, "maps terms"] | None = None
+) -> bands.MapScale:
+    """Return bands and starlet scales of the maps; `units` takes them to units of their standard deviation.
+
+    phi: as `bands.scale_of`.
+    """
+    log_power, log_ring_power, wavelet_variance, heights = over(
+        maps,
+        lambda x: bands.log_band_power(units(x)),
+        lambda x: bands.log_ring_power(units(x)),
+        lambda x: (bands.wavelets(units(x)) ** 2).mean((-2, -1)),
+        lambda x: bands.heights(units(x)),
     )
+    return bands.scale_of(log_power, log_ring_power, wavelet_variance, heights, phi)
 
 
 def targets_of(
-    maps: TrainingMaps, units: Units, matcher: matching.Matcher, scale: bands.MapScale, least: float = 0.0
+    maps: MapParts,
+    units: Units,
+    matcher: matching.Matcher,
+    scale: bands.MapScale,
+    least: float = 0.0,
+    phi: Float[np.ndarray, "maps terms"] | None = None,
 ) -> matching.Targets:
     """Return `matching.targets_of` of the maps' statistics."""
-    (values,) = over(maps, lambda x: matcher.statistics(units(x), scale))
+    if phi is None:
+        (values,) = over(maps, lambda x: matcher.statistics(units(x), scale))
+    else:
+        values = _of_cosmologies(maps, lambda x, own: matcher.statistics(units(x), scale.at(own)), phi)
     size = next(maps()).shape[1]
-    return matching.targets_of(values, matcher.numbers(size, scale), least)
+    return matching.targets_of(values, matcher.numbers(size, scale), least, phi)
+
+
+def _of_cosmologies(
+    maps: MapParts, function: Callable[[Array, Array], Array], phi: Float[np.ndarray, "maps terms"]
+) -> Float[np.ndarray, "maps numbers"]:
+    """Compute a function of all maps and of what their cosmologies are regressed on."""
+    compiled, rows, start = jax.jit(function), list[np.ndarray](), 0
+    for some_maps in maps():
+        own = np.asarray(phi[start : start + len(some_maps)], np.float32)
+        for first in range(0, len(some_maps), _TOGETHER):
+            # The last is filled up: one program.
+            index = np.minimum(np.arange(first, first + _TOGETHER), len(some_maps) - 1)
+            rows.append(np.asarray(compiled(some_maps[index, ..., 0], own[index]))[: len(some_maps) - first])
+        start += len(some_maps)
+    return np.concatenate(rows)
 
 
 def over(
-    maps: TrainingMaps, *functions: Callable[[Float[Array, "batch size size"]], Float[Array, "batch numbers"]]
+    maps: MapParts, *functions: Callable[[Float[Array, "batch size size"]], Float[Array, "batch numbers"]]
 ) -> list[Float[np.ndarray, "maps numbers"]]:
     """Compute each function of all maps, in one pass over them; one program a function."""
     # A program each: joined in one, they would share what they compute, and round otherwise.

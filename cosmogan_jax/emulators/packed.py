@@ -68,4 +68,5 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
         card.parameters,
         card.key_scheme,
         card.training_pixels,
+        card.design,
     )

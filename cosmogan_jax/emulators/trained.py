@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cosmogan_jax import keys
 from cosmogan_jax.emulators.emulator import Emulator
@@ -34,7 +35,13 @@ class Trained(NamedTuple):
         """
         normalisation = Normalisation.from_json(table.manifest.normalisation)
         names, scheme = self.settings.condition_on, self.key_scheme
-        return Emulator(name, self.model, variables, normalisation, table.geometry, {}, names, scheme)
+        design: tuple[tuple[float, ...], ...] = ()
+        if names:
+            rows = np.unique(table.theta(table.crops["train"], names), axis=0)
+            design = tuple(map(tuple, rows.tolist()))
+        return Emulator(
+            name, self.model, variables, normalisation, table.geometry, {}, names, scheme, design=design
+        )
 
 
 def open_trained(workdir: Path) -> tuple[Trained, State, Checkpoints]:

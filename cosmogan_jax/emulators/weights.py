@@ -19,6 +19,7 @@ from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.files.whole_files import write_arrays, write_text
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.layers.initialisation import Variables
+from cosmogan_jax.maps.parameters import is_value
 from cosmogan_jax.settings.key_schemes import recorded_scheme
 
 CARD, _WEIGHTS = "card.json", "weights.npz"
@@ -46,6 +47,7 @@ class Card:
       sha256: of the file of weights.
       architecture: as `Model.describe` gave it.
       parameters: names of what the maps are conditioned on.
+      design: cosmologies of the training maps, a row of parameters each.
       key_scheme: how a seed becomes a key (`keys.py`).
       training_pixels: side of the maps that the training crops were cut from; None where it is not recorded.
       step: of the training, that the weights are of.
@@ -61,6 +63,7 @@ class Card:
     normalisation: Normalisation
     geometry: MapGeometry
     parameters: tuple[str, ...]
+    design: tuple[tuple[float, ...], ...]
     key_scheme: int
     training_pixels: int | None
     step: int
@@ -86,6 +89,9 @@ class Card:
         parameters, side = content.get("parameters", []), content["data"].get("map_pixels")
         if not isinstance(parameters, list) or not all(isinstance(name, str) for name in parameters):
             raise ValueError(f"{where}: parameters={parameters!r} must be a list of names")
+        design = content.get("design", [])
+        if not isinstance(design, list) or not all(_is_point(point, len(parameters)) for point in design):
+            raise ValueError(f"{where}: design must be a list of rows of {len(parameters)} numbers")
         if side is not None and (type(side) is not int or side < 1):
             raise ValueError(f"{where}, data: map_pixels={side!r} must be a positive whole number")
         return cls(
@@ -94,6 +100,7 @@ class Card:
             normalisation=Normalisation.from_json(content["normalisation"]),
             geometry=MapGeometry(geometry["num_pixels"], geometry["side_deg"]),
             parameters=tuple(parameters),
+            design=tuple(tuple(map(float, point)) for point in design),
             key_scheme=recorded_scheme(content, where),
             training_pixels=side,
             step=training["step"],
@@ -102,6 +109,10 @@ class Card:
             validated=content["fidelity"]["validated"],
             **{name: content[name] for name in _COPIED},
         )
+
+
+def _is_point(point: Any, size: int) -> bool:
+    return isinstance(point, list) and len(point) == size and all(map(is_value, point))
 
 
 def write_weights(

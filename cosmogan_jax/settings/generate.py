@@ -48,6 +48,22 @@ class Generate:
         "stage evaluate, which smooths both sides.",
         least=0.0,
     )
+    generate_parameters: str | None = setting(
+        None,
+        "Cosmology of the maps of a conditional emulator, as omega_m=0.3,sigma8=0.8. Unset: those of the "
+        "validation maps in turn.",
+        names="something",
+    )
+    generate_design: str | None = setting(
+        None,
+        "CSV file of cosmologies at which maps are drawn in turn: a row of names, then one for each cosmology.",
+        names="something",
+    )
+    extrapolate: bool = setting(
+        False,
+        "Generate maps of cosmologies outside the hull of the training maps', too.",
+        neutral=True,
+    )
     generate_batch: int = setting(
         64,
         "Maps of the training crops' size generated at once, fewer of larger ones; does not change them.",

@@ -12,12 +12,16 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax import keys
 from cosmogan_jax.emulators.kinds import kind
+from cosmogan_jax.emulators.parameters import theta_of
 from cosmogan_jax.emulators.weights import read_card
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.pretrained import Emulator, GalaxyNoise, find
+from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Generate, Train
+from cosmogan_jax.sky.parameter_design import named_values, read_points
 from cosmogan_jax.stages.emulators import Source, pretrained, trained
 
 
@@ -29,13 +33,9 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     else:
         source = trained(workdir, settings.checkpoint, settings.weights)
     emulator = source.emulator
-    if emulator.parameters:
-        raise ValueError(
-            f"{emulator.name} is conditioned on {', '.join(emulator.parameters)}: its maps are drawn by the "
-            "library, Emulator.draw with theta, and not yet by this stage"
-        )
     height, width = _size(settings, emulator)
-    draw = _drawing(settings, emulator, (height, width))
+    cosmologies = _cosmologies(settings, emulator, workdir)
+    draw = _drawing(settings, emulator, (height, width), cosmologies)
     batch = _batch(settings, emulator, height * width)
     seconds: list[float] = []
 
@@ -50,6 +50,9 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     own = emulator.geometry
     geometry = MapGeometry(height, own.side_deg * height / own.num_pixels)
     manifest = _manifest(settings, source, is_own_size=(height, width) == (own.num_pixels, own.num_pixels))
+    if emulator.parameters:
+        rows = cosmologies[np.arange(settings.num_generated) % len(cosmologies)]
+        manifest["parameters"] = dict(zip(emulator.parameters, rows.T.tolist(), strict=True))
     write_map_store(out / "maps", batches(), settings.num_generated, geometry, manifest, num_columns=width)
     return {
         "step": source.origin["generator_step"],
@@ -63,7 +66,10 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
 
 
 def _drawing(
-    settings: Generate, emulator: Emulator, size: tuple[int, int]
+    settings: Generate,
+    emulator: Emulator,
+    size: tuple[int, int],
+    cosmologies: Float[np.ndarray, "cosmologies parameters"],
 ) -> Callable[[Int[Array, " maps"]], Float[Array, "maps height width bins"]]:
     """Return a function that draws the maps of these numbers."""
     key = emulator.key(settings.generate_seed)
@@ -71,10 +77,51 @@ def _drawing(
     noise, smoothing = _noise(settings), settings.generate_smoothing_arcmin
 
     def draw_maps(index):
-        return draw(key, index, size=size, noise=noise, smoothing_arcmin=smoothing)
+        theta = jnp.asarray(cosmologies, jnp.float32)[index % len(cosmologies)] if emulator.parameters else None
+        return draw(key, index, theta, size=size, noise=noise, smoothing_arcmin=smoothing)
 
     # With the weights as constants, of which the compiler prepares what it can once for all batches.
     return draw_maps if emulator.model.any_size else jax.jit(draw_maps)
+
+
+def _cosmologies(
+    settings: Generate, emulator: Emulator, workdir: Path
+) -> Float[np.ndarray, "cosmologies parameters"]:
+    """Return the cosmologies at which maps are drawn in turn; one of no parameters where there are none.
+
+    Unless they are given, those of the run's validation maps, so that these can judge the generated ones.
+
+    Raises:
+      ValueError: a parameter that is missing or unknown, or a cosmology outside the hull of the training maps'.
+    """
+    names = emulator.parameters
+    rows = _asked_cosmologies(settings, names)
+    if not rows and not names:
+        return np.zeros((1, 0))
+    if not rows and settings.pretrained:
+        raise ValueError(
+            f"pretrained={settings.pretrained} makes maps at {', '.join(names)}: give "
+            f"--generate_parameters={','.join(f'{name}=<value>' for name in names)} or --generate_design"
+        )
+    if not rows:
+        table = open_crop_table(stage_directory(workdir, "prepare"))
+        points = np.unique(table.theta(table.crops["validation"], names), axis=0)
+        rows = dict(zip(names, points.T))
+    number = len(next(iter(rows.values())))
+    theta = emulator.theta(number, extrapolate=settings.extrapolate, **rows)
+    return np.asarray(theta, np.float64)
+
+
+def _asked_cosmologies(settings: Generate, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return values by name as flags give them, of one cosmology or of several; else nothing."""
+    if settings.generate_design and settings.generate_parameters:
+        raise ValueError("generate_design and generate_parameters cannot both be given")
+    if settings.generate_design:
+        columns, points = read_points(Path(settings.generate_design), "generate_design", known=names)
+        return dict(zip(columns, points.T))
+    if settings.generate_parameters:
+        return {name: np.array([value]) for name, value in named_values(settings.generate_parameters).items()}
+    return {}
 
 
 def _manifest(settings: Generate, source: Source, *, is_own_size: bool) -> dict[str, Any]:
@@ -150,8 +197,10 @@ def check(settings: Generate) -> None:
                 )
 
 
-def check_size_of_kind(settings: Generate, train: Train) -> None:
-    """Raise ValueError, before a training works for hours, for sizes that its kind does not make."""
+def check_with_training(settings: Generate, train: Train) -> None:
+    """Raise ValueError, before a training works for hours, for sizes or parameters that it lacks."""
+    if rows := _asked_cosmologies(settings, train.condition_on):
+        theta_of(f"emulator={train.emulator}", train.condition_on, rows, len(next(iter(rows.values()))))
     if settings.generate_pixels:
         model = kind(train.emulator).model(train)
         height, width = settings.generate_pixels[0], settings.generate_pixels[-1]

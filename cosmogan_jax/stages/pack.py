@@ -61,6 +61,7 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "weights": weights | {"generator_sha256": origin["generator_sha256"]},
         "architecture": emulator.model.describe(),
         "parameters": list(emulator.parameters),
+        **({"design": [list(point) for point in emulator.design]} if emulator.design else {}),
         "keys": emulator.key_scheme,
         "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
     }

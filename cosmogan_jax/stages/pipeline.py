@@ -112,7 +112,7 @@ def _check(chosen: list[str], run_settings: RunSettings) -> None:
         if STAGES[stage].has_check:
             _module(stage).check(settings[stage])
     if {"train", "generate"} <= set(chosen):
-        _module("generate").check_size_of_kind(settings["generate"], settings["train"])
+        _module("generate").check_with_training(settings["generate"], settings["train"])
     check_flags(workdir, chosen, settings, run_settings.defaults)
     for stage in chosen:
         for earlier in STAGES[stage].needed(settings):

@@ -83,9 +83,18 @@ def measured(
     Raises:
       ValueError: no map, maps without variance, or of a skewness that is not positive, as no lognormal field's.
     """
-    sums = _Sums()
+    sums = Sums()
     for some_maps in maps:
         sums.add(np.asarray(some_maps, np.float64))
+    return base_of(sums, fourfold, share_of_noise)
+
+
+def base_of(
+    sums: "Sums",
+    fourfold: bool = False,
+    share_of_noise: Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]] | None = None,
+) -> Base:
+    """Return the base of the maps that were added up; arguments and errors as of `measured`."""
     mean, variance, skewness = sums.moments()
     if not variance > 0:
         raise ValueError(f"variance={variance:g} of the training maps must be positive")
@@ -147,13 +156,14 @@ def cos_4_phi(shape: tuple[int, int]) -> Float[np.ndarray, "height width"]:
     return cosine
 
 
-class _Sums:
+class Sums:
     """Sums over maps from which moments, pairs and tapered power follow, whatever the mean turns out to be."""
 
     def __init__(self):
         self.size, self._count, self._powers = 0, 0, np.zeros(4)
 
     def add(self, maps: Float[np.ndarray, "maps size size"]) -> None:
+        """Add maps, all of one size."""
         if not self._count:
             self.size = maps.shape[-1]
             self._window = _hann(self.size)

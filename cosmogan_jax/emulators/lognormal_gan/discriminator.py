@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from cosmogan_jax.emulators.lognormal_gan.conditioning import ONE, Cosmologies
 from cosmogan_jax.layers.convolutions import strided_convolution
 from cosmogan_jax.layers.initialisation import Variables, fresh_variables
 
@@ -24,14 +25,23 @@ _START_OF_LOGIT = 0.09  # of He's variance
 
 
 class Standard(NamedTuple):
-    """Running mean and variance of every pooled feature over real maps."""
+    """Running mean and variance of every pooled feature over real maps; slopes of the mean in phi[1:]."""
 
     mean: Float[Array, " features"]
     variance: Float[Array, " features"]
+    slopes: Float[Array, "slopes features"] | None = None
 
-    def standardised(self, features: Float[Array, "batch features"]) -> Float[Array, "batch features"]:
-        """Return features at mean 0 and variance 1 over real maps."""
-        return (features - self.mean) / jnp.sqrt(self.variance + _STEADY)
+    def expected(self, phi: Float[Array, "batch terms"] | None) -> Array:
+        """Return the mean over real maps; of these cosmologies where it has slopes."""
+        if self.slopes is None or phi is None:
+            return self.mean
+        return self.mean + phi[:, 1:] @ self.slopes
+
+    def standardised(
+        self, features: Float[Array, "batch features"], phi: Float[Array, "batch terms"] | None = None
+    ) -> Float[Array, "batch features"]:
+        """Return features at mean 0 and variance 1 over real maps, of the same cosmology where phi is given."""
+        return (features - self.expected(phi)) / jnp.sqrt(self.variance + _STEADY)
 
 
 def _he(gain: float) -> nn.initializers.Initializer:
@@ -78,6 +88,7 @@ class Discriminator:
     num_layers: int
     num_filters: int
     num_bands: int
+    num_parameters: int = 0
 
     def __post_init__(self):
         if self.size % 2**self.num_layers:
@@ -96,8 +107,8 @@ class Discriminator:
         keys = jax.random.split(key, 3)
         heads = {
             "pooled": (self._pooled, (1, self.size, self.size)),
-            "pixels": (_Head(_HIDDEN), (1, self.num_features)),
-            "bands": (_Head(_HIDDEN_OF_BANDS), (1, 2 * self.num_bands)),
+            "pixels": (_Head(_HIDDEN), (1, self.num_features + self.num_parameters)),
+            "bands": (_Head(_HIDDEN_OF_BANDS), (1, 2 * self.num_bands + self.num_parameters)),
         }
         return {
             name: fresh_variables(module, (shape,), (), k)["params"]
@@ -113,22 +124,36 @@ class Discriminator:
         return _applied(self._pooled, params["pooled"], x)
 
     def of_pixels(
-        self, params: Variables, x: Float[Array, "batch size size"], standard: Standard
+        self,
+        params: Variables,
+        x: Float[Array, "batch size size"],
+        standard: Standard,
+        cosmologies: Cosmologies = ONE,
     ) -> Float[Array, " batch"]:
         """Compute the logit that a map's pixels give."""
-        return self.of_features(params, self.pooled(params, x), standard)
+        return self.of_features(params, self.pooled(params, x), standard, cosmologies)
 
     def of_features(
-        self, params: Variables, features: Float[Array, "batch features"], standard: Standard
+        self,
+        params: Variables,
+        features: Float[Array, "batch features"],
+        standard: Standard,
+        cosmologies: Cosmologies = ONE,
     ) -> Float[Array, " batch"]:
         """Compute the logit that pooled features give."""
-        return _applied(_Head(_HIDDEN), params["pixels"], standard.standardised(features))
+        return _applied(
+            _Head(_HIDDEN),
+            params["pixels"],
+            cosmologies.beside(standard.standardised(features, cosmologies.phi)),
+        )
 
-    def of_bands(self, params: Variables, whitened: Float[Array, "batch bands"]) -> Float[Array, " batch"]:
+    def of_bands(
+        self, params: Variables, whitened: Float[Array, "batch bands"], cosmologies: Cosmologies = ONE
+    ) -> Float[Array, " batch"]:
         """Compute the logit of the whitened log power of a map's bands, of them and of their squares."""
         squares = _SQUARES * (jnp.clip(whitened, -_LARGEST_BAND, _LARGEST_BAND) ** 2 - 1)
         both = jnp.concatenate([whitened, squares], -1)
-        return _applied(_Head(_HIDDEN_OF_BANDS), params["bands"], both)
+        return _applied(_Head(_HIDDEN_OF_BANDS), params["bands"], cosmologies.beside(both))
 
 
 def _applied(module: nn.Module, params: Variables, x: Array) -> Array:

@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -20,9 +22,10 @@ from cosmogan_jax.emulators.interface import (
     Variables,
     Weights,
 )
+from cosmogan_jax.emulators.lognormal_gan.base import Base
+from cosmogan_jax.emulators.lognormal_gan.base_of_theta import ConditionalBase
 from cosmogan_jax.emulators.lognormal_gan.curves import shown
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
-from cosmogan_jax.emulators.lognormal_gan.fields import inputs
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of, units
 from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate
 from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState, NetState
@@ -51,14 +54,16 @@ def make_model(settings: Train) -> LognormalGan:
         raise ValueError(
             f"crop_size={settings.crop_size} must be divisible by 2**disc_layers={2**own.disc_layers}"
         )
-    return LognormalGan(own.gen_layers, own.gen_channels, own.gen_octaves, own.base_power)
+    sizes = own.gen_layers, own.gen_channels, own.gen_octaves, own.base_power
+    return LognormalGan(*sizes, tuple(settings.condition_on), own.theta_order)
 
 
 def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
     """Make the engine of the settings; each network has an Adam and a learning rate of its own."""
     own, size = settings.of_kind, settings.crop_size
     matcher = matching.matcher(own)
-    disc = Discriminator(size, own.disc_layers, own.disc_filters, bands.num_bands(size))
+    num_parameters = len(model.parameters)
+    disc = Discriminator(size, own.disc_layers, own.disc_filters, bands.num_bands(size), num_parameters)
 
     def adam(peak: float) -> optax.GradientTransformation:
         return optax.adam(learning_rate(peak, settings), b1=settings.adam_beta1, b2=own.adam_beta2)
@@ -68,7 +73,7 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
 
     def step(state: LognormalGanState, batch: Batch) -> tuple[LognormalGanState, Metrics]:
         with jax.default_matmul_precision("float32"):
-            return train_step(parts, state, batch.kappa[..., 0])
+            return train_step(parts, state, batch.kappa[..., 0], batch.theta)
 
     def variables(state: LognormalGanState, weights: Weights) -> Variables:
         if weights == "ema" and state.ema is None:
@@ -76,14 +81,17 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         return {"base": state.base, "params": state.ema if weights == "ema" else state.gen.params}
 
     def pooled(state: LognormalGanState, x: Float[Array, "batch size size 1"]) -> Array:
-        return state.standard.standardised(disc.pooled(state.disc.params, units(x[..., 0], state.base)))
+        return state.standard.standardised(disc.pooled(state.disc.params, units(x[..., 0], Base(*state.base))))
 
+    # Of several cosmologies a feature is that of a map only beside its parameters, which novelty does not know.
+    features = Features("discriminator", "rms difference per pooled feature", pooled)
     return Engine(
         functools.partial(_init, parts),
         step,
         variables,
         *shown(matched=matcher is not None),
-        Features("discriminator", "rms difference per pooled feature", pooled),
+        None if num_parameters else features,
+        "the features of a conditional emulator's discriminator depend on the cosmology too",
         begin=functools.partial(_begin, parts),
     )
 
@@ -91,13 +99,15 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
 def _init(parts: Parts, key: Array) -> LognormalGanState:
     """Return the state of step 0, nothing measured yet."""
     own, size = parts.settings.of_kind, parts.settings.crop_size
+    num_replayed = own.replayed_steps * own.fresh_maps
     gen_key, disc_key, run_key = jax.random.split(key, 3)
     gen, disc = parts.model.generator.init(gen_key), parts.disc.init(disc_key)
-    scale, features = bands.unmeasured(size), parts.disc.num_features
+    count, num_slopes = parts.disc.num_features, parts.model.num_slopes
+    scale = bands.unmeasured(size, num_slopes)
     # One number that nobody looks at where nothing is matched: checkpoints hold no arrays without any.
     targets = matching.Targets(jnp.zeros(1), jnp.zeros((1, 1)))
     if parts.matcher is not None:
-        targets = parts.matcher.unmeasured(size, scale)
+        targets = parts.matcher.unmeasured(size, scale, num_slopes)
     return LognormalGanState(
         step=jnp.zeros((), jnp.int32),
         key=run_key,
@@ -106,9 +116,12 @@ def _init(parts: Parts, key: Array) -> LognormalGanState:
         targets=targets,
         gen=NetState(gen, parts.gen_optimizer.init(gen)),
         disc=NetState(disc, parts.disc_optimizer.init(disc)),
-        standard=Standard(jnp.zeros(features), jnp.ones(features)),
-        running=jnp.zeros_like(targets.mean),
-        replayed=jnp.zeros((own.replayed_steps * own.fresh_maps, size, size)),
+        standard=Standard(
+            jnp.zeros(count), jnp.ones(count), jnp.zeros((num_slopes, count)) if num_slopes else None
+        ),
+        running=_running_at_first(targets),
+        replayed=jnp.zeros((num_replayed, size, size)),
+        replayed_theta=jnp.zeros((num_replayed, len(parts.model.parameters))) if num_slopes else None,
         # A copy: a state that is donated must not hold the same memory twice.
         ema=jax.tree.map(jnp.copy, gen) if parts.settings.ema_decay > 0 else None,
     )
@@ -118,24 +131,66 @@ def _begin(
     parts: Parts, state: LognormalGanState, maps: TrainingMaps, wider: TrainingMaps
 ) -> LognormalGanState:
     """Measure base, bands and targets, and make the first maps to be replayed."""
-    own, model = parts.settings.of_kind, parts.model
-    base = model.measured(some_maps[..., 0] for some_maps in wider())
-    scale = scale_of(maps, lambda x: units(x, base))
-    targets = state.targets
-    if parts.matcher is not None:
-        targets = targets_of(maps, lambda x: units(x, base), parts.matcher, scale)
+    own, model, targets = parts.settings.of_kind, parts.model, state.targets
+    base: Base | ConditionalBase
+    if model.parameters:
+        base, scale, targets, theta = _measured_at_cosmologies(parts, state, maps, wider)
+    else:
+        own_base, theta = model.measured(some_maps[..., 0] for some_maps in wider()), None
+        base, scale = own_base, scale_of(maps, lambda x: units(x, own_base))
+        if parts.matcher is not None:
+            targets = targets_of(maps, lambda x: units(x, own_base), parts.matcher, scale)
 
     @jax.jit
-    def first_maps(params, index):
+    def first_maps(params, index, theta):
         key = jax.random.fold_in(state.key, 2**31 - 1)  # no step's
         latents = latents_of(model, 2 * (parts.settings.crop_size,), key, index)
-        return model.generator.apply(params, inputs(base, latents, scales=model.scales))
+        cosmologies = model.cosmologies(base, theta)
+        fields = model.inputs(model.base_of(base, cosmologies), latents)
+        return model.generator.apply(params, fields, cosmologies.t)
 
     numbers = jnp.arange(len(state.replayed)).reshape(own.replayed_steps, own.fresh_maps)
-    replayed = jnp.concatenate([first_maps(state.gen.params, index) for index in numbers])
+    made = [first_maps(state.gen.params, index, None if theta is None else theta[index]) for index in numbers]
     return dataclasses.replace(
-        state, base=base, scale=scale, targets=targets, running=jnp.copy(targets.mean), replayed=replayed
+        state,
+        base=base,
+        scale=scale,
+        targets=targets,
+        running=_running_at_first(targets),
+        replayed=jnp.concatenate(made),
+        replayed_theta=theta,
     )
+
+
+def _running_at_first(targets: matching.Targets) -> Array:
+    """Return running means as they are where generated maps are what is asked for."""
+    if targets.slopes is None:
+        return jnp.copy(targets.mean)
+    return jnp.concatenate([targets.mean[None], jnp.zeros_like(targets.slopes)])
+
+
+def _measured_at_cosmologies(
+    parts: Parts, state: LognormalGanState, maps: TrainingMaps, wider: TrainingMaps
+) -> tuple[ConditionalBase, bands.MapScale, matching.Targets, Array]:
+    """Measure base, bands and targets as functions of the cosmology; draw parameters of the maps to replay."""
+    model = parts.model
+    base = model.measured_at(wider)
+    phi = np.asarray(model.cosmologies(base, jnp.asarray(maps.theta)).phi)
+
+    def in_units() -> Iterator[np.ndarray]:
+        start = 0
+        for some_maps in maps():
+            theta = jnp.asarray(maps.theta[start : start + len(some_maps)])
+            own = model.base_of(base, model.cosmologies(base, theta))
+            yield np.asarray(units(jnp.asarray(some_maps[..., 0]), own))[..., None]
+            start += len(some_maps)
+
+    scale, targets = scale_of(in_units, lambda x: x, phi), state.targets
+    if parts.matcher is not None:
+        targets = targets_of(in_units, lambda x: x, parts.matcher, scale, phi=phi)
+    key = jax.random.fold_in(state.key, 2**31 - 2)  # no step's, and not that of the latents
+    chosen = jax.random.randint(key, (len(state.replayed),), 0, len(maps.theta))
+    return base, scale, targets, jnp.asarray(maps.theta)[chosen]
 
 
 LOGNORMAL_GAN = Kind(make_model, make_engine, model_of)

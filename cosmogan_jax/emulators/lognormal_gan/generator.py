@@ -5,6 +5,10 @@
 with y the lognormal base, m_k the modulated noise, and a, b, c_k what the network makes of a pixel's
 surroundings. At the start a = b = 0. No padding and no normalisation: a map's law is stationary by
 construction.
+
+Where maps are of several cosmologies, h (1 + t W) + t V takes the place of a layer's features h before they are
+rectified (FiLM, Perez et al. 2018), t being the standardised parameters, and t U is added to a, b and c_k; W, V
+and U are 0 at the start.
 """
 
 import dataclasses
@@ -47,18 +51,31 @@ class _Generator(nn.Module):
     octaves: int
 
     @nn.compact
-    def __call__(self, features):
+    def __call__(self, features, t):
+        def of_t(num_features, name):
+            """A number a map and feature, linear in t; 0 at the start."""
+            dense = nn.Dense(num_features, use_bias=False, kernel_init=nn.initializers.zeros, name=name)
+            return dense(t)[:, None, None]
+
+        def modulated(h, layer):
+            if not t.shape[-1]:
+                return h
+            return h * (1 + of_t(self.num_channels, f"scale{layer}")) + of_t(self.num_channels, f"shift{layer}")
+
         h = _Convolution(self.num_channels, 1.0, name="conv1")(features)
         for layer in range(2, self.num_layers + 1):
             apart = reach(layer, self.octaves)
-            more = _Convolution(self.num_channels, _RESIDUAL_GAIN, apart, name=f"conv{layer}")(nn.silu(h))
+            convolution = _Convolution(self.num_channels, _RESIDUAL_GAIN, apart, name=f"conv{layer}")
+            more = convolution(nn.silu(modulated(h, layer)))
             h = h[:, apart:-apart, apart:-apart] + more
-        return nn.Dense(
-            2 + len(Scales(self.octaves).noises),
+        num_outputs = 2 + len(Scales(self.octaves).noises)
+        outputs = nn.Dense(
+            num_outputs,
             kernel_init=nn.initializers.zeros,
             bias_init=_start_of_outputs,
             name="outputs",
-        )(nn.silu(h))
+        )(nn.silu(modulated(h, self.num_layers + 1)))
+        return outputs + of_t(num_outputs, "outputs_of_t") if t.shape[-1] else outputs
 
 
 def reach(layer: int, octaves: int) -> int:
@@ -73,6 +90,7 @@ class Generator:
     num_layers: int
     num_channels: int
     octaves: int = 0
+    num_parameters: int = 0
 
     @property
     def edge(self) -> int:
@@ -86,12 +104,15 @@ class Generator:
     def init(self, key: Array) -> Variables:
         """Make fresh parameters in float32."""
         shape = (1, 2 * self.edge + 1, 2 * self.edge + 1, Scales(self.octaves).num_inputs)
-        return fresh_variables(self._module, (shape,), (), key)["params"]
+        return fresh_variables(self._module, (shape, (1, self.num_parameters)), (), key)["params"]
 
-    def apply(self, params: Variables, fields: Inputs) -> Float[Array, "batch height width"]:
-        """Compute maps in units of the maps' sigma, about a mean of 0."""
+    def apply(
+        self, params: Variables, fields: Inputs, t: Float[Array, "batch parameters"] | None = None
+    ) -> Float[Array, "batch height width"]:
+        """Make maps in units of the maps' sigma, about a mean of 0; t: standardised parameters, if any."""
+        t = jnp.zeros((len(fields.features), 0)) if t is None else t
         with jax.default_matmul_precision("float32"):
-            out = self._module.apply({"params": params}, fields.features)
+            out = self._module.apply({"params": params}, fields.features, t)
         assert isinstance(out, Array)
         edge = slice(self.edge, -self.edge)
         y, noise = fields.base[:, edge, edge], fields.noise[:, edge, edge]

@@ -5,12 +5,18 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.lognormal_gan.base import Base, measured, unmeasured
+from cosmogan_jax.emulators.interface import TrainingMaps
+from cosmogan_jax.emulators.lognormal_gan import base_of_theta, conditioning
+from cosmogan_jax.emulators.lognormal_gan.base import Base, Sums, base_of, measured, unmeasured
+from cosmogan_jax.emulators.lognormal_gan.base_of_theta import BaseOfTheta, ConditionalBase
+from cosmogan_jax.emulators.lognormal_gan.conditioning import ONE, Conditioning, Cosmologies
 from cosmogan_jax.emulators.lognormal_gan.fields import (
+    Inputs,
     Latent,
     Scales,
     draw,
@@ -24,6 +30,7 @@ from cosmogan_jax.settings.lognormal_gan import BASE_POWERS
 
 KIND = "lognormal_gan"
 _MOST = {"num_layers": (1, 64), "num_channels": (1, 1024), "octaves": (0, 4)}
+_OF_THETA: dict[str, Any] = {"parameters": (), "theta_order": 2}
 _EARLIER = {"base_power": BASE_POWERS[0]}  # of cards that say nothing of it
 
 
@@ -35,12 +42,16 @@ class LognormalGan:
       num_layers, num_channels: of the generator's convolutions.
       octaves: by how many factors of two pixels are finer than those the lengths in `fields.py` are made for.
       base_power: whether the base's power depends on direction (`base.py`): "isotropic" or "fourfold".
+      parameters: names of what maps are conditioned on, the columns of theta; none for a single cosmology.
+      theta_order: of the polynomial in them that the base follows (`conditioning.py`).
     """
 
     num_layers: int
     num_channels: int
     octaves: int = 0
     base_power: str = "isotropic"
+    parameters: tuple[str, ...] = ()
+    theta_order: int = 2
     limit: ClassVar[float | None] = None
     upsamplings: ClassVar[int] = 0
     any_size: ClassVar[bool] = True
@@ -53,6 +64,13 @@ class LognormalGan:
                 raise ValueError(
                     f"{name}={value!r} of a lognormal_gan must be a whole number from {least} to {most}"
                 )
+        if self.theta_order not in conditioning.ORDERS:
+            raise ValueError(
+                f"theta_order={self.theta_order!r} of a lognormal_gan must be 1 or 2, linear or quadratic"
+            )
+        names = self.parameters
+        if not (isinstance(names, tuple) and all(isinstance(name, str) for name in names)):
+            raise ValueError(f"parameters={names!r} of a lognormal_gan must be names")
         if self.base_power not in BASE_POWERS:
             raise ValueError(
                 f"base_power={self.base_power!r} of a lognormal_gan must be one of {', '.join(BASE_POWERS)}"
@@ -61,7 +79,14 @@ class LognormalGan:
     @property
     def generator(self) -> Generator:
         """Return the network."""
-        return Generator(self.num_layers, self.num_channels, self.octaves)
+        return Generator(self.num_layers, self.num_channels, self.octaves, len(self.parameters))
+
+    @property
+    def num_slopes(self) -> int:
+        """How many regressors beside the constant there are: 0 for a single cosmology."""
+        if not self.parameters:
+            return 0
+        return conditioning.num_terms(len(self.parameters), self.theta_order) - 1
 
     @property
     def scales(self) -> Scales:
@@ -77,9 +102,56 @@ class LognormalGan:
         room = functools.partial(share_of_noise, amplitude=START_OF_NOISE, scales=self.scales)
         return measured(maps, self.base_power == "fourfold", room)
 
-    def unmeasured(self) -> Base:
-        """Return a base of white noise, of the shapes that `measured` gives."""
-        return unmeasured(self.base_power == "fourfold")
+    def measured_at(self, maps: TrainingMaps) -> ConditionalBase:
+        """Return the base at any cosmology, of training maps of several, and what it errs by at others.
+
+        Raises:
+          ValueError: as `base.measured` and `conditioning.measured`.
+        """
+        made = conditioning.measured(maps.theta, self.parameters, self.theta_order)
+        points, of_map = np.unique(maps.theta, axis=0, return_inverse=True)
+        sums, start = [Sums() for _ in points], 0
+        for some_maps in maps():
+            own = of_map.reshape(-1)[start : start + len(some_maps)]
+            for number in np.unique(own):
+                sums[number].add(np.asarray(some_maps[own == number, ..., 0], np.float64))
+            start += len(some_maps)
+        room = functools.partial(share_of_noise, amplitude=START_OF_NOISE, scales=self.scales)
+        bases = [base_of(each, self.base_power == "fourfold", room) for each in sums]
+        phi = conditioning.regressors(made, jnp.asarray(points), self.parameters, self.theta_order)
+        sample = bases, np.asarray(phi), np.bincount(of_map.reshape(-1)).astype(float)
+        return ConditionalBase(made, base_of_theta.regressed(*sample), base_of_theta.errors_left_out(*sample))
+
+    def unmeasured(self) -> Base | ConditionalBase:
+        """Return a base of white noise, of the shapes that `measured` or `measured_at` gives."""
+        fourfold = self.base_power == "fourfold"
+        if not self.parameters:
+            return unmeasured(fourfold)
+        count = len(self.parameters)
+        terms = conditioning.num_terms(count, self.theta_order)
+        return ConditionalBase(
+            conditioning.unmeasured(count, self.theta_order), *base_of_theta.unmeasured(terms, fourfold)
+        )
+
+    def cosmologies(self, base: Base | ConditionalBase, theta: Float[Array, "batch parameters"]) -> Cosmologies:
+        """Return what maps of these parameters are conditioned on; nothing where the model knows of none."""
+        if not self.parameters:
+            return ONE
+        own = Conditioning(*base[0])
+        t = conditioning.standardised(own, theta, self.parameters)
+        return Cosmologies(t, conditioning.regressors(own, theta, self.parameters, self.theta_order))
+
+    def base_of(self, base: Base | ConditionalBase, cosmologies: Cosmologies) -> Base:
+        """Return the base of these cosmologies, with an axis of maps; none where all are of one."""
+        if cosmologies.phi is None:
+            return Base(*base)
+        return jax.vmap(base_of_theta.at, (None, 0))(BaseOfTheta(*base[1]), cosmologies.phi)
+
+    def inputs(self, base: Base, latent: Latent, margin: int = 0) -> Inputs:
+        """Return what the network sees of latents, each map of its own base where `base_of` gives one a map."""
+        if not base.mean.ndim:
+            return inputs(base, latent, margin, self.scales)
+        return jax.vmap(lambda own, white: inputs(own, white, margin, self.scales))(base, latent)
 
     def init(self, key: Array) -> Variables:
         """Make a fresh network, on a base of white noise: nothing is measured yet."""
@@ -109,14 +181,18 @@ class LognormalGan:
         theta: Float[Array, "batch parameters"],
         margin: int = 0,
     ) -> Float[Array, "batch height width 1"]:
-        """Compute maps in network units; theta is not looked at."""
-        base = Base(*variables["base"])
-        x = self.generator.apply(variables["params"], inputs(base, latent, margin, self.scales))
-        return (base.mean + base.sigma * x)[..., None]
+        """Make maps in network units; theta is looked at where the model has parameters."""
+        cosmologies = self.cosmologies(variables["base"], theta)
+        base = self.base_of(variables["base"], cosmologies)
+        x = self.generator.apply(variables["params"], self.inputs(base, latent, margin), cosmologies.t)
+        return (base.mean[..., None, None] + base.sigma[..., None, None] * x)[..., None]
 
     def describe(self) -> dict[str, Any]:
-        """Return its sizes."""
-        return {"kind": KIND, **dataclasses.asdict(self)}
+        """Return its sizes; what it is conditioned on, if on anything."""
+        fields = dataclasses.asdict(self)
+        if not self.parameters:
+            fields = {name: value for name, value in fields.items() if name not in _OF_THETA}
+        return {"kind": KIND, **fields}
 
 
 def model_of(description: Mapping[str, Any], forward_mode: bool) -> LognormalGan:
@@ -125,14 +201,17 @@ def model_of(description: Mapping[str, Any], forward_mode: bool) -> LognormalGan
     Raises:
       ValueError: fields that are unknown or missing, or sizes that no network has.
     """
-    fields = _EARLIER | {name: value for name, value in description.items() if name != "kind"}
-    if fields.keys() != (names := _MOST | _EARLIER).keys():
+    given = {name: value for name, value in description.items() if name != "kind"}
+    fields = _EARLIER | _OF_THETA | given
+    if fields.keys() != (names := _MOST | _EARLIER | _OF_THETA).keys():
         raise ValueError(
             f"architecture: {', '.join(sorted(description)) or 'nothing'} must be {', '.join(names)}"
         )
+    if isinstance(fields["parameters"], list):
+        fields["parameters"] = tuple(fields["parameters"])
     return LognormalGan(**fields)
 
 
 def units(x: Float[Array, "batch size size"], base: Base) -> Float[Array, "batch size size"]:
     """Convert maps from network units to units of the training maps' sigma about their mean."""
-    return (x - base.mean) / jnp.maximum(base.sigma, 1e-30)
+    return (x - base.mean[..., None, None]) / jnp.maximum(base.sigma[..., None, None], 1e-30)

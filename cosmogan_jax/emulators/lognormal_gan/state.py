@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.emulators.bands import MapScale
 from cosmogan_jax.emulators.lognormal_gan.base import Base
+from cosmogan_jax.emulators.lognormal_gan.base_of_theta import ConditionalBase
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Standard
 from cosmogan_jax.emulators.matching import Targets
 from cosmogan_jax.layers.initialisation import Variables
@@ -25,17 +26,19 @@ class LognormalGanState:
 
     base, scale and targets are measured on the training maps before the first step and then stay. running holds
     the generated maps' running means of what is matched, standard those of D's pooled features over real maps,
-    replayed the last generated maps, ema the moving average of gen's parameters (None where none is kept).
+    replayed the last generated maps, replayed_theta their parameters (None where all maps are of one
+    cosmology), ema the moving average of gen's parameters (None where none is kept).
     """
 
     step: Int[Array, ""]
     key: Array
-    base: Base
+    base: Base | ConditionalBase
     scale: MapScale
     targets: Targets
     gen: NetState
     disc: NetState
     standard: Standard
-    running: Float[Array, " numbers"]
+    running: Float[Array, "*terms numbers"]
     replayed: Float[Array, "maps size size"]
     ema: Variables | None = None
+    replayed_theta: Float[Array, "maps parameters"] | None = None

@@ -17,8 +17,8 @@ from jaxtyping import Array, Float
 from cosmogan_jax.emulators.bands import log_band_power
 from cosmogan_jax.emulators.drawing import latents_of
 from cosmogan_jax.emulators.interface import Metrics
+from cosmogan_jax.emulators.lognormal_gan.conditioning import Cosmologies
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
-from cosmogan_jax.emulators.lognormal_gan.fields import inputs
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, units
 from cosmogan_jax.emulators.lognormal_gan.schedule import matching_rate
 from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState
@@ -46,31 +46,50 @@ class Parts:
 
 
 def train_step(
-    parts: Parts, state: LognormalGanState, real: Float[Array, "batch size size"]
+    parts: Parts,
+    state: LognormalGanState,
+    real: Float[Array, "batch size size"],
+    theta: Float[Array, "batch parameters"],
 ) -> tuple[LognormalGanState, Metrics]:
-    """Return the state after a step on real maps in network units, and its metrics."""
-    own = parts.settings.of_kind
+    """Return the state after a step on real maps in network units, and its metrics.
+
+    Maps are generated at the parameters of the batch's first ones.
+    """
+    own, model = parts.settings.of_kind, parts.model
     key = jax.random.fold_in(state.key, state.step)
     latent_key, choice_key = jax.random.split(key)
-    real = units(real, state.base)
-    latents = latents_of(parts.model, real.shape[1:], latent_key, jnp.arange(own.fresh_maps))
+    cosmologies = model.cosmologies(state.base, theta)
+    base = model.base_of(state.base, cosmologies)
+    real = units(real, base)
+    latents = latents_of(model, real.shape[1:], latent_key, jnp.arange(own.fresh_maps))
     if parts.batch_sharding is not None:  # nothing else ties the generated maps' axis to the devices
         real, latents = jax.lax.with_sharding_constraint((real, latents), parts.batch_sharding)
-    fields = inputs(state.base, latents, scales=parts.model.scales)
-    fake, gen_pullback = jax.vjp(lambda params: parts.model.generator.apply(params, fields), state.gen.params)
+    fresh = cosmologies.rows(slice(own.fresh_maps))
+    fields = model.inputs(model.base_of(state.base, fresh), latents)
+    fake, gen_pullback = jax.vjp(
+        lambda params: model.generator.apply(params, fields, fresh.t), state.gen.params
+    )
     slot = (state.step % own.replayed_steps) * own.fresh_maps
     replayed = jax.lax.dynamic_update_slice(state.replayed, fake, (slot, 0, 0))
+    replayed_theta = state.replayed_theta
+    if replayed_theta is not None:
+        replayed_theta = jax.lax.dynamic_update_slice(replayed_theta, theta[: own.fresh_maps], (slot, 0))
     # Never turned, as real maps may be: D is to see where rows and columns of generated maps differ.
-    seen = _with_earlier(fake, replayed, len(real), choice_key)
+    seen, chosen = _with_earlier(fake, replayed, len(real), choice_key)
+    of_seen = fresh
+    if replayed_theta is not None and chosen is not None:
+        of_seen = fresh.followed_by(model.cosmologies(state.base, replayed_theta[chosen]))
 
-    disc_grads, judgement = _disc_gradients(parts, state, real, seen)
-    gen_loss, slope = jax.value_and_grad(lambda maps: _gen_loss(parts, state, maps, judgement.standard))(fake)
+    disc_grads, judgement = _disc_gradients(parts, state, (real, cosmologies), (seen, of_seen))
+    gen_loss, slope = jax.value_and_grad(lambda maps: _gen_loss(parts, state, maps, fresh, judgement.standard))(
+        fake
+    )
     running = state.running
     matching: Metrics = {}
     if parts.matcher is not None:
         rate = matching_rate(state.step, parts.settings)
         slope, running, matching = parts.matcher.added(
-            slope, fake, state.targets, running, state.scale, state.step, rate
+            slope, fake, state.targets, running, fresh.scale(state.scale), state.step, rate, phi=fresh.phi
         )
     gen_grads = gen_pullback(slope)[0]
 
@@ -84,6 +103,7 @@ def train_step(
         standard=judgement.standard,
         running=running,
         replayed=replayed,
+        replayed_theta=replayed_theta,
         ema=moved(state.ema, gen.params, step, decay) if decay > 0 else None,
     )
     return after, {
@@ -109,46 +129,65 @@ class _Judgement(NamedTuple):
 
 
 def _disc_gradients(
-    parts: Parts, state: LognormalGanState, real: Array, fake: Array
+    parts: Parts,
+    state: LognormalGanState,
+    real_maps: tuple[Array, Cosmologies],
+    fake_maps: tuple[Array, Cosmologies],
 ) -> tuple[Variables, _Judgement]:
     """Compute the gradients of D's loss and penalty with respect to its parameters."""
     own, disc = parts.settings.of_kind, parts.disc
-    both = jnp.concatenate([real, fake])
-    bands = state.scale.whitened(log_band_power(both))
+    (real, of_real), (fake, of_fake) = real_maps, fake_maps
+    both, of_both = jnp.concatenate([real, fake]), of_real.followed_by(of_fake)
+    bands = of_both.scale(state.scale).whitened(log_band_power(both))
 
     def objective(params):
         features = disc.pooled(params, both)
-        standard = _moved(state.standard, jax.lax.stop_gradient(features[: len(real)]), state.step)
-        logits = disc.of_features(params, features, standard) + disc.of_bands(params, bands)
+        standard = _moved(state.standard, jax.lax.stop_gradient(features[: len(real)]), of_real, state.step)
+        logits = disc.of_features(params, features, standard, of_both)
+        logits += disc.of_bands(params, bands, of_both)
         real_logits, fake_logits = logits[: len(real)], logits[len(real) :]
         loss = jax.nn.softplus(-real_logits).mean() + jax.nn.softplus(fake_logits).mean()
-        penalty = own.pixel_penalty * r1(lambda x: disc.of_pixels(params, x, standard), real)
-        penalty += own.band_penalty * r1(lambda b: disc.of_bands(params, b), bands[: len(real)])
+        penalty = own.pixel_penalty * r1(lambda x: disc.of_pixels(params, x, standard, of_real), real)
+        penalty += own.band_penalty * r1(lambda b: disc.of_bands(params, b, of_real), bands[: len(real)])
         return loss + penalty, _Judgement(loss, penalty, real_logits, fake_logits, standard)
 
     return jax.grad(objective, has_aux=True)(state.disc.params)
 
 
-def _gen_loss(parts: Parts, state: LognormalGanState, fake: Array, standard: Standard) -> Float[Array, ""]:
+def _gen_loss(
+    parts: Parts, state: LognormalGanState, fake: Array, cosmologies: Cosmologies, standard: Standard
+) -> Float[Array, ""]:
     """Return J(G) of its maps."""
     disc, params = parts.disc, state.disc.params
-    bands = state.scale.whitened(log_band_power(fake))
-    logits = disc.of_pixels(params, fake, standard) + disc.of_bands(params, bands)
+    bands = cosmologies.scale(state.scale).whitened(log_band_power(fake))
+    logits = disc.of_pixels(params, fake, standard, cosmologies) + disc.of_bands(params, bands, cosmologies)
     return jax.nn.softplus(-logits).mean()
 
 
-def _with_earlier(fake: Array, replayed: Array, count: int, key: Array) -> Array:
-    """Return this step's maps, and as many of the last steps' as make up a batch of `count`."""
+def _with_earlier(fake: Array, replayed: Array, count: int, key: Array) -> tuple[Array, Array | None]:
+    """Return this step's maps, filled up by the last steps' to a batch of `count`, and which of these."""
     earlier = count - len(fake)
     if not earlier:
-        return fake
+        return fake, None
     chosen = jax.random.randint(key, (earlier,), 0, len(replayed))
-    return jnp.concatenate([fake, replayed[chosen]])
+    return jnp.concatenate([fake, replayed[chosen]]), chosen
 
 
-def _moved(standard: Standard, features: Float[Array, "batch features"], step: Array) -> Standard:
-    """Return the running mean and variance, moved towards those of a batch of real maps."""
+def _moved(
+    standard: Standard, features: Float[Array, "batch features"], cosmologies: Cosmologies, step: Array
+) -> Standard:
+    """Return the running mean and variance, moved towards those of a batch of real maps.
+
+    Slopes of the mean follow what it errs by at the batch's cosmologies (least mean squares: the regressors are
+    orthonormal, so that each slope learns by itself).
+    """
     rate = jnp.maximum(_STANDARD_RATE, 1 / (step + 1.0))
-    mean = standard.mean + rate * (features.mean(0) - standard.mean)
-    spread = ((features - mean) ** 2).mean(0)
-    return Standard(mean, standard.variance + rate * (spread - standard.variance))
+    if standard.slopes is None or cosmologies.phi is None:
+        mean = standard.mean + rate * (features.mean(0) - standard.mean)
+        spread = ((features - mean) ** 2).mean(0)
+        return Standard(mean, standard.variance + rate * (spread - standard.variance))
+    off, phi = features - standard.expected(cosmologies.phi), cosmologies.phi[:, 1:]
+    mean, slopes = standard.mean + rate * off.mean(0), standard.slopes + rate * phi.T @ off / len(off)
+    moved_mean = Standard(mean, standard.variance, slopes)
+    spread = ((features - moved_mean.expected(cosmologies.phi)) ** 2).mean(0)
+    return moved_mean._replace(variance=standard.variance + rate * (spread - standard.variance))

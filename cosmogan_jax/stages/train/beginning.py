@@ -21,6 +21,7 @@ class TrainingCrops:
 
     table: CropTable
     normalisation: Normalisation
+    parameters: tuple[str, ...] = ()
     most: int = _MOST_CROPS
 
     def __call__(self) -> Iterator[Float[np.ndarray, "maps size size bins"]]:
@@ -30,6 +31,11 @@ class TrainingCrops:
         for start in range(0, len(crops), at_once):
             kappa = jnp.asarray(self.table.cut(crops[start : start + at_once]))
             yield np.asarray(self.normalisation.forward(kappa))
+
+    @property
+    def theta(self) -> Float[np.ndarray, "maps parameters"]:
+        """What each crop is conditioned on."""
+        return self.table.theta(self.table.choose("train", self.most), self.parameters)
 
     def wider(self) -> "TrainingCrops":
         """Return squares around the crops, twice as wide or as wide as the maps are: longer waves fit in.

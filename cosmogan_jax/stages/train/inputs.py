@@ -89,7 +89,7 @@ def prepare_inputs(settings: Train, workdir: Path) -> tuple[Inputs, State]:
         devices,
         crops,
         development,
-        TrainingCrops(table, emulator.normalisation),
+        TrainingCrops(table, emulator.normalisation, settings.condition_on),
         steps_per_epoch,
         schedule,
         engine,

@@ -272,7 +272,10 @@ def test_a_run_draws_its_maps_at_the_cosmologies_of_the_validation_maps_or_at_th
     assert store.parameters["omega_m"] == pytest.approx([0.3] * 6)
     for flag, words in (
         ("--generate_parameters=sigma8=0.8", "omega_m is missing"),
-        ("--generate_parameters=sigma8=1.3,omega_m=0.3", "outside the hull of the 8 cosmologies"),  # one is of the development maps
+        (
+            "--generate_parameters=sigma8=1.3,omega_m=0.3",
+            "outside the hull of the 8 cosmologies",
+        ),  # one is of the development maps
         ("--generate_parameters=sigma8", "must be name=number"),
         (f"--generate_design={files}/none.csv", "No such file"),
     ):

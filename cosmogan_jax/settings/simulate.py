@@ -48,6 +48,26 @@ class Simulate:
     h: float | None = _of_cosmology(0.72, "Hubble constant in 100 km/s/Mpc")
     w0: float | None = _of_cosmology(-1.0, "Equation of state of dark energy today")
     wa: float | None = _of_cosmology(0.0, "Its change, w = w0 + wa z/(1+z)")
+    design: str | None = setting(
+        None,
+        "Maps of several cosmologies, for an emulator of any cosmology among them: a CSV file with a row of "
+        "names and one for each cosmology, or sobol:<number> of points in --design_ranges. Numbers of maps and "
+        "boxes are then those of each cosmology.",
+        names="something",
+    )
+    design_ranges: str = setting(
+        "", "Ranges of the parameters of --design=sobol:<number>, as omega_m=0.2:0.4,sigma8=0.6:1.0."
+    )
+    held_out: tuple[int, ...] = setting(
+        (),
+        "Points of the design, from 0, that no training map is of; validation and auxiliary maps are of these, "
+        "from boxes of the same seeds at each.",
+        least=0,
+        like="3,7",
+    )
+    num_held_out: int = setting(
+        0, "Number of points to hold out, drawn inside the hull of the others and far from each other.", least=0
+    )
     ray_tracing: Literal["born", "multi_plane"] = setting(
         "born",
         "How light passes the planes of sky=nbody or planes: on straight lines, or deflected at each plane.",

@@ -13,7 +13,9 @@ from cosmogan_jax.maps.crop_table import SPLITS
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.maps.store_writing import maps_written, write_map_store
 from cosmogan_jax.settings import Simulate
+from cosmogan_jax.sky.parameter_design import Design
 from cosmogan_jax.stages import planning
+from cosmogan_jax.stages.simulate.design_sky import make_design_sky, point_in_words, points_of, read_design
 from cosmogan_jax.stages.simulate.nbody_sky import make_nbody_sky
 from cosmogan_jax.stages.simulate.skies import MakeSky, make_lognormal_sky, make_planes_sky, source_redshift
 
@@ -29,18 +31,26 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
 
     A run that was cut off goes on with the box and the maps it had not finished.
     """
-    counts = _counts(settings)
+    counts, design = _counts(settings), read_design(settings)
     began = time.monotonic()
-    sky = _SKIES[settings.sky](settings, workdir, counts)
+    make = _SKIES[settings.sky]
+    if design is None:
+        sky = make(settings, workdir, counts)
+    else:
+        sky = make_design_sky(design, make, settings, workdir, counts)
+        counts = {split: count * len(points_of(design, split)) for split, count in counts.items()}
     split_of = [split for split, count in counts.items() for _ in range(count)]
     manifest = {
-        "source_redshift": source_redshift(settings),
+        # None where it differs from map to map.
+        "source_redshift": None
+        if design is not None and "source_redshift" in design.names
+        else source_redshift(settings),
         "seed": settings.seed,
         "origin": sky.origin,
         "splits": split_of,
         "parents": list(range(len(split_of))),
         "boxes": [sky.box(i, split) for i, split in enumerate(split_of)],
-        "parameters": {name: [value] * len(split_of) for name, value in sky.parameters.items()},
+        "parameters": _columns([sky.parameters(i, split) for i, split in enumerate(split_of)]),
     }
     for name, content in sky.records.items():
         write_json(out / f"{name}.json", content)
@@ -70,8 +80,13 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
     return {"num_maps": len(split_of), "side_deg": sky.geometry.side_deg, **counts, "seconds": cost}
 
 
+def _columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
 def check(settings: Simulate) -> None:
-    """Raise ValueError for flags that another sky would need, which would be passed over in silence."""
+    """Raise ValueError for flags that make no design, or that are of another sky."""
+    read_design(settings)
     planes, nbody = "--sky=planes", "--sky=nbody"
     for name, default, sky in (
         ("lens_planes", None, planes),
@@ -87,7 +102,9 @@ def check(settings: Simulate) -> None:
 
 def dry_run(settings: Simulate, workdir: Path) -> None:
     """Print what a verdict on maps of this design could resolve, before any box is made."""
-    counts = _counts(settings)
+    counts, design = _counts(settings), read_design(settings)
+    if design is not None:
+        _tell_design(design, settings, counts)
     sets: dict[str, list[tuple[int | None, int]]] = {}
     for split in ("validation", "auxiliary"):
         # Lognormal maps are independent; all windows of given planes are of one light cone.
@@ -95,6 +112,16 @@ def dry_run(settings: Simulate, workdir: Path) -> None:
         independent = settings.sky == "lognormal"
         sets[split] = [(None if independent else i % boxes, 1) for i in range(counts[split])]
     planning.tell("simulate", sets)
+
+
+def _tell_design(design: Design, settings: Simulate, counts: dict[str, int]) -> None:
+    """Print the design's points, and what each of them takes."""
+    for split in SPLITS:
+        points = points_of(design, split)
+        boxes = f" from {getattr(settings, f'num_{split}_boxes')} boxes" if settings.sky == "nbody" else ""
+        print(f"simulate: {len(points)} cosmologies with {counts[split]} {split} maps each{boxes}")
+    for number, held_out in enumerate(design.held_out):
+        print(f"simulate: {point_in_words(design, number)}{', held out' if held_out else ''}")
 
 
 def result_mark(out: Path) -> str:

@@ -75,9 +75,15 @@ def make_nbody_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) ->
     records = {"placements": _placement_record(placed)}
     if sharpened:
         records["transfer"] = _transfer_record(transfer, cone, calibration)
-    parameters = sky_parameters(cone.cosmology, settings)
     return Sky(
-        cone.geometry, origin, parameters, name_of, maps, records, _cost(boxes), batch_size(settings.map_pixels)
+        cone.geometry,
+        origin,
+        lambda index, split: sky_parameters(cone.cosmology, settings),
+        name_of,
+        maps,
+        records,
+        _cost(boxes),
+        batch_size(settings.map_pixels),
     )
 
 

@@ -37,7 +37,7 @@ class Sky:
     Attributes:
       geometry: pixels and side of every map.
       origin: for the manifest.
-      parameters: of all its maps, what it knows.
+      parameters: what it knows of a map (index, split).
       box: what the structures of a map (index, split) come from.
       maps: maps of these indices, all of one split.
       records: JSON files beside the maps, by name.
@@ -47,7 +47,7 @@ class Sky:
 
     geometry: MapGeometry
     origin: dict[str, Any]
-    parameters: dict[str, float]
+    parameters: Callable[[int, str], dict[str, float]]
     box: Callable[[int, str], str]
     maps: Callable[[Int[np.ndarray, " maps"], str], Float[np.ndarray, "maps size size"]]
     records: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -105,7 +105,7 @@ def make_lognormal_sky(settings: Simulate, workdir: Path, counts: dict[str, int]
     return Sky(
         geometry,
         origin,
-        sky_parameters(power.cosmology, settings),
+        parameters=lambda index, split: sky_parameters(power.cosmology, settings),
         box=lambda index, split: f"map {index}",
         maps=lambda index, split: _each(maps, index),
     )
@@ -155,7 +155,7 @@ def make_planes_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -
     return Sky(
         geometry,
         origin,
-        sky_parameters(cosmology, settings),
+        parameters=lambda index, split: sky_parameters(cosmology, settings),
         box=lambda index, split: f"region {split}",
         maps=lambda index, split: _each(maps[split], index),
     )

@@ -6,6 +6,7 @@ by itself: what a map is made from then stays in the cache, and no thread waits 
 """
 
 import functools
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,8 @@ from cosmogan_jax.emulators.interface import Latent, Model, Variables
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.observed import Look, look_at
 from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
+
+Size = int | tuple[int, int]  # pixels of a square map's side, or (height, width)
 
 
 def _drawn(
@@ -67,6 +70,16 @@ def kappa_of(
 ) -> Array:
     """Compute convergence of latents."""
     return normalisation.inverse(model.sample(variables, latents, theta))
+
+
+def height_and_width(size: Size) -> tuple[int, int]:
+    """Return both sides in pixels; ValueError where they are no whole numbers."""
+    try:
+        pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+        height, width = map(operator.index, pair)
+    except (TypeError, ValueError):
+        raise ValueError(f"size={size!r} must be a whole number of pixels, or (height, width)") from None
+    return height, width
 
 
 def count_latents(name: str, model: Model, side: int, latents: Latent) -> int:

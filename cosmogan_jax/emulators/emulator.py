@@ -1,7 +1,6 @@
 """A trained emulator as a value: model, variables, normalisation, geometry and card."""
 
 import dataclasses
-import operator
 import os
 from typing import Any
 
@@ -12,18 +11,17 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from cosmogan_jax import keys
-from cosmogan_jax.emulators.drawing import compiled_latents, count_latents, draw, kappa_of, side_by_side
+from cosmogan_jax.emulators import drawing
+from cosmogan_jax.emulators.drawing import Size
 from cosmogan_jax.emulators.interface import Latent, Model, Variables
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.emulators.observed import Look, look_of
-from cosmogan_jax.emulators.parameters import check_inside, theta_of
+from cosmogan_jax.emulators.parameters import check_inside, check_theta, theta_of
 from cosmogan_jax.emulators.shear import canvas_pixels, cut_with_shear
 from cosmogan_jax.geometry import ARCMIN_PER_DEG, MapGeometry
 from cosmogan_jax.summaries.observer import GalaxyNoise
 from cosmogan_jax.summaries.shear import Shear
 from cosmogan_jax.switches import with_usual
-
-Size = int | tuple[int, int]  # pixels of a square map's side, or (height, width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Emulator:
 
         Maps of different sizes have latents, and are maps, that have nothing in common.
         """
-        return compiled_latents(self.model, self._shape(size), key, index)
+        return drawing.compiled_latents(self.model, self._shape(size), key, index)
 
     @with_usual
     def draw(
@@ -91,7 +89,7 @@ class Emulator:
         """
         theta, shape, look = self._prepared(theta, len(index), size, noise, smoothing_arcmin)
         variables = self.variables if variables is None else variables
-        return draw(self.model, self.normalisation, shape, look, variables, key, index, theta)
+        return drawing.draw(self.model, self.normalisation, shape, look, variables, key, index, theta)
 
     @with_usual
     def draw_side_by_side(
@@ -119,7 +117,7 @@ class Emulator:
         each = -(-len(index) // shares)
         # Shares of one length, for one program; the last may make a map again that nobody looks at.
         numbers = np.minimum(np.arange(shares * each), len(index) - 1).reshape(shares, each)
-        draw_parts = side_by_side(self.model, self.normalisation, shape, look, each)
+        draw_parts = drawing.side_by_side(self.model, self.normalisation, shape, look, each)
         parts = [(self.variables, key, index[share], theta[share]) for share in numbers]
         return jnp.concatenate(draw_parts(parts))[: len(index)]
 
@@ -138,9 +136,10 @@ class Emulator:
         Raises:
           ValueError: latents of another form or shape than `latents` gives, with both shapes; as `draw`.
         """
-        theta = self._theta(theta, count_latents(self.name, self.model, self.geometry.num_pixels, latents))
+        num_maps = drawing.count_latents(self.name, self.model, self.geometry.num_pixels, latents)
+        theta = check_theta(self.name, self.parameters, theta, num_maps)
         variables = self.variables if variables is None else variables
-        return _without_one_bin(kappa_of(self.model, self.normalisation, variables, latents, theta))
+        return _without_one_bin(drawing.kappa_of(self.model, self.normalisation, variables, latents, theta))
 
     @with_usual
     def sample(
@@ -171,13 +170,12 @@ class Emulator:
           smoothing_arcmin: standard deviation of a Gaussian, applied last; `summaries.observer.smooth`. Without
             borders where the kind of emulator knows what lies around a map, else periodic.
           extrapolate: make maps of cosmologies outside the hull of the training maps', too.
-          parameters: omega_m=0.3, sigma8=0.8 and so on in place of theta, of all maps or an array of one each.
-            The same seed at two cosmologies is the same sky, changed; the maps are differentiable in them.
+          parameters: by name in place of theta, omega_m=0.3 of all maps or an array of one each. A seed is the
+            same sky at two cosmologies, changed; the maps are differentiable in them.
 
         Raises:
-          ValueError: num_maps is not positive, or first is negative; a size that the model does not make, or
-            that is not tested; smoothing too wide for the maps; a parameter that is missing, unknown, or
-            outside what the emulator has seen; as `draw`.
+          ValueError: num_maps is not positive, or first negative; a size that the model does not make, or not
+            tested; too wide smoothing; parameters that are missing, unknown, or outside; as `draw`.
         """
         key, index = self._numbered(seed, num_maps, first)
         if size is not None:
@@ -228,16 +226,12 @@ class Emulator:
         extrapolate: bool = False,
         **parameters: ArrayLike,
     ) -> Float[Array, "maps parameters"]:
-        """Return a row of parameters a map, of parameters by name or of theta itself.
-
-        Raises:
-          ValueError: as `sample`.
-        """
+        """Return a row of parameters a map, of parameters by name or of theta itself; errors as of `sample`."""
         if parameters and theta is not None:
             raise ValueError(f"{self.name}: theta and {next(iter(parameters))} cannot both be given")
         if parameters:
             theta = theta_of(self.name, self.parameters, parameters, num_maps)
-        theta = self._theta(theta, num_maps)
+        theta = check_theta(self.name, self.parameters, theta, num_maps)
         if self.design and not extrapolate:
             check_inside(self.name, self.parameters, self.design, theta)
         return theta
@@ -290,32 +284,13 @@ class Emulator:
         smoothing_arcmin: float,
     ) -> tuple[Array, tuple[int, int], Look | None]:
         """Return theta of every map, their height and width, and how they are seen."""
-        theta, shape = self._theta(theta, num_maps), self._shape(size)
+        theta, shape = check_theta(self.name, self.parameters, theta, num_maps), self._shape(size)
         return theta, shape, look_of(self.model, self.geometry, shape, noise, smoothing_arcmin)
 
     def _shape(self, size: Size | None) -> tuple[int, int]:
         """Return height and width."""
-        if size is None:
-            return self.geometry.num_pixels, self.geometry.num_pixels
-        try:
-            pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-            height, width = map(operator.index, pair)
-        except (TypeError, ValueError):
-            raise ValueError(f"size={size!r} must be a whole number of pixels, or (height, width)") from None
-        return height, width
-
-    def _theta(self, theta: Array | None, num_maps: int) -> Array:
-        if theta is None:
-            if self.parameters:
-                raise ValueError(f"{self.name}: theta is missing, a row of {', '.join(self.parameters)} a map")
-            return jnp.zeros((num_maps, 0), jnp.float32)
-        theta = jnp.asarray(theta, jnp.float32)
-        if theta.shape != (num_maps, len(self.parameters)):
-            raise ValueError(
-                f"{self.name}: theta.shape={theta.shape} must be (maps, parameters), "
-                f"{(num_maps, len(self.parameters))}"
-            )
-        return theta
+        own = self.geometry.num_pixels
+        return (own, own) if size is None else drawing.height_and_width(size)
 
 
 def _without_one_bin(kappa: Float[Array, "maps size size bins"]) -> Array:

@@ -40,6 +40,26 @@ def theta_of(
     return jnp.stack(columns, -1)
 
 
+def check_theta(
+    emulator: str, names: Sequence[str], theta: ArrayLike | None, num_maps: int
+) -> Float[Array, "maps parameters"]:
+    """Return theta as an array of a row a map; of no column where maps are conditioned on nothing.
+
+    Raises:
+      ValueError: it is missing, or of another shape.
+    """
+    if theta is None:
+        if names:
+            raise ValueError(f"{emulator}: theta is missing, a row of {', '.join(names)} a map")
+        return jnp.zeros((num_maps, 0), jnp.float32)
+    theta = jnp.asarray(theta, jnp.float32)
+    if theta.shape != (num_maps, len(names)):
+        raise ValueError(
+            f"{emulator}: theta.shape={theta.shape} must be (maps, parameters), {(num_maps, len(names))}"
+        )
+    return theta
+
+
 def check_inside(
     emulator: str,
     names: Sequence[str],

@@ -69,18 +69,9 @@ def train_step(
     fake, gen_pullback = jax.vjp(
         lambda params: model.generator.apply(params, fields, fresh.t), state.gen.params
     )
-    slot = (state.step % own.replayed_steps) * own.fresh_maps
-    replayed = jax.lax.dynamic_update_slice(state.replayed, fake, (slot, 0, 0))
-    replayed_theta = state.replayed_theta
-    if replayed_theta is not None:
-        replayed_theta = jax.lax.dynamic_update_slice(replayed_theta, theta[: own.fresh_maps], (slot, 0))
-    # Never turned, as real maps may be: D is to see where rows and columns of generated maps differ.
-    seen, chosen = _with_earlier(fake, replayed, len(real), choice_key)
-    of_seen = fresh
-    if replayed_theta is not None and chosen is not None:
-        of_seen = fresh.followed_by(model.cosmologies(state.base, replayed_theta[chosen]))
-
-    disc_grads, judgement = _disc_gradients(parts, state, (real, cosmologies), (seen, of_seen))
+    rows = theta[: own.fresh_maps]
+    fakes, of_fakes, state = _with_earlier(parts, state, (fake, fresh, rows), len(real), choice_key)
+    disc_grads, judgement = _disc_gradients(parts, state, (real, cosmologies), (fakes, of_fakes))
     gen_loss, slope = jax.value_and_grad(lambda maps: _gen_loss(parts, state, maps, fresh, judgement.standard))(
         fake
     )
@@ -102,8 +93,6 @@ def train_step(
         disc=updated(parts.disc_optimizer, state.disc, disc_grads),
         standard=judgement.standard,
         running=running,
-        replayed=replayed,
-        replayed_theta=replayed_theta,
         ema=moved(state.ema, gen.params, step, decay) if decay > 0 else None,
     )
     return after, {
@@ -164,13 +153,29 @@ def _gen_loss(
     return jax.nn.softplus(-logits).mean()
 
 
-def _with_earlier(fake: Array, replayed: Array, count: int, key: Array) -> tuple[Array, Array | None]:
-    """Return this step's maps, filled up by the last steps' to a batch of `count`, and which of these."""
+def _with_earlier(
+    parts: Parts, state: LognormalGanState, fresh: tuple[Array, Cosmologies, Array], count: int, key: Array
+) -> tuple[Array, Cosmologies, LognormalGanState]:
+    """Fill a batch of `count` up with the last steps' maps; return the state that has this step's among these.
+
+    Never turned, as real maps may be: D is to see where rows and columns of generated maps differ.
+
+    Args:
+      fresh: maps of this step, their cosmologies, and the parameters that these are of.
+    """
+    own, (fake, cosmologies, theta) = parts.settings.of_kind, fresh
+    slot = (state.step % own.replayed_steps) * own.fresh_maps
+    replayed, replayed_theta = jax.lax.dynamic_update_slice(state.replayed, fake, (slot, 0, 0)), None
+    if state.replayed_theta is not None:
+        replayed_theta = jax.lax.dynamic_update_slice(state.replayed_theta, theta, (slot, 0))
+    state = dataclasses.replace(state, replayed=replayed, replayed_theta=replayed_theta)
     earlier = count - len(fake)
     if not earlier:
-        return fake, None
+        return fake, cosmologies, state
     chosen = jax.random.randint(key, (earlier,), 0, len(replayed))
-    return jnp.concatenate([fake, replayed[chosen]]), chosen
+    if replayed_theta is not None:
+        cosmologies = cosmologies.followed_by(parts.model.cosmologies(state.base, replayed_theta[chosen]))
+    return jnp.concatenate([fake, replayed[chosen]]), cosmologies, state
 
 
 def _moved(

@@ -75,16 +75,9 @@ def make_nbody_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) ->
     records = {"placements": _placement_record(placed)}
     if sharpened:
         records["transfer"] = _transfer_record(transfer, cone, calibration)
-    return Sky(
-        cone.geometry,
-        origin,
-        lambda index, split: sky_parameters(cone.cosmology, settings),
-        name_of,
-        maps,
-        records,
-        _cost(boxes),
-        batch_size(settings.map_pixels),
-    )
+    parameters = sky_parameters(cone.cosmology, settings)
+    seen = cone.geometry, origin, lambda index, split: parameters, name_of, maps
+    return Sky(*seen, records, _cost(boxes), batch_size(settings.map_pixels))
 
 
 def box_names(settings: Simulate, counts: dict[str, int]) -> dict[str, list[str]]:

@@ -16,9 +16,9 @@ from absl import flags as absl_flags
 from astropy.io import fits
 
 from cosmogan_jax.files.json_files import write_json
-from cosmogan_jax.stages import report
 from cosmogan_jax.stages.agreement import chain
 from cosmogan_jax.stages.evaluate import judgement
+from cosmogan_jax.stages.report import evaluated
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 32
@@ -460,4 +460,4 @@ def test_a_report_of_another_versions_results(refused, parse, tmp_path):
     line = refused("--stages=report", *flags, workdir=workdir)
     assert "cannot be drawn (KeyError" in line
     assert f"remove {workdir}/evaluate" in line
-    assert report.SCHEMA == judgement.SCHEMA
+    assert evaluated.SCHEMA == judgement.SCHEMA

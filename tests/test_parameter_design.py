@@ -50,9 +50,9 @@ def test_what_is_held_out_lies_inside_the_others_and_apart():
     _, points = design.sobol_points(25, RANGES, seed=1)
     found = design.design_of(("omega_m", "sigma8"), points, 9, seed=0)
     assert found.held_out.sum() == 9
-    assert len(found.training) == 16
+    assert len(found.points[~found.held_out]) == 16
     for point in points[found.held_out]:
-        assert design.in_hull(found.training, point)
+        assert design.in_hull(found.points[~found.held_out], point)
     scaled = (points[found.held_out] - [0.3, 0.8]) / [0.1, 0.2]
     apart = np.linalg.norm(scaled[:, None] - scaled, axis=-1)[~np.eye(9, dtype=bool)]
     by_chance = []

@@ -74,11 +74,8 @@ def _of_cosmologies(
     """Compute a function of all maps and of what their cosmologies are regressed on."""
     compiled, rows, start = jax.jit(function), list[np.ndarray](), 0
     for some_maps in maps():
-        own = np.asarray(phi[start : start + len(some_maps)], np.float32)
-        for first in range(0, len(some_maps), _TOGETHER):
-            # The last is filled up: one program.
-            index = np.minimum(np.arange(first, first + _TOGETHER), len(some_maps) - 1)
-            rows.append(np.asarray(compiled(some_maps[index, ..., 0], own[index]))[: len(some_maps) - first])
+        own = phi[start : start + len(some_maps)]
+        rows.append(np.asarray(in_batches(compiled, some_maps[..., 0], own, size=_TOGETHER)))
         start += len(some_maps)
     return np.concatenate(rows)
 

@@ -3,8 +3,9 @@
 import csv
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -22,6 +23,7 @@ PARAMETER_RANGES: dict[str, tuple[float, float]] = {
     "wa": (-3.0, 3.0),
     "source_redshift": (0.01, 3.0),
 }
+Value = TypeVar("Value")
 _CLOSEST = 1e-9  # of two points, relative to the design's extent: nearer ones are the same
 _INSIDE = 1e-9  # how far outside a hull rounding may put a point of its border, in its extent
 
@@ -40,13 +42,8 @@ class Design:
     points: Float[np.ndarray, "points parameters"]
     held_out: Bool[np.ndarray, " points"]
 
-    @property
-    def training(self) -> Float[np.ndarray, "training parameters"]:
-        """The points that are trained on."""
-        return self.points[~self.held_out]
-
     def values(self, number: int) -> dict[str, float]:
-        """The parameters of one point by name."""
+        """Return the parameters of one point by name."""
         return {name: float(value) for name, value in zip(self.names, self.points[number])}
 
 
@@ -81,7 +78,7 @@ def read_points(
 def sobol_points(
     count: int, ranges: dict[str, tuple[float, float]], seed: int
 ) -> tuple[tuple[str, ...], Float[np.ndarray, "points parameters"]]:
-    """Names and points that fill the ranges evenly: their middle, then a scrambled Sobol sequence (Owen 1998).
+    """Return names and points that fill the ranges evenly: their middle, then a scrambled Sobol sequence.
 
     Raises:
       ValueError: no point, no range, or an unknown parameter or limits outside what it may be.
@@ -101,21 +98,17 @@ def sobol_points(
 
 
 def parsed_ranges(text: str) -> dict[str, tuple[float, float]]:
-    """Limits by name, of `omega_m=0.2:0.4,sigma8=0.6:1.0`.
+    """Return limits by name, of `omega_m=0.2:0.4,sigma8=0.6:1.0`.
 
     Raises:
       ValueError: text of another form, or a name twice.
     """
-    ranges: dict[str, tuple[float, float]] = {}
-    for part in filter(None, (word.strip() for word in text.split(","))):
-        name, _, limits = part.partition("=")
-        try:
-            low, high = (float(limit) for limit in limits.split(":"))
-        except ValueError:
-            raise ValueError(f"design_ranges={part} must be name=lowest:highest, as omega_m=0.2:0.4") from None
-        if name in ranges:
-            raise ValueError(f"design_ranges names {name} twice")
-        ranges[name] = low, high
+
+    def limits(word: str) -> tuple[float, float]:
+        low, high = (float(limit) for limit in word.split(":"))
+        return low, high
+
+    ranges = _by_name(text, "design_ranges", limits, "name=lowest:highest, as omega_m=0.2:0.4")
     if not ranges:
         raise ValueError(f"design_ranges={text} names no parameter; write omega_m=0.2:0.4,sigma8=0.6:1.0")
     return ranges
@@ -127,17 +120,27 @@ def named_values(text: str) -> dict[str, float]:
     Raises:
       ValueError: text of another form, a name twice, or a value that is not finite.
     """
-    values: dict[str, float] = {}
-    for part in text.split(","):
-        name, _, number = (word.strip() for word in part.partition("="))
+
+    def number(word: str) -> float:
+        value = float(word)
+        if not math.isfinite(value):
+            raise ValueError
+        return value
+
+    return _by_name(text, "generate_parameters", number, "name=number, as omega_m=0.3")
+
+
+def _by_name(text: str, flag: str, parse: Callable[[str], Value], form: str) -> dict[str, Value]:
+    """Return what stands behind each name of `name=...,name=...`; ValueError: another form, a name twice."""
+    values: dict[str, Value] = {}
+    for part in filter(None, (word.strip() for word in text.split(","))):
+        name, _, word = (piece.strip() for piece in part.partition("="))
         try:
-            value = float(number)
+            value = parse(word)
         except ValueError:
-            value = math.nan
-        if not name or not math.isfinite(value):
-            raise ValueError(f"generate_parameters={text}: {part} must be name=number, as omega_m=0.3")
+            raise ValueError(f"{flag}={part} must be {form}") from None
         if name in values:
-            raise ValueError(f"generate_parameters={text} names {name} twice")
+            raise ValueError(f"{flag} names {name} twice")
         values[name] = value
     return values
 
@@ -170,7 +173,7 @@ def design_of(
     held_out: Sequence[int] | int,
     seed: int,
 ) -> Design:
-    """The design with these points held out, or with so many that are drawn.
+    """Return the design with these points held out, or with so many that are drawn.
 
     Raises:
       ValueError: a number of no point, nothing left to train on, or more than can be held out.
@@ -195,7 +198,7 @@ def design_of(
 
 
 def drawn_inside(points: Float[np.ndarray, "points parameters"], count: int, seed: int) -> list[int]:
-    """Numbers of `count` points, far from each other, all inside the hull of the points that stay.
+    """Draw numbers of `count` points, far from each other, all inside the hull of the points that stay.
 
     The first is drawn among those inside the hull; each next one is, of those that may follow, the farthest
     from all before.
@@ -226,7 +229,7 @@ def drawn_inside(points: Float[np.ndarray, "points parameters"], count: int, see
 
 
 def in_hull(points: Float[np.ndarray, "points parameters"], point: Float[np.ndarray, " parameters"]) -> bool:
-    """Whether a point is a mean of the others with weights from 0 to 1: inside their hull or on its border.
+    """Say whether a point is a mean of the others with weights from 0 to 1: inside their hull or on its border.
 
     A linear program, which unlike a triangulation is quick in any number of dimensions.
     """
@@ -242,7 +245,7 @@ def in_hull(points: Float[np.ndarray, "points parameters"], point: Float[np.ndar
 
 
 def _scaled(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The others in units in which the points fill [-1, 1] along every parameter."""
+    """Return the others in units in which the points fill [-1, 1] along every parameter."""
     low, high = points.min(0), points.max(0)
     half = np.where(high > low, (high - low) / 2, 1.0)
     return (others - (low + high) / 2) / half

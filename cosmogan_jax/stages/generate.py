@@ -77,7 +77,7 @@ def _drawing(
     noise, smoothing = _noise(settings), settings.generate_smoothing_arcmin
 
     def draw_maps(index):
-        theta = jnp.asarray(cosmologies, jnp.float32)[index % len(cosmologies)] if emulator.parameters else None
+        theta = jnp.asarray(cosmologies, jnp.float32)[index % len(cosmologies)]
         return draw(key, index, theta, size=size, noise=noise, smoothing_arcmin=smoothing)
 
     # With the weights as constants, of which the compiler prepares what it can once for all batches.

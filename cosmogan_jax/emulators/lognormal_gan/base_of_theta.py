@@ -70,14 +70,14 @@ def regressed(
     phi: Float[np.ndarray, "cosmologies terms"],
     num_maps: Float[np.ndarray, " cosmologies"],
 ) -> BaseOfTheta:
-    """Least squares over cosmologies, each weighted by its number of maps."""
+    """Regress the bases by least squares over cosmologies, each weighted by its number of maps."""
     solve = _least_squares(np.asarray(phi, np.float64), np.asarray(num_maps, np.float64))
     of_term = {name: jnp.asarray(solve @ values, jnp.float32) for name, values in _numbers(bases).items()}
     return BaseOfTheta(**of_term)
 
 
 def at(base: BaseOfTheta, phi: Float[Array, " terms"]) -> Base:
-    """The base of one cosmology; differentiable in phi."""
+    """Compute the base of one cosmology; differentiable in phi."""
     spread = jnp.exp(phi @ base.log_spread)
     return Base(
         mean=phi @ base.mean,
@@ -120,7 +120,7 @@ def _root(power: Float[Array, " waves"]) -> Float[Array, " waves"]:
 
 
 def _least_squares(phi: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The matrix that turns values at the cosmologies into coefficients."""
+    """Return the matrix that turns values at the cosmologies into coefficients."""
     root = np.sqrt(weights / weights.sum())[:, None]
     return np.linalg.pinv(root * phi) * root.T
 

@@ -69,20 +69,20 @@ ONE = Cosmologies()
 
 
 def num_terms(num_parameters: int, order: int) -> int:
-    """How many regressors there are, the constant included."""
+    """Count the regressors, the constant included."""
     quadratic = num_parameters * (num_parameters + 1) // 2 if order > 1 else 0
     return 1 + num_parameters + quadratic
 
 
 def unmeasured(num_parameters: int, order: int) -> Conditioning:
-    """The shapes that `measured` gives."""
+    """Return a conditioning of the shapes that `measured` gives."""
     return Conditioning(
         jnp.zeros(num_parameters), jnp.eye(num_parameters), jnp.eye(num_terms(num_parameters, order))
     )
 
 
 def measured(theta: Float[np.ndarray, "maps parameters"], names: tuple[str, ...], order: int) -> Conditioning:
-    """The conditioning of training maps of these parameters.
+    """Measure the conditioning of training maps of these parameters.
 
     Raises:
       ValueError: parameters that are not finite, not positive where they must be, or whose maps are of too few
@@ -94,7 +94,7 @@ def measured(theta: Float[np.ndarray, "maps parameters"], names: tuple[str, ...]
             raise ValueError(f"{name} of the training maps must be finite")
         if is_logarithmic(name) and not (column > 0).all():
             raise ValueError(f"{name}={column.min():g} of the training maps must be positive")
-    values = np.where(_logarithms(names), np.log(np.where(_logarithms(names), theta, 1.0)), theta)
+    values = _transformed(theta, names, np)
     centre = values.mean(0)
     variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(values.T, bias=True)))
     points, terms = np.unique(theta, axis=0), num_terms(theta.shape[1], order)
@@ -115,28 +115,28 @@ def measured(theta: Float[np.ndarray, "maps parameters"], names: tuple[str, ...]
 
 
 def is_logarithmic(name: str) -> bool:
-    """Whether a parameter's logarithm is regressed on."""
+    """Say whether a parameter's logarithm is regressed on."""
     return name.lower() in POSITIVE
 
 
 def standardised(
     conditioning: Conditioning, theta: Float[Array, "*batch parameters"], names: tuple[str, ...]
 ) -> Float[Array, "*batch parameters"]:
-    """t: of mean 0 and variance 1, uncorrelated, over the training maps."""
-    positive = _logarithms(names)
-    values = jnp.where(positive, jnp.log(jnp.where(positive, theta, 1.0)), theta)
-    return (values - conditioning.centre) @ conditioning.whitening
+    """Compute t, of mean 0 and variance 1, uncorrelated, over the training maps."""
+    return (_transformed(theta, names, jnp) - conditioning.centre) @ conditioning.whitening
 
 
 def regressors(
     conditioning: Conditioning, theta: Float[Array, "*batch parameters"], names: tuple[str, ...], order: int
 ) -> Float[Array, "*batch terms"]:
-    """phi: the constant, and what is orthonormal to it over the training maps."""
+    """Compute phi: the constant, and what is orthonormal to it over the training maps."""
     return _monomials(standardised(conditioning, theta, names), order, jnp) @ conditioning.basis
 
 
-def _logarithms(names: tuple[str, ...]) -> np.ndarray:
-    return np.array([is_logarithmic(name) for name in names], bool)
+def _transformed(theta, names, xp):
+    """Compute f(theta); its slopes are finite at every theta that is allowed."""
+    positive = np.array([is_logarithmic(name) for name in names], bool)
+    return xp.where(positive, xp.log(xp.where(positive, theta, 1.0)), theta)
 
 
 def _monomials(t, order, xp):

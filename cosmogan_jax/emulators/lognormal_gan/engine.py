@@ -173,15 +173,15 @@ def _measured_at_cosmologies(
     parts: Parts, state: LognormalGanState, maps: TrainingMaps, wider: TrainingMaps
 ) -> tuple[ConditionalBase, bands.MapScale, matching.Targets, Array]:
     """Measure base, bands and targets as functions of the cosmology; draw parameters of the maps to replay."""
-    model = parts.model
+    model, theta = parts.model, jnp.asarray(maps.theta)
     base = model.measured_at(wider)
-    phi = np.asarray(model.cosmologies(base, jnp.asarray(maps.theta)).phi)
+    cosmologies = model.cosmologies(base, theta)
+    phi = np.asarray(cosmologies.phi)
 
     def in_units() -> Iterator[np.ndarray]:
         start = 0
         for some_maps in maps():
-            theta = jnp.asarray(maps.theta[start : start + len(some_maps)])
-            own = model.base_of(base, model.cosmologies(base, theta))
+            own = model.base_of(base, cosmologies.rows(slice(start, start + len(some_maps))))
             yield np.asarray(units(jnp.asarray(some_maps[..., 0]), own))[..., None]
             start += len(some_maps)
 
@@ -189,8 +189,8 @@ def _measured_at_cosmologies(
     if parts.matcher is not None:
         targets = targets_of(in_units, lambda x: x, parts.matcher, scale, phi=phi)
     key = jax.random.fold_in(state.key, 2**31 - 2)  # no step's, and not that of the latents
-    chosen = jax.random.randint(key, (len(state.replayed),), 0, len(maps.theta))
-    return base, scale, targets, jnp.asarray(maps.theta)[chosen]
+    chosen = jax.random.randint(key, (len(state.replayed),), 0, len(theta))
+    return base, scale, targets, theta[chosen]
 
 
 LOGNORMAL_GAN = Kind(make_model, make_engine, model_of)

@@ -108,8 +108,9 @@ class LognormalGan:
         Raises:
           ValueError: as `base.measured` and `conditioning.measured`.
         """
-        made = conditioning.measured(maps.theta, self.parameters, self.theta_order)
-        points, of_map = np.unique(maps.theta, axis=0, return_inverse=True)
+        theta = maps.theta
+        made = conditioning.measured(theta, self.parameters, self.theta_order)
+        points, of_map = np.unique(theta, axis=0, return_inverse=True)
         sums, start = [Sums() for _ in points], 0
         for some_maps in maps():
             own = of_map.reshape(-1)[start : start + len(some_maps)]

@@ -24,10 +24,11 @@ from cosmogan_jax.sky import lognormal, planes
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology, comoving_distance
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.matter_power import matter_power
+from cosmogan_jax.sky.parameter_design import PARAMETER_RANGES
 
 PAPER_REDSHIFT = 1.0
 PAPER_SIDE_DEG = math.sqrt(12.0)  # maps of 12 square degrees
-_PARAMETERS = ("omega_m", "omega_b", "sigma8", "n_s", "h", "w0", "wa")
+_PARAMETERS = tuple(name for name in PARAMETER_RANGES if name != "source_redshift")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,12 @@ what is asked of it, and is None again in what comes back.
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from etils import epath
 
 
 def without_absent(like: Any, on_disk: Any) -> Any:
@@ -43,3 +48,16 @@ def _fields(node: Any) -> tuple[str, ...] | None:
     if dataclasses.is_dataclass(node) and not isinstance(node, type):
         return tuple(field.name for field in dataclasses.fields(node))
     return None
+
+
+def standard_restore(like: Any) -> Any:
+    """Return what Orbax is asked with for a tree of these shapes and dtypes."""
+    return ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, like))
+
+
+def tables_of(folder: Path) -> Any:
+    """Read what a checkpoint's own tables name, with shapes and dtypes; None where they cannot be read."""
+    try:
+        return ocp.StandardCheckpointHandler().metadata(epath.Path(folder)).tree
+    except Exception:  # of any kind, as in reading
+        return None

@@ -17,11 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
-from etils import epath
 
 from cosmogan_jax import keys
 from cosmogan_jax.files.zarr_arrays import short
-from cosmogan_jax.runs.absent_fields import with_absent, without_absent
+from cosmogan_jax.runs.absent_fields import standard_restore, tables_of, with_absent, without_absent
 from cosmogan_jax.runs.array_sums import shapes_of_sums, sums, sums_one_by_one
 from cosmogan_jax.runs.checkpoint_files import Damaged, Unread, examine, is_sealed, seal
 
@@ -165,12 +164,18 @@ class Checkpoints:
             raise ValueError(
                 f"no checkpoint of step {step} in {self.directory}; there are {list(self.steps())}"
             )
-        item: Any = ocp.args.JsonRestore()
-        if like is not None:
-            asked = without_absent(like, _tables(self.directory / str(step) / folder))
-            item = ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, asked))
-        restored = self._manager.restore(step, args=ocp.args.Composite(**{folder: item}))[folder]
-        return restored if like is None else with_absent(like, restored)
+        if like is None:
+            return self._ask(step, folder, ocp.args.JsonRestore())
+        try:
+            return self._ask(step, folder, standard_restore(like))
+        except Exception:  # of any kind; tables take as long as a small state: read where it is not as asked
+            asked = without_absent(like, tables_of(self.directory / str(step) / folder))
+            if asked is like:
+                raise
+            return with_absent(like, self._ask(step, folder, standard_restore(asked)))
+
+    def _ask(self, step: int, folder: str, item: Any) -> Any:
+        return self._manager.restore(step, args=ocp.args.Composite(**{folder: item}))[folder]
 
     def _explain(self, step: int, error: Exception, like: Any = None) -> Any:
         """Explain why a checkpoint could not be read, or return `like` with the dtypes that were written.
@@ -254,18 +259,10 @@ class _OtherArrays(ValueError):
 def _written(checkpoint: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Read shape and dtype of every array of a checkpoint from its own tables; none where those cannot tell."""
     try:
-        leaves = _by_name(_tables(checkpoint / "state"))
+        leaves = _by_name(tables_of(checkpoint / "state"))
         return {name: (tuple(leaf.shape), np.dtype(leaf.dtype)) for name, leaf in leaves.items()}
     except Exception:  # of any kind, as in reading
         return {}
-
-
-def _tables(folder: Path) -> Any:
-    """Read what a checkpoint's own tables name, with shapes and dtypes; None where they cannot be read."""
-    try:
-        return ocp.StandardCheckpointHandler().metadata(epath.Path(folder)).tree
-    except Exception:  # of any kind, as in reading
-        return None
 
 
 def _by_name(tree: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from cosmogan_jax.compare.effects.differences import (
     relative_scatters,
 )
 from cosmogan_jax.compare.effects.excess import squared_distance
-from cosmogan_jax.compare.effects.resamples import covariances, ensemble, moments, resample, together
+from cosmogan_jax.compare.effects.resamples import covariances, ensemble, resample, together
 from cosmogan_jax.compare.effects.wasserstein import wasserstein
 from cosmogan_jax.compare.parents import map_weights
 
@@ -48,7 +48,7 @@ def test_moments_of_resamples_are_those_of_the_ensembles_bootstrap():
     parents = RNG.permutation(np.repeat(np.arange(30), 4))
     sample = ensemble("maps", values, resample(parents, seed=5, stream=0, num_resamples=40))
     by_maps = ensembles.bands(values, parents, seed=5, num_resamples=40)
-    for found, expected in zip(moments(sample), by_maps, strict=True):
+    for found, expected in zip(sample.moments, by_maps, strict=True):
         np.testing.assert_allclose(found[0], expected.value, rtol=1e-12)
         np.testing.assert_allclose(found[1:].std(0, ddof=1), expected.standard_error, rtol=1e-9)
     found = covariances(sample)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import Delaunay
 
+from cosmogan_jax.files.csv_files import read_lines
 from cosmogan_jax.sky import parameter_design as design
 
 RANGES = {"omega_m": (0.2, 0.4), "sigma8": (0.6, 1.0)}
@@ -64,10 +65,14 @@ def test_what_is_held_out_lies_inside_the_others_and_apart():
     assert design.drawn_inside(points, 9, 0) == np.flatnonzero(found.held_out).tolist()
 
 
+def read(path):
+    return design.points_of(read_lines(path, "design"), f"design={path}")
+
+
 def test_a_file_is_read_by_its_names(tmp_path):
     path = tmp_path / "design.csv"
     path.write_text("sigma8, omega_m\n0.8,0.3\n0.7,0.25\n\n")
-    names, points = design.read_points(path)
+    names, points = read(path)
     assert names == ("sigma8", "omega_m")
     np.testing.assert_array_equal(points, [[0.8, 0.3], [0.7, 0.25]])
     assert design.design_of(names, points, 0, 0).values(1) == {"sigma8": 0.7, "omega_m": 0.25}
@@ -81,8 +86,8 @@ def test_a_file_is_read_by_its_names(tmp_path):
         ("omega_m,mnu\n0.3,0.1\n", "'mnu' is no parameter here; known: omega_m"),
         ("omega_m,omega_m\n0.3,0.3\n", "omega_m stands twice"),
         ("omega_m,sigma8\n0.3\n", "line 2: 1 values for 2 columns"),
-        ("omega_m,sigma8\n0.3,high\n", "line 2: 0.3, high must be numbers"),
-        ("omega_m,sigma8\n0.3,nan\n", "sigma8=nan of point 0 must lie in"),
+        ("omega_m,sigma8\n0.3,high\n", "line 2: 0.3, high must be finite numbers"),
+        ("omega_m,sigma8\n0.3,nan\n", "line 2: 0.3, nan must be finite numbers"),
         ("omega_m,sigma8\n0.3,0.8\n-0.1,0.8\n", "omega_m=-0.1 of point 1 must lie in"),
         ("omega_m,sigma8\n0.3,0.8\n0.2,0.8\n0.3,0.8\n", "points 0 and 2 are the same"),
     ],
@@ -91,14 +96,14 @@ def test_a_file_that_is_no_design_is_one_line(tmp_path, text, words):
     path = tmp_path / "design.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match=words) as error:
-        design.read_points(path)
+        read(path)
     assert "\n" not in str(error.value)
     assert "design.csv" in str(error.value)
 
 
 def test_no_file_is_one_line(tmp_path):
-    with pytest.raises(ValueError, match="No such file"):
-        design.read_points(tmp_path / "missing.csv")
+    with pytest.raises(ValueError, match=r"design=.*missing\.csv: no such file"):
+        read_lines(tmp_path / "missing.csv", "design")
 
 
 @pytest.mark.parametrize(

@@ -150,12 +150,14 @@ def make_scorers(
     # Conditioned on what the development maps are of, one after the other.
     theta = jnp.asarray(crops[np.arange(scoring.maps) % len(crops)].theta(emulator.parameters))
 
-    def draw(variables, index):
+    # Key and cosmologies are arguments of the program, so that it is compiled once for all seeds.
+    def draw(drawn_from, index):
+        variables, key, theta = drawn_from
         return only_bin(emulator.draw(key, index, theta[index], variables))
 
     def on_host(score: Callable[[Any, Any], Scores]) -> Callable[[Variables], HostScores]:
         compiled = jax.jit(score)
-        return lambda variables: as_json(jax.device_get(compiled(variables, real)))
+        return lambda variables: as_json(jax.device_get(compiled((variables, key, theta), real)))
 
     return Scorers(
         on_host(make_scorer(draw, scoring.maps, measures, batch)),

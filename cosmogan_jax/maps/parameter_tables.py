@@ -1,9 +1,9 @@
 """Tables of parameters that lie beside maps: CSV, one row a file or a map, one column a parameter."""
 
-import csv
 from pathlib import Path
 from typing import NamedTuple
 
+from cosmogan_jax.files.csv_files import number_in, read_lines
 from cosmogan_jax.maps.parameters import check_name, is_value, shown
 
 _KEYS = ("file", "index")
@@ -34,16 +34,8 @@ def read_parameter_table(path: Path) -> ParameterTable:
         is no finite number, or no rows.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"map_parameters={path}: no such file")
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"map_parameters={path} is not a CSV file: {error}") from error
-    filled = [(line, cells) for line, cells in lines if any(cells)]
-    header = filled[0][1] if filled else []
+    filled = read_lines(path, "map_parameters")
+    header = filled[0].cells if filled else []
     if not header or header[0] not in _KEYS:
         first = f"'{shown(header[0])}'" if header else "nothing"
         raise ValueError(f"map_parameters={path}: its first column is {first}, not 'file' or 'index'")
@@ -64,10 +56,7 @@ def _row(path: Path, line: int, cells: list[str], names: list[str]) -> Parameter
         raise ValueError(f"map_parameters={path}, line {line}: {len(cells)} cells, expected {len(names) + 1}")
     values = {}
     for name, cell in zip(names, cells[1:]):
-        try:
-            value = float(cell.replace("_", "?"))  # Python's own 1_000 is no number of a table
-        except ValueError:
-            value = float("nan")
+        value = number_in(cell)
         if not is_value(value):
             raise ValueError(
                 f"map_parameters={path}, line {line}: {name}='{shown(cell)}' is not a finite number"

@@ -1,16 +1,16 @@
 """Designs of cosmologies: at which parameters simulations are run, and which of them are held out."""
 
-import csv
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import linprog
 from scipy.stats import qmc
+
+from cosmogan_jax.files.csv_files import Line, number_in
 
 # What a sky takes, and the range of each, which holds all that CAMB and a light cone can make.
 PARAMETER_RANGES: dict[str, tuple[float, float]] = {
@@ -47,32 +47,28 @@ class Design:
         return {name: float(value) for name, value in zip(self.names, self.points[number])}
 
 
-def read_points(
-    path: Path, flag: str = "design", known: Sequence[str] = tuple(PARAMETER_RANGES)
+def points_of(
+    lines: Sequence[Line], where: str, known: Sequence[str] = tuple(PARAMETER_RANGES)
 ) -> tuple[tuple[str, ...], Float[np.ndarray, "points parameters"]]:
-    """Read names and points of a CSV file whose first row names the columns, of the known ones.
+    """Return names and points of a table whose first line names the columns, of the known ones.
+
+    where: what errors begin with: the flag and the file.
 
     Raises:
-      ValueError: a file that cannot be read, no rows, an unknown or repeated column, a cell that is no number
-        or outside what the parameter may be, or two equal points; with the line.
+      ValueError: no rows, an unknown or repeated column, a cell that is no number or outside what the parameter
+        may be, or two equal points; with the line.
     """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{flag}={path}: {error}") from None
-    if len(rows) < 2:
-        raise ValueError(f"{flag}={path} holds no points: a row of names, then a row for each cosmology")
-    names = _checked(tuple(name.strip() for name in rows[0]), known, f"{flag}={path}")
+    if len(lines) < 2:
+        raise ValueError(f"{where} holds no points: a row of names, then a row for each cosmology")
+    names = _checked(tuple(lines[0].cells), known, where)
     points = []
-    for line, row in enumerate(rows[1:], 2):
+    for line, row in lines[1:]:
         if len(row) != len(names):
-            raise ValueError(f"{flag}={path}, line {line}: {len(row)} values for {len(names)} columns")
-        try:
-            points.append([float(cell) for cell in row])
-        except ValueError:
-            raise ValueError(f"{flag}={path}, line {line}: {', '.join(row)} must be numbers") from None
-    return names, check_points(names, np.array(points), f"{flag}={path}")
+            raise ValueError(f"{where}, line {line}: {len(row)} values for {len(names)} columns")
+        points.append([number_in(cell) for cell in row])
+        if not np.isfinite(points[-1]).all():
+            raise ValueError(f"{where}, line {line}: {', '.join(row)} must be finite numbers")
+    return names, check_points(names, np.array(points), where)
 
 
 def sobol_points(

@@ -14,6 +14,7 @@ from cosmogan_jax import keys
 from cosmogan_jax.emulators.kinds import kind
 from cosmogan_jax.emulators.parameters import theta_of
 from cosmogan_jax.emulators.weights import read_card
+from cosmogan_jax.files.csv_files import read_lines
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.crop_table import open_crop_table
@@ -21,7 +22,7 @@ from cosmogan_jax.maps.store_writing import write_map_store
 from cosmogan_jax.pretrained import Emulator, GalaxyNoise, find
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Generate, Train
-from cosmogan_jax.sky.parameter_design import named_values, read_points
+from cosmogan_jax.sky.parameter_design import named_values, points_of
 from cosmogan_jax.stages.emulators import Source, pretrained, trained
 
 
@@ -117,7 +118,8 @@ def _asked_cosmologies(settings: Generate, names: tuple[str, ...]) -> dict[str, 
     if settings.generate_design and settings.generate_parameters:
         raise ValueError("generate_design and generate_parameters cannot both be given")
     if settings.generate_design:
-        columns, points = read_points(Path(settings.generate_design), "generate_design", known=names)
+        lines = read_lines(Path(settings.generate_design), "generate_design")
+        columns, points = points_of(lines, f"generate_design={settings.generate_design}", names)
         return dict(zip(columns, points.T))
     if settings.generate_parameters:
         return {name: np.array([value]) for name, value in named_values(settings.generate_parameters).items()}

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import t as student_t
 
-from cosmogan_jax.compare.effects.resamples import Ensemble, check_pair, covariances, moments
+from cosmogan_jax.compare.effects.resamples import Ensemble, check_pair, covariances
 
 _LEVEL = 0.95
 # A mean within so many standard errors of 0 is no unit of a relative difference.
@@ -65,12 +65,12 @@ def relative_means(generated: Ensemble, validation: Ensemble) -> Difference:
       ValueError: other modes; a validation mean within five standard errors of 0 (`mean_shifts` serves there).
     """
     check_pair(generated, validation)
-    mean = moments(validation).mean
+    mean = validation.moments.mean
     faint = np.abs(mean[0]) < _LEAST_SIGNIFICANCE * mean[1:].std(0)
     if faint.any():
         raise ValueError(f"{validation.name}: modes {np.flatnonzero(faint).tolist()} have means within "
                          f"{_LEAST_SIGNIFICANCE:g} standard errors of 0: no relative difference")  # fmt: skip
-    return _difference(moments(generated).mean / mean - 1)
+    return _difference(generated.moments.mean / mean - 1)
 
 
 def mean_shifts(generated: Ensemble, validation: Ensemble) -> Difference:
@@ -80,8 +80,8 @@ def mean_shifts(generated: Ensemble, validation: Ensemble) -> Difference:
       ValueError: other modes; modes that hardly vary.
     """
     check_pair(generated, validation)
-    of_validation = moments(validation)
-    shift = moments(generated).mean - of_validation.mean
+    of_validation = validation.moments
+    shift = generated.moments.mean - of_validation.mean
     return _difference(shift / _varying(validation.name, of_validation.scatter))
 
 
@@ -97,8 +97,8 @@ def relative_scatters(generated: Ensemble, validation: Ensemble) -> Difference:
       ValueError: other modes; modes that hardly vary.
     """
     check_pair(generated, validation)
-    scatter = _varying(validation.name, moments(validation).scatter)
-    ratio = moments(generated).scatter / scatter
+    scatter = _varying(validation.name, validation.moments.scatter)
+    ratio = generated.moments.scatter / scatter
     counting = np.minimum(_counting(generated.values), _counting(validation.values))
     return _difference(np.where(counting < _FEWEST_COUNTING, np.nan, ratio) - 1)
 

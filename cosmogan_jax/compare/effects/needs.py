@@ -11,6 +11,7 @@ it is, without the generated maps' noise, and with every other crop left out; B 
 two, since a limit's square scales as the variance.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -139,7 +140,7 @@ def of_effect(
 def as_they_are(sample: Ensemble) -> Ensemble:
     """Return the set with every unit once in every resample: known exactly."""
     resampling = sample.resampling
-    return sample._replace(resampling=resampling._replace(weights=np.ones_like(resampling.weights)))
+    return dataclasses.replace(sample, resampling=resampling._replace(weights=np.ones_like(resampling.weights)))
 
 
 def every_other_crop(sample: Ensemble) -> Ensemble | None:
@@ -148,8 +149,8 @@ def every_other_crop(sample: Ensemble) -> Ensemble | None:
     kept = every_other(groups)
     if len(kept) == len(groups):
         return None
-    return sample._replace(
-        values=sample.values[kept], resampling=sample.resampling._replace(groups=groups[kept])
+    return dataclasses.replace(
+        sample, values=sample.values[kept], resampling=sample.resampling._replace(groups=groups[kept])
     )
 
 

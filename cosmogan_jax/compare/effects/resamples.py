@@ -6,6 +6,8 @@ one matrix product for all resamples. Row 0 of everything here is the set itself
 Sets that are compared are resampled independently, from different streams of one seed.
 """
 
+import dataclasses
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -34,19 +36,34 @@ class Resampling(NamedTuple):
         return self.weights.shape[1]
 
 
-class Ensemble(NamedTuple):
+class Moments(NamedTuple):
+    """Mean and standard deviation (divisor N - 1) over maps, of the set (row 0) and of its resamples."""
+
+    mean: Float[np.ndarray, "resamples modes"]
+    scatter: Float[np.ndarray, "resamples modes"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ensemble:
     """Statistics of the maps of a set and how the set is resampled; `name` is what errors call it."""
 
     name: str
     values: Float[np.ndarray, "maps modes"]
     resampling: Resampling
 
+    @functools.cached_property
+    def moments(self) -> Moments:
+        """Return mean and scatter of every mode in all resamples; worked out once, several effects ask."""
+        centre, unit, scaled = _scaled(self.values)
+        total, mean, square = _sums(self.resampling, scaled, scaled**2)
+        variance = (square - total * mean**2) / (total - 1)
+        return Moments(centre + unit * mean, unit * np.sqrt(np.maximum(variance, 0)))
 
-class Moments(NamedTuple):
-    """Mean and standard deviation (divisor N - 1) over maps, of the set (row 0) and of its resamples."""
-
-    mean: Float[np.ndarray, "resamples modes"]
-    scatter: Float[np.ndarray, "resamples modes"]
+    def of_modes(self, modes: Int[np.ndarray, " some"]) -> "Ensemble":
+        """Return the set with some of its modes."""
+        if len(modes) == self.values.shape[1]:
+            return self
+        return dataclasses.replace(self, values=self.values[:, modes])
 
 
 def resample(
@@ -96,14 +113,6 @@ def check_pair(one: Ensemble, two: Ensemble) -> None:
         raise ValueError(f"{one.name} and {two.name} must have as many resamples")
     if set(one.resampling.streams) & set(two.resampling.streams):
         raise ValueError(f"{one.name} and {two.name} must be resampled from different streams")
-
-
-def moments(sample: Ensemble) -> Moments:
-    """Return mean and scatter of every mode in all resamples."""
-    centre, unit, scaled = _scaled(sample.values)
-    total, mean, square = _sums(sample.resampling, scaled, scaled**2)
-    variance = (square - total * mean**2) / (total - 1)
-    return Moments(centre + unit * mean, unit * np.sqrt(np.maximum(variance, 0)))
 
 
 def covariances(sample: Ensemble) -> Float[np.ndarray, "resamples modes modes"]:

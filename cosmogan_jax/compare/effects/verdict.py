@@ -179,7 +179,7 @@ def _comparisons(quantity: Quantity, sets: Compared) -> Iterator[_Comparison]:
             # Of what is rare in a map the mean is judged, the scatter over maps is not.
             kept = np.flatnonzero(~long_tailed(sets.validation))
             if len(kept):
-                common = Compared(*(sample._replace(values=sample.values[:, kept]) for sample in sets))
+                common = Compared(*(sample.of_modes(kept) for sample in sets))
                 yield _Comparison(effect, common, tuple(quantity.bands[i] for i in kept))
         elif effect.basis == "blocks":
             blocks = correlation_blocks(len(quantity.bands))

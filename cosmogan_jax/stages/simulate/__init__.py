@@ -15,7 +15,7 @@ from cosmogan_jax.maps.store_writing import maps_written, write_map_store
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.sky.parameter_design import Design
 from cosmogan_jax.stages import planning
-from cosmogan_jax.stages.simulate.design_sky import make_design_sky, point_in_words, points_of, read_design
+from cosmogan_jax.stages.simulate.design_sky import make_design_sky, point_in_words, read_design, split_points
 from cosmogan_jax.stages.simulate.nbody_sky import make_nbody_sky
 from cosmogan_jax.stages.simulate.skies import MakeSky, make_lognormal_sky, make_planes_sky, source_redshift
 
@@ -38,7 +38,7 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
         sky = make(settings, workdir, counts)
     else:
         sky = make_design_sky(design, make, settings, workdir, counts)
-        counts = {split: count * len(points_of(design, split)) for split, count in counts.items()}
+        counts = {split: count * len(split_points(design, split)) for split, count in counts.items()}
     split_of = [split for split, count in counts.items() for _ in range(count)]
     manifest = {
         # None where it differs from map to map.
@@ -117,7 +117,7 @@ def dry_run(settings: Simulate, workdir: Path) -> None:
 def _tell_design(design: Design, settings: Simulate, counts: dict[str, int]) -> None:
     """Print the design's points, and what each of them takes."""
     for split in SPLITS:
-        points = points_of(design, split)
+        points = split_points(design, split)
         boxes = f" from {getattr(settings, f'num_{split}_boxes')} boxes" if settings.sky == "nbody" else ""
         print(f"simulate: {len(points)} cosmologies with {counts[split]} {split} maps each{boxes}")
     for number, held_out in enumerate(design.held_out):

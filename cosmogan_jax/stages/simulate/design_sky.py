@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from cosmogan_jax.files.csv_files import read_lines
 from cosmogan_jax.maps.crop_table import SPLITS
 from cosmogan_jax.settings import Simulate
-from cosmogan_jax.sky.parameter_design import Design, design_of, parsed_ranges, read_points, sobol_points
+from cosmogan_jax.sky.parameter_design import Design, design_of, parsed_ranges, points_of, sobol_points
 from cosmogan_jax.stages.simulate.skies import MakeSky, Sky
 
 _OWN_SEEDS = ("train", "development")
@@ -47,7 +48,8 @@ def read_design(settings: Simulate) -> Design | None:
     elif settings.design_ranges:
         raise ValueError(f"design_ranges goes with --design=sobol:<number>, and design={settings.design}")
     else:
-        names, points = read_points(Path(settings.design))
+        lines = read_lines(Path(settings.design), "design")
+        names, points = points_of(lines, f"design={settings.design}")
     for name in names:
         if (value := getattr(settings, name)) is not None:
             raise ValueError(f"{name}={value:g} is given, and is one of the design's parameters too")
@@ -56,7 +58,7 @@ def read_design(settings: Simulate) -> Design | None:
     return design_of(names, points, settings.held_out or settings.num_held_out, settings.seed)
 
 
-def points_of(design: Design, split: str) -> Int[np.ndarray, " points"]:
+def split_points(design: Design, split: str) -> Int[np.ndarray, " points"]:
     """Return the numbers of the points that a split has maps of."""
     if split in _OWN_SEEDS:
         return np.flatnonzero(~design.held_out)
@@ -70,7 +72,7 @@ def make_design_sky(
 
     counts: maps of a split at each of its points. Maps of a split are numbered point by point.
     """
-    chosen = {split: points_of(design, split) for split in SPLITS}
+    chosen = {split: split_points(design, split) for split in SPLITS}
     boxes = Path(settings.boxes_dir) if settings.boxes_dir else workdir / "boxes"
     skies: dict[tuple[int, bool], Sky] = {}
     for number in range(len(design.points)):

@@ -27,6 +27,8 @@ from cosmogan_jax.compare.two_sample.parent_resampling import Parents, Weights
 
 # Weights of all maps in a block of resamples, in float32.
 _BLOCK_BYTES = 64 * 2**20
+# Modes that a CPU's program takes.
+_MODES = 8
 
 
 class ModeTests(NamedTuple):
@@ -134,7 +136,7 @@ def _tests(
         resamples = range(first, min(first + size_of_block, 1 + num_resamples))
         weights = draw(sizes, parents.num_one, seed, resamples)
         by_map = jnp.asarray(weights.value[parents.group])
-        ks, square = (np.asarray(part, np.float64) for part in _statistics(by_map, *ranked))
+        ks, square = (part.astype(np.float64) for part in _statistics(by_map, ranked))
         blocks.append((ks, square * weights.size_product))
     tests: list[ModeTests] = []
     for statistic in (np.concatenate(parts, axis=1).T for parts in zip(*blocks, strict=True)):
@@ -169,34 +171,51 @@ def _ranked(values: np.ndarray) -> _Ranked:
     return _Ranked(order.astype(np.int32), last, share.astype(np.float32))
 
 
-@jax.jit
-def _statistics(
-    weights: Float[Array, "maps resamples"],
-    order: Int[Array, "modes maps"],
-    last: Bool[Array, "modes maps"],
-    anderson: Float[Array, "modes maps"],
-) -> tuple[Float[Array, "modes resamples"], Float[Array, "modes resamples"]]:
-    """Return KS and A^2 / (n_1 n_2) of every mode and resample, by one walk over the sorted maps.
+def _statistics(weights: Float[Array, "maps resamples"], ranked: _Ranked) -> tuple[np.ndarray, np.ndarray]:
+    """Return KS and A^2 / (n_1 n_2), each (modes, resamples).
 
-    A CPU keeps the running sums of one mode's resamples in its nearest cache; an accelerator takes all modes.
+    A CPU takes so many modes at a time, the last ones filled up with copies, that statistics of any number of
+    modes share a compiled program; an accelerator takes all modes at once.
     """
+    if jax.default_backend() != "cpu":
+        ks, square = jax.device_get(_walk_all(weights, *ranked))
+        return ks, square
+    modes = len(ranked.order)
+    chunks = []
+    for first in range(0, modes, _MODES):
+        rows = np.minimum(np.arange(first, first + _MODES), modes - 1)
+        chunks.append(jax.device_get(_walk_in_turn(weights, *(part[rows] for part in ranked))))
+    ks, square = (np.concatenate(parts)[:modes] for parts in zip(*chunks, strict=True))
+    return ks, square
 
-    def of_mode(order, last, anderson):
-        def step(sums, rank):
-            difference, largest, square = sums
-            map_, is_last, share = rank
-            difference += jax.lax.dynamic_index_in_dim(weights, map_, keepdims=False)
-            largest = jnp.where(is_last, jnp.maximum(largest, jnp.abs(difference)), largest)
-            return (difference, largest, square + share * difference**2), None
 
-        zero = jnp.zeros(weights.shape[1], weights.dtype)
-        (_, largest, square), _ = jax.lax.scan(step, (zero, zero, zero), (order, last, anderson))
-        return largest, square
+def _walk(
+    weights: Float[Array, "maps resamples"],
+    order: Int[Array, " maps"],
+    last: Bool[Array, " maps"],
+    anderson: Float[Array, " maps"],
+) -> tuple[Float[Array, " resamples"], Float[Array, " resamples"]]:
+    """Return KS and A^2 / (n_1 n_2) of a mode in every resample, by one walk over the sorted maps."""
 
-    def in_turn(*ranked):
-        return jax.lax.map(lambda mode: of_mode(*mode), ranked)
+    def step(sums, rank):
+        difference, largest, square = sums
+        map_, is_last, share = rank
+        difference += jax.lax.dynamic_index_in_dim(weights, map_, keepdims=False)
+        largest = jnp.where(is_last, jnp.maximum(largest, jnp.abs(difference)), largest)
+        return (difference, largest, square + share * difference**2), None
 
-    return jax.lax.platform_dependent(order, last, anderson, cpu=in_turn, default=jax.vmap(of_mode))
+    zero = jnp.zeros(weights.shape[1], weights.dtype)
+    (_, largest, square), _ = jax.lax.scan(step, (zero, zero, zero), (order, last, anderson))
+    return largest, square
+
+
+_walk_all = jax.jit(jax.vmap(_walk, in_axes=(None, 0, 0, 0)))
+
+
+@jax.jit
+def _walk_in_turn(weights: Float[Array, "maps resamples"], *ranked: Array) -> tuple[Array, Array]:
+    """Walk one mode after the other: a CPU keeps the running sums of its resamples in its nearest cache."""
+    return jax.lax.map(lambda mode: _walk(weights, *mode), ranked)
 
 
 def _checked(side: str, values: np.ndarray) -> np.ndarray:

@@ -277,7 +277,7 @@ def test_a_run_draws_its_maps_at_the_cosmologies_of_the_validation_maps_or_at_th
             "outside the hull of the 8 cosmologies",
         ),  # one is of the development maps
         ("--generate_parameters=sigma8", "must be name=number"),
-        (f"--generate_design={files}/none.csv", "No such file"),
+        (f"--generate_design={files}/none.csv", "none.csv: no such file"),
     ):
         shutil.rmtree(again / "generate", ignore_errors=True)
         code, _, error = run_main(*run, flag)

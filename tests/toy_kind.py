@@ -50,6 +50,9 @@ class Toy:
         shift, scale = variables["affine"]
         return (shift + scale * field + theta.sum(1)[:, None, None])[..., None]
 
+    def left_out(self, variables):
+        return {}
+
     def describe(self):
         return {"kind": "toy", "slope": self.slope}
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from cosmogan_jax.compare.sky_limits import HEAD, SkyLimits, rows, words
+from cosmogan_jax.emulators.card_cosmologies import section
 from cosmogan_jax.emulators.interface import Model
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
@@ -38,7 +39,7 @@ Convergence maps of {geometry.num_pixels}x{geometry.num_pixels} pixels, {geometr
 {data["description"]}
 Cosmology: {cosmology}. Crops: {", ".join(f"{n} {split}" for split, n in data["crops"].items())}.
 
-{_sky(card)}## Training
+{section(card)}{_sky(card)}## Training
 Step {training["step"]} of {training["steps"]}{average} (batch {training["flags"]["batch_size"]}, \
 {training["steps"] / training["steps_per_epoch"]:.3g} epochs, {training["seconds"] / 60:.0f} minutes), \
 {_kind(card["architecture"])}, normalisation {card["normalisation"]["kind"]} \
@@ -98,12 +99,20 @@ def _limits(card: dict[str, Any], model: Model) -> str:
         f"Mean power within a factor {validated['factor']:g} of the validation maps': "
         f"{_range('ell', validated['ell'])}; pixel density: {_range('kappa', validated['kappa'])}. Outside, "
         "nothing is claimed.",
-        "One cosmology, one source redshift, one size of pixels: not to be rescaled. " + _sizes(card, model),
+        f"{_fixed(card)}: not to be rescaled. " + _sizes(card, model),
         *_largest(card, model),
         f"Independence of the maps it was trained on and measured with: {independence}.",
         CAUTION,
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _fixed(card: dict[str, Any]) -> str:
+    """Say what all of its maps have in common."""
+    varied = card["parameters"]
+    cosmology = [] if set(varied) - {"source_redshift"} else ["one cosmology"]
+    redshift = [] if "source_redshift" in varied else ["one source redshift"]
+    return ", ".join([*cosmology, *redshift, "one size of pixels"]).capitalize()
 
 
 def _sizes(card: dict[str, Any], model: Model) -> str:

@@ -109,6 +109,10 @@ class Model(Protocol):
         """
         ...
 
+    def left_out(self, variables: Variables) -> dict[str, float]:
+        """Return what it knows to err by at cosmologies between the training's, by name; nothing if none."""
+        ...
+
     def describe(self) -> dict[str, Any]:
         """Describe it as JSON: {"kind": its name in KINDS, ...}; `kinds.model_of` makes it again."""
         ...

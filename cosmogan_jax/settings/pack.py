@@ -22,3 +22,10 @@ class Pack:
     pack_dtype: Literal["float32", "float16"] = setting(
         "float32", "How parameters are stored; the card says what float16 changes in the maps."
     )
+    pack_derivatives_to_ell: float | None = setting(
+        None,
+        "Up to which ell the maps' derivatives with respect to what they are conditioned on are right, for the "
+        "card: beyond it none is offered. Unset: not known.",
+        valid=lambda ell: ell is None or ell > 0,
+        words="must be positive",
+    )

@@ -121,10 +121,10 @@ def acceleration(displacement: Float[Array, "3 n n n"], num_mesh: int) -> Float[
     """Return A = -grad phi at the particles, laplacian phi = delta; to first order A = D psi1.
 
     The cloud's window is divided out once. The gradient is that of four-point differences of the potential on
-    the mesh, (8 sin k - sin 2k) / 6 in place of k, so that one transform there and one back suffice. It falls to
-    0 smoothly at the Nyquist frequency, where the exact one jumps from pi to -pi. A lattice of two mesh cells has its own first harmonic just there, and the jump
-    would raise the linear force on it by 4 to 26 %; so, it is right to 1.5 % for every wave of the lattice
-    (experiments/004-nbody).
+    the mesh, (8 sin k - sin 2k) / 6 in place of k, so that one transform there and one back suffice. It falls
+    to 0 smoothly at the Nyquist frequency, where the exact one jumps from pi to -pi. A lattice of two mesh
+    cells has its own first harmonic just there, and the jump would raise the linear force on it by 4 to 26 %;
+    so, it is right to 1.5 % for every wave of the lattice (experiments/004-nbody).
     """
     n = displacement.shape[-1]
     where = positions(displacement, num_mesh)

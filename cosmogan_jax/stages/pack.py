@@ -61,7 +61,7 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
         "weights": weights | {"generator_sha256": origin["generator_sha256"]},
         "architecture": emulator.model.describe(),
         "parameters": list(emulator.parameters),
-        **({"design": [list(point) for point in emulator.design]} if emulator.design else {}),
+        **_cosmologies(settings, emulator),
         "keys": emulator.key_scheme,
         "fidelity": _fidelity(read_json(workdir / "evaluate" / "statistics.json")),
     }
@@ -71,6 +71,18 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
     card["weights"]["as_stored"] = _change(stored, emulator, settings.pack_dtype)
     write_card(folder, card, as_markdown(card, emulator.model))
     return {"name": settings.pack, "sha256": weights["sha256"]}
+
+
+def _cosmologies(settings: Pack, emulator: Emulator) -> dict[str, Any]:
+    """Say what is known of the cosmologies that maps are conditioned on; nothing where they are of one."""
+    if not emulator.parameters:
+        return {}
+    ell = settings.pack_derivatives_to_ell or emulator.card.get("derivatives_to_ell")
+    return {
+        "design": [list(point) for point in emulator.design],
+        "left_out": emulator.model.left_out(emulator.variables),
+        "derivatives_to_ell": ell,
+    }
 
 
 def _of_training(

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from cosmogan_jax.emulators.interface import TrainingMaps
 from cosmogan_jax.emulators.lognormal_gan import base_of_theta, conditioning
 from cosmogan_jax.emulators.lognormal_gan.base import Base, Sums, base_of, measured, unmeasured
-from cosmogan_jax.emulators.lognormal_gan.base_of_theta import BaseOfTheta, ConditionalBase
+from cosmogan_jax.emulators.lognormal_gan.base_of_theta import BaseOfTheta, ConditionalBase, ErrorsLeftOut
 from cosmogan_jax.emulators.lognormal_gan.conditioning import ONE, Conditioning, Cosmologies
 from cosmogan_jax.emulators.lognormal_gan.fields import (
     Inputs,
@@ -187,6 +187,14 @@ class LognormalGan:
         base = self.base_of(variables["base"], cosmologies)
         x = self.generator.apply(variables["params"], self.inputs(base, latent, margin), cosmologies.t)
         return (base.mean[..., None, None] + base.sigma[..., None, None] * x)[..., None]
+
+    def left_out(self, variables: Variables) -> dict[str, float]:
+        """Return what the base errs by at a training cosmology that its regression does not know, by name."""
+        if not self.parameters:
+            return {}
+        errors = ErrorsLeftOut(*variables["base"][2])
+        words = {"log_sigma": "ln sigma", "log_spread": "ln spread", "power": "power over its mean"}
+        return {words[name]: float(error) for name, error in errors._asdict().items()}
 
     def describe(self) -> dict[str, Any]:
         """Return its sizes; what it is conditioned on, if on anything."""

@@ -134,10 +134,10 @@ def acceleration(displacement: Float[Array, "3 n n n"], num_mesh: int) -> Float[
     squared = squared * (cic_window(k[0]) * cic_window(k[1]) * cic_window(k[2]))
     modes = jnp.fft.rfftn(contrast) / jnp.where(squared == 0, jnp.inf, squared)
     minus_potential = jnp.fft.irfftn(modes, s=(num_mesh,) * 3)
-    return jnp.stack([cic_read(_difference(minus_potential, axis), where) for axis in range(3)])
+    return jnp.stack([cic_read(four_point_difference(minus_potential, axis), where) for axis in range(3)])
 
 
-def _difference(field: Float[Array, "m m m"], axis: int) -> Float[Array, "m m m"]:
+def four_point_difference(field: Float[Array, "m m m"], axis: int) -> Float[Array, "m m m"]:
     """Return (8 (f_{+1} - f_{-1}) - (f_{+2} - f_{-2})) / 12 along an axis of a periodic field.
 
     Away from the border those are slices, which a CPU goes through some ten times faster than a field that is

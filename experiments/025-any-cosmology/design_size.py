@@ -74,7 +74,9 @@ def main(path: Path) -> None:
     most = min(int((train & (theta == point).all(1)).sum()) for point in cosmologies)
     print(f"{len(points)} held-out cosmologies of {len(of_point[0])} boxes")
     print(
-        "| cosmologies | boxes of each | boxes | power, rms over bands | sigma | skewness |\n|---|---|---|---|---|---|"
+        "| cosmologies | boxes of each | boxes | power, rms over bands | sigma | skewness |\n"
+        + "|---" * 6
+        + "|"
     )
     rng = np.random.default_rng(0)
     for count, boxes in itertools.product(sorted({8, 10, 12, len(cosmologies)}), range(1, most + 1)):

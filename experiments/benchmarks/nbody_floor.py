@@ -4,8 +4,8 @@
 
 In turn, medians over rounds: the whole step; the two transforms of its mesh, there and back; the differences of
 the potential along three axes; painting all particles; reading one field at them (a step reads three); and
-memory that is moved once, in place of what painting or a reading moves (eight cells of four bytes a particle). One process, as many threads as XLA takes;
-under `taskset -c 0` one core.
+memory that is moved once, in place of what painting or a reading moves (eight cells of four bytes a particle).
+One process, as many threads as XLA takes; under `taskset -c 0` one core.
 """
 
 import argparse

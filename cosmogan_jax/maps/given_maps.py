@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.maps import bins_in_files
+from cosmogan_jax.maps import bins_in_files, boxes_from_names
 from cosmogan_jax.maps.formats import MapFile, ReadOptions, check_options, find_map_files, open_map_file
 from cosmogan_jax.maps.map_parameters import given_besides
 from cosmogan_jax.maps.sources import MapSources, agree, with_bins
@@ -48,6 +48,12 @@ def open_sources(settings: Prepare, say: Callable[[str], None]) -> MapSources:
         role: tuple(_only(file, role, say) for file in open_given(patterns, flag(role), options))
         for role, patterns in given_maps(settings).items()
     }
+    if (pattern := settings.box_from_name) is not None:
+        boxes_from_names.check(pattern)
+        files = {
+            role: tuple(boxes_from_names.with_boxes(file, pattern) for file in group)
+            for role, group in files.items()
+        }
     every = [file for group in files.values() for file in group]
     check_options(every, options)
     sources = agree(

@@ -42,17 +42,19 @@ def compile_pattern(pattern: str, flag: str = _PARAMETERS) -> re.Pattern[str]:
     return re.compile(text)
 
 
-def numbers_in_name(pattern: str, path: Path) -> dict[str, float]:
+def numbers_in_name(pattern: str, path: Path, flag: str = _PARAMETERS) -> dict[str, float]:
     """Find the numbers of the pattern in the path as it was given, folders included.
+
+    flag: that gave the pattern, for messages.
 
     Raises:
       ValueError: names the path and the pattern: it does not fit, fits in two places that say different
         numbers, or what it finds is not finite.
     """
-    where = f"{_PARAMETERS}={pattern}"
+    where = f"{flag}={pattern}"
     matches = [
         {name: float(number) for name, number in match.groupdict().items()}
-        for match in compile_pattern(pattern).finditer(Path(path).as_posix())
+        for match in compile_pattern(pattern, flag).finditer(Path(path).as_posix())
     ]
     if not matches:
         raise ValueError(f"{where} does not fit {path}")

@@ -43,6 +43,13 @@ class Prepare(MapFiles):
         "{} one that is not kept.",
         names="something",
     )
+    box_from_name: str | None = setting(
+        None,
+        "How the number of the simulated box, or of its initial conditions, stands in names of folders and "
+        "files, as LP{box} or _{box}r.fits: maps of one box then belong to one split, whatever their "
+        "parameters, and what is independent is the box.",
+        names="something",
+    )
     vary: tuple[str, ...] = setting(
         (),
         "Parameters in which the maps are meant to differ, as omega_m,sigma8,source_redshift; maps that differ "

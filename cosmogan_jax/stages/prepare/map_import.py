@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmogan_jax.machine.progress import progress
+from cosmogan_jax.maps.boxes_from_names import check_splits, in_several, split_boxes
 from cosmogan_jax.maps.crop_table import SPLITS
 from cosmogan_jax.maps.formats import MapFile
 from cosmogan_jax.maps.inspection import Inspection, map_digest, plural
@@ -26,13 +27,14 @@ def assign_splits(inspection: Inspection, dropped: Iterable[int], settings: Prep
     """Return the split of every map that is kept.
 
     Maps of --development_maps, --validation_maps and --auxiliary_maps are these. Maps of a map store that
-    records splits keep them, unless it knows no split but "train", as after split_by=crops. Else the maps of
-    --maps are split in their order, which keeps neighbours (often of one simulation) together: first train,
-    then development, then validation, by the shares given, so far as no parent map or sky then lies in two
-    splits; with split_by=crops all of them are "train", and the crop table gives each split crops of every map.
+    records splits keep them, unless it knows no split but "train", as after split_by=crops. Maps whose boxes
+    --box_from_name tells are split box by box. Else the maps of --maps are split in their order, which keeps
+    neighbours (often of one simulation) together: first train, then development, then validation, by the shares
+    given, so far as no parent map or sky then lies in two splits; with split_by=crops all of them are "train",
+    and the crop table gives each split crops of every map.
 
     Raises:
-      ValueError: fewer maps than splits, or the same map in two splits.
+      ValueError: fewer maps or boxes than splits, or the same map or box in two splits.
     """
     gone, files = set(dropped), inspection.sources.files
     recorded = [split for file in files.get("maps", ()) for split in file.splits or [None] * file.num_maps]
@@ -42,8 +44,16 @@ def assign_splits(inspection: Inspection, dropped: Iterable[int], settings: Prep
     if any(known) and not all(known):
         raise ValueError("--maps names map stores that record splits beside maps that do not; give one kind")
     stored = {number: split for number in to_split if (split := recorded[number]) in SPLITS}
+    boxes = [
+        file.boxes[index] if file.boxes else None for file, index in each_map(inspection.sources.all_files)
+    ]
     if stored and set(stored.values()) != {"train"}:
         split_of = stored
+    elif settings.box_from_name is not None and settings.split_by == "map":
+        labels = split_boxes(
+            [str(boxes[number]) for number in to_split], _shares(settings, files), settings.box_from_name
+        )
+        split_of = dict(zip(to_split, labels))
     else:
         parents = list(parents_of(inspection.sources.all_files))
         labels = _by_share([parents[number] for number in to_split], settings, files)
@@ -51,11 +61,30 @@ def assign_splits(inspection: Inspection, dropped: Iterable[int], settings: Prep
     split_of |= {
         number: inspection.maps[number].role for number in kept if inspection.maps[number].role != "maps"
     }
+    if settings.box_from_name is not None:
+        check_splits((boxes[n] for n in split_of), split_of.values(), settings.box_from_name)
+        _say_shared(inspection, [boxes[n] for n in kept], kept)
     _check_twins(inspection, split_of, {number for number in to_split if settings.split_by == "crops"})
     wanted = {"train"} if settings.split_by == "crops" else {"train", "development", "validation"}
     for split in sorted(wanted - set(split_of.values())):
         raise ValueError(f"no map is left for {split}: of {len(kept)} maps none belongs to it")
     return [split_of[number] for number in kept]
+
+
+def _shares(settings: Prepare, files: dict[str, Any]) -> dict[str, float]:
+    """Return the share of --maps that goes to either split that has no maps of its own."""
+    return {
+        split: 0.0 if split in files else getattr(settings, f"{split}_share")
+        for split in ("development", "validation")
+    }
+
+
+def _say_shared(inspection: Inspection, boxes: list[str | None], kept: list[int]) -> None:
+    """Tell how many boxes there are, and how many of them have maps of several parameters."""
+    values = inspection.sources.parameters.values()
+    several = in_several(boxes, [tuple(of_map[number] for of_map in values) for number in kept])
+    also = f", {several} of them with maps of several parameters" if several else ""
+    print(f"prepare: maps of {len(set(boxes))} boxes{also}; each box belongs to one split", flush=True)
 
 
 def parents_of(files: Sequence[MapFile]) -> Iterator[Hashable]:
@@ -68,10 +97,7 @@ def _by_share(parents: Sequence[Hashable], settings: Prepare, files: dict[str, A
     count = len(parents)
     if settings.split_by == "crops":
         return ["train"] * count
-    shares = {
-        split: 0.0 if split in files else getattr(settings, f"{split}_share")
-        for split in ("development", "validation")
-    }
+    shares = _shares(settings, files)
     counts = {split: max(1, round(share * count)) if share else 0 for split, share in shares.items()}
     train = count - sum(counts.values())
     if train < 1:

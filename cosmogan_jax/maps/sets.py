@@ -1,6 +1,7 @@
 """The sets of maps that are judged: what each is, as a run or files give it; whether they can be compared."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -9,11 +10,13 @@ from jaxtyping import Float, Int
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.judged_files import open_judged_files
 from cosmogan_jax.maps.map_parameters import told_cosmology
+from cosmogan_jax.maps.parameters import known_for_all
 from cosmogan_jax.maps.sources import MapSources
 from cosmogan_jax.maps.store import MapStore
 from cosmogan_jax.settings import Evaluate, Novelty
 
 _AT_ONCE = 256  # maps in memory
+_UNKNOWN: Mapping[str, Float[np.ndarray, " maps"]] = MappingProxyType({})
 
 
 class MapSet(NamedTuple):
@@ -26,6 +29,7 @@ class MapSet(NamedTuple):
       source: where they are from, in words.
       cosmology: what is told of it, by parameter.
       masked: whether pixels that are no measurement are NaN.
+      parameters: those that are known of every map, by name.
     """
 
     name: str
@@ -39,6 +43,7 @@ class MapSet(NamedTuple):
     cosmology: Mapping[str, float | None]
     masked: bool = False
     patches: Int[np.ndarray, " maps"] | None = None
+    parameters: Mapping[str, Float[np.ndarray, " maps"]] = _UNKNOWN
 
     def read_finite(self, start: int, stop: int) -> Float[np.ndarray, "maps size size"]:
         """Read maps start to stop; ValueError names the first that is not finite.
@@ -120,6 +125,10 @@ def from_files(
             ", ".join(patterns[name]),
             told_cosmology(maps.sources.files[name][0]),
             maps.masked,
+            parameters={
+                parameter: np.array(maps.sources.parameters[parameter], np.float64)[maps.numbers]
+                for parameter in known_for_all(maps.sources.parameters)
+            },
         )
     return sets
 

@@ -47,12 +47,11 @@ from cosmogan_jax.compare.effects.differences import (
     long_tailed,
 )
 from cosmogan_jax.compare.effects.excess import Limits, excess_distance, squared_distance
-from cosmogan_jax.compare.effects.quantities import Compared, MapSet, Quantity, ensemble_of, values_of
-from cosmogan_jax.compare.effects.resamples import NUM_RESAMPLES, Resampling, resample, together
-from cosmogan_jax.compare.parents import halves
+from cosmogan_jax.compare.effects.quantities import Compared, MapSet, Quantity
+from cosmogan_jax.compare.effects.resampled import Baseline, resampled
+from cosmogan_jax.compare.effects.resamples import NUM_RESAMPLES
 from cosmogan_jax.settings.margins import SETS, EffectRow, Margins, effects_of
 
-Baseline = Literal["auxiliary", "halves of validation"]
 Outcome = Literal["pass", "fail", "yardstick off", "undecided", "not resolvable"]
 
 
@@ -110,48 +109,25 @@ def judge(
     margins: Margins = SETS["default"],
     seed: int,
     num_resamples: int = NUM_RESAMPLES,
+    together: int = 1,
 ) -> list[Judged]:
     """Judge every effect of every quantity.
 
     auxiliary: maps that are independent of validation (other boxes). Without them the baseline is one random
       half of the validation parents against the other.
+    together: how many verdicts of this kind are given as one (of several cosmologies): the sure limits, by
+      which an effect fails, then hold for all effects of all of them.
 
     Raises:
       ValueError: fewer than five parents in a set (ten in validation without an auxiliary set), sets that
         lack a quantity or differ in its bands, constant bands, values that are not finite.
     """
-    numbers = {"seed": seed, "num_resamples": num_resamples}
-    resampling_g = _resampled("generated", generated.parents, stream=0, **numbers)
-    if auxiliary is None:
-        order = list(halves(validation.parents, seed=seed))
-        first, second = (
-            _resampled("half of validation", np.asarray(validation.parents)[maps], stream=1 + at, **numbers)
-            for at, maps in enumerate(order)
-        )
-        resampling_v = together(first, second)
-    else:
-        order = [np.arange(len(validation.parents))]
-        resampling_v = second = _resampled("validation", validation.parents, stream=1, **numbers)
-        first = _resampled("auxiliary", auxiliary.parents, stream=2, **numbers)
-    num_parents = min(sample.num_parents for sample in (resampling_g, first, second))
-
-    baseline: Baseline = "halves of validation" if auxiliary is None else "auxiliary"
-    family = sum(map(_num_limits, quantities))
+    draws = resampled(generated, validation, auxiliary, seed=seed, num_resamples=num_resamples)
+    family = together * sum(map(_num_limits, quantities))
     judged: list[Judged] = []
     for quantity in quantities:
-        parts = [values_of("validation", validation, quantity)[maps] for maps in order]
-        whole = ensemble_of("validation", np.concatenate(parts), resampling_v, quantity)
-        if auxiliary is None:
-            pair = [
-                ensemble_of("half of validation", part, resampling, quantity)
-                for part, resampling in zip(parts, (first, second), strict=True)
-            ]
-        else:
-            values = values_of("auxiliary", auxiliary, quantity)
-            pair = [ensemble_of("auxiliary", values, first, quantity), whole]
-        values = values_of("generated", generated, quantity)
-        sets = Compared(ensemble_of("generated", values, resampling_g, quantity), whole, *pair)
-        judged += _judged(quantity, sets, num_parents, family, baseline, margins)
+        sets = draws.of(quantity)
+        judged += _judged(quantity, sets, draws.num_parents, family, draws.baseline, margins)
     return judged
 
 
@@ -253,9 +229,3 @@ def _root(square: np.ndarray) -> np.ndarray:
 def _block_label(bands: tuple[str, ...], rows: tuple[int, int], columns: tuple[int, int]) -> str:
     return " × ".join(f"{bands[start]} … {bands[stop - 1]}" for start, stop in (rows, columns))
 
-
-def _resampled(name: str, parents: np.ndarray, **numbers) -> Resampling:
-    try:
-        return resample(parents, **numbers)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from cosmogan_jax.compare.effects.key_numbers import KeyNumber, key_numbers
 from cosmogan_jax.compare.effects.quantities import MapSet, Quantity
 from cosmogan_jax.compare.effects.resamples import MIN_PARENTS
 from cosmogan_jax.compare.effects.verdict import Judged, judge
@@ -66,14 +67,16 @@ class Judge:
         scales: Scales,
         no_verdict: str | None = None,
         selected: bool = True,
+        together: int = 1,
     ):
         """Keep what all views share.
 
         Args:
           no_verdict: why effects are given with their limits, but none is called passed or failed.
           selected: whether the generator was chosen among others by its scores.
+          together: how many verdicts are given as one, as `compare/effects/verdict.py` has it.
         """
-        self._selected = selected
+        self._selected, self._together = selected, together
         self._no_verdict = no_verdict
         self._units, self._count, self._scales = units, settings.num_permutations, scales
         self._margins = parse(settings.margins)
@@ -113,21 +116,50 @@ class Judge:
 
     def verdicts(self, each: dict[str, Summaries]) -> dict[str, Any]:
         """Return the verdict's part of a view's entry."""
-        halves = "auxiliary" not in each
+        if refused := self._too_few(each):
+            return {"refused": refused, "judged": []}
+        quantities, sets = self._quantities(each)
+        judged = judge(
+            sets["generated"],
+            sets["validation"],
+            sets.get("auxiliary"),
+            quantities,
+            margins=self._margins,
+            seed=_SEED,
+            num_resamples=self._num_resamples,
+            together=self._together,
+        )
+        entries = [effect_entry(effect, required=STATISTICS[effect.quantity].required) for effect in judged]
+        if self._no_verdict:
+            none = {"outcome": "no verdict", "outcomes": None, "margin": None, "needs": None}
+            entries = [{**entry, **none} for entry in entries]
+        return {"refused": self._no_verdict, "judged": entries}
+
+    def key_numbers(self, each: dict[str, Summaries]) -> list[KeyNumber]:
+        """Return `compare/effects/key_numbers.py`'s; none of too few units."""
+        if self._too_few(each):
+            return []
+        quantities, sets = self._quantities(each)
+        numbers = {"seed": _SEED, "num_resamples": self._num_resamples}
+        return key_numbers(sets, quantities, self._margins, **numbers)
+
+    def _too_few(self, each: dict[str, Summaries]) -> str | None:
+        """Say which set has too few units; None where all have enough."""
         for name in each:
-            count, enough = len(self._one[name]), MIN_PARENTS * (1 + (name == "validation" and halves))
+            count, enough = len(self._one[name]), MIN_PARENTS * _parts(name, each)
             if count < enough:
-                return {
-                    "refused": f"{count} independent units in the {name} set; effects need {enough}",
-                    "judged": [],
-                }
+                return f"{count} independent units in the {name} set; effects need {enough}"
+        return None
+
+    def _quantities(self, each: dict[str, Summaries]) -> tuple[list[Quantity], dict[str, MapSet]]:
+        """Return what is judged, in the bands that vary, and its values in every set."""
         quantities, kept = [], {}
         for key, row in STATISTICS.items():
             if not row.judged or key not in each["validation"]:
                 continue
             varying = np.all(
                 [
-                    _varying(values[key], self._units[name], 1 + (name == "validation" and halves))
+                    _varying(values[key], self._units[name], _parts(name, each))
                     for name, values in each.items()
                 ],
                 axis=0,
@@ -138,24 +170,10 @@ class Judge:
             labels = tuple(np.array(row.labels(self._scales))[varying].tolist())
             covariance, by_choice = row.covariance and len(labels) > 1, row.selected_by and self._selected
             quantities.append(Quantity(key, labels, row.mean_unit, covariance, by_choice))
-        sets = {
+        return quantities, {
             name: MapSet({key: values[key][:, modes] for key, modes in kept.items()}, self._units[name])
             for name, values in each.items()
         }
-        judged = judge(
-            sets["generated"],
-            sets["validation"],
-            sets.get("auxiliary"),
-            quantities,
-            margins=self._margins,
-            seed=_SEED,
-            num_resamples=self._num_resamples,
-        )
-        entries = [effect_entry(effect, required=STATISTICS[effect.quantity].required) for effect in judged]
-        if self._no_verdict:
-            none = {"outcome": "no verdict", "outcomes": None, "margin": None, "needs": None}
-            entries = [{**entry, **none} for entry in entries]
-        return {"refused": self._no_verdict, "judged": entries}
 
     def _apart(self, contrast, pairs: dict[str, tuple[Summaries, Summaries]]) -> dict[str, Any]:
         return {
@@ -229,6 +247,11 @@ class Judge:
             entry |= {label: counts} if label else counts
         entry["informative"] = int((~np.isnan(tests.ks_p)).sum())
         return entry
+
+
+def _parts(name: str, each: dict[str, Summaries]) -> int:
+    """Return of how many sets that are compared a set is made: of validation alone its halves."""
+    return 2 if name == "validation" and "auxiliary" not in each else 1
 
 
 def _varying(values: np.ndarray, units: np.ndarray, parts: int) -> np.ndarray:

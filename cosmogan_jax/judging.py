@@ -31,6 +31,7 @@ from cosmogan_jax.stages.evaluate import judge_sets
 # Columns of the report's table that are printed: what, where, how far, how far real maps, margin, verdict.
 _PRINTED = (0, 1, 2, 4, 5, 9, 10)
 _NO_LABELS: Mapping[str, Shaped[np.ndarray, " maps"]] = MappingProxyType({})
+_NO_PARAMETERS: Mapping[str, Mapping[str, Float[np.ndarray, " maps"]]] = MappingProxyType({})
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 # Fields of the settings that say which maps, or what files leave open.
 _OF_FILES = {field.name for field in dataclasses.fields(GivenMaps)} | {
@@ -85,6 +86,7 @@ def judge_maps(
     *,
     parents: Mapping[str, Shaped[np.ndarray, " maps"]] = _NO_LABELS,
     boxes: Mapping[str, Shaped[np.ndarray, " maps"]] = _NO_LABELS,
+    parameters: Mapping[str, Mapping[str, Float[np.ndarray, " maps"]]] = _NO_PARAMETERS,
     source_redshift: float | None = None,
     cosmology: Mapping[str, float] = _NOTHING,
     **settings: Any,
@@ -100,6 +102,9 @@ def judge_maps(
       parents: by name of a set ("generated", "validation", "auxiliary") a label for each of its maps: what it
         was cut from. Crops of one map are not independent, and count as one. Without: maps of their own.
       boxes: the same of simulated boxes, which count where five or more are known.
+      parameters: by name of a set parameters of its maps, by their names a value a map. Where they differ from
+        map to map, every cosmology is judged by itself too (results["cosmologies"]); boxes of one label at
+        several cosmologies are of one seed.
       source_redshift, cosmology: of the validation maps, for what it all means for Omega_m and sigma8; without
         a redshift that is left out, parameters not named are the paper's.
       **settings: stage evaluate's flags by name, with the flags' defaults: margins="tight", classifier_steps=0
@@ -118,11 +123,11 @@ def judge_maps(
     if not 0 < side_deg < 180:
         raise ValueError(f"side_deg={side_deg} must be positive degrees, below 180")
     maps = {"generated": generated, "validation": validation, "auxiliary": auxiliary}
-    for name in itertools.chain(parents, boxes):
+    for name in itertools.chain(parents, boxes, parameters):
         if maps.get(name) is None:
             raise ValueError(f"labels of {name!r} are of no set of maps that is given")
     sets = {
-        name: _as_set(name, kappa, side_deg, parents.get(name), boxes.get(name))
+        name: _as_set(name, kappa, side_deg, parents.get(name), boxes.get(name), parameters.get(name, {}))
         for name, kappa in maps.items()
         if kappa is not None
     }
@@ -134,7 +139,9 @@ def judge_maps(
         return MapsVerdict(results, read_json(Path(folder) / "statistics.json"))
 
 
-def _as_set(name: str, kappa: Any, side_deg: float, parents: Any, boxes: Any) -> MapSet:
+def _as_set(
+    name: str, kappa: Any, side_deg: float, parents: Any, boxes: Any, parameters: Mapping[str, Any]
+) -> MapSet:
     kappa = np.asarray(kappa)
     real = jnp.issubdtype(kappa.dtype, jnp.floating) or jnp.issubdtype(kappa.dtype, jnp.integer)
     if kappa.ndim != 3 or kappa.shape[1] != kappa.shape[2] or not real:
@@ -150,6 +157,12 @@ def _as_set(name: str, kappa: Any, side_deg: float, parents: Any, boxes: Any) ->
                 f"{kind} of {name}: shape={np.shape(labels)} must be {kappa.shape[:1]}, a label a map"
             )
         numbers[kind] = numbered(labels)[0]
+    values = {parameter: np.asarray(of_maps, np.float64) for parameter, of_maps in parameters.items()}
+    for parameter, of_maps in values.items():
+        if of_maps.shape != kappa.shape[:1] or not np.isfinite(of_maps).all():
+            raise ValueError(
+                f"{parameter} of {name}: shape={of_maps.shape} must be {kappa.shape[:1]}, a finite value a map"
+            )
     return MapSet(
         name,
         MapGeometry(kappa.shape[1], side_deg),
@@ -160,4 +173,5 @@ def _as_set(name: str, kappa: Any, side_deg: float, parents: Any, boxes: Any) ->
         None,
         f"{name} maps of an array",
         {},
+        parameters=values,
     )

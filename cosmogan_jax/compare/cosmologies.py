@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from cosmogan_jax.compare.parents import numbered
 
 # Parameters count as the same to float32's rounding and a little more, as files and tables write them.
-_SAME = {"rtol": 1e-5, "atol": 1e-9}
+_RELATIVE, _ABSOLUTE = 1e-5, 1e-9
 Rows = Float[np.ndarray, "points parameters"]
 ByName = Mapping[str, Float[np.ndarray, " maps"]]
 
@@ -65,9 +65,9 @@ def cosmologies_of(parameters: Mapping[str, ByName]) -> Cosmologies | None:
     for set_name, missing in silent.items():
         if missing:
             raise ValueError(
-                f"{set_name} maps do not say their {', '.join(missing)}, in which the maps that are judged differ"
+                f"{set_name} maps do not say their {', '.join(missing)}, in which maps that are judged differ"
             )
-    differing = ~np.isclose(points, points[0], **_SAME).all(0)
+    differing = np.atleast_1d(~_same(points, points[0]).all(0))
     found = Cosmologies(
         tuple(name for name, differs in zip(names, differing) if differs), points[:, differing], of_map
     )
@@ -75,17 +75,21 @@ def cosmologies_of(parameters: Mapping[str, ByName]) -> Cosmologies | None:
     return found
 
 
+def _same(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return np.isclose(some, others, rtol=_RELATIVE, atol=_ABSOLUTE)
+
+
 def _numbered(rows: dict[str, Rows]) -> tuple[Rows, dict[str, Int[np.ndarray, " maps"]]]:
     """Return the different rows, and by set the number of each map's."""
     points: list[np.ndarray] = []
     for row in np.unique(np.concatenate(list(rows.values())), axis=0):
-        if not any(np.isclose(row, point, **_SAME).all() for point in points):
+        if not any(_same(row, point).all() for point in points):
             points.append(row)
     whole = np.array(points)
     of_map = {}
     for name, theirs in rows.items():
         different, inverse = np.unique(theirs, axis=0, return_inverse=True)
-        near = np.array([np.isclose(whole, row, **_SAME).all(1).argmax() for row in different])
+        near = np.array([_same(whole, row).all(1).argmax() for row in different])
         of_map[name] = near[inverse.reshape(-1)]
     return whole, of_map
 
@@ -98,8 +102,8 @@ def _check_all_there(found: Cosmologies) -> None:
             more = f", and none of {len(missing) - 1} more" if len(missing) > 1 else ""
             raise ValueError(
                 f"{name} maps: none is of the cosmology {in_words(found.values(int(missing[0])))}, of which "
-                f"there are {' and '.join(others)} maps{more}; sets are judged cosmology by cosmology, and must "
-                "have the same ones"
+                f"there are {' and '.join(others)} maps{more}; sets are judged cosmology by cosmology, and "
+                "must have the same ones"
             )
 
 

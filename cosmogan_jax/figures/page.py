@@ -29,17 +29,22 @@ padding:.3rem 0}.wide td{display:flex;justify-content:space-between;gap:1rem;bor
 
 
 class Table(NamedTuple):
-    """Rows of text under a head; marks are CSS classes of the rows' last cells, "" for none."""
+    """Rows of text under a head; marks are CSS classes of the rows' last cells, "" for none.
+
+    links: where the rows' first cells lead. summary: a line under which the table is folded away.
+    """
 
     head: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     marks: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    summary: str = ""
 
 
 class Section(NamedTuple):
     """A heading with what stands under it, in this order: text, figure, tables.
 
-    number: of the figure in the paper, where it has one.
+    number: of the figure in the paper, where it has one. anchor: what links lead here by.
     """
 
     title: str
@@ -47,6 +52,7 @@ class Section(NamedTuple):
     figure: "Figure | None" = None
     tables: tuple[Table, ...] = ()
     number: str = ""
+    anchor: str = ""
 
 
 def render(
@@ -65,7 +71,8 @@ def render(
     parts = [f"<h1>{html.escape(title)}</h1>", first, *(f"<p>{html.escape(line)}</p>" for line in intro)]
     for section in sections:
         heading = f"{section.number}: {section.title}" if section.number else section.title
-        parts.append(f"<h2>{html.escape(heading)}</h2>")
+        anchor = f" id='{html.escape(section.anchor)}'" if section.anchor else ""
+        parts.append(f"<h2{anchor}>{html.escape(heading)}</h2>")
         if section.figure is not None:
             caption = "".join(f"<p>{html.escape(line)}</p>" for line in section.text)
             parts.append(
@@ -101,12 +108,17 @@ def table(table: Table) -> str:
     """Return a table as HTML; every cell knows its head: a phone shows a row of a wide table as a list."""
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.head)
     rows = []
-    for row, mark in zip(table.rows, table.marks or ("",) * len(table.rows)):
+    none = ("",) * len(table.rows)
+    for row, mark, link in zip(table.rows, table.marks or none, table.links or none):
         marked = [""] * (len(row) - 1) + [f" class='{mark}'" if mark else ""]
-        cells = zip(row, table.head, marked)
-        rows.append(
-            "".join(f"<td data-head='{html.escape(h)}'{m}>{html.escape(cell)}</td>" for cell, h, m in cells)
-        )
+        shown = [html.escape(cell) for cell in row]
+        if link:
+            shown[0] = f"<a href='{html.escape(link)}'>{shown[0]}</a>"
+        cells = zip(shown, table.head, marked)
+        rows.append("".join(f"<td data-head='{html.escape(h)}'{m}>{cell}</td>" for cell, h, m in cells))
     body = "".join(f"<tr>{line}</tr>" for line in [head, *rows])
     wide = " class='wide'" if len(table.head) >= _WIDE else ""
-    return f"<div class='table'><table{wide}>{body}</table></div>"
+    whole = f"<div class='table'><table{wide}>{body}</table></div>"
+    return (
+        f"<details><summary>{html.escape(table.summary)}</summary>{whole}</details>" if table.summary else whole
+    )

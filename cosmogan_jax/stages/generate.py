@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from cosmogan_jax import keys
+from cosmogan_jax.compare.cosmologies import shares_units
+from cosmogan_jax.compare.parents import numbered
 from cosmogan_jax.emulators.kinds import kind
 from cosmogan_jax.emulators.parameters import theta_of
 from cosmogan_jax.emulators.weights import read_card
@@ -35,8 +37,8 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
         source = trained(workdir, settings.checkpoint, settings.weights)
     emulator = source.emulator
     height, width = _size(settings, emulator)
-    cosmologies = _cosmologies(settings, emulator, workdir)
-    draw = _drawing(settings, emulator, (height, width), cosmologies)
+    cosmologies, matched = _cosmologies(settings, emulator, workdir)
+    draw = _drawing(settings, emulator, (height, width), cosmologies, matched)
     batch = _batch(settings, emulator, height * width)
     seconds: list[float] = []
 
@@ -54,6 +56,8 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     if emulator.parameters:
         rows = cosmologies[np.arange(settings.num_generated) % len(cosmologies)]
         manifest["parameters"] = dict(zip(emulator.parameters, rows.T.tolist(), strict=True))
+    if matched:
+        manifest["parents"] = [number // len(cosmologies) for number in range(settings.num_generated)]
     write_map_store(out / "maps", batches(), settings.num_generated, geometry, manifest, num_columns=width)
     return {
         "step": source.origin["generator_step"],
@@ -71,15 +75,17 @@ def _drawing(
     emulator: Emulator,
     size: tuple[int, int],
     cosmologies: Float[np.ndarray, "cosmologies parameters"],
+    matched: bool,
 ) -> Callable[[Int[Array, " maps"]], Float[Array, "maps height width bins"]]:
-    """Return a function that draws the maps of these numbers."""
+    """Return a function that draws the maps of these numbers; matched: each seed at all cosmologies in turn."""
     key = emulator.key(settings.generate_seed)
     draw = emulator.draw_side_by_side if emulator.model.any_size else emulator.draw
     noise, smoothing = _noise(settings), settings.generate_smoothing_arcmin
 
     def draw_maps(index):
         theta = jnp.asarray(cosmologies, jnp.float32)[index % len(cosmologies)]
-        return draw(key, index, theta, size=size, noise=noise, smoothing_arcmin=smoothing)
+        number = index // len(cosmologies) if matched else index
+        return draw(key, number, theta, size=size, noise=noise, smoothing_arcmin=smoothing)
 
     # With the weights as constants, of which the compiler prepares what it can once for all batches.
     return draw_maps if emulator.model.any_size else jax.jit(draw_maps)
@@ -87,10 +93,12 @@ def _drawing(
 
 def _cosmologies(
     settings: Generate, emulator: Emulator, workdir: Path
-) -> Float[np.ndarray, "cosmologies parameters"]:
-    """Return the cosmologies at which maps are drawn in turn; one of no parameters where there are none.
+) -> tuple[Float[np.ndarray, "cosmologies parameters"], bool]:
+    """Return the cosmologies at which maps are drawn in turn, and whether a seed is drawn at all of them.
 
-    Unless they are given, those of the run's validation maps, so that these can judge the generated ones.
+    One of no parameters where there are none. Unless they are given, they are those of the run's validation
+    maps, so that these can judge the generated ones; and where these are of the same seeds at every cosmology,
+    so are the generated ones: what changes from one to another is then seen without the noise of the maps.
 
     Raises:
       ValueError: a parameter that is missing or unknown, or a cosmology outside the hull of the training maps'.
@@ -98,19 +106,22 @@ def _cosmologies(
     names = emulator.parameters
     rows = _asked_cosmologies(settings, names)
     if not rows and not names:
-        return np.zeros((1, 0))
+        return np.zeros((1, 0)), False
     if not rows and settings.pretrained:
         raise ValueError(
             f"pretrained={settings.pretrained} makes maps at {', '.join(names)}: give "
             f"--generate_parameters={','.join(f'{name}=<value>' for name in names)} or --generate_design"
         )
+    matched = False
     if not rows:
         table = open_crop_table(stage_directory(workdir, "prepare"))
-        points = np.unique(table.theta(table.crops["validation"], names), axis=0)
-        rows = dict(zip(names, points.T))
+        crops = table.crops["validation"]
+        points, numbers = np.unique(table.theta(crops, names), axis=0, return_inverse=True)
+        rows, boxes = dict(zip(names, points.T)), table.boxes(crops)
+        matched = boxes is not None and shares_units(numbered(boxes)[0], numbers.reshape(-1))
     number = len(next(iter(rows.values())))
     theta = emulator.theta(number, extrapolate=settings.extrapolate, **rows)
-    return np.asarray(theta, np.float64)
+    return np.asarray(theta, np.float64), matched
 
 
 def _asked_cosmologies(settings: Generate, names: tuple[str, ...]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ are (`excess_auc`). Errors come from as many parents as there are, often a dozen
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -55,7 +56,7 @@ class Excess(NamedTuple):
     outcome: Outcome
 
 
-def excess_auc(generated: Share, control: Share, margin: float) -> Excess:
+def excess_auc(generated: Share, control: Share, margin: float, together: int = 1) -> Excess:
     """Return the AUC of generated against validation maps beyond that of real maps against the same.
 
         excess = AUC(generated) - baseline
@@ -72,15 +73,22 @@ def excess_auc(generated: Share, control: Share, margin: float) -> Excess:
     with s_generated alone there a pass would be wrong up to 7 times in 100. The areas share the validation
     maps, which makes them err together, not apart: quadrature is too wide by that. A wrong pass, or a wrong
     fail, comes to 5 % at most (`tests/test_classification.py`).
+
+    together: how many areas are judged as one (of several cosmologies): a fail, and a yardstick that is off,
+    then come to 5 % at most in all of them (Bonferroni). `lower` and `upper` are those of one.
     """
     baseline = min(max(control.value, 0.5), 0.5 + margin)
     quantile = _quantile(0.95, min(generated.degrees, control.degrees))
     half = quantile * np.hypot(generated.standard_error, control.standard_error)
     value = generated.value - baseline
     lower, upper = value - half, value + half
-    control_lower = control.value - _quantile(0.95, control.degrees) * control.standard_error
+    level, sure = 0.95, lower
+    if together > 1:
+        level = 1 - 0.05 / together
+        sure = value - half * _quantile(level, min(generated.degrees, control.degrees)) / quantile
+    control_lower = control.value - _quantile(level, control.degrees) * control.standard_error
     outcome: Outcome = "undecided"
-    if lower > margin:
+    if sure > margin:
         outcome = "fail"
     elif control_lower > 0.5 + margin:
         outcome = "yardstick off"
@@ -128,12 +136,56 @@ def discrimination(
         error = np.sqrt(sum(float(clustered_error(jnp.asarray(x), groups)) ** 2 for x, groups in parts))
         return Share(float(value), float(scale * error), min(a_groups.count, b_groups.count) - 1)
 
-    right = (np.sign(a) + 1) / 2, (1 - np.sign(b)) / 2
-    ranks = rankdata(np.concatenate([a, b]))
-    # A map's placement: the share of the other set that lies on the expected side of it.
-    of_first = (ranks[: len(a)] - rankdata(a)) / len(b)
-    of_second = 1 - (ranks[len(a) :] - rankdata(b)) / len(a)
+    right, (of_first, of_second) = _right(a, b), _placements(a, b)
     return Discrimination(
         share((right[0].mean() + right[1].mean()) / 2, *right, scale=0.5),
         share(of_first.mean(), of_first, of_second),
     )
+
+
+class Told(NamedTuple):
+    """Scores of the maps of two sets at one cosmology, as `discrimination` takes them."""
+
+    first: Float[np.ndarray, " maps"]
+    second: Float[np.ndarray, " others"]
+    first_parents: Shaped[np.ndarray, " maps"]
+    second_parents: Shaped[np.ndarray, " others"]
+
+
+def mean_discrimination(points: Sequence[Told]) -> Discrimination:
+    """Return the means over cosmologies of accuracy and area, where maps of each are told apart by themselves.
+
+    A parent (a seed) may have maps at several of them, and then errs alike in all: the variance is summed over
+    parents, of all of their maps' deviations from the mean of their own cosmology.
+
+    Raises:
+      ValueError: as `discrimination`; no cosmology.
+    """
+    every = [discrimination(*told) for told in points]
+    labels = [np.concatenate([told[2 + of_set] for told in points]) for of_set in (0, 1)]
+    groups = [group(parents) for parents in labels]
+    shares = []
+    for values, measure, scale in (
+        ([one.accuracy.value for one in every], _right, 0.5),
+        ([one.auc.value for one in every], _placements, 1.0),
+    ):
+        square, each = 0.0, [measure(told.first, told.second) for told in points]
+        for of_set in (0, 1):
+            # Weighed so that the mean over all maps is the mean over cosmologies.
+            deviations = [(pair[of_set] - pair[of_set].mean()) / len(pair[of_set]) for pair in each]
+            influence = np.concatenate(deviations) * len(labels[of_set]) / len(points)
+            square += float(clustered_error(jnp.asarray(influence), groups[of_set])) ** 2
+        degrees = min(of_set.count for of_set in groups) - 1
+        shares.append(Share(float(np.mean(values)), float(scale * np.sqrt(square)), degrees))
+    return Discrimination(*shares)
+
+
+def _right(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1 of each map on the side of its own set, 0 on the other, 1/2 between."""
+    return (np.sign(a) + 1) / 2, (1 - np.sign(b)) / 2
+
+
+def _placements(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return of each map the share of the other set that lies on the expected side of it."""
+    ranks = rankdata(np.concatenate([a, b]))
+    return (ranks[: len(a)] - rankdata(a)) / len(b), 1 - (ranks[len(a) :] - rankdata(b)) / len(a)

@@ -1,8 +1,8 @@
 """A few numbers that say how far generated maps are off: rms over a statistic's bands of the excess distance.
 
-The verdict asks whether each band of each effect is within its margin, which takes many boxes to show. These are
-point estimates with their limits instead, one a statistic, of `excess.py`'s squared distance beyond what real
-maps show, averaged over bands: noise of single bands averages out, and has no mean.
+The verdict asks whether each band of each effect is within its margin, which takes many boxes to show. These
+are point estimates with their limits instead, one a statistic, of `excess.py`'s squared distance beyond what
+real maps show, averaged over bands: noise of single bands averages out, and has no mean.
 """
 
 import dataclasses
@@ -128,15 +128,10 @@ def _number(name: str, row: _Row, quantity: Quantity, draws: Resampled, margins:
     whole = excess_distance(x, y, [np.arange(len(quantity.bands))], **numbers)
     single = excess_distance(x, y, None, **numbers).value
     worst = int(np.nanargmax(single)) if np.isfinite(single).any() else 0
-    return KeyNumber(
-        name,
-        row.title,
-        *(_root(float(square[0])) for square in (whole.value, whole.lower, whole.upper)),
-        _root(float(single[worst])),
-        quantity.bands[worst],
-        margin,
-        row.margin != "mean_in_scatter",
-    )
+    value, lower, upper = (_root(float(square[0])) for square in (whole.value, whole.lower, whole.upper))
+    relative = row.margin != "mean_in_scatter"
+    worst_value, band = _root(float(single[worst])), quantity.bands[worst]
+    return KeyNumber(name, row.title, value, lower, upper, worst_value, band, margin, relative)
 
 
 def _root(square: float) -> float | None:

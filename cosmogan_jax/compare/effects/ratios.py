@@ -2,11 +2,11 @@
 
     R = <P(theta)> / <P(theta_0)>
 
-Boxes of one seed at both cosmologies have the same waves: what they happen to have more or less of cancels in R,
-and so does the emulator's where its maps at both come from the same latents. Errors come from a bootstrap that
-draws whole units (seeds), with all of their maps at both cosmologies; units that have maps at one of them only
-are drawn among themselves. What errors would be without that, draws of the two cosmologies that do not know of
-each other, stands beside them.
+Boxes of one seed at both cosmologies have the same waves: what they happen to have more or less of cancels in
+R, and so does the emulator's where its maps at both come from the same latents. Errors come from a bootstrap
+that draws whole units (seeds), with all of their maps at both cosmologies; units that have maps at one of them
+only are drawn among themselves. What errors would be without that, draws of the two cosmologies that do not
+know of each other, stands beside them.
 """
 
 import dataclasses
@@ -22,10 +22,11 @@ from cosmogan_jax.compare.parents import draw_counts, generator, numbered
 # Within how much the emulator's ratio is to be the simulations', in every band.
 GOAL = 0.03
 _TWO_SIDED = 0.975
+Values = tuple[float | None, ...]
 
 
 class PowerSet(NamedTuple):
-    """Power of the maps of a set in bands, the number of each map's cosmology, and what it counts with as one."""
+    """Power of maps in bands, the number of each one's cosmology, and what it counts with as one."""
 
     power: Float[np.ndarray, "maps bands"]
     cosmology: Int[np.ndarray, " maps"]
@@ -33,7 +34,7 @@ class PowerSet(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """A ratio of means, its resamples, and those of draws that do not match seeds; and how many units made it."""
+    """A ratio of means, its resamples, and those of draws that do not match seeds; how many units made it."""
 
     value: Float[np.ndarray, " bands"]
     draws: Float[np.ndarray, "resamples bands"]
@@ -43,7 +44,7 @@ class Ratio(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RatioToFiducial:
-    """Ratios of power to that at the fiducial cosmology, by bands.
+    """Ratios of power to that at the fiducial cosmology, by bands; None in bands without modes.
 
     Attributes:
       generated, simulated: the ratios; errors are standard errors. simulated: of all real maps.
@@ -51,15 +52,15 @@ class RatioToFiducial:
       difference: generated / simulated - 1, with its error and two-sided 95 % interval.
     """
 
-    generated: tuple[float, ...]
-    generated_error: tuple[float, ...]
-    simulated: tuple[float, ...]
-    simulated_error: tuple[float, ...]
-    simulated_unmatched_error: tuple[float, ...]
-    difference: tuple[float, ...]
-    difference_error: tuple[float, ...]
-    lower: tuple[float, ...]
-    upper: tuple[float, ...]
+    generated: Values
+    generated_error: Values
+    simulated: Values
+    simulated_error: Values
+    simulated_unmatched_error: Values
+    difference: Values
+    difference_error: Values
+    lower: Values
+    upper: Values
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
@@ -69,12 +70,12 @@ class RatioToFiducial:
     @property
     def worst(self) -> int:
         """Return the band of the largest difference."""
-        return int(np.argmax(np.abs(self.difference)))
+        return int(np.argmax([0.0 if value is None else abs(value) for value in self.difference]))
 
     @property
     def within_goal(self) -> bool:
         """Tell whether the difference is within the goal in every band, by its estimate."""
-        return abs(self.difference[self.worst]) <= GOAL
+        return abs(self.difference[self.worst] or 0.0) <= GOAL
 
 
 def ratio_to_fiducial(
@@ -92,19 +93,18 @@ def ratio_to_fiducial(
     units = min(ours.units, theirs.units)
     if units < MIN_PARENTS:
         return None
-    difference, draws = ours.value / theirs.value - 1, ours.draws / theirs.draws - 1
+    with np.errstate(divide="ignore", invalid="ignore"):  # bands without modes
+        difference, draws = ours.value / theirs.value - 1, ours.draws / theirs.draws - 1
     error = draws.std(0, ddof=1)
     reach = student_t.ppf(_TWO_SIDED, units - 1) * error
     columns = (
         ours.value, ours.draws.std(0, ddof=1), theirs.value, theirs.draws.std(0, ddof=1),
         theirs.unmatched.std(0, ddof=1), difference, error, difference - reach, difference + reach,
     )  # fmt: skip
-    return RatioToFiducial(*(tuple(column.tolist()) for column in columns))
+    return RatioToFiducial(*(tuple(v if np.isfinite(v) else None for v in c.tolist()) for c in columns))
 
 
-def ratio(
-    sample: PowerSet, number: int, fiducial: int, *, seed: int, stream: int, num_resamples: int
-) -> Ratio:
+def ratio(sample: PowerSet, number: int, fiducial: int, *, seed: int, stream: int, num_resamples: int) -> Ratio:
     """Return the ratio of mean power at cosmology `number` to that at `fiducial`, of one set of maps.
 
     Raises:
@@ -129,12 +129,13 @@ def ratio(
         return weights @ sums[which] / (weights @ maps[which])[:, None]
 
     once = np.ones((1, count))
-    return Ratio(
-        (mean(once, 0) / mean(once, 1))[0],
-        mean(first, 0) / mean(first, 1),
-        mean(first, 0) / mean(second, 1),
-        int(has.sum(1).min()),
-    )
+    with np.errstate(divide="ignore", invalid="ignore"):  # bands without modes
+        return Ratio(
+            (mean(once, 0) / mean(once, 1))[0],
+            mean(first, 0) / mean(first, 1),
+            mean(first, 0) / mean(second, 1),
+            int(has.sum(1).min()),
+        )
 
 
 def _draws(

@@ -228,4 +228,3 @@ def _root(square: np.ndarray) -> np.ndarray:
 
 def _block_label(bands: tuple[str, ...], rows: tuple[int, int], columns: tuple[int, int]) -> str:
     return " × ".join(f"{bands[start]} … {bands[stop - 1]}" for start, stop in (rows, columns))
-

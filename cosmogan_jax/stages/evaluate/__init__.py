@@ -3,23 +3,28 @@
 statistics.json       tables: mean and scatter of every statistic, their errors, where they agree (`tables.py`)
 results.json          the outcome (`overall.py`); tests, effects, verdicts (`judgement.py` says
                       what each entry is); duplicates (`duplicates.py`); contrasts and patterns by
-                      position (`uniformity.py`); inference; the classifier
+                      position (`uniformity.py`); inference; the classifier; of several cosmologies
+                      each by itself (`cosmologies.py`)
 generated.npz, ...    statistics of every map, a file a set
 positions.npz         mean and scatter at every pixel
 shown.npz             maps to look at
 sky.json              up to where the run's training maps are a sky (`compare/sky_limits.py`)
 """
 
+import dataclasses
 import functools
 import itertools
 import time
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Array
 
+from cosmogan_jax.compare.cosmologies import Cosmologies, cosmologies_of, shares_units
+from cosmogan_jax.compare.design_verdict import AucAtPoint, JudgedDesign, short_table
 from cosmogan_jax.compare.scales import Scales, scales
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.files.json_files import read_json, write_json
@@ -32,6 +37,7 @@ from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages.evaluate import (
     classification,
+    classified_cosmologies,
     duplicates,
     inference,
     judged_bins,
@@ -43,12 +49,14 @@ from cosmogan_jax.stages.evaluate import (
     tables,
     uniformity,
 )
+from cosmogan_jax.stages.evaluate import cosmologies as by_cosmology
 from cosmogan_jax.stages.evaluate.compared_sets import few_boxes, open_map_sets, units_of
 from cosmogan_jax.stages.evaluate.observing import View, views
 from cosmogan_jax.stages.evaluate.summarising import Summaries
-from cosmogan_jax.stages.evaluate.training_targets import trained_on, was_selected
+from cosmogan_jax.stages.evaluate.training_targets import trained_at, trained_on, was_selected
 
 _SHOWN = 8
+_UNKNOWN: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
@@ -80,7 +88,12 @@ def _judge(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     table = None if settings.reference else open_crop_table(stage_directory(workdir, "prepare"))
     sets = open_map_sets(settings, workdir, table)
     results = judge_sets(
-        sets, settings, out, matched=trained_on(settings, workdir), selected=was_selected(settings, workdir)
+        sets,
+        settings,
+        out,
+        matched=trained_on(settings, workdir),
+        selected=was_selected(settings, workdir),
+        training=trained_at(settings, workdir, table),
     )
     results["seconds"] = round(time.monotonic() - began, 1)
     if table is not None:
@@ -89,11 +102,20 @@ def _judge(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     write_json(out / "results.json", results)
     summarising.remove_parts(out)
     print(f"evaluate: {results['overall']['said']}", flush=True)
+    if "cosmologies" in results:
+        for line in short_table(JudgedDesign.from_json(results["cosmologies"])):
+            print(f"evaluate: {line}", flush=True)
     return _summary(out)
 
 
 def judge_sets(
-    sets: MapSets, settings: Evaluate, out: Path, *, matched: Set[str], selected: bool
+    sets: MapSets,
+    settings: Evaluate,
+    out: Path,
+    *,
+    matched: Set[str],
+    selected: bool,
+    training: Mapping[str, np.ndarray] = _UNKNOWN,
 ) -> dict[str, Any]:
     """Return what results.json holds, of any sets; write statistics.json and the arrays to `out`.
 
@@ -102,17 +124,22 @@ def judge_sets(
     Args:
       matched: names of statistics that a loss of the generator's training matched.
       selected: whether the generator was chosen among others by its scores.
+      training: parameters of its training maps, by name, where they are known.
 
     Raises:
-      ValueError: maps that are not finite or constant, sets that share maps, settings that these maps do not
-        allow.
+      ValueError: maps that are not finite or constant, sets that share maps or have not the same cosmologies,
+        settings that these maps do not allow.
     """
     masked = any(maps.masked for maps in sets.present())
     geometry = sets.validation.geometry
+    cosmologies = cosmologies_of({maps.name: maps.parameters for maps in sets.present()})
     spread = _spread(sets.validation)
-    units = {maps.name: units_of(maps, settings.independent_unit) for maps in sets.present()}
+    units = by_cosmology.joint_units(
+        sets, {maps.name: units_of(maps, settings.independent_unit) for maps in sets.present()}, cosmologies
+    )
     labels = {name: of_maps for name, (of_maps, _) in units.items()}
-    results = _what_is_judged(sets, units, matched, masked)
+    results, design = _what_is_judged(sets, units, matched, masked), None
+    how: dict[str, Any] = {"no_verdict": few_boxes(sets, units), "selected": selected}
     for label, view in views(settings, geometry).items():
         if label and masked:
             break
@@ -123,25 +150,45 @@ def judge_sets(
         digests = {name: values.pop("digest") for name, values in each.items()}
         if not label:
             _check_apart(digests)
-        judge = judgement.Judge(labels, settings, scale, few_boxes(sets, units), selected)
+        judge = judgement.Judge(labels, settings, scale, **how, together=by_cosmology.together(cosmologies))
         results["views"][label or "as it is"] = judge.judge(each, heights=not label)
         if label:
             continue
-        tables.write(sets, each, units, scale, out)
+        tables.write(sets, each, units, scale, out, cosmologies)
+        if cosmologies is not None:
+            design = by_cosmology.judge(cosmologies, each, labels, scale, training, settings, **how)
         first = sets.generated.read(0, min(_SHOWN, sets.generated.num_maps))
         write_arrays(out / "shown.npz", {"generated": first, "validation": spread[:_SHOWN]})
         if masked:
-            results["masked"] = masked_sets.shares(each, geometry)
-            results["apart"] += masked_sets.unlike(results["masked"])
-            results |= masked_sets.entries(sets.generated.num_maps)
+            shares = masked_sets.shares(each, geometry)
+            results["apart"] += masked_sets.unlike(shares)
+            results |= {"masked": shares, **masked_sets.entries(sets.generated.num_maps)}
         else:
-            results |= _of_whole_maps(sets, summaries, labels, scale, settings)
+            results |= _of_whole_maps(sets, summaries, labels, scale, settings, cosmologies)
             write_arrays(out / "positions.npz", uniformity.position_maps(summaries))
-    if not masked:
-        results["classifier"] = classification.judge(
-            sets, labels, settings.classifier_steps, parse(settings.margins).auc
-        )
-    results["overall"] = overall.judge(results, settings.margins)
+    return _with_outcome(results, sets, labels, settings, cosmologies, design)
+
+
+def _with_outcome(
+    results: dict[str, Any],
+    sets: MapSets,
+    labels: dict[str, np.ndarray],
+    settings: Evaluate,
+    cosmologies: Cosmologies | None,
+    design: JudgedDesign | None,
+) -> dict[str, Any]:
+    """Return the results with classifier and outcome, of all maps and of every cosmology."""
+    masked = any(maps.masked for maps in sets.present())
+    areas: list[AucAtPoint] = []
+    numbers = settings.classifier_steps, parse(settings.margins).auc
+    if not masked and cosmologies is None:
+        results["classifier"] = classification.judge(sets, labels, *numbers)
+    elif not masked and cosmologies is not None:
+        results["classifier"], areas = classified_cosmologies.judge(sets, labels, cosmologies, *numbers)
+    if design is not None:
+        design = by_cosmology.with_outcomes(design, areas, results, settings.margins)
+        results["cosmologies"] = dataclasses.asdict(design)
+    results["overall"] = overall.judge(results, settings.margins, design)
     return results
 
 
@@ -205,14 +252,21 @@ def _of_whole_maps(
     labels: dict[str, np.ndarray],
     scale: Scales,
     settings: Evaluate,
+    cosmologies: Cosmologies | None,
 ) -> dict[str, Any]:
     """Return the entries of results.json that need every pixel of the maps as they are."""
+    seeds, groups, generated = None, None, sets.generated
+    if cosmologies is not None and shares_units(labels["generated"], cosmologies.of_map["generated"]):
+        seeds = labels["generated"]
+        groups = uniformity.groups_of_seeds(generated, seeds)
     return {
         "stationarity": uniformity.judge(summaries, labels),
-        "position": uniformity.fixed_in_place(summaries["generated"], parse(settings.margins)),
-        "duplicates": duplicates.judge(sets.generated, sets.validation, labels["validation"]),
+        "position": uniformity.fixed_in_place(summaries["generated"], parse(settings.margins), groups),
+        "duplicates": duplicates.judge(generated, sets.validation, labels["validation"], seeds),
         "similarity": duplicates.similarity(sets.present(), labels, float(np.ptp(scale.pixel_edges[[0, -1]]))),
-        "inference": inference.judge(sets, summaries, labels, scale.l_edges, settings),
+        "inference": inference.judge(sets, summaries, labels, scale.l_edges, settings)
+        if cosmologies is None
+        else {"refused": "maps are of several cosmologies, and what it says is of one"},
     }
 
 

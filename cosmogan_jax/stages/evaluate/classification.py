@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from cosmogan_jax import keys
 from cosmogan_jax.compare.discrimination import classify
@@ -27,21 +27,25 @@ BATCH_SIZE = 64
 # What is kept of each set: 65,536 maps of 64^2, 4096 of 256^2. At its peak the whole takes some six times that.
 MOST_BYTES = 2**30
 # Maps to test on, to train rules on, and to weigh the rules by; in the order in which parents are dealt out.
-_SHARES = (4, 3, 1)
+SHARES = (4, 3, 1)
 # In each part of a set two parents at least are wanted to train and to test on.
 FEWEST_PARENTS = 5
 # What a map is judged by, together and each alone.
 RULES = ("pixels", "spectrum", "heights")
-_SEEN = 512  # training maps of each set that say how often it is right on what it has seen
+SEEN = 512  # training maps of each set that say how often it is right on what it has seen
 _SEED = 0
 
 
 class ClassifiedSet(NamedTuple):
-    """Where maps come from: read(start, stop) gives kappa of maps start to stop - 1; parents are in order."""
+    """Where maps come from: read(start, stop) gives kappa of maps start to stop - 1; parents are in order.
+
+    points: number of each map's cosmology, where they are of several.
+    """
 
     name: str
     read: Callable[[int, int], Float[np.ndarray, "maps size size"]]
     parents: Shaped[np.ndarray, " maps"]
+    points: Int[np.ndarray, " maps"] | None = None
 
 
 class ClassificationSettings(NamedTuple):
@@ -58,14 +62,21 @@ class ClassificationSettings(NamedTuple):
 
 
 class KeptMaps(NamedTuple):
-    """Maps in memory, and the parent of each."""
+    """Maps in memory, the parent of each, and the number of its cosmology where they are of several."""
 
     kappa: Float[np.ndarray, "maps size size"]
     parents: Shaped[np.ndarray, " maps"]
+    points: Int[np.ndarray, " maps"] | None = None
 
     def at(self, index: np.ndarray) -> "KeptMaps":
         """Return some of them."""
-        return KeptMaps(self.kappa[index], self.parents[index])
+        points = None if self.points is None else self.points[index]
+        return KeptMaps(self.kappa[index], self.parents[index], points)
+
+    @property
+    def cosmology(self) -> Int[np.ndarray, " maps"]:
+        """Return the number of each map's cosmology; 0 where there is one."""
+        return np.zeros(len(self.parents), int) if self.points is None else self.points
 
 
 class Parts(NamedTuple):
@@ -119,7 +130,7 @@ def classify_sets(
     """
     if settings.num_steps == 0:
         return None
-    kept = [_read(s, settings.max_maps) for s in (generated, validation, auxiliary) if s is not None]
+    kept = [read_kept(s, settings.max_maps) for s in (generated, validation, auxiliary) if s is not None]
     seed, names = settings.seed, ["auxiliary", "validation"]
     if auxiliary is None:
         generated_parts, real = split(kept, seed)
@@ -138,7 +149,7 @@ def classify_sets(
         f"steps, {result['maps_each']['train']} maps of each set to train on",
         flush=True,
     )
-    excess = excess_auc(_share(result["auc"]), _share(control["auc"]), settings.margin)
+    excess = excess_auc(share_of(result["auc"]), share_of(control["auc"]), settings.margin)
     return {
         "generated": result | {"excess": excess._asdict() | {"margin": settings.margin}},
         "control": control,
@@ -153,8 +164,8 @@ def split(sets: Sequence[KeptMaps], seed: int) -> list[Parts]:
     """
     counts = [len(np.unique(s.parents)) for s in sets]
     boxes = [n for n, s in zip(counts, sets) if n < len(s.parents)]
-    sets = [_of_some_parents(s, min(boxes), seed) if n < len(s.parents) else s for n, s in zip(counts, sets)]
-    parts = [parts_by_parent(s.parents, _SHARES, seed=seed) for s in sets]
+    sets = [of_some_parents(s, min(boxes), seed) if n < len(s.parents) else s for n, s in zip(counts, sets)]
+    parts = [parts_by_parent(s.parents, SHARES, seed=seed) for s in sets]
     fewest = [min(map(len, part)) for part in zip(*parts)]
     chosen = [
         [s.at(equally_many(most, s.parents, index)) for most, index in zip(fewest, indices)]
@@ -184,13 +195,13 @@ def tell_apart(
     parents = [part.parents for part in (first.test, second.test)]
     whole = discrimination(*(combined(x) for x in logits), *parents)
     alone = {
-        f"auc_of_{rule}": _share_entry(discrimination(*(x[:, i] for x in logits), *parents).auc)
+        f"auc_of_{rule}": share_entry(discrimination(*(x[:, i] for x in logits), *parents).auc)
         for i, rule in enumerate(RULES)
     }
-    seen = [np.mean(combined(logits_of(kappa[:: -(-len(kappa) // _SEEN)])) > 0) for kappa in both]
+    seen = [np.mean(combined(logits_of(kappa[:: -(-len(kappa) // SEEN)])) > 0) for kappa in both]
     return {
-        "accuracy": _share_entry(whole.accuracy),
-        "auc": _share_entry(whole.auc),
+        "accuracy": share_entry(whole.accuracy),
+        "auc": share_entry(whole.auc),
         **alone,
         "accuracy_on_training_maps": float((seen[0] + 1 - seen[1]) / 2),
         "num_steps": settings.num_steps,
@@ -216,6 +227,20 @@ def _taught(
     both = first, second
     reference = reference_of(*both, side_deg)
     rules = [linear_rule(*pair) for pair in zip(*(features_of(kappa, reference, side_deg) for kappa in both))]
+    pixels_of = taught_pixels(*both, settings)
+
+    def logits_of(kappa):
+        features = features_of(kappa, reference, side_deg)
+        return np.stack([pixels_of(kappa), *(rule(x) for rule, x in zip(rules, features))], -1)
+
+    return logits_of
+
+
+def taught_pixels(
+    first: np.ndarray, second: np.ndarray, settings: ClassificationSettings
+) -> Callable[[np.ndarray], Float[np.ndarray, " maps"]]:
+    """Train the network on the maps of two sets; return what gives each map's logit by it."""
+    both = first, second
     standard = classify.standard_of(*both)
     train = [standard.of(kappa) for kappa in both]
     network = Classifier(train[0].shape[-1], classify.NUM_LAYERS, NUM_FILTERS)
@@ -228,15 +253,11 @@ def _taught(
         counted=functools.partial(progress, desc="evaluate classifier", unit="step"),
     )
 
-    def logits_of(kappa):
-        features = features_of(kappa, reference, side_deg)
-        pixels = classify.logits(network, params, standard.of(kappa))
-        return np.stack([pixels, *(rule(x) for rule, x in zip(rules, features))], -1)
-
-    return logits_of
+    return lambda kappa: classify.logits(network, params, standard.of(kappa))
 
 
-def _share_entry(share: Share) -> dict[str, Any]:
+def share_entry(share: Share) -> dict[str, Any]:
+    """Return a share for JSON."""
     return {
         "value": share.value,
         "standard_error": share.standard_error,
@@ -247,11 +268,13 @@ def _share_entry(share: Share) -> dict[str, Any]:
     }
 
 
-def _share(entry: dict[str, Any]) -> Share:
+def share_of(entry: dict[str, Any]) -> Share:
+    """Return the share of an entry."""
     return Share(entry["value"], entry["standard_error"], entry["degrees_of_freedom"])
 
 
-def _of_some_parents(maps: KeptMaps, count: int, seed: int) -> KeptMaps:
+def of_some_parents(maps: KeptMaps, count: int, seed: int) -> KeptMaps:
+    """Return the maps of so many parents, drawn at random."""
     names = np.unique(maps.parents)
     if len(names) == count:
         return maps
@@ -259,7 +282,7 @@ def _of_some_parents(maps: KeptMaps, count: int, seed: int) -> KeptMaps:
     return maps.at(np.flatnonzero(np.isin(maps.parents, names[chosen])))
 
 
-def _read(maps: ClassifiedSet, most: int | None) -> KeptMaps:
+def read_kept(maps: ClassifiedSet, most: int | None) -> KeptMaps:
     """Read at most so many maps, or what MOST_BYTES hold, evenly spread over the set, by chunks."""
     if most is None:
         most = max(1, MOST_BYTES // np.asarray(maps.read(0, 1), np.float32).nbytes)
@@ -270,4 +293,6 @@ def _read(maps: ClassifiedSet, most: int | None) -> KeptMaps:
             raise ValueError(f"{maps.name} map {index[np.argmin(finite)]} holds non-finite values")
         kept.append(kappa)
         numbers.append(index)
-    return KeptMaps(np.concatenate(kept), np.asarray(maps.parents)[np.concatenate(numbers)])
+    index = np.concatenate(numbers)
+    points = None if maps.points is None else maps.points[index]
+    return KeptMaps(np.concatenate(kept), np.asarray(maps.parents)[index], points)

@@ -36,16 +36,22 @@ _OUTCOMES = {"none": "pass", "as real": "pass", "collisions": "fail"}
 _PAIRS, _ALIKE_AT_ONCE, _SEED = 256, 16, 0
 
 
-def judge(generated: MapSet, real: MapSet, units: np.ndarray) -> dict[str, Any]:
-    """Return the entry; units: what each real map counts with as one, of which no two are compared."""
-    ours, _ = _shrunk(generated)
+def judge(
+    generated: MapSet, real: MapSet, units: np.ndarray, seeds: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Return the entry; units: what each real map counts with as one, of which no two are compared.
+
+    seeds: of generated maps of several cosmologies, which of them are of one seed, and near copies by right.
+    """
+    ours, numbers = _shrunk(generated)
     theirs, index = _shrunk(real)
     entry = {"maps": len(ours), "real_maps": len(theirs)}
     if len(np.unique(units[index])) < 2:
         return entry | {"status": "no yardstick", "outcome": "no yardstick", "support_above": None}
     of_real = nearest_others(lambda a, b: theirs[a:b], len(theirs), parents=units[index])
     limit = copy_distance(of_real.distance, _FRACTION)
-    of_ours = nearest_others(lambda a, b: ours[a:b], len(ours), within=limit)
+    same = None if seeds is None else seeds[numbers]
+    of_ours = nearest_others(lambda a, b: ours[a:b], len(ours), parents=same, within=limit)
     verdict = judge_birthday(of_real, [of_ours], _FRACTION)
     kept = ("pairs", "collisions", "real_pairs", "real_collisions", "status", "support_above")
     entry |= {name: getattr(verdict, name) for name in kept}

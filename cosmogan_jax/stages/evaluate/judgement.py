@@ -158,10 +158,7 @@ class Judge:
             if not row.judged or key not in each["validation"]:
                 continue
             varying = np.all(
-                [
-                    _varying(values[key], self._units[name], _parts(name, each))
-                    for name, values in each.items()
-                ],
+                [_varying(values[key], self._units[name], _parts(name, each)) for name, values in each.items()],
                 axis=0,
             )
             if not varying.any():

@@ -6,24 +6,52 @@
   open                  what could not be told: name, why, whether a pass needs it, and what would settle it
 
 Judged are the maps as they are; what an observer sees of them (`views`) is told beside it.
+
+Of several cosmologies each has an outcome of its own, of its effects and its classifier (`cosmologies.py` says
+how many of them are judged as one), and all maps together have theirs. The whole passes only where every
+cosmology does too: one that fails makes it fail, and one that is open leaves it incomplete.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+from cosmogan_jax.compare.design_verdict import AucAtPoint, JudgedDesign, outcome_names
 from cosmogan_jax.compare.effects.overall import Finding, overall
 from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.settings.margins import effects_of, parse
 
+_CLASSIFIER = "a classifier that is trained to tell them apart"
 
-def judge(results: dict[str, Any], margins: str) -> dict[str, Any]:
-    """Return the entry, from all others."""
+
+def judge(results: dict[str, Any], margins: str, design: JudgedDesign | None = None) -> dict[str, Any]:
+    """Return the entry, from all others; design: the cosmologies by themselves, where there are several."""
     view = results["views"]["as it is"]
     findings = [*_effects(view["verdicts"], results["statistics"], results.get("left_out", {}))]
     findings.append(Finding("no more duplicates than among real maps", results["duplicates"]["outcome"]))
     findings += _positions(results["position"])
     findings.append(_classifier(results["classifier"]))
+    if design is not None:
+        findings = [*_cosmologies(design), *findings]
     return entry(findings, margins)
+
+
+def of_cosmology(
+    verdicts: dict[str, Any], auc: AucAtPoint | None, results: dict[str, Any], margins: str
+) -> dict[str, Any]:
+    """Return the entry of one cosmology, from its own verdicts; results: what is known of all maps."""
+    findings = _effects(verdicts, results["statistics"], results.get("left_out", {}))
+    if auc is not None:
+        findings.append(Finding(_CLASSIFIER, auc.outcome, required=False, needs="more boxes, or more maps"))
+    return entry(findings, margins)
+
+
+def _cosmologies(design: JudgedDesign) -> list[Finding]:
+    needs = "each one's own entry says what"
+    return [
+        Finding(outcome_names(design.cosmologies, outcome), outcome, needs=needs)
+        for outcome, count in design.outcomes.items()
+        if count
+    ]
 
 
 def entry(findings: Sequence[Finding], margins: str) -> dict[str, Any]:
@@ -73,7 +101,7 @@ def _positions(position: dict[str, Any]) -> list[Finding]:
 
 
 def _classifier(entry: dict[str, Any] | None) -> Finding:
-    title = "a classifier that is trained to tell them apart"
+    title = _CLASSIFIER
     if entry is None:
         return Finding(title, "not trained", needs="--classifier_steps")
     if "refused" in entry:

@@ -27,7 +27,7 @@ CHUNK = 256  # maps in memory at a time, and in one part of an interrupted run: 
 _TOGETHER = 16  # maps in one program of a CPU's
 _PIXELS_IN_A_DIGEST = 4096
 # Maps whose moments at every pixel are kept together, and groups of a set that are kept at most.
-GROUP, _GROUPS = 64, 16
+GROUP, MOST_GROUPS = 64, 16
 
 Summaries = dict[str, np.ndarray]
 View = Callable[[Float[np.ndarray, "maps size size"], np.ndarray], jax.Array]
@@ -134,7 +134,7 @@ def in_parts(summarise: Callable, view: View, maps: MapSet, out: Path, label: st
         added = position_groups(part)
         if groups is not None:
             added = PositionMoments(*map(jnp.concatenate, zip(groups, added)))
-        groups = fewer(added, _GROUPS)
+        groups = fewer(added, MOST_GROUPS)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return joined if groups is None else joined | _named(groups)
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from cosmogan_jax.compare.agreement_range import AGREEMENT_FACTOR, agreeing_range
+from cosmogan_jax.compare.cosmologies import Cosmologies
 from cosmogan_jax.compare.ensembles import bands, effective_modes
 from cosmogan_jax.compare.scales import Scales
 from cosmogan_jax.compare.statistics import STATISTICS, display_pixels
@@ -17,6 +18,7 @@ from cosmogan_jax.summaries import PAPER_L_EDGES, PAPER_THRESHOLDS
 
 _BOOTSTRAP_SEED = 0
 # Statistics whose tables the figures draw; the others are in the npz files.
+_OF_COSMOLOGIES = ("power_bands", "V0", "V1", "V2", "peaks")
 _TABLES = ("pixels", *(row.name for row in STATISTICS.values() if row.shown))
 
 
@@ -26,14 +28,19 @@ def write(
     units: dict[str, tuple[np.ndarray, str]],
     scale: Scales,
     out: Path,
+    cosmologies: Cosmologies | None = None,
 ) -> None:
-    """Write statistics.json, and the statistics of every map of each set as <set>.npz."""
+    """Write statistics.json, and the statistics of every map of each set as <set>.npz.
+
+    Of several cosmologies statistics.json has a few tables of each, and the npz files its number for every map.
+    """
     each = {
         name: {**values, "pixels": display_pixels(values["fine_pixels"], scale)}
         for name, values in each.items()
     }
     for name, values in each.items():
-        write_arrays(out / f"{name}.npz", {"parents": units[name][0], **values})
+        more = {} if cosmologies is None else {"cosmology": cosmologies.of_map[name]}
+        write_arrays(out / f"{name}.npz", {"parents": units[name][0], **more, **values})
     # Of masked maps no power is known.
     power = _means(each, "power_bands") if "power_bands" in each["validation"] else None
     ratio = np.full(len(scale.l_edges) - 1, np.nan)
@@ -69,8 +76,27 @@ def write(
                 "ell": agreeing_range(scale.l_edges, *power) if power else None,
                 "kappa": agreeing_range(scale.pixel_edges, *_means(each, "pixels")),
             },
+            **({} if cosmologies is None else {"cosmologies": _by_cosmology(each, units, cosmologies)}),
         },
     )
+
+
+def _by_cosmology(
+    each: dict[str, Summaries], units: dict[str, tuple[np.ndarray, str]], cosmologies: Cosmologies
+) -> list[dict[str, Any]]:
+    """Return the tables of each cosmology, as those of `statistics`; log_power is of the bands' logarithms."""
+    every = []
+    for number in range(len(cosmologies.points)):
+        entry: dict[str, dict[str, Any]] = {}
+        for name, values in each.items():
+            here = cosmologies.of_map[name] == number
+            own = {key: values[key][here] for key in _OF_COSMOLOGIES if key in values}
+            if "power_bands" in own:
+                own["log_power"] = np.log(np.where(own["power_bands"] > 0, own["power_bands"], np.nan))
+            for key, of_maps in own.items():
+                entry.setdefault(key, {})[name] = _table(of_maps, units[name][0][here])
+        every.append(entry)
+    return every
 
 
 def worst_power_factor(out: Path) -> float | None:

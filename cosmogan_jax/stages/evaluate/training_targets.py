@@ -1,11 +1,14 @@
-"""What the generated maps' generator was trained to match or chosen by: agreement in that is no finding."""
+"""What the generated maps' generator was trained to match, chosen by and trained on, as far as judging asks."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cosmogan_jax.compare.statistics import trained_on_by
 from cosmogan_jax.emulators.packed import find
 from cosmogan_jax.emulators.weights import read_card
+from cosmogan_jax.maps.crop_table import CropTable
 from cosmogan_jax.runs.directory import finished_record
 from cosmogan_jax.settings import Evaluate
 
@@ -40,3 +43,21 @@ def trained_on(settings: Evaluate, workdir: Path) -> set[str]:
     if not flags.get("match_weight", 0):
         return set()
     return trained_on_by(flags.get("match", ()))
+
+
+def trained_at(settings: Evaluate, workdir: Path, table: CropTable | None) -> dict[str, np.ndarray]:
+    """Return parameters of the training maps by name, a value a crop or a cosmology; none where not known.
+
+    Raises:
+      ValueError: as `trained_on`.
+    """
+    if settings.generated:
+        return {}
+    name = finished_record(workdir, "generate").flags.get("pretrained")
+    if name:
+        card = read_card(find(name))
+        columns = np.array(card.design, np.float64).reshape(-1, len(card.parameters)).T
+        return dict(zip(card.parameters, columns)) if card.design else {}
+    if table is None:
+        return {}
+    return dict(zip(table.parameters, table.theta(table.crops["train"], table.parameters).T.astype(np.float64)))

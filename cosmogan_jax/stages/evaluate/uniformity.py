@@ -4,14 +4,22 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from cosmogan_jax.compare.clustered import Contrast, group
 from cosmogan_jax.compare.position_moments import PositionMoments
-from cosmogan_jax.compare.position_pattern import MIN_GROUPS, patterns
+from cosmogan_jax.compare.position_pattern import MIN_GROUPS, fewer, patterns
 from cosmogan_jax.compare.stationarity import border_against_centre, ring_widths, row_against_column
 from cosmogan_jax.files.json_files import as_json
+from cosmogan_jax.maps.sets import MapSet
 from cosmogan_jax.settings.margins import Margins
-from cosmogan_jax.stages.evaluate.summarising import GROUP, Summaries, position_groups, position_moments
+from cosmogan_jax.stages.evaluate.summarising import (
+    GROUP,
+    MOST_GROUPS,
+    Summaries,
+    position_groups,
+    position_moments,
+)
 
 # A last group of a few maps has a scatter that says nothing.
 _FEWEST_IN_GROUP = GROUP // 4
@@ -41,9 +49,14 @@ def judge(summaries: dict[str, Summaries], units: dict[str, np.ndarray]) -> dict
     return entry
 
 
-def fixed_in_place(summaries: Summaries, margins: Margins) -> dict[str, Any]:
-    """Return `compare/position_pattern.py` of one set: squares, limits, outcomes, or why there are none."""
-    groups = position_groups(summaries)
+def fixed_in_place(
+    summaries: Summaries, margins: Margins, groups: PositionMoments | None = None
+) -> dict[str, Any]:
+    """Return `compare/position_pattern.py` of one set: squares, limits, outcomes, or why there are none.
+
+    groups: of maps that are independent of those of other groups, where those of the summaries are not.
+    """
+    groups = position_groups(summaries) if groups is None else groups
     large = np.asarray(groups.count) >= _FEWEST_IN_GROUP
     if large.sum() < MIN_GROUPS:
         needed = MIN_GROUPS * GROUP
@@ -54,6 +67,31 @@ def fixed_in_place(summaries: Summaries, margins: Margins) -> dict[str, Any]:
         "mean": fixed.mean._asdict() | {"outcome": fixed.mean.outcome(margins.position_mean)},
         "sigma": fixed.sigma._asdict() | {"outcome": fixed.sigma.outcome(margins.position_sigma)},
     }
+
+
+def groups_of_seeds(maps: MapSet, seeds: Int[np.ndarray, " maps"]) -> PositionMoments:
+    """Return the moments at every pixel of groups of whole seeds, each of GROUP maps or a few more.
+
+    Maps of one seed at several cosmologies have the same structures in the same places; in two groups they
+    would look like what is fixed in place.
+    """
+    order = np.argsort(seeds, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(seeds[order])) + 1, len(order))
+    moments: PositionMoments | None = None
+    start = 0
+    while start < len(order):
+        stop = int(ends[np.searchsorted(ends, min(start + GROUP, len(order)))])
+        kappa = np.concatenate([maps.read(n, n + 1) for n in order[start:stop].tolist()]).astype(np.float64)
+        mean = kappa.mean(0)
+        new: Any = (np.array([stop - start], np.float64), mean[None], ((kappa - mean) ** 2).sum(0)[None])
+        if moments is not None:
+            new = tuple(map(np.concatenate, zip(moments, new)))
+        moments = PositionMoments(*new)
+        if len(new[1]) == 2 * MOST_GROUPS:
+            moments = fewer(moments, MOST_GROUPS)
+        start = stop
+    assert moments is not None
+    return fewer(moments, MOST_GROUPS)
 
 
 def position_maps(summaries: dict[str, Summaries]) -> dict[str, np.ndarray]:

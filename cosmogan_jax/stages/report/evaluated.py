@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cosmogan_jax.compare.design_verdict import JudgedDesign
 from cosmogan_jax.files.json_files import Fields, check_object, read_object
 from cosmogan_jax.runs.directory import finished_record, stage_record
 from cosmogan_jax.runs.records import StageRecord
@@ -32,6 +33,7 @@ class Evaluated(NamedTuple):
     """Stage evaluate's folder, and what it wrote: statistics.json and results.json.
 
     bins: source_bins.json, and of_bins the results of the bins beyond the first; of maps of one bin, nothing.
+    design: the cosmologies that were judged by themselves; None of one, and where earlier versions judged.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class Evaluated(NamedTuple):
     results: dict[str, Any]
     bins: dict[str, Any] | None
     of_bins: tuple[dict[str, Any], ...]
+    design: JudgedDesign | None = None
 
     @property
     def as_it_is(self) -> dict[str, Any]:
@@ -60,11 +63,18 @@ def read(folder: Path) -> Evaluated:
     """Read what stage evaluate wrote to its folder; ValueError where this version did not write it."""
     tables, results = read_evaluated(folder)
     if not (folder / "source_bins.json").is_file():
-        return Evaluated(folder, tables, results, None, ())
+        return Evaluated(folder, tables, results, None, (), _design(folder, results))
     with of_this_version(folder, "evaluate"):
         bins = read_object(folder / "source_bins.json", {"overall": dict, "bins": list, "cross": dict})
     others = (read_evaluated(folder / entry["folder"])[1] for entry in bins["bins"][1:])
     return Evaluated(folder, tables, results, bins, tuple(others))
+
+
+def _design(folder: Path, results: dict[str, Any]) -> JudgedDesign | None:
+    if "cosmologies" not in results:
+        return None
+    with of_this_version(folder, "evaluate"):
+        return JudgedDesign.from_json(results["cosmologies"], f"{folder}/results.json, cosmologies")
 
 
 def read_evaluated(evaluate: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -24,6 +24,7 @@ from cosmogan_jax.figures.sky_limits import draw_sky_limits
 from cosmogan_jax.files.json_files import Fields, read_json_lines, read_object
 from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.runs.directory import finished_record, stage_record
+from cosmogan_jax.stages.report import cosmologies
 from cosmogan_jax.stages.report.evaluated import Evaluated, novelty_record, of_this_version, shown_stages
 
 Values = statistics.Values
@@ -43,6 +44,8 @@ def sections(workdir: Path, evaluated: Evaluated) -> Iterator[Section]:
     if evaluated.bins:
         yield from source_bins.overview(evaluated.bins)
     yield verdict.section(results)
+    if evaluated.design is not None:
+        yield from cosmologies.overview(evaluated.design, evaluated.tables)
     table = beside_paper.beside_the_paper(results, evaluated.tables)
     yield Section("Beside the paper", tables=(table,))
     yield Section("What was compared", tuple(findings.independence(results)), tables=(findings.sets(results),))
@@ -58,6 +61,8 @@ def sections(workdir: Path, evaluated: Evaluated) -> Iterator[Section]:
     yield Section("What it means for inference", tuple(lines), tables=(inferred,) if inferred else ())
     if evaluated.bins:
         yield from source_bins.others(evaluated.bins, evaluated.of_bins)
+    if evaluated.design is not None:
+        yield from cosmologies.each(evaluated.design, evaluated.tables, evaluated.titles)
     yield from _views(evaluated)
     yield from _run(workdir)
 

@@ -76,12 +76,12 @@ def write(
                 "ell": agreeing_range(scale.l_edges, *power) if power else None,
                 "kappa": agreeing_range(scale.pixel_edges, *_means(each, "pixels")),
             },
-            **({} if cosmologies is None else {"cosmologies": _by_cosmology(each, units, cosmologies)}),
+            **({} if cosmologies is None else {"cosmologies": by_cosmology(each, units, cosmologies)}),
         },
     )
 
 
-def _by_cosmology(
+def by_cosmology(
     each: dict[str, Summaries], units: dict[str, tuple[np.ndarray, str]], cosmologies: Cosmologies
 ) -> list[dict[str, Any]]:
     """Return the tables of each cosmology, as those of `statistics`; log_power is of the bands' logarithms."""

@@ -1,6 +1,7 @@
 """The lognormal GAN of several cosmologies: what follows theta, and that nothing else changed."""
 
 import dataclasses
+import json
 import shutil
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from test_conditioning import lognormal_maps
 
+from cosmogan_jax.compare.cosmologies import cosmologies_of
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Batch
 from cosmogan_jax.emulators.kinds import build, model_of
@@ -16,9 +18,11 @@ from cosmogan_jax.emulators.lognormal_gan.discriminator import Standard
 from cosmogan_jax.emulators.lognormal_gan.train_step import _moved
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.maps.store import open_map_store
-from cosmogan_jax.settings import Train
+from cosmogan_jax.settings import Evaluate, Train
 from cosmogan_jax.settings.lognormal_gan import LognormalGan
+from cosmogan_jax.stages.evaluate.compared_sets import open_map_sets
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -262,6 +266,16 @@ def test_a_run_draws_its_maps_at_the_cosmologies_of_the_validation_maps_or_at_th
     assert store.parameters["omega_m"] == pytest.approx([0.25, 0.35] * 3)
     assert store.parameters["sigma8"] == pytest.approx([0.7, 0.9] * 3)
 
+    generated, validation, auxiliary = open_map_sets(
+        Evaluate(), tmp_path / "run", open_crop_table(tmp_path / "run/prepare")
+    )
+    assert auxiliary is None
+    found = cosmologies_of({maps.name: maps.parameters for maps in (generated, validation)})
+    assert found.names == NAMES
+    np.testing.assert_allclose(found.points, [[0.25, 0.7], [0.35, 0.9]], rtol=1e-6)
+    np.testing.assert_array_equal(found.of_map["generated"], [0, 1] * 3)
+    np.testing.assert_array_equal(generated.parents, range(6))
+
     again = tmp_path / "again"
     shutil.copytree(tmp_path / "run", again)
     shutil.rmtree(again / "generate")
@@ -270,6 +284,11 @@ def test_a_run_draws_its_maps_at_the_cosmologies_of_the_validation_maps_or_at_th
     assert code == 0, error
     store = open_map_store(again / "generate/maps")
     assert store.parameters["omega_m"] == pytest.approx([0.3] * 6)
+    code, _, error = run_main(*run, "--stages=evaluate", "--generate_parameters=sigma8=0.8,omega_m=0.3")
+    assert code == 1
+    assert (
+        "generated maps: none is of the cosmology omega_m=0.25, sigma8=0.7, of which there are valid" in error
+    )
     for flag, words in (
         ("--generate_parameters=sigma8=0.8", "omega_m is missing"),
         (
@@ -283,3 +302,29 @@ def test_a_run_draws_its_maps_at_the_cosmologies_of_the_validation_maps_or_at_th
         code, _, error = run_main(*run, flag)
         assert code == 1
         assert words in error, error
+
+    _say_that_boxes_are_of_the_same_seeds(again, store_of=tmp_path / "run/prepare/maps")
+    shutil.rmtree(again / "generate", ignore_errors=True)
+    code, _, error = run_main(*run)
+    assert code == 0, error
+    store, before = open_map_store(again / "generate/maps"), open_map_store(tmp_path / "run/generate/maps")
+    assert store.manifest.parents == [0, 0, 1, 1, 2, 2]
+    assert store.parameters == before.parameters
+    matched, apart = store.read()[..., 0], before.read()[..., 0]
+    np.testing.assert_array_equal(matched[0], apart[0])
+    # One seed at two cosmologies is one sky, changed; two seeds have nothing in common but chance.
+    for one, other in ((0, 1), (2, 3), (4, 5)):
+        assert np.corrcoef(matched[one].ravel(), matched[other].ravel())[0, 1] > 0.95
+        assert np.corrcoef(apart[one].ravel(), apart[other].ravel())[0, 1] < 0.8
+
+
+def _say_that_boxes_are_of_the_same_seeds(workdir, store_of):
+    """Write into stage prepare's manifest that the n-th validation maps of all cosmologies are of one box."""
+    splits = open_map_store(store_of).manifest.splits
+    path = workdir / "prepare/manifest.json"
+    manifest, places = json.loads(path.read_text()), iter(range(splits.count("validation")))
+    manifest["boxes"] = [
+        f"seed {next(places) % 4}" if split == "validation" else f"map {number}"
+        for number, split in enumerate(splits)
+    ]
+    path.write_text(json.dumps(manifest))

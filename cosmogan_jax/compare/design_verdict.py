@@ -140,7 +140,7 @@ def table(design: JudgedDesign) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
     titles = list(dict.fromkeys(n.title for one in design.cosmologies for n in one.key_numbers))
     units = {n.title: "%" if n.relative else "σ" for one in design.cosmologies for n in one.key_numbers}
     head = (
-        "", *design.names, *(f"{title} [{units[title]}]" for title in titles), "AUC (real)",
+        "no.", *design.names, *(f"{title} [{units[title]}]" for title in titles), "AUC (real)",
         "ratio, worst [%]", "largest / margin", "outcome",
     )  # fmt: skip
     rows = []
@@ -153,7 +153,7 @@ def table(design: JudgedDesign) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
             *(_with_limit(numbers.get(title)) for title in titles),
             "" if one.auc is None else f"{one.auc.generated:.2f} ({one.auc.control:.2f})",
             fiducial if one.ratio is None else _difference(one.ratio, one.ratio.worst),
-            "" if one.largest is None else f"{one.largest[0]:.1f}, {one.largest[1]}",
+            _largest(one),
             one.outcome,
         ))  # fmt: skip
     return head, rows
@@ -184,11 +184,9 @@ def words(design: JudgedDesign) -> list[str]:
         ),
         "Numbers are root mean squares over a statistic's bands of the difference from validation maps, beyond "
         "what real maps show among themselves and free of noise in the mean, in brackets their 95 % upper "
-        "limits; σ: scatter of one map. Largest / margin: the largest of them, and of the AUC's excess, in "
-        "units of its margin.",
+        "limits; blank where too few maps tell; σ: scatter of one map. Largest / margin: the largest of them, "
+        "and of the AUC's excess, in units of its margin.",
     ]
-    if any(one.ratio for one in design.cosmologies):
-        lines.append(ratio_words(design))
     return lines
 
 
@@ -204,9 +202,9 @@ def ratio_words(design: JudgedDesign) -> str:
         (False, False): "neither of the same seeds",
     }[design.matched["generated"], design.matched["validation"]]
     return (
-        f"Ratio: mean power over that at {fiducial}, of the emulator against the simulations', {seeds}; "
-        f"{within} of {len(known)} are within {100 * GOAL:.0f} % in every band by their estimates. It is told, "
-        "and not part of the outcome."
+        f"Mean power over that at {fiducial}, of the emulator against the simulations', {seeds}; "
+        f"{within} of {len(known)} are within {100 * GOAL:.0f} % in every band by their estimates. What is "
+        "wrong at the fiducial is in all of them. They are told, and not part of the outcome."
     )
 
 
@@ -220,7 +218,7 @@ def ratio_table(design: JudgedDesign) -> tuple[tuple[str, ...], list[tuple[str, 
         for one in design.cosmologies
         if one.ratio is not None
     ]
-    return ("", *design.bands), rows
+    return ("no.", *design.bands), rows
 
 
 def _with_limit(number: KeyNumber | None) -> str:
@@ -229,6 +227,13 @@ def _with_limit(number: KeyNumber | None) -> str:
     scale, form = (100, ".1f") if number.relative else (1, ".2f")
     upper = "" if number.upper is None else f" ({scale * number.upper:{form}})"
     return f"{scale * number.value:{form}}{upper}"
+
+
+def _largest(one: JudgedCosmology) -> str:
+    if one.largest is None:
+        return ""
+    value, title = one.largest
+    return f"{value:.1f}" + (f", {title}" if value >= 0.05 else "")
 
 
 def _difference(ratio: RatioToFiducial, band: int) -> str:

@@ -55,7 +55,7 @@ def draw_plane(
     for (left, right), (x, y) in zip(rows, shown):
         for ax in (left, right):
             at = _columns([*map(list, training)], x, y)
-            ax.scatter(*at, s=22, color=_TRAINING, marker=".", label="training", zorder=1)
+            ax.scatter(*at, s=16, color=_TRAINING, label="training", zorder=1)
             ax.set(xlabel=names[x], ylabel="" if y is None else names[y])
             if y is None:
                 ax.set_yticks([])
@@ -73,7 +73,8 @@ def draw_plane(
         for ax in (left, right):
             for point, x_at, y_at in zip(points, *values):
                 ax.annotate(str(point.number), (x_at, y_at), (6, 5), textcoords="offset points", fontsize=8)
-        left.legend(fontsize=8)
+    handles = dict(zip(*reversed(rows[0, 0].get_legend_handles_labels())))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=9)
     rows[0, 0].set_title("outcome", fontsize=10)
     rows[0, 1].set_title("largest deviation, in units of its margin", fontsize=10)
     return figure
@@ -93,15 +94,15 @@ def draw_cosmology(
         edges = np.array(tables["l_edges"])
         ell = np.sqrt(edges[1:] * edges[:-1])
         _relative(power, ell, entry["power_bands"], "mean")
-        power.set(ylabel="mean power / validation − 1 [%]")
+        power.set_title("mean power / validation's − 1 [%]", fontsize=9)
         _relative(scatter, ell, entry["log_power"], "sigma")
-        scatter.set(ylabel="sd of log power / validation − 1 [%]")
+        scatter.set_title("sd of log power / validation's − 1 [%]", fontsize=9)
         if ratio is not None:
             value, error = (100 * np.array(of, float) for of in (ratio.difference, ratio.error))
             colour = STYLE["generated"][0]
             to_fiducial.errorbar(ell, value, error, fmt="o", ms=4, capsize=2, color=colour)
             to_fiducial.axhspan(-3, 3, color="#222222", alpha=0.08, lw=0)
-            to_fiducial.set(ylabel="ratio to the fiducial,\nemulator / simulations − 1 [%]")
+            to_fiducial.set_title("power over the fiducial's:\nemulator / simulations − 1 [%]", fontsize=9)
         else:
             _empty(to_fiducial, "the fiducial itself, or too few seeds")
         for ax in (power, scatter, to_fiducial):
@@ -119,7 +120,8 @@ def draw_cosmology(
         ),
     ):
         _shift(ax, (edges[1:] + edges[:-1]) / 2, entry[key])
-        ax.set(xlabel=words, ylabel=f"{key}: difference [σ of one map]")
+        ax.set(xlabel=words)
+        ax.set_title(f"{key}: difference [σ of one map]", fontsize=9)
     _empty(legend, "± standard error over units")
     legend.legend(*below[0].get_legend_handles_labels(), loc="center", fontsize=9)
     return figure
@@ -141,7 +143,7 @@ def draw_ratios(l_edges: Sequence[float], ratios: Sequence[RatioBands], goal: fl
     right.axhspan(-100 * goal, 100 * goal, color="#222222", alpha=0.08, lw=0)
     right.axhline(0, color="#222222", lw=0.8)
     left.set(xscale="log", yscale="log", xlabel="multipole ℓ", ylabel="power / power at the fiducial")
-    left.legend(fontsize=7, title="cosmology", title_fontsize=8, ncols=2)
+    figure.legend(loc="outside right upper", fontsize=8, title="no.", title_fontsize=8)
     right.set(xscale="log", xlabel="multipole ℓ", ylabel="emulator / simulations − 1 [%]")
     return figure
 

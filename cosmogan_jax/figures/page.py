@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # tables are made without it
     from matplotlib.figure import Figure
 
 _WIDE = 4  # columns, from which on a table does not fit a phone
+_MANY = 13  # and from which on it hardly fits a page
 
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:1.5rem auto;padding:0 1rem;
 color:#222}
@@ -18,6 +19,7 @@ figure{margin:0}figcaption{font-size:.9rem}.table{overflow-x:auto}
 table{border-collapse:collapse;font-size:.85rem;margin:.6rem 0}
 td,th{border-bottom:1px solid #ccc;padding:.15rem .6rem;text-align:right;vertical-align:top}
 th:first-child,td:first-child{text-align:left}
+.many{font-size:.75rem}.many td,.many th{padding:.15rem .3rem}
 .pass::after{content:"  \\2713"}.fail::after{content:"  \\2717"}.undecided::after{content:"  ?"}
 .pass,.fail,.undecided{font-weight:600;min-width:8rem}.outcome{padding:.5rem .8rem;border-left:.3rem solid #888}
 .fail{background:#fbe3d6}.pass{background:#e3f1ea}
@@ -117,7 +119,8 @@ def table(table: Table) -> str:
         cells = zip(shown, table.head, marked)
         rows.append("".join(f"<td data-head='{html.escape(h)}'{m}>{cell}</td>" for cell, h, m in cells))
     body = "".join(f"<tr>{line}</tr>" for line in [head, *rows])
-    wide = " class='wide'" if len(table.head) >= _WIDE else ""
+    columns = len(table.head)
+    wide = f" class='wide{' many' * (columns >= _MANY)}'" if columns >= _WIDE else ""
     whole = f"<div class='table'><table{wide}>{body}</table></div>"
     return (
         f"<details><summary>{html.escape(table.summary)}</summary>{whole}</details>" if table.summary else whole

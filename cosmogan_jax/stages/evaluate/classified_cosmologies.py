@@ -105,7 +105,6 @@ def judge(
         "generated": result
         | {"sets": ["generated", "validation"], "excess": excess._asdict() | {"margin": margin}},
         "control": control | {"sets": names},
-        "mean_over": count,
     }
     points = [
         _at_point(ours, theirs, margin, count) for ours, theirs in zip(of_points, of_control, strict=True)
@@ -223,6 +222,7 @@ def _tell_apart(
         **alone,
         "accuracy_on_training_maps": float((seen[0] + 1 - seen[1]) / 2),
         "num_steps": settings.num_steps,
+        "mean_over_cosmologies": len(by_point),
         "maps_each": {name: len(part.parents) for name, part in first._asdict().items()},
         "parents": [
             {name: len(np.unique(part.parents)) for name, part in s._asdict().items()} for s in (first, second)

@@ -144,7 +144,10 @@ def _verdict(nearest: dict[str, Any], birthday: dict[str, Any]) -> dict[str, Any
 def _interpolate(
     settings: Novelty, generated: sources.Generated, out: Path
 ) -> tuple[dict[str, Any] | None, Arrays]:
-    """Draw maps along paths from generated map 2 p to map 2 p + 1; nothing where there is no generator."""
+    """Draw maps along paths from generated map 2 p to map 2 p + 1; nothing where there is no generator.
+
+    All at one cosmology, the first of those that the maps are of.
+    """
     emulator, seed = generated.emulator, generated.seed
     if emulator is None or seed is None:
         return None, {}
@@ -154,7 +157,8 @@ def _interpolate(
         starts, stops = (jax.tree.map(lambda leaf, first=first: leaf[first::2], ends) for first in (0, 1))
         walks = paths(starts, stops, settings.novelty_steps)
         along = (jax.tree.map(lambda leaf, number=number: leaf[number], walks) for number in range(_PATHS))
-        return {"kappa": np.stack([np.asarray(emulator.kappa(latents)) for latents in along])}
+        theta = jnp.tile(generated.theta[0], (settings.novelty_steps + 1, 1))
+        return {"kappa": np.stack([np.asarray(emulator.kappa(latents, theta=theta)) for latents in along])}
 
     kappa = kept(out, "interpolation", draw)["kappa"]
     smooth = smoothness(kappa, kappa[:, [0, -1]].reshape(-1, *kappa.shape[2:]))

@@ -20,6 +20,7 @@ from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.machine.memory import free_memory
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.crop_table import CropTable
+from cosmogan_jax.maps.parameters import parameter_rows
 from cosmogan_jax.maps.sets import check_not_observed, check_same_geometry, from_files
 from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.maps.store import MapStore, open_map_store
@@ -79,18 +80,35 @@ def open_emulator(workdir: Path) -> Emulator:
 def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
     """Read maps 0 to `wanted` of the store's seed, from the store where it holds them all; else make them anew.
 
-    Map n of a seed is the same map either way.
+    Map n of a seed is the same map either way. Of several cosmologies it is at these in turn: where the store
+    has each seed at all of them, near copies by right, one map of every seed is taken.
     """
-    if store.num_maps >= wanted:
+    theta = cosmologies_in_turn(store, emulator.parameters)
+    every = len(theta) if len(set(store.manifest.parents)) < store.num_maps else 1
+    if every == 1 and store.num_maps >= wanted:
         return lambda start, stop: only_bin(store.read(start, stop))
-    key = emulator.key(store.manifest.seed)
-    draw = jax.jit(lambda index: only_bin(emulator.draw(key, index)))
+    if store.num_maps >= wanted * every:
+
+        def read_one_of_each(start: int, stop: int) -> np.ndarray:
+            places = [number * every + number % every for number in range(start, stop)]
+            return only_bin(np.concatenate([store.read(place, place + 1) for place in places]))
+
+        return read_one_of_each
+    key, rows = emulator.key(store.manifest.seed), jnp.asarray(theta)
+    draw = jax.jit(lambda index: only_bin(emulator.draw(key, index, rows[index % len(rows)])))
 
     def read(start: int, stop: int) -> Array:
         parts = [draw(first + jnp.arange(_AT_ONCE)) for first in range(start, stop, _AT_ONCE)]
         return jnp.concatenate(parts)[: stop - start]
 
     return read
+
+
+def cosmologies_in_turn(store: MapStore, names: tuple[str, ...]) -> Float[np.ndarray, "cosmologies parameters"]:
+    """Return the cosmologies that a store of generated maps has in turn; one, of no parameters, of none."""
+    rows = parameter_rows(store.parameters, np.arange(store.num_maps), names, str(store.path))
+    again = np.flatnonzero((rows[1:] == rows[0]).all(1))
+    return rows[: int(again[0]) + 1 if len(again) else len(rows)]
 
 
 class Generated(NamedTuple):
@@ -100,6 +118,7 @@ class Generated(NamedTuple):
       num_maps: how many there are; None of a generator, which makes as many as are wanted.
       emulator, seed, step: the generator and what it made its maps from; None where only maps are given.
       in_training: whether they are of this run's own training, whose features go with them.
+      theta: cosmologies at which the generator makes its maps in turn; one, of no parameters, of none.
     """
 
     read: Read
@@ -108,6 +127,7 @@ class Generated(NamedTuple):
     seed: int | None
     step: int | None
     in_training: bool
+    theta: Float[np.ndarray, "cosmologies parameters"]
 
 
 def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, wanted: int) -> Generated:
@@ -128,7 +148,7 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         if maps.num_maps < 2:
             raise ValueError(f"generated: {maps.num_maps} map from {maps.source}; two are needed")
         check_same_geometry("generated maps", maps.geometry, "training crops", geometry)
-        return Generated(maps.read_finite, maps.num_maps, None, None, None, False)
+        return Generated(maps.read_finite, maps.num_maps, None, None, None, False, np.zeros((1, 0), np.float32))
     store = open_map_store(stage_directory(workdir, "generate") / "maps")
     check_not_observed(store, "novelty")
     if store.geometry.num_pixels != geometry.num_pixels:
@@ -145,6 +165,7 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         store.manifest.seed,
         record.summary["step"],
         not record.flags["pretrained"],
+        cosmologies_in_turn(store, emulator.parameters),
     )
 
 

@@ -56,7 +56,7 @@ def _write_figures(sections: "Sequence[Section]", folder: Path) -> dict[str, Pat
     drawn = [section for section in sections if section.figure is not None]
     for section in progress(drawn, desc="report", unit="figure"):
         words = f"{section.number} {section.title}".lower().replace(",", "").split()
-        name = "-".join(words[:6])
+        name = section.anchor or "-".join(words[:6])
         with writing(folder / name):
             write_png_and_pdf(section.figure, folder / name)
         images[section.title] = folder / f"{name}.png"

@@ -43,9 +43,11 @@ def sections(workdir: Path, evaluated: Evaluated) -> Iterator[Section]:
     results = evaluated.results
     if evaluated.bins:
         yield from source_bins.overview(evaluated.bins)
-    yield verdict.section(results)
-    if evaluated.design is not None:
+    if evaluated.design is None:
+        yield verdict.section(results)
+    else:
         yield from cosmologies.overview(evaluated.design, evaluated.tables)
+        yield verdict.section(results)._replace(title="Verdict on all maps together")
     table = beside_paper.beside_the_paper(results, evaluated.tables)
     yield Section("Beside the paper", tables=(table,))
     yield Section("What was compared", tuple(findings.independence(results)), tables=(findings.sets(results),))
@@ -56,6 +58,8 @@ def sections(workdir: Path, evaluated: Evaluated) -> Iterator[Section]:
     classifier = findings.classifier(results)
     if classifier:
         text = ("A classifier trained from scratch on half of the units; 50 % is not better than guessing.",)
+        if evaluated.design is not None:
+            text += ("One was trained for all cosmologies; numbers are means of what it does at each.",)
         yield Section("Told apart by a classifier", text, tables=(classifier,))
     lines, inferred = findings.inference(results)
     yield Section("What it means for inference", tuple(lines), tables=(inferred,) if inferred else ())

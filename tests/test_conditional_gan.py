@@ -314,7 +314,7 @@ def test_a_run_draws_its_maps_at_the_cosmologies_of_the_validation_maps_or_at_th
     np.testing.assert_array_equal(matched[0], apart[0])
     # One seed at two cosmologies is one sky, changed; two seeds have nothing in common but chance.
     for one, other in ((0, 1), (2, 3), (4, 5)):
-        assert np.corrcoef(matched[one].ravel(), matched[other].ravel())[0, 1] > 0.95
+        assert np.corrcoef(matched[one].ravel(), matched[other].ravel())[0, 1] > 0.9
         assert np.corrcoef(apart[one].ravel(), apart[other].ravel())[0, 1] < 0.8
 
 

@@ -475,7 +475,7 @@ def test_the_page_has_a_row_a_figure_and_an_anchor_for_every_cosmology(written):
 
 def test_the_terminal_says_a_line_for_every_cosmology(written):
     lines = design_verdict.short_table(written[0])
-    assert lines[0].split()[:2] == list(NAMES)
+    assert lines[0].split()[:3] == ["no.", *NAMES]
     assert len(lines) == 1 + len(POINTS)
     assert re.search(r"\d, mean power +fail$", lines[1 + WRONG])
     assert max(map(len, lines)) < 132

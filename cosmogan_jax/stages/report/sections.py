@@ -57,7 +57,9 @@ def sections(workdir: Path, evaluated: Evaluated) -> Iterator[Section]:
         yield from _novelty(workdir / "novelty", evaluated.tables["side_deg"])
     classifier = findings.classifier(results)
     if classifier:
-        text = ("A classifier trained from scratch on half of the units; 50 % is not better than guessing.",)
+        text: tuple[str, ...] = (
+            "A classifier trained from scratch on half of the units; 50 % is not better than guessing.",
+        )
         if evaluated.design is not None:
             text += ("One was trained for all cosmologies; numbers are means of what it does at each.",)
         yield Section("Told apart by a classifier", text, tables=(classifier,))

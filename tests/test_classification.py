@@ -206,10 +206,10 @@ def test_parts_share_no_parent_and_are_as_large_as_the_smallest():
 def test_maps_are_read_up_to_a_limit_of_memory(monkeypatch):
     monkeypatch.setattr(classification, "MOST_BYTES", 30 * SIZE**2 * 4)
     kappa = maps_of(70)
-    kept = classification._read(set_of("generated", kappa), None)
+    kept = classification.read_kept(set_of("generated", kappa), None)
     assert len(kept.kappa) == 30
     np.testing.assert_array_equal(kept.kappa, kappa[kept.parents])
-    assert len(classification._read(set_of("generated", kappa), 20).kappa) == 20
+    assert len(classification.read_kept(set_of("generated", kappa), 20).kappa) == 20
 
 
 def test_off():

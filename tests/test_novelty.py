@@ -20,6 +20,7 @@ from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.stages import novelty
 from cosmogan_jax.stages.novelty import search as novelty_search
+from cosmogan_jax.stages.novelty import sources
 from cosmogan_jax.summaries import power_spectrum
 from cosmogan_jax.symmetries import turned, turned_back
 
@@ -418,3 +419,48 @@ def test_given_maps_of_a_memoriser(run_main, tiny_run, tmp_path):
         code, _, error = run_main(*flags, f"--generated={tmp_path}/maps.npy")
         assert code == 1
         assert told in error, error
+
+
+class Turns:
+    """A store and an emulator in one: maps are (seed's number, cosmology), at three cosmologies in turn."""
+
+    num_maps, path = 60, "store"
+
+    def __init__(self, matched):
+        self.matched, self.manifest, self.drawn = matched, self, 0
+        self.parameters = {"sigma8": [0.7, 0.8, 0.9] * 20}
+        self.parents = [n // 3 if matched else n for n in range(60)]
+        self.seed = 4
+
+    def read(self, start, stop):
+        number = np.arange(start, stop)
+        seed = number // 3 if self.matched else number
+        return self.maps(seed, np.array(self.parameters["sigma8"])[number])
+
+    def key(self, seed):
+        return jax.random.key(seed)
+
+    def draw(self, key, index, theta):
+        self.drawn += 1
+        return self.maps(index, theta[:, 0])
+
+    @staticmethod
+    def maps(seed, sigma8):
+        return jnp.stack([jnp.asarray(seed, jnp.float32), jnp.asarray(sigma8, jnp.float32)], -1)[
+            :, None, :, None
+        ]
+
+
+@pytest.mark.parametrize("matched", [False, True])
+def test_maps_of_several_cosmologies_are_of_every_seed_one_whether_they_are_stored_or_made_anew(matched):
+    """Near copies by right, of one seed at two cosmologies, are not among them."""
+    store, emulator = Turns(matched), Turns(matched)
+    emulator.parameters = ("sigma8",)
+    np.testing.assert_allclose(sources.cosmologies_in_turn(store, ("sigma8",)), [[0.7], [0.8], [0.9]])
+    assert sources.cosmologies_in_turn(store, ()).shape == (1, 0)
+    few, many = (sources.read_generated(store, emulator, wanted) for wanted in (20, 64))
+    expected = np.stack([np.arange(20), np.tile([0.7, 0.8, 0.9], 7)[:20]], -1)
+    for read in (few, many):
+        maps = np.concatenate([np.asarray(read(0, 5)), np.asarray(read(5, 20))])
+        np.testing.assert_allclose(maps[:, 0], expected, rtol=1e-6)
+    assert emulator.drawn  # 64 are not in the store

@@ -153,3 +153,27 @@ def test_the_script_that_judges_two_emulators():
     power = next(of for of in effects if (of["quantity"], of["name"]) == ("power_bands", "mean"))
     # Of bands with many modes, to some 3 % of 64 maps.
     assert np.median(power["effect"][6:]) == pytest.approx(3.0, abs=0.4)
+
+
+def test_maps_that_differ_in_parameters_are_judged_at_each_of_them_too(sets, judged):
+    assert "cosmologies" not in judged.results
+    sigma8 = {name: {"sigma8": np.where(np.arange(len(kappa)) % 2, 0.9, 0.7)} for name, kappa in sets.items()}
+    with quickly_compiled():
+        verdict = judge_maps(**sets, side_deg=0.5, parameters=sigma8, **SETTINGS)
+    low, high = verdict.results["cosmologies"]["cosmologies"]
+    assert (low["parameters"], high["parameters"]) == ({"sigma8": 0.7}, {"sigma8": 0.9})
+    assert low["units"] == {"generated": 7, "validation": 6, "auxiliary": 6}
+    assert high["units"] == {"generated": 7, "validation": 6, "auxiliary": 5}
+    # Of six maps a statistic may hardly vary: that cosmology is open, and the other is judged.
+    assert "vary in too few parents" in high["verdicts"]["refused"]
+    assert (low["overall"]["outcome"], high["overall"]["outcome"]) == ("fail", "incomplete")
+    assert "1 of 2 cosmologies by themselves (sigma8=0.7)" in verdict.results["overall"]["said"]
+    assert [set(entry["power_bands"]) for entry in verdict.tables["cosmologies"]] == [set(sets)] * 2
+    for changed, words in (
+        ({"generated": {"sigma8": np.full(14, 0.7)}}, "generated maps: none is of the cosmology sigma8=0.9"),
+        ({"auxiliary": {}}, "auxiliary maps do not say their sigma8"),
+        ({"generated": {"sigma8": np.zeros(3)}}, r"sigma8 of generated: shape=\(3,\) must be \(14,\)"),
+        ({"training": {}}, "labels of 'training' are of no set"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            judge_maps(**sets, side_deg=0.5, parameters=sigma8 | changed, **SETTINGS)

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.stages.evaluate.sky_limits import measure
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -62,6 +64,13 @@ def test_crops_know_their_parameters(lognormal):
     table = open_crop_table(lognormal / "prepare")
     assert set(table.theta(table.crops["validation"], ("source_redshift",)).ravel()) == {1.0}
     assert 1.0 not in table.theta(table.crops["train"], ("source_redshift",))
+
+
+def test_of_which_ell_they_are_a_sky_is_not_asked_of_all_cosmologies_together(lognormal):
+    table = open_crop_table(lognormal / "prepare")
+    limits = measure(table, log_l_edges(table.geometry, 3))
+    assert limits.to_halofit() is None
+    assert limits.unknown.startswith("they are of several cosmologies")
 
 
 def test_held_out_cosmologies_are_seen_with_the_same_seeds_and_training_ones_are_not(run_main, tmp_path):

@@ -51,7 +51,7 @@ class Generate:
     generate_parameters: str | None = setting(
         None,
         "Cosmology of the maps of a conditional emulator, as omega_m=0.3,sigma8=0.8. Unset: those of the "
-        "validation maps in turn.",
+        "validation maps in turn; each seed at all of them where validation maps are of the same seeds.",
         names="something",
     )
     generate_design: str | None = setting(

@@ -72,6 +72,11 @@ def _sky(table: CropTable, l_edges: np.ndarray) -> dict[str, Any]:
     origin: Any = table.manifest.origin
     redshift: Any = table.manifest.source_redshift  # every simulated sky has one
     sky = origin.get("sky")
+    if "design" in origin:
+        return {
+            "sky": "given",
+            "unknown": "they are of several cosmologies, each with a power of its own, and measured together",
+        }
     if sky not in ("nbody", "lognormal", "planes"):
         return {
             "sky": "given",

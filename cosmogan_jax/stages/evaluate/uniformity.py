@@ -81,7 +81,7 @@ def groups_of_seeds(maps: MapSet, seeds: Int[np.ndarray, " maps"]) -> PositionMo
     start = 0
     while start < len(order):
         stop = int(ends[np.searchsorted(ends, min(start + GROUP, len(order)))])
-        kappa = np.concatenate([maps.read(n, n + 1) for n in order[start:stop].tolist()]).astype(np.float64)
+        kappa = _read(maps, order[start:stop]).astype(np.float64)
         mean = kappa.mean(0)
         new: Any = (np.array([stop - start], np.float64), mean[None], ((kappa - mean) ** 2).sum(0)[None])
         if moments is not None:
@@ -92,6 +92,13 @@ def groups_of_seeds(maps: MapSet, seeds: Int[np.ndarray, " maps"]) -> PositionMo
         start = stop
     assert moments is not None
     return fewer(moments, MOST_GROUPS)
+
+
+def _read(maps: MapSet, numbers: Int[np.ndarray, " some"]) -> np.ndarray:
+    """Read maps of these numbers, at once where they follow each other."""
+    if (np.diff(numbers) == 1).all():
+        return maps.read(int(numbers[0]), int(numbers[-1]) + 1)
+    return np.concatenate([maps.read(n, n + 1) for n in numbers.tolist()])
 
 
 def position_maps(summaries: dict[str, Summaries]) -> dict[str, np.ndarray]:

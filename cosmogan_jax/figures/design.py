@@ -105,7 +105,7 @@ def draw_cosmology(
             to_fiducial.set_title("power over the fiducial's:\nemulator / simulations − 1 [%]", fontsize=9)
         else:
             _empty(to_fiducial, "the fiducial itself, or too few seeds")
-        for ax in (power, scatter, to_fiducial):
+        for ax in (power, scatter) if ratio is None else (power, scatter, to_fiducial):
             ax.axhline(0, color="#222222", lw=0.8)
             ax.set(xscale="log", xlabel="multipole ℓ")
     else:

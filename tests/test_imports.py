@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "pretrained": {"emulators", "summaries"},
     "emulators": {"emulators", "compare", "sky", "maps", "runs", "files"} | BOTTOM,
     **{library: {library} | BOTTOM for library in ("compare", "sky", "figures")},
+    "inference": {"inference", "compare"} | BOTTOM,
     "maps": {"maps", "files", "settings", "geometry"},
     "runs": {"runs", "files", "keys", "settings"},
     "files": {"files"},

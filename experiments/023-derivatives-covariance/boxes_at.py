@@ -1,0 +1,164 @@
+"""Patches of sky at any omega_m and sigma8: of boxes of particles, kept in files, or of an emulator.
+
+A box that is in the folder is not made again; several processes may share a folder, each with boxes of its own.
+"""
+
+import argparse
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Protocol
+
+import jax.numpy as jnp
+import numpy as np
+
+from cosmogan_jax import keys
+from cosmogan_jax.emulators.emulator import Emulator
+from cosmogan_jax.files.json_files import read_json, write_json
+from cosmogan_jax.files.numpy_files import read_npy
+from cosmogan_jax.files.whole_files import write_whole
+from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.sky.box_patches import box_patches
+from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
+from cosmogan_jax.sky.matter_power import matter_power
+from cosmogan_jax.sky.nbody import BoxSettings
+from cosmogan_jax.summaries.observer import GalaxyNoise, add_shape_noise, margin_of, smooth_inside
+
+Theta = dict[str, float]
+
+
+class Simulations(Protocol):
+    """What gives patches of sky, as they are seen; patches of a seed hang together, those of two do not."""
+
+    def seen(self, theta: Theta, seed: int, num_patches: int) -> np.ndarray: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """Galaxies on a square arcminute (0: no noise), scatter of an ellipticity's component, smoothing."""
+
+    galaxies: float
+    sigma_e: float
+    smoothing_arcmin: float
+
+    @property
+    def noise(self) -> GalaxyNoise | None:
+        return GalaxyNoise(self.galaxies, self.sigma_e) if self.galaxies else None
+
+
+def cosmology_at(theta: Theta) -> Cosmology:
+    """The paper's cosmology with other omega_m and sigma8, flat; h, n_s and omega_b stay."""
+    values = {**vars(PAPER_COSMOLOGY), **theta}
+    return Cosmology(**{**values, "omega_lambda": 1 - values["omega_m"]})
+
+
+@dataclasses.dataclass(frozen=True)
+class Boxes:
+    """Boxes of particles in a folder; each with num_patches patches, as wide as smoothing them needs."""
+
+    folder: Path
+    settings: BoxSettings
+    geometry: MapGeometry
+    source_redshift: float
+    look: Look
+    num_patches: int
+
+    def __post_init__(self):
+        identity = {
+            **dataclasses.asdict(self.settings), **vars(self.geometry), "source_redshift": self.source_redshift,
+            "margin": self._margin, "num_patches": self.num_patches,
+        }  # fmt: skip
+        path = self.folder / "boxes.json"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write_json(path, identity)
+        for name, value in read_json(path).items():
+            if value != identity.get(name):
+                raise ValueError(
+                    f"{path}: boxes there have {name}={value}, and {name}={identity.get(name)} is asked"
+                )
+
+    def make(self, theta: Theta, seed: int) -> np.ndarray:
+        """Convergence in the patches of one box, with their margins; from its file, or made."""
+        path = (
+            self.folder / "_".join(f"{name}={value:.6f}" for name, value in theta.items()) / f"{seed:06d}.npy"
+        )
+        if path.exists():
+            return read_npy(path)
+        key = keys.key(seed, "sky")
+        wide = self.geometry.num_pixels + 2 * self._margin
+        geometry = MapGeometry(wide, self.geometry.pixel_arcmin * wide / 60)
+        kappa = box_patches(
+            key, self.settings, _power(**theta), geometry, self.source_redshift, self.num_patches
+        )
+        path.parent.mkdir(exist_ok=True)
+        with write_whole(path) as file:
+            np.save(file, kappa)
+        return kappa
+
+    def seen(self, theta: Theta, seed: int, num_patches: int) -> np.ndarray:
+        """The first patches of a box, with noise (the same at every cosmology) and smoothed."""
+        if num_patches > self.num_patches:
+            raise ValueError(f"{num_patches} patches of boxes of {self.num_patches}")
+        kappa = jnp.asarray(self.make(theta, seed)[:num_patches])
+        if self.look.galaxies:
+            wide = MapGeometry(kappa.shape[-1], self.geometry.pixel_arcmin * kappa.shape[-1] / 60)
+            kappa = add_shape_noise(
+                keys.key(seed, "shape noise"), kappa, jnp.arange(num_patches), wide,
+                sigma_e_per_component=self.look.sigma_e, galaxies_per_arcmin2=self.look.galaxies,
+            )  # fmt: skip
+        return np.asarray(smooth_inside(kappa, self.geometry, self.look.smoothing_arcmin, self._margin))
+
+    @property
+    def _margin(self) -> int:
+        return margin_of(self.geometry, self.look.smoothing_arcmin)
+
+
+@dataclasses.dataclass(frozen=True)
+class EmulatorAsBoxes:
+    """Independent maps of an emulator where boxes would be: of its own maps its likelihood must be right."""
+
+    emulator: Emulator
+    look: Look
+
+    def seen(self, theta: Theta, seed: int, num_patches: int) -> np.ndarray:
+        """Maps of a seed; of the emulator that makes the table of a likelihood other seeds must be taken."""
+        rows = self.emulator.theta(num_patches, **theta)
+        kappa = self.emulator.draw_side_by_side(
+            self.emulator.key(seed), np.arange(num_patches), rows, noise=self.look.noise,
+            smoothing_arcmin=self.look.smoothing_arcmin,
+        )  # fmt: skip
+        return np.asarray(kappa[..., 0])
+
+
+@functools.lru_cache(maxsize=8)
+def _power(**theta: float):
+    return matter_power(cosmology_at(theta))
+
+
+def add_flags(parser: argparse.ArgumentParser, noise: float, smoothing: float) -> None:
+    """Flags of the boxes, and of how maps are seen."""
+    for name, default, words in (
+        ("particles", 64, "along a side of a box"),
+        ("mesh_factor", 4, "cells of the mesh a particle, along a side"),
+        ("time_steps", 16, "from redshift 9"),
+        ("box_size", 120.0, "Mpc/h"),
+        ("source_redshift", 1.0, "of the emulator's maps"),
+        ("galaxies", noise, "on a square arcminute, whose shape noise is added; 0: none"),
+        ("sigma_e", 0.26, "scatter of one component of their ellipticities"),
+        ("smoothing_arcmin", smoothing, "standard deviation of a Gaussian"),
+    ):
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=f"{words} ({default})")
+
+
+def look_of(args: argparse.Namespace) -> Look:
+    return Look(args.galaxies, args.sigma_e, args.smoothing_arcmin)
+
+
+def boxes_of(args: argparse.Namespace, folder: Path, geometry: MapGeometry, num_patches: int) -> Boxes:
+    """The boxes that the flags ask for."""
+    settings = BoxSettings(
+        args.box_size, args.particles, args.mesh_factor * args.particles, args.time_steps, 9.0,
+        max(1, int(args.box_size // 60)), 4 * args.particles,
+    )  # fmt: skip
+    return Boxes(folder, settings, geometry, args.source_redshift, look_of(args), num_patches)

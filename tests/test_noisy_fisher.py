@@ -62,6 +62,8 @@ def test_without_noise_it_is_the_matrix_itself():
     # Only the covariance's own noise is left: 1 / sqrt(2 n) of a sigma.
     np.testing.assert_allclose(result.sigma.value, marginal_sigma(EXACT), rtol=0.03)
     np.testing.assert_allclose(result.sigma.standard_error / result.sigma.value, 0.005, rtol=0.02)
+    np.testing.assert_allclose(result.sigma_alone.value, 1 / np.sqrt(np.diag(EXACT)), rtol=0.03)
+    assert (result.sigma_alone.value < result.sigma.value).all()
     # Maps that hang together count as fewer.
     fewer = noisy_fisher(ParameterResponse(NAMES, np.stack([SLOPES] * 3)), values, maps=200)
     assert (fewer.corrected.standard_error > 8 * result.corrected.standard_error).all()

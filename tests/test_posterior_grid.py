@@ -139,8 +139,9 @@ def test_a_posterior_is_the_closed_form():
 def test_ranks_are_uniform_where_the_model_is_right(model, grid, truths):
     mass = posteriors(grid, model, data_of(truths), PATCHES)
     for name, quantity in QUANTITIES.items():
-        result = calibration(ranks(grid, mass, truths, quantity))
+        result = calibration(ranks(grid, mass, truths, quantity), mass @ quantity(grid.points))
         assert result.p_value > 0.01, (name, result)
+        assert result.trend_p_value > 0.01, (name, result)
         assert result.histogram_p_value > 0.01, (name, result)
         assert abs(result.coverage.value[0] - 0.68) < 3 * result.coverage.standard_error[0], (name, result)
     assert result.coverage.standard_error[0] == pytest.approx(0.033, abs=0.001)
@@ -149,14 +150,19 @@ def test_ranks_are_uniform_where_the_model_is_right(model, grid, truths):
 def test_a_wrong_answer_to_sigma8_is_seen(model, grid, truths):
     """Data whose mean answers to sigma8 by 20 % more than the model says."""
     mass = posteriors(grid, model, data_of(truths, answer=1.2), PATCHES)
-    results = {name: calibration(ranks(grid, mass, truths, q)) for name, q in QUANTITIES.items()}
+    results = {
+        name: calibration(ranks(grid, mass, truths, q), mass @ q(grid.points)) for name, q in QUANTITIES.items()
+    }
     # Posteriors of either parameter reach from border to border of the prior; what is measured is s8.
     assert results["s8"].p_value < 1e-3, results
+    # Large ones are inferred too large, and their truths lie low in the posteriors.
+    assert results["s8"].trend_p_value < 1e-6, results
+    assert results["s8"].trend < 0, results
 
 
 def test_posteriors_too_narrow_are_seen_by_the_histogram(model, grid, truths):
     mass = posteriors(grid, model, data_of(truths), 3 * PATCHES)
-    result = calibration(ranks(grid, mass, truths, s8))
+    result = calibration(ranks(grid, mass, truths, s8), mass @ s8(grid.points))
     assert result.histogram_p_value < 1e-3
     assert result.coverage.value[0] < 0.68 - 3 * result.coverage.standard_error[0]
 
@@ -187,8 +193,9 @@ def test_truths_and_grid_lie_in_the_hull():
     [
         (lambda: hull_grid(NAMES, np.array([[0.2, 0.6], [0.3, 0.7], [0.4, 0.8]]), 5), "on one line or plane"),
         (lambda: hull_grid(NAMES, DESIGN, 1), "num_each=1"),
-        (lambda: calibration(np.linspace(0, 2, 100)), "from 0 to 1"),
-        (lambda: calibration(np.linspace(0, 1, 30)), "30 ranks are too few for 10 bins"),
+        (lambda: calibration(np.linspace(0, 2, 100), np.ones(100)), "from 0 to 1"),
+        (lambda: calibration(np.linspace(0, 1, 30), np.ones(30)), "30 ranks are too few for 10 bins"),
+        (lambda: calibration(np.linspace(0, 1, 60), np.ones(30)), "must be one for each rank"),
         (lambda: fit_summary_model(NAMES, DESIGN, [np.ones((9, 2))] * 9), "mode 0 does not vary"),
         (lambda: fit_summary_model(NAMES, DESIGN, [np.eye(9)] * 8), "a node for each"),
         (lambda: fit_summary_model(NAMES, DESIGN, [np.eye(3)] * 9, order=1), "too small for the covariance"),

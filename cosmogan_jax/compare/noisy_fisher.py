@@ -31,6 +31,7 @@ class NoisyFisher(NamedTuple):
         covariance (Wishart) together.
       sigma: marginal standard deviations of the parameters by the corrected matrix, and their error; NaN where
         the noise leaves no positive definite matrix.
+      sigma_alone: of each parameter where the others are known, 1 / sqrt(F_aa); NaN where F_aa is not positive.
       naive_sigma: by the naive one; a lower bound in the mean.
     """
 
@@ -39,6 +40,7 @@ class NoisyFisher(NamedTuple):
     noise: Float[np.ndarray, "parameters parameters"]
     corrected: Estimate
     sigma: Estimate
+    sigma_alone: Estimate
     naive_sigma: Float[np.ndarray, " parameters"]
 
 
@@ -83,6 +85,7 @@ def noisy_fisher(
         naive - corrected,
         Estimate(corrected, error),
         Estimate(sigma, sigma_error),
+        _alone(corrected, error),
         marginal_sigma(naive),
     )
 
@@ -96,6 +99,12 @@ def marginal_sigma(fisher: Float[np.ndarray, "parameters parameters"]) -> Float[
     if values[0] <= 1e-12:
         return np.full(len(fisher), np.nan)
     return np.sqrt((axes**2 / values).sum(1)) / scale
+
+
+def _alone(fisher: np.ndarray, error: np.ndarray) -> Estimate:
+    information = np.where(np.diag(fisher) > 0, np.diag(fisher), np.nan)
+    sigma = 1 / np.sqrt(information)
+    return Estimate(sigma, sigma * np.diag(error) / information / 2)
 
 
 def _of_pairs(total: np.ndarray, own: np.ndarray, units: int, inverse: np.ndarray) -> np.ndarray:

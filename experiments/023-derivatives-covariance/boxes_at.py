@@ -6,6 +6,7 @@ A box that is in the folder is not made again; several processes may share a fol
 import argparse
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -28,9 +29,9 @@ Theta = dict[str, float]
 
 
 class Simulations(Protocol):
-    """What gives patches of sky, as they are seen; patches of a seed hang together, those of two do not."""
+    """What gives patches of sky, as they are seen: (seeds, patches, size, size), those of a seed of one box."""
 
-    def seen(self, theta: Theta, seed: int, num_patches: int) -> np.ndarray: ...
+    def seen(self, theta: Theta, seeds: Sequence[int], num_patches: int) -> np.ndarray: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +97,13 @@ class Boxes:
             np.save(file, kappa)
         return kappa
 
-    def seen(self, theta: Theta, seed: int, num_patches: int) -> np.ndarray:
-        """The first patches of a box, with noise (the same at every cosmology) and smoothed."""
+    def seen(self, theta: Theta, seeds: Sequence[int], num_patches: int) -> np.ndarray:
+        """The first patches of each box, with noise (the same at every cosmology) and smoothed."""
         if num_patches > self.num_patches:
             raise ValueError(f"{num_patches} patches of boxes of {self.num_patches}")
+        return np.stack([self._seen_of(theta, seed, num_patches) for seed in seeds])
+
+    def _seen_of(self, theta: Theta, seed: int, num_patches: int) -> np.ndarray:
         kappa = jnp.asarray(self.make(theta, seed)[:num_patches])
         if self.look.galaxies:
             wide = MapGeometry(kappa.shape[-1], self.geometry.pixel_arcmin * kappa.shape[-1] / 60)
@@ -121,14 +125,13 @@ class EmulatorAsBoxes:
     emulator: Emulator
     look: Look
 
-    def seen(self, theta: Theta, seed: int, num_patches: int) -> np.ndarray:
-        """Maps of a seed; of the emulator that makes the table of a likelihood other seeds must be taken."""
-        rows = self.emulator.theta(num_patches, **theta)
-        kappa = self.emulator.draw_side_by_side(
-            self.emulator.key(seed), np.arange(num_patches), rows, noise=self.look.noise,
-            smoothing_arcmin=self.look.smoothing_arcmin,
-        )  # fmt: skip
-        return np.asarray(kappa[..., 0])
+    def seen(self, theta: Theta, seeds: Sequence[int], num_patches: int) -> np.ndarray:
+        """Maps of the first seed, in turn; of the emulator that is compared with these other seeds."""
+        count = len(seeds) * num_patches
+        kappa = self.emulator.sample(
+            seeds[0], count, noise=self.look.noise, smoothing_arcmin=self.look.smoothing_arcmin, **theta
+        )
+        return np.asarray(kappa).reshape(len(seeds), num_patches, *kappa.shape[1:])
 
 
 @functools.lru_cache(maxsize=8)
@@ -140,7 +143,7 @@ def add_flags(parser: argparse.ArgumentParser, noise: float, smoothing: float) -
     """Flags of the boxes, and of how maps are seen."""
     for name, default, words in (
         ("particles", 64, "along a side of a box"),
-        ("mesh_factor", 4, "cells of the mesh a particle, along a side"),
+        ("mesh_factor", 2, "cells of the mesh a particle, along a side"),
         ("time_steps", 16, "from redshift 9"),
         ("box_size", 120.0, "Mpc/h"),
         ("source_redshift", 1.0, "of the emulator's maps"),

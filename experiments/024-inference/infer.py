@@ -19,6 +19,7 @@ covariance), summary.
 
 import argparse
 import dataclasses
+import functools
 import sys
 from pathlib import Path
 
@@ -95,15 +96,16 @@ class Task:
         random = np.random.default_rng(self.args.seed)
         return np.concatenate([drawn_in_hull(self.hull, 1, random) for _ in range(self.args.num_truths)])
 
-    def boxes(self) -> list[tuple[np.ndarray, int]]:
-        """Cosmology and seed of every box: those of the truths, then those at the fiducial."""
-        of_truths = [
-            (truth, TRUTH_SEED + 1000 * number + box)
-            for number, truth in enumerate(self.truths())
-            for box in range(self.args.boxes_per_truth)
-        ]
-        return of_truths + [(self.fiducial, FIDUCIAL_SEED + box) for box in range(self.args.fiducial_boxes)]
+    def boxes(self) -> list[tuple[np.ndarray, range]]:
+        """Cosmology and seeds of the boxes of every truth, then those at the fiducial."""
+        each, first = (
+            self.args.boxes_per_truth,
+            range(TRUTH_SEED, TRUTH_SEED + 1000 * self.args.num_truths, 1000),
+        )
+        of_truths = [(truth, range(seed, seed + each)) for truth, seed in zip(self.truths(), first)]
+        return [*of_truths, (self.fiducial, range(FIDUCIAL_SEED, FIDUCIAL_SEED + self.args.fiducial_boxes))]
 
+    @functools.cached_property
     def vector(self) -> DataVector:
         """The data vector, its bins set by the emulator's maps in the middle of the hull."""
         rows = self.theta(self.hull.mean(0))
@@ -122,29 +124,30 @@ def make_truths(task: Task) -> None:
     if isinstance(task.simulations, EmulatorAsBoxes):
         return
     share, shares = map(int, task.args.share.split("/"))
-    own = task.boxes()[share::shares]
+    own = [(theta, seed) for theta, seeds in task.boxes() for seed in seeds][share::shares]
     for number, (theta, seed) in enumerate(own):
-        task.simulations.seen(task.theta(theta), seed, 1)
+        task.simulations.seen(task.theta(theta), [seed], 1)
         if number % 50 == 0:
             print(f"truths: {number} of {len(own)} boxes", flush=True)
 
 
-def measured_boxes(task: Task, vector: DataVector) -> np.ndarray:
-    """Data vectors of the patches of every box, (boxes, patches, modes)."""
-    patches = task.args.patches_per_box
+def measured_boxes(task: Task) -> list[np.ndarray]:
+    """Data vectors of the patches, (boxes, patches, modes): of every truth, then of the fiducial."""
     values = []
-    for theta, seed in task.boxes():
-        values.append(vector.of_maps(task.simulations.seen(task.theta(theta), seed, patches), size=patches))
-    return np.stack(values)
+    for theta, seeds in task.boxes():
+        kappa = task.simulations.seen(task.theta(theta), seeds, task.args.patches_per_box)
+        rows = task.vector.of_maps(kappa.reshape(-1, *kappa.shape[2:]))
+        values.append(rows.reshape(*kappa.shape[:2], -1))
+    return values
 
 
-def make_table(task: Task, vector: DataVector) -> tuple[np.ndarray, list[np.ndarray]]:
+def make_table(task: Task) -> tuple[np.ndarray, list[np.ndarray]]:
     """Nodes, the design's own cosmologies and points drawn in their hull, and the data vectors at each."""
     drawn = drawn_in_hull(task.hull, task.args.more_nodes, np.random.default_rng(task.args.seed + 1))
     nodes = np.concatenate([np.unique(task.hull, axis=0), drawn])
     vectors = EmulatorVectors(
         task.emulator,
-        vector.measure,
+        task.vector.measure,
         TABLE_SEED,
         task.args.table_maps,
         task.look.noise,
@@ -164,24 +167,23 @@ def make_table(task: Task, vector: DataVector) -> tuple[np.ndarray, list[np.ndar
 
 def find_posteriors(task: Task) -> None:
     """Ranks of all truths, and the fiducial's posterior beside the simulations'; both into posterior.npz."""
-    args, vector = task.args, task.vector()
-    nodes, values = make_table(task, vector)
+    args = task.args
+    nodes, values = make_table(task)
     kept = independent_columns(values[0])
     model = fit_summary_model(
         task.names, nodes, [node[:, kept] for node in values], order=args.order, covariance_order=2
     )
     grid = hull_grid(task.names, task.hull, args.grid)
-    boxes = measured_boxes(task, vector)[..., kept]
-    count = args.num_truths * args.boxes_per_truth
-    of_truths = boxes[:count].reshape(args.num_truths, args.boxes_per_truth, -1, boxes.shape[-1])
-    truths = task.truths()
+    *of_truths, fiducial = [boxes[..., kept] for boxes in measured_boxes(task)]
+    truths, of_truths = task.truths(), np.stack(of_truths)
     mass = posteriors(grid, model, of_truths[:, :, 0].mean(1), args.boxes_per_truth)
-    shift, width = at_fiducial(task, model, grid, of_truths, boxes[count:])
+    shift, width = at_fiducial(task, model, grid, of_truths, fiducial)
     write_arrays(
         task.work / "posterior.npz",
         {
             "truths": truths, "modes": kept, "left_out": np.abs(model.left_out).max(1),
             "ranks": np.stack([ranks(grid, mass, truths, quantity) for quantity in QUANTITIES.values()]),
+            "means": np.stack([mass @ quantity(grid.points) for quantity in QUANTITIES.values()]),
             "shift": np.stack(shift), "width": np.stack(width),
         },
     )  # fmt: skip
@@ -223,21 +225,23 @@ def at_fiducial(
 def summarise(task: Task) -> None:
     """Print the table of the results, and write results.json."""
     results = read_npz(task.work / "posterior.npz")
-    rows, ranks_of = {}, results["ranks"]
+    rows, ranks_of, means_of = {}, results["ranks"], results["means"]
     print(f"{ranks_of.shape[1]} truths, {task.args.boxes_per_truth} boxes each; {len(results['modes'])} modes")
-    print("| quantity | p of uniform ranks (KS) | (chi2 of 10 bins) | mean rank | inside 68 % |")
-    print("|---|---|---|---|---|")
-    for name, ranks_one in zip(QUANTITIES, ranks_of):
-        c = calibration(ranks_one)
+    print("| quantity | p of uniform ranks (KS) | (chi2 of 10 bins) | mean rank | inside 68 % | trend (p) |")
+    print("|---|---|---|---|---|---|")
+    for name, ranks_one, means_one in zip(QUANTITIES, ranks_of, means_of):
+        c = calibration(ranks_one, means_one)
         coverage, error = c.coverage.value[0], c.coverage.standard_error[0]
         print(
             f"| {name} | {c.p_value:.3g} | {c.histogram_p_value:.3g} | {c.mean.value:.3f} ± "
-            f"{c.mean.standard_error:.3f} | {100 * coverage:.1f} ± {100 * error:.1f} % |"
+            f"{c.mean.standard_error:.3f} | {100 * coverage:.1f} ± {100 * error:.1f} % | "
+            f"{c.trend:+.3f} ({c.trend_p_value:.3g}) |"
         )
         rows[name] = {
             "p_value": c.p_value, "histogram_p_value": c.histogram_p_value, "histogram": c.histogram.tolist(),
             "mean_rank": float(c.mean.value), "coverage": float(coverage), "coverage_error": float(error),
-            "uniform": c.p_value > P_GOAL,
+            "trend": c.trend, "trend_p_value": c.trend_p_value,
+            "calibrated": min(c.p_value, c.trend_p_value) > P_GOAL,
         }  # fmt: skip
     print("| at the fiducial | shift, in the simulations' sigma | width over the simulations' |\n|---|---|---|")
     for number, name in enumerate(task.names):
@@ -317,7 +321,7 @@ def main(given: list[str] | None = None) -> None:
         if "truths" in parts:
             make_truths(task)
         if "table" in parts:
-            make_table(task, task.vector())
+            make_table(task)
         if "posterior" in parts:
             find_posteriors(task)
         if "summary" in parts:

@@ -1,5 +1,6 @@
 """The scripts of experiments 023 and 024 end to end, with an emulator of which everything is known."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_of_the_emulators_own_maps_nothing_differs(scripts, tmp_path):
 def test_boxes_are_made_once_and_seen_alike(scripts, tmp_path, monkeypatch):
     boxes_at = sys.modules["boxes_at"]
 
-    def patches(key, box, power, geometry, source_redshift, num_patches):
+    def patches(key, box, power, geometry, source_redshift, num_patches, rays_per_pixel):
         """What test_box_patches.py tests."""
         assert source_redshift == 0.6
         return 0.02 * np.random.default_rng(0).normal(size=(num_patches, *(geometry.num_pixels,) * 2))
@@ -117,6 +118,25 @@ def test_boxes_are_made_once_and_seen_alike(scripts, tmp_path, monkeypatch):
     assert noise.std() == pytest.approx(0.0134, rel=0.25)
     with pytest.raises(ValueError, match="boxes there have num_patches=2, and num_patches=3 is asked"):
         boxes_at.Boxes(tmp_path, settings, geometry, 0.6, look, 3)
+
+
+def test_boxes_are_such_as_the_card_says(scripts, tmp_path):
+    boxes_at, compare = sys.modules["boxes_at"], scripts["compare"]
+    args = compare.parsed(["--emulator=stand-in", "--time_steps=8", f"--work={tmp_path}"])
+    emulator = sys.modules["stand_in"].stand_in(16)
+    with pytest.raises(ValueError, match="particles of the training boxes is not in the emulator's card"):
+        boxes_at.boxes_of(args, tmp_path / "no", emulator, 1)
+    trained = {
+        "num_particles_side": 16,
+        "mesh_factor": 3,
+        "num_time_steps": 32,
+        "box_size": 60.0,
+        "slabs_per_box": 1,
+    }
+    card = {"training": {"flags": trained}, "source_redshift": 0.7}
+    boxes = boxes_at.boxes_of(args, tmp_path / "as", dataclasses.replace(emulator, card=card), 1)
+    assert boxes.settings == BoxSettings(60.0, 16, 48, 8, 9.0, 1, 64)
+    assert (boxes.source_redshift, boxes.rays_per_pixel) == (0.7, 2)
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,12 @@ class Boxes:
     source_redshift: float
     look: Look
     num_patches: int
+    rays_per_pixel: int = 2
 
     def __post_init__(self):
         identity = {
             **dataclasses.asdict(self.settings), **vars(self.geometry), "source_redshift": self.source_redshift,
-            "margin": self._margin, "num_patches": self.num_patches,
+            "margin": self._margin, "num_patches": self.num_patches, "rays_per_pixel": self.rays_per_pixel,
         }  # fmt: skip
         path = self.folder / "boxes.json"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -90,8 +91,9 @@ class Boxes:
         wide = self.geometry.num_pixels + 2 * self._margin
         geometry = MapGeometry(wide, self.geometry.pixel_arcmin * wide / 60)
         kappa = box_patches(
-            key, self.settings, _power(**theta), geometry, self.source_redshift, self.num_patches
-        )
+            key, self.settings, _power(**theta), geometry, self.source_redshift, self.num_patches,
+            self.rays_per_pixel,
+        )  # fmt: skip
         path.parent.mkdir(exist_ok=True)
         with write_whole(path) as file:
             np.save(file, kappa)
@@ -139,29 +141,55 @@ def _power(**theta: float):
     return matter_power(cosmology_at(theta))
 
 
+# Flags that make a box, and how a card records them; what is not there has the default of stage simulate.
+_OF_BOXES = {
+    "particles": "num_particles_side",
+    "mesh_factor": "mesh_factor",
+    "time_steps": "num_time_steps",
+    "box_size": "box_size",
+    "source_redshift": "source_redshift",
+}
+
+
 def add_flags(parser: argparse.ArgumentParser, noise: float, smoothing: float) -> None:
     """Flags of the boxes, and of how maps are seen."""
+    for name in _OF_BOXES:
+        kind = float if name in ("box_size", "source_redshift") else int
+        parser.add_argument(
+            f"--{name}", type=kind, help="of the boxes; unset: as the emulator's training boxes"
+        )
     for name, default, words in (
-        ("particles", 64, "along a side of a box"),
-        ("mesh_factor", 2, "cells of the mesh a particle, along a side"),
-        ("time_steps", 16, "from redshift 9"),
-        ("box_size", 120.0, "Mpc/h"),
-        ("source_redshift", 1.0, "of the emulator's maps"),
         ("galaxies", noise, "on a square arcminute, whose shape noise is added; 0: none"),
         ("sigma_e", 0.26, "scatter of one component of their ellipticities"),
         ("smoothing_arcmin", smoothing, "standard deviation of a Gaussian"),
     ):
-        parser.add_argument(f"--{name}", type=type(default), default=default, help=f"{words} ({default})")
+        parser.add_argument(f"--{name}", type=float, default=default, help=f"{words} ({default})")
 
 
 def look_of(args: argparse.Namespace) -> Look:
     return Look(args.galaxies, args.sigma_e, args.smoothing_arcmin)
 
 
-def boxes_of(args: argparse.Namespace, folder: Path, geometry: MapGeometry, num_patches: int) -> Boxes:
-    """The boxes that the flags ask for."""
+def source_redshift_of(args: argparse.Namespace, emulator: Emulator) -> float:
+    """As asked for, or as the card says; a stand-in's is 1."""
+    return args.source_redshift or emulator.card.get("source_redshift") or 1.0
+
+
+def boxes_of(args: argparse.Namespace, folder: Path, emulator: Emulator, num_patches: int) -> Boxes:
+    """The boxes that the flags ask for, else such as the emulator was trained on.
+
+    Raises:
+      ValueError: a setting that neither the flags nor the card have.
+    """
+    trained = emulator.card.get("training", {}).get("flags", {})
+    values = {name: getattr(args, name) or trained.get(recorded) for name, recorded in _OF_BOXES.items()}
+    for name in ("particles", "mesh_factor", "time_steps", "box_size"):
+        if values[name] is None:
+            raise ValueError(f"{name} of the training boxes is not in the emulator's card; give --{name}")
     settings = BoxSettings(
-        args.box_size, args.particles, args.mesh_factor * args.particles, args.time_steps, 9.0,
-        max(1, int(args.box_size // 60)), 4 * args.particles,
+        float(values["box_size"]), values["particles"], values["mesh_factor"] * values["particles"],
+        values["time_steps"], trained.get("start_redshift", 9.0), trained.get("slabs_per_box", 2),
+        trained.get("plane_pixels") or 4 * values["particles"],
     )  # fmt: skip
-    return Boxes(folder, settings, geometry, args.source_redshift, look_of(args), num_patches)
+    redshift, rays = source_redshift_of(args, emulator), trained.get("rays_per_pixel", 2)
+    return Boxes(folder, settings, emulator.geometry, redshift, look_of(args), num_patches, rays)

@@ -20,7 +20,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[1] / "024-inference"))
 
-from boxes_at import EmulatorAsBoxes, Look, Simulations, Theta, add_flags, boxes_of, look_of
+from boxes_at import EmulatorAsBoxes, Look, Simulations, Theta, add_flags, boxes_of, look_of, source_redshift_of
 from stand_in import opened
 from tables import NAMES, Comparison, covariance_table, power_table, smooth_part, statistics_table
 
@@ -150,8 +150,9 @@ def summarise(task: Task) -> None:
         read_npz(task.work_file),
         task.fiducial,
         args.step,
-        args.source_redshift,
+        source_redshift_of(args, task.emulator),
         args.smoothing_arcmin,
+        task.emulator.card.get("derivatives_to_ell") or np.inf,
     )
     results = {"power": power_table(compared)} if "power_bands" in compared.vector.names else {}
     results |= {"statistics": statistics_table(compared), "covariance": covariance_table(compared)}
@@ -199,7 +200,7 @@ def task_of(args: argparse.Namespace) -> Task:
             f"{', '.join(emulator.parameters) or 'nothing'}"
         )
     if args.simulations == "boxes":
-        simulations = boxes_of(args, args.work / "boxes", emulator.geometry, args.patches_per_box)
+        simulations = boxes_of(args, args.work / "boxes", emulator, args.patches_per_box)
     else:
         simulations = EmulatorAsBoxes(opened(args.simulations, args.num_pixels), look_of(args))
     return Task(emulator, simulations, look_of(args), args)

@@ -305,7 +305,7 @@ def task_of(args: argparse.Namespace) -> Task:
             f"{', '.join(emulator.parameters) or 'none'}"
         )
     if args.truths_from == "boxes":
-        simulations = boxes_of(args, args.work / "boxes", emulator.geometry, args.patches_per_box)
+        simulations = boxes_of(args, args.work / "boxes", emulator, args.patches_per_box)
     else:
         simulations = EmulatorAsBoxes(opened(args.truths_from, args.num_pixels), look_of(args))
     return Task(emulator, simulations, look_of(args), args)

@@ -37,6 +37,11 @@ def test_errors_are_those_of_repeated_trials_and_equal_covariances_lie_in_the_ra
         (r.eigenvalues.value >= r.equal_range[0]) & (r.eigenvalues.value <= r.equal_range[1]) for r in results
     ]
     assert np.mean(inside) > 0.88
+    # Both sets are drawn anew by themselves, be they the same maps.
+    values = maps_of(rng)
+    same = compared(values, values).difference
+    np.testing.assert_array_equal(same.value, 0)
+    np.testing.assert_allclose(same.standard_error / law, 1, atol=0.35)
     # The spread of the eigenvalues of equal covariances is no difference of theirs.
     assert results[0].equal_range[1, -1] > 1.05
     assert results[0].maps_validation == pytest.approx(MAPS, rel=0.15)
@@ -71,7 +76,9 @@ def test_modes_that_follow_from_others_are_left_out():
     rng = np.random.default_rng(4)
     values = maps_of(rng)
     columns = [values, np.zeros((MAPS, 1)), values @ (1 / SIZES)[:, None], maps_of(rng)[:, :2]]
-    np.testing.assert_array_equal(independent_columns(np.concatenate(columns, 1)), [0, 1, 2, 3, 4, 7, 8])
+    every = np.concatenate(columns, 1)
+    np.testing.assert_array_equal(independent_columns(every), [0, 1, 2, 3, 4, 7, 8])
+    np.testing.assert_array_equal(independent_columns(every, every * (np.arange(9) != 3)), [0, 1, 2, 4, 7, 8])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ times as much; all are 1 where the covariances are equal. Of finitely many maps 
 `equal_range` says how far. Float64 NumPy on the host.
 """
 
+import functools
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -94,22 +95,26 @@ def compare_covariances(
 
 
 def independent_columns(
-    values: Float[np.ndarray, "maps modes"], least: float = 1e-3
+    *sets: Float[np.ndarray, "maps modes"], least: float = 1e-3
 ) -> Int[np.ndarray, " kept"]:
-    """Return numbers of modes that vary, and not only by what those before them say.
+    """Return numbers of modes that vary in every set, and not only by what those before them say.
 
     At least the share `least` of the variance of a mode that is kept does not follow from those kept before it.
     Shares of pixels that add up to 1, and thresholds that no map reaches, have covariances without inverse.
     """
-    values = np.asarray(values, np.float64)
+    kept = [_independent_of_one(np.asarray(values, np.float64), least) for values in sets]
+    # Some of the modes that are independent of each other are.
+    return functools.reduce(np.intersect1d, kept)
+
+
+def _independent_of_one(values: np.ndarray, least: float) -> Int[np.ndarray, " kept"]:
     scatter = values.std(0)
     varies = np.flatnonzero(scatter > 1e-12 * np.abs(values).max(0, initial=0))
     left = (values[:, varies] - values[:, varies].mean(0)) / scatter[varies]
     kept = []
     for number, column in enumerate(varies):
         own = left[:, number]
-        share = (own**2).mean()
-        if share >= least:
+        if (own**2).mean() >= least:
             kept.append(column)
             direction = own / np.sqrt((own**2).sum())
             left = left - np.outer(direction, direction @ left)

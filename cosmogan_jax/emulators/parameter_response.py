@@ -93,7 +93,8 @@ class EmulatorVectors:
         """Return data vectors at a cosmology and their derivatives by every parameter, by forward mode.
 
         Exact for what is smooth in the pixels; of counts in bins it gives 0 or a wrong slope
-        (`DataVector.differentiable`). A dcgan must have been loaded with forward_mode=True.
+        (`DataVector.differentiable`), of their smooth forms (`matched_statistics.py`) the right one. A dcgan
+        must have been loaded with forward_mode=True.
         """
         row, values, slopes = self._row(parameters), [], []
         for index, kept in self._batches():

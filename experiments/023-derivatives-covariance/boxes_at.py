@@ -5,7 +5,6 @@ A box that is in the folder is not made again; several processes may share a fol
 
 import argparse
 import dataclasses
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -16,12 +15,12 @@ import numpy as np
 from cosmogan_jax import keys
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.files.json_files import read_json, write_json
-from cosmogan_jax.files.numpy_files import read_npy
-from cosmogan_jax.files.whole_files import write_whole
+from cosmogan_jax.files.numpy_files import read_npy, read_npz
+from cosmogan_jax.files.whole_files import write_arrays, write_whole
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.sky.box_patches import box_patches
 from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
-from cosmogan_jax.sky.matter_power import matter_power
+from cosmogan_jax.sky.matter_power import MatterPower, matter_power
 from cosmogan_jax.sky.nbody import BoxSettings
 from cosmogan_jax.summaries.observer import GalaxyNoise, add_shape_noise, margin_of, smooth_inside
 
@@ -82,19 +81,18 @@ class Boxes:
 
     def make(self, theta: Theta, seed: int) -> np.ndarray:
         """Convergence in the patches of one box, with their margins; from its file, or made."""
-        path = (
-            self.folder / "_".join(f"{name}={value:.6f}" for name, value in theta.items()) / f"{seed:06d}.npy"
-        )
+        folder = self.folder / "_".join(f"{name}={value:.6f}" for name, value in theta.items())
+        path = folder / f"{seed:06d}.npy"
         if path.exists():
             return read_npy(path)
+        folder.mkdir(exist_ok=True)
         key = keys.key(seed, "sky")
         wide = self.geometry.num_pixels + 2 * self._margin
         geometry = MapGeometry(wide, self.geometry.pixel_arcmin * wide / 60)
         kappa = box_patches(
-            key, self.settings, _power(**theta), geometry, self.source_redshift, self.num_patches,
+            key, self.settings, power_at(theta, folder), geometry, self.source_redshift, self.num_patches,
             self.rays_per_pixel,
         )  # fmt: skip
-        path.parent.mkdir(exist_ok=True)
         with write_whole(path) as file:
             np.save(file, kappa)
         return kappa
@@ -136,9 +134,14 @@ class EmulatorAsBoxes:
         return np.asarray(kappa).reshape(len(seeds), num_patches, *kappa.shape[1:])
 
 
-@functools.lru_cache(maxsize=8)
-def _power(**theta: float):
-    return matter_power(cosmology_at(theta))
+def power_at(theta: Theta, folder: Path) -> MatterPower:
+    """Matter power at a cosmology, by CAMB once: boxes can then be made where there is none."""
+    path, cosmology = folder / "power.npz", cosmology_at(theta)
+    if not path.exists():
+        power = matter_power(cosmology)
+        tables = {name: getattr(power, name) for name in ("log_k", "log_linear", "log_nonlinear")}
+        write_arrays(path, tables)
+    return MatterPower(cosmology, **read_npz(path), source=str(path))
 
 
 # Flags that make a box, and how a card records them; what is not there has the default of stage simulate.

@@ -147,7 +147,9 @@ def statistics_table(compared: Comparison) -> dict:
     rows = {}
     for name in vector.names:
         columns = np.arange(modes)[vector.columns(name)]
-        columns = columns[independent_columns(maps[:, columns], DEPENDENT)]
+        columns = columns[
+            independent_columns(maps[:, columns], arrays["emulated_fiducial"][:, columns], least=DEPENDENT)
+        ]
         apart = difference_of_responses(emulated.of_modes(columns), simulated.of_modes(columns))
         scatter = maps[:, columns].std(0)
         tenth = 0.1 * compared.theta[:, None]
@@ -205,7 +207,7 @@ def covariance_table(compared: Comparison) -> dict:
     rows = {}
     for name in vector.names:
         columns = np.arange(modes)[vector.columns(name)]
-        columns = columns[independent_columns(simulated[:, columns], DEPENDENT)]
+        columns = columns[independent_columns(simulated[:, columns], emulated[:, columns], least=DEPENDENT)]
         a, b = emulated[:, columns], simulated[:, columns]
         try:
             result = compare_covariances(a, b, np.arange(len(a)), labels, seed=0)

@@ -169,7 +169,7 @@ def find_posteriors(task: Task) -> None:
     """Ranks of all truths, and the fiducial's posterior beside the simulations'; both into posterior.npz."""
     args = task.args
     nodes, values = make_table(task)
-    kept = independent_columns(values[0])
+    kept = independent_columns(*values)
     model = fit_summary_model(
         task.names, nodes, [node[:, kept] for node in values], order=args.order, covariance_order=2
     )
@@ -227,10 +227,10 @@ def summarise(task: Task) -> None:
     results = read_npz(task.work / "posterior.npz")
     rows, ranks_of, means_of = {}, results["ranks"], results["means"]
     print(f"{ranks_of.shape[1]} truths, {task.args.boxes_per_truth} boxes each; {len(results['modes'])} modes")
-    print("| quantity | p of uniform ranks (KS) | (chi2 of 10 bins) | mean rank | inside 68 % | trend (p) |")
+    print("| quantity | p of uniform ranks (KS) | (chi2 of bins) | mean rank | inside 68 % | trend (p) |")
     print("|---|---|---|---|---|---|")
     for name, ranks_one, means_one in zip(QUANTITIES, ranks_of, means_of):
-        c = calibration(ranks_one, means_one)
+        c = calibration(ranks_one, means_one, num_bins=max(2, min(10, len(ranks_one) // 5)))
         coverage, error = c.coverage.value[0], c.coverage.standard_error[0]
         print(
             f"| {name} | {c.p_value:.3g} | {c.histogram_p_value:.3g} | {c.mean.value:.3f} ± "

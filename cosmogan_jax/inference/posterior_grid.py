@@ -2,8 +2,12 @@
 
     p(theta | d) ~ L(d | mean(theta), covariance(theta) / n)    for d the mean data vector of n independent maps
 
-by `compare/estimated_covariance.py`'s likelihoods. A posterior is a mass at every point of the grid, which
-stands for its cell. NumPy, float64.
+by `compare/estimated_covariance.py`'s likelihoods. They are those of Gaussian data, and the power of few modes
+is none: its logarithm is nearer to one, and its scatter hardly changes with the parameters,
+
+    ln d:  mean ln mu_i - C_ii / (2 n mu_i^2),  covariance C_ij / (n mu_i mu_j)
+
+A posterior is a mass at every point of the grid, which stands for its cell. NumPy, float64.
 """
 
 import dataclasses
@@ -96,6 +100,7 @@ def posteriors(
     data: Float[np.ndarray, "sets modes"],
     num_maps: int,
     *,
+    logarithm: bool = False,
     form: Form = "sellentin-heavens",
     covariance: Float[np.ndarray, "modes modes"] | None = None,
     covariance_maps: float | None = None,
@@ -105,22 +110,30 @@ def posteriors(
 
     Args:
       model: of one map.
-      covariance: of one map, held at all cosmologies, in place of the model's; covariance_maps: the independent
-        maps that it is of.
+      logarithm: compare the data's logarithm with the model's; for what is positive.
+      covariance: of one map (of its logarithm, C_ij / (mu_i mu_j), where these are compared), held at all
+        cosmologies, in place of the model's; covariance_maps: the independent maps that it is of.
       mean_maps: those that the model's mean is of, whose noise is allowed for; None: model.maps; inf: no noise.
 
     Raises:
-      ValueError: num_maps not positive, data that are not finite; as `log_likelihood`.
+      ValueError: num_maps not positive, data that are not finite, or not positive where logarithms are
+        compared; as `log_likelihood`.
     """
     data = np.atleast_2d(np.asarray(data, np.float64))
     if num_maps < 1 or not np.isfinite(data).all():
         raise ValueError(f"num_maps={num_maps} must be positive, and all data finite")
     mean = model.mean(grid.points)
+    if logarithm and not ((data > 0).all() and (mean > 0).all()):
+        raise ValueError("logarithm=True: data vectors and their means must be positive")
     if covariance is None:
         of_points, maps = model.covariance(grid.points), model.maps
+        if logarithm:
+            of_points = of_points / (mean[:, :, None] * mean[:, None, :])
     else:
         of_points = np.broadcast_to(covariance, (*mean.shape, mean.shape[1]))
         maps = model.maps if covariance_maps is None else covariance_maps
+    if logarithm:
+        data, mean = np.log(data), np.log(mean) - np.diagonal(of_points, axis1=1, axis2=2) / (2 * num_maps)
     # Of the mean of num_maps maps; the model's own mean scatters by num_maps / mean_maps of that.
     of_mean, masses = of_points / num_maps, []
     noise_maps = (model.maps if mean_maps is None else mean_maps) / num_maps

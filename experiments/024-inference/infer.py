@@ -5,12 +5,12 @@
     infer.py --emulator=stand-in --truths_from=stand-in --work=...          # rehearsal: must be calibrated
     infer.py --emulator=stand-in --truths_from=stand-in:1.2 --work=...      # and must not
 
-Mean and covariance of a data vector come from the emulator's maps of the same random numbers at some
-cosmologies, smooth functions between (`inference/summary_model.py`); the likelihood is Sellentin & Heavens';
-the prior is flat in the hull of the emulator's training cosmologies. Truths are drawn from it. The data of each
-are the mean data vector of ONE patch from each of ten boxes of its own: patches of one box share its variance,
-which single maps of an emulator lack. Galaxy noise and smoothing are the same on both sides, and so is the
-resolution of the boxes.
+Mean and covariance of a data vector, or of its logarithm where all of it is positive, come from the emulator's
+maps of the same random numbers at some cosmologies, smooth functions between (`inference/summary_model.py`);
+the likelihood is Sellentin & Heavens'; the prior is flat in the hull of the emulator's training cosmologies.
+Truths are drawn from it. The data of each are the mean data vector of ONE patch from each of ten boxes of its
+own: patches of one box share its variance, which single maps of an emulator lack. Galaxy noise and smoothing
+are the same on both sides, and so is the resolution of the boxes.
 
 Parts: truths (boxes; what is there is not made again), table (the emulator's data vectors at the nodes),
 posterior (ranks of the truths; the fiducial's posterior beside one by the simulations' own mean and
@@ -176,7 +176,8 @@ def find_posteriors(task: Task) -> None:
     grid = hull_grid(task.names, task.hull, args.grid)
     *of_truths, fiducial = [boxes[..., kept] for boxes in measured_boxes(task)]
     truths, of_truths = task.truths(), np.stack(of_truths)
-    mass = posteriors(grid, model, of_truths[:, :, 0].mean(1), args.boxes_per_truth)
+    data = of_truths[:, :, 0].mean(1)
+    mass = posteriors(grid, model, data, args.boxes_per_truth, logarithm=bool((data > 0).all()))
     shift, width = at_fiducial(task, model, grid, of_truths, fiducial)
     write_arrays(
         task.work / "posterior.npz",
@@ -202,6 +203,7 @@ def at_fiducial(
     theta = np.concatenate([task.truths(), task.fiducial[None]])
     labels = np.repeat(np.arange(len(fiducial)), fiducial.shape[1])
     maps = independent_maps(fiducial.reshape(-1, fiducial.shape[-1]), labels)
+    logarithm, expected = bool((of_truths > 0).all()), model.mean(task.fiducial[None])[0]
     for resample in range(task.args.resamples + 1):
         nodes, middle = [boxes.reshape(-1, boxes.shape[-1]) for boxes in of_truths], fiducial
         if resample:
@@ -213,10 +215,15 @@ def at_fiducial(
             task.names, theta, [*nodes, patches], order=task.args.order, covariance_order=None
         )
         data = patches.mean(0)[None]
-        count, of_model = task.args.boxes_per_truth, model.covariance(task.fiducial[None])[0]
+        covariances = [model.covariance(task.fiducial[None])[0], np.cov(patches.T)]
+        if logarithm:
+            covariances = [c / np.outer(mu, mu) for c, mu in zip(covariances, (expected, data[0]))]
         masses.append([
-            posteriors(grid, each, data, count, covariance=c, covariance_maps=n, mean_maps=np.inf)[0]
-            for each, c, n in ((model, of_model, model.maps), (own, np.cov(patches.T), maps))
+            posteriors(
+                grid, each, data, task.args.boxes_per_truth, logarithm=logarithm, covariance=c,
+                covariance_maps=n, mean_maps=np.inf,
+            )[0]
+            for each, c, n in zip((model, own), covariances, (model.maps, maps))
         ])  # fmt: skip
     by_emulator, by_simulations = np.array(masses).transpose(1, 0, 2)
     return shift_and_width(grid, by_emulator, by_simulations)

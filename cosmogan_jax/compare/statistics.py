@@ -116,6 +116,8 @@ class Statistic:
       selected_by: whether the choice of a generator looks at it.
       shown: mean and scatter stand in statistics.json. heights: the paper's protocol is followed on it.
       takes_masks: whether it is defined on part of a map's pixels; others mix what is masked into all modes.
+      differentiable: whether its derivatives by the pixels give those of its mean over maps: counts in bins and
+        above thresholds jump where a pixel crosses an edge, which derivatives do not see.
     """
 
     name: str
@@ -132,6 +134,7 @@ class Statistic:
     shown: bool = False
     heights: bool = False
     takes_masks: bool = False
+    differentiable: bool = False
 
 
 def _ranges(name: str, edges: np.ndarray, form: str) -> list[str]:
@@ -195,12 +198,12 @@ _ROWS = (
         "power_spectrum", "power spectrum, the paper's modes",
         lambda m: power_spectrum(m.kappa, PAPER_L_EDGES, m.side_deg),
         lambda s: _ranges("ell", np.asarray(PAPER_L_EDGES), ".0f"),
-        matched_by=("power",), judged=False, selected_by=True, shown=True, heights=True,
+        matched_by=("power",), judged=False, selected_by=True, shown=True, heights=True, differentiable=True,
     ),
     Statistic(
         "power_bands", "power spectrum, log bands", _power, lambda s: _ranges("ell", s.l_edges, ".0f"),
         matched_by=("power", "covariance"), mean_unit="mean", required=True, covariance=True, selected_by=True,
-        shown=True,
+        shown=True, differentiable=True,
     ),
     Statistic(
         "pdf", "density of the pixels", _density,
@@ -246,20 +249,21 @@ _ROWS = (
             m.kappa, m.edges.scattering_scales, _ANGLES, first_scale=SCATTERING_FROM
         ),
         lambda s: scattering_labels(s.scattering_scales, first_scale=SCATTERING_FROM),
-        matched_by=("scattering",),
+        matched_by=("scattering",), differentiable=True,
     ),
     Statistic(
         "bispectrum", "bispectrum, equilateral",
         lambda m: bispectrum(m.kappa, np.array(m.edges.bispectrum_edges), m.side_deg),
         lambda s: _ranges("ell", s.bispectrum_edges, ".0f"), matched_by=("bispectrum",), shown=True,
+        differentiable=True,
     ),
     Statistic(
         "moments", "moments of the map and its derivatives", lambda m: moments(m.kappa, m.mask),
-        lambda s: list(MOMENTS), matched_by=("moments",), takes_masks=True,
+        lambda s: list(MOMENTS), matched_by=("moments",), takes_masks=True, differentiable=True,
     ),
     Statistic(
         "crop_mean", "mean of the map", _mean,
-        lambda s: ["mean kappa"], matched_by=("mean",), takes_masks=True,
+        lambda s: ["mean kappa"], matched_by=("mean",), takes_masks=True, differentiable=True,
     ),
 )  # fmt: skip
 

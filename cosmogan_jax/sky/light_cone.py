@@ -1,5 +1,6 @@
 """From a box to lens planes: where planes lie, what the box shows on them, and how they fill a light cone."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.sky.cosmology import HUBBLE_DISTANCE, Cosmology, comoving_distance, redshift_at_distance
 from cosmogan_jax.sky.particle_mesh import cic_paint, cic_window, positions
+from cosmogan_jax.symmetries import turned
 
 
 class PlaneSchedule(NamedTuple):
@@ -159,3 +161,24 @@ def add_born(
 
     rows = interpolate(plane, shift[0])
     return kappa + weight * interpolate(rows.T, shift[1]).T
+
+
+def add_born_maps(
+    kappa: Float[Array, "maps pixels pixels"],
+    planes: Float[Array, "cuts size size"],
+    placed: Placement,
+    pixel: Float[Array, ""],
+    weight: Float[Array, ""],
+    rays_per_pixel: int,
+) -> Float[Array, "maps pixels pixels"]:
+    """Add to every map the cut of a plane that it sees, placed as its row of `placed` says, by `add_born`."""
+
+    def add(of_map):
+        so_far, cut, shift, turn = of_map
+        # Only the one orientation that is seen: to compute all, and choose, takes longer than the rest.
+        plane = jax.lax.switch(
+            turn, [functools.partial(turned, turn=number) for number in range(8)], planes[cut]
+        )
+        return add_born(so_far, plane, shift, pixel, weight, rays_per_pixel)
+
+    return jax.lax.map(add, (kappa, *placed))

@@ -17,7 +17,7 @@ from cosmogan_jax.sky import light_cone, ray_tracing
 from cosmogan_jax.sky.cosmology import comoving_distance
 from cosmogan_jax.sky.light_cone import Placement
 from cosmogan_jax.stages.simulate.cone import LightCone
-from cosmogan_jax.symmetries import orient, turned
+from cosmogan_jax.symmetries import orient
 
 _BATCH_BYTES = 512 * 2**20
 _MAX_BATCH = 128
@@ -117,17 +117,7 @@ class BoxMaps:
 _correct = jit_on_one_thread(light_cone.correct_windows)
 
 
-@functools.partial(jax.jit, static_argnums=5, donate_argnums=0)
-def _add_born(kappa, planes, placed, pixel, weight, rays_per_pixel):
-    def add(of_map):
-        so_far, cut, shift, turn = of_map
-        # Only the one orientation that is seen: to compute all, and choose, takes longer than the rest.
-        plane = jax.lax.switch(
-            turn, [functools.partial(turned, turn=number) for number in range(8)], planes[cut]
-        )
-        return light_cone.add_born(so_far, plane, shift, pixel, weight, rays_per_pixel)
-
-    return jax.lax.map(add, (kappa, *placed))
+_add_born = functools.partial(jax.jit, static_argnums=5, donate_argnums=0)(light_cone.add_born_maps)
 
 
 @jit_on_one_thread

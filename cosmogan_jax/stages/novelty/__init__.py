@@ -144,7 +144,10 @@ def _verdict(nearest: dict[str, Any], birthday: dict[str, Any]) -> dict[str, Any
 def _interpolate(
     settings: Novelty, generated: sources.Generated, out: Path
 ) -> tuple[dict[str, Any] | None, Arrays]:
-    """Draw maps along paths from generated map 2 p to map 2 p + 1; nothing where there is no generator."""
+    """Draw maps along paths from generated map 2 p to map 2 p + 1; nothing where there is no generator.
+
+    All of a path are at the cosmology of map 2 p.
+    """
     emulator, seed = generated.emulator, generated.seed
     if emulator is None or seed is None:
         return None, {}
@@ -153,8 +156,14 @@ def _interpolate(
         ends = emulator.latents(emulator.key(seed), jnp.arange(2 * _PATHS))
         starts, stops = (jax.tree.map(lambda leaf, first=first: leaf[first::2], ends) for first in (0, 1))
         walks = paths(starts, stops, settings.novelty_steps)
+        numbers = np.arange(0, 2 * _PATHS, 2) % len(generated.cosmologies)
+        theta = jnp.asarray(generated.cosmologies[numbers], jnp.float32)
         along = (jax.tree.map(lambda leaf, number=number: leaf[number], walks) for number in range(_PATHS))
-        return {"kappa": np.stack([np.asarray(emulator.kappa(latents)) for latents in along])}
+        kappa = [
+            emulator.kappa(latents, theta=jnp.tile(own, (settings.novelty_steps + 1, 1)))
+            for latents, own in zip(along, theta, strict=True)
+        ]
+        return {"kappa": np.stack([np.asarray(of_path) for of_path in kappa])}
 
     kappa = kept(out, "interpolation", draw)["kappa"]
     smooth = smoothness(kappa, kappa[:, [0, -1]].reshape(-1, *kappa.shape[2:]))

@@ -76,6 +76,15 @@ def open_emulator(workdir: Path) -> Emulator:
     return trained(workdir, str(record.summary["step"]), flags["weights"]).emulator
 
 
+def cosmologies_of(store: MapStore, emulator: Emulator) -> Float[np.ndarray, "cosmologies parameters"]:
+    """Return those that stage generate went through in turn, as its maps say; one of no parameters without."""
+    if not emulator.parameters:
+        return np.zeros((1, 0))
+    of_maps = np.array([store.parameters[name] for name in emulator.parameters], np.float64).T
+    _, first = np.unique(of_maps, axis=0, return_index=True)
+    return of_maps[np.sort(first)]
+
+
 def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
     """Read maps 0 to `wanted` of the store's seed, from the store where it holds them all; else make them anew.
 
@@ -84,7 +93,8 @@ def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
     if store.num_maps >= wanted:
         return lambda start, stop: only_bin(store.read(start, stop))
     key = emulator.key(store.manifest.seed)
-    draw = jax.jit(lambda index: only_bin(emulator.draw(key, index)))
+    cosmologies = jnp.asarray(cosmologies_of(store, emulator), jnp.float32)
+    draw = jax.jit(lambda index: only_bin(emulator.draw(key, index, cosmologies[index % len(cosmologies)])))
 
     def read(start: int, stop: int) -> Array:
         parts = [draw(first + jnp.arange(_AT_ONCE)) for first in range(start, stop, _AT_ONCE)]
@@ -100,6 +110,7 @@ class Generated(NamedTuple):
       num_maps: how many there are; None of a generator, which makes as many as are wanted.
       emulator, seed, step: the generator and what it made its maps from; None where only maps are given.
       in_training: whether they are of this run's own training, whose features go with them.
+      cosmologies: map n is at the one of number n modulo theirs; one of no parameters without a generator.
     """
 
     read: Read
@@ -108,6 +119,7 @@ class Generated(NamedTuple):
     seed: int | None
     step: int | None
     in_training: bool
+    cosmologies: Float[np.ndarray, "cosmologies parameters"]
 
 
 def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, wanted: int) -> Generated:
@@ -128,7 +140,7 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         if maps.num_maps < 2:
             raise ValueError(f"generated: {maps.num_maps} map from {maps.source}; two are needed")
         check_same_geometry("generated maps", maps.geometry, "training crops", geometry)
-        return Generated(maps.read_finite, maps.num_maps, None, None, None, False)
+        return Generated(maps.read_finite, maps.num_maps, None, None, None, False, np.zeros((1, 0)))
     store = open_map_store(stage_directory(workdir, "generate") / "maps")
     check_not_observed(store, "novelty")
     if store.geometry.num_pixels != geometry.num_pixels:
@@ -145,6 +157,7 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         store.manifest.seed,
         record.summary["step"],
         not record.flags["pretrained"],
+        cosmologies_of(store, emulator),
     )
 
 

@@ -201,14 +201,15 @@ def test_the_standardisation_is_that_of_the_training_maps(made):
 
 
 def test_an_average_has_batch_statistics_of_the_training_cosmologies(made):
-    """The first batch norm's mean is the dense layer's, of the mean of (z, t): linear."""
+    """The first batch norm has moments of (z, t) through the dense layer; t makes a fifth of the variance."""
     _, engine, state, _ = made
     stats = engine.variables(state, "ema")["batch_stats"]["bn0"]
     z = _latents(keys.key(0, "statistics", 1), jnp.arange(AVERAGED_OVER), LATENT)
-    both = np.concatenate([z, state.conditioned.t], 1).astype(float).mean(0)
+    both = np.concatenate([z, state.conditioned.t], 1).astype(float)
     dense = jax.tree.map(lambda leaf: np.asarray(leaf, float), state.ema.params["dense"])
-    features = (both @ dense["kernel"] + dense["bias"]).reshape(-1, len(stats["mean"]))
-    np.testing.assert_allclose(stats["mean"], features.mean(0), atol=1e-5 * np.abs(dense["kernel"]).max())
+    features = (both @ dense["kernel"] + dense["bias"]).reshape(16, -1, len(stats["mean"]))  # batches of 64
+    np.testing.assert_allclose(stats["mean"], features.mean((0, 1)), atol=1e-5 * features.std())
+    np.testing.assert_allclose(stats["var"], features.var(1).mean(0), rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -397,6 +398,11 @@ def test_packed_it_is_the_same_and_knows_its_cosmologies(run, run_main, tmp_path
     np.testing.assert_array_equal(packed.sample(3, 2, source_redshift=z), own.sample(3, 2, source_redshift=z))
     with pytest.raises(ValueError, match="outside the hull of the 4 cosmologies"):
         packed.sample(3, 2, source_redshift=2.0)
+    content = json.loads((tmp_path / "tiny/card.json").read_text())
+    shutil.copytree(tmp_path / "tiny", tmp_path / "spoilt")
+    (tmp_path / "spoilt/card.json").write_text(json.dumps(content | {"parameters": ["sigma8"]}))
+    with pytest.raises(ValueError, match=r"architecture: parameters=\['source_redshift'\] must be .*'sigma8'"):
+        load(tmp_path / "spoilt")
     (tmp_path / "points.csv").write_text("source_redshift\n0.8\n1.1\n")
     flags = (
         f"--pretrained={tmp_path}/tiny",

@@ -453,7 +453,9 @@ def test_a_whole_run_scores_selects_judges_searches_packs_and_reports_it(tmp_pat
     np.testing.assert_allclose(
         packed.sample(0, 6, source_redshift=1.0), kappa, atol=REORDERED * np.abs(kappa).max()
     )
-    assert "Maps of any source_redshift 0.6534 to 1.254 inside the hull of its 4" in packed_card(folder)
+    assert "Trained on 4 cosmologies, source_redshift 0.6534 to 1.254; outside their hull" in packed_card(
+        folder
+    )
     assert "--generate_parameters=source_redshift=0.9692" in packed_card(folder)
     # Eight maps are searched for pairs, two more than there are: made at the same cosmology.
     searched = json.loads((folder / "novelty/novelty.json").read_text())

@@ -45,7 +45,7 @@ def section(card: dict[str, Any]) -> str:
 
 
 def flag_of_the_mean(card: dict[str, Any]) -> str:
-    """Return the flag of stage generate for the mean of the training cosmologies; nothing where there is none."""
+    """Return the flag of stage generate for the mean of the training cosmologies; nothing if there are none."""
     design = card.get("design", [])
     means = [
         f"{name}={sum(values) / len(design):.4g}" for name, values in zip(card["parameters"], zip(*design))

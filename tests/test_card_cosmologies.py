@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cosmogan_jax.emulators.card_cosmologies import drawn_hull, section
+from cosmogan_jax.emulators.card_cosmologies import drawn_hull, flag_of_the_mean, section
 
 TRIANGLE = np.array([[0.2, 0.6], [0.4, 0.6], [0.2, 1.0]])
 
@@ -34,3 +34,5 @@ def test_the_section_says_range_hull_errors_and_limits():
     assert "is not one light cone" in section({"parameters": ["source_redshift"], "design": [[0.5], [1.0]]})
     assert "not recorded" in section({"parameters": ["mnu"]})
     assert section({"parameters": []}) == ""
+    assert flag_of_the_mean({"parameters": []}) == ""
+    assert flag_of_the_mean(card) == " --generate_parameters=omega_m=0.2667,sigma8=0.7333"

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cosmogan_jax.emulators.lognormal_gan import base, base_of_theta, conditioning
+from cosmogan_jax.emulators import conditioning
+from cosmogan_jax.emulators.lognormal_gan import base, base_of_theta
 from cosmogan_jax.emulators.lognormal_gan.fields import draw, inputs
 
 NAMES = ("omega_m", "w0")

@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from cosmogan_jax.emulators import matching
+from cosmogan_jax.emulators.conditioning import ONE, Cosmologies
 from cosmogan_jax.emulators.dcgan.losses import (
     LOSSES,
     binary_cross_entropy,
@@ -150,7 +151,7 @@ def in_float64(tree):
     )
 
 
-def both_steps(networks, optimizer, steps, matcher=None, **settings):
+def both_steps(networks, optimizer, steps, matcher=None, cosmologies=ONE, **settings):
     """(state, metrics) of the fused step and of the textbook's, after each of some steps in float64."""
     state = jax.jit(
         lambda key: in_float64(init_state(networks, optimizer, key, with_ema=True, matcher=matcher))
@@ -164,7 +165,7 @@ def both_steps(networks, optimizer, steps, matcher=None, **settings):
         )
         found.append([])
         for real in reals:
-            now, metrics = step(now, real)
+            now, metrics = step(now, real, cosmologies)
             found[-1].append((now.replace(key=jax.random.key_data(now.key)), metrics))
     return found
 
@@ -183,9 +184,10 @@ def assert_equal_steps(fused, textbook):
 
 
 def every_step():
-    """Every loss, with r1 and without, in both orders; all but one compile long and are run by hand.
+    """Every loss, with r1 and without, in both orders, of one cosmology and of several.
 
-    The paper's own is held to the authors' algorithm in `test_fidelity.py`, and to autodiff above.
+    All but one compile long and are run by hand. The paper's own is held to the authors' algorithm in
+    `test_fidelity.py`, and to autodiff above.
     """
     for n, (loss, norm, r1_penalty, flipped) in enumerate([
         ("non_saturating", "batch", 0.0, 0.5),
@@ -197,20 +199,23 @@ def every_step():
         ("least_squares", "none", 2.0, 0.0),
         ("wasserstein", "none", 0.0, 0.0),
     ]):  # fmt: skip
-        for order in ("joint", "sequential"):
-            often = n == 4 and order == "joint"
+        for order, num_parameters in (("joint", 0), ("sequential", 0), ("joint", 2), ("sequential", 2)):
+            often = n == 4 and order == "joint" and num_parameters
             yield pytest.param(
-                loss, norm, r1_penalty, flipped, order, marks=[] if often else [pytest.mark.slow]
-            )
+                loss, norm, r1_penalty, flipped, order, num_parameters,
+                marks=[] if often else [pytest.mark.slow],
+            )  # fmt: skip
 
 
-@pytest.mark.parametrize(("loss", "norm", "r1_penalty", "flipped", "order"), list(every_step()))
-def test_the_fused_step_is_the_textbook_step(loss, norm, r1_penalty, flipped, order):
+@pytest.mark.parametrize(
+    ("loss", "norm", "r1_penalty", "flipped", "order", "num_parameters"), list(every_step())
+)
+def test_the_fused_step_is_the_textbook_step(loss, norm, r1_penalty, flipped, order, num_parameters):
     with jax.enable_x64(True):
-        networks = build_networks(Architecture(16, 4, 2, 8, disc_norm=norm))
+        networks = build_networks(Architecture(16, 4, 2, 8, disc_norm=norm), num_parameters)
         fused, textbook = both_steps(
             networks, STEADY_ADAM, 3, label_flip_probability=flipped, loss=loss, r1_penalty=r1_penalty,
-            update_order=order,
+            update_order=order, cosmologies=of_cosmologies(num_parameters),
         )  # fmt: skip
         for one, other in zip(fused, textbook):
             assert_equal_steps(one, other)
@@ -224,16 +229,26 @@ def test_the_fused_step_is_the_textbook_step(loss, norm, r1_penalty, flipped, or
         assert all(metrics[name] > 0 for name in terms)
 
 
+def of_cosmologies(num_parameters):
+    """Standardised parameters of six maps, and linear regressors; none where there are no parameters."""
+    if not num_parameters:
+        return ONE
+    t = jax.random.normal(jax.random.key(3), (6, num_parameters), jnp.float64)
+    return Cosmologies(t, jnp.concatenate([jnp.ones((6, 1)), t], -1))
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("num_parameters", [0, 2])
 @pytest.mark.parametrize("order", ["joint", "sequential"])
-def test_what_is_matched_is_added_in_both_steps_alike(order):
+def test_what_is_matched_is_added_in_both_steps_alike(order, num_parameters):
     """Targets far from the maps, so that the clip and the cap are in use, with a term of G's beside."""
     matcher = matching.matcher(Matching(match=("power", "pdf"), match_weight=2.0))
     with jax.enable_x64(True):
         objective = Objective(LOSSES["hinge"], {}, {"power": power_term})
+        networks = build_networks(NETWORKS.arch, num_parameters)
         fused, textbook = both_steps(
-            NETWORKS, STEADY_ADAM, 2, label_flip_probability=0.0, loss=objective, update_order=order,
-            matcher=matcher,
+            networks, STEADY_ADAM, 2, label_flip_probability=0.0, loss=objective, update_order=order,
+            matcher=matcher, cosmologies=of_cosmologies(num_parameters),
         )  # fmt: skip
         for one, other in zip(fused, textbook):
             assert_equal_steps(one, other)

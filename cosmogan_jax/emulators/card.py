@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from cosmogan_jax.compare.sky_limits import HEAD, SkyLimits, rows, words
-from cosmogan_jax.emulators.card_cosmologies import section
+from cosmogan_jax.emulators.card_cosmologies import flag_of_the_mean, section
 from cosmogan_jax.emulators.interface import Model
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
@@ -33,7 +33,8 @@ Convergence maps of {geometry.num_pixels}x{geometry.num_pixels} pixels, {geometr
 ({geometry.pixel_arcmin:.4g} arcmin a pixel, ell {geometry.fundamental_ell:.0f} to \
 {geometry.nyquist_ell:.0f}), source redshift {_or_unknown(card["source_redshift"])}.
 
-    python -m cosmogan_jax.main --stages=generate --pretrained={card["name"]} --workdir=runs/{card["name"]}
+    python -m cosmogan_jax.main --stages=generate --pretrained={card["name"]} --workdir=runs/{card["name"]}\
+{flag_of_the_mean(card)}
 
 ## Data
 {data["description"]}

@@ -44,6 +44,15 @@ def section(card: dict[str, Any]) -> str:
     return "\n".join(lines).rstrip() + "\n\n"
 
 
+def flag_of_the_mean(card: dict[str, Any]) -> str:
+    """Return the flag of stage generate for the mean of the training cosmologies; nothing if there are none."""
+    design = card.get("design", [])
+    means = [
+        f"{name}={sum(values) / len(design):.4g}" for name, values in zip(card["parameters"], zip(*design))
+    ]
+    return f" --generate_parameters={','.join(means)}" if means else ""
+
+
 def drawn_hull(points: Float[np.ndarray, "points 2"], across: str, up: str) -> list[str]:
     """Draw points in a plane, and their hull, with characters."""
     low, high = points.min(0), points.max(0)

@@ -171,7 +171,9 @@ class Emulator:
             borders where the kind of emulator knows what lies around a map, else periodic.
           extrapolate: make maps of cosmologies outside the hull of the training maps', too.
           parameters: by name in place of theta, omega_m=0.3 of all maps or an array of one each. A seed is the
-            same sky at two cosmologies, changed; the maps are differentiable in them.
+            same sky at two cosmologies, changed; the maps are differentiable in them. By jax.grad always; by
+            jax.jvp where the kind's operations allow it, as a lognormal_gan's do: a dcgan's convolutions raise
+            TypeError there but of `load(..., forward_mode=True)`.
 
         Raises:
           ValueError: num_maps is not positive, or first negative; a size that the model does not make, or not

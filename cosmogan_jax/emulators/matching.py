@@ -56,6 +56,12 @@ class Targets(NamedTuple):
     axes: Float[Array, "numbers combinations"]
     slopes: Float[Array, "slopes numbers"] | None = None
 
+    def reached(self) -> Float[Array, "*terms numbers"]:
+        """Return running means as they are where generated maps are what is asked for; a copy."""
+        if self.slopes is None:
+            return jnp.copy(self.mean)
+        return jnp.concatenate([self.mean[None], jnp.zeros_like(self.slopes)])
+
 
 class Matcher(NamedTuple):
     """Statistics to be matched, and how strongly; hashable.

@@ -89,6 +89,9 @@ class Card:
         parameters, side = content.get("parameters", []), content["data"].get("map_pixels")
         if not isinstance(parameters, list) or not all(isinstance(name, str) for name in parameters):
             raise ValueError(f"{where}: parameters={parameters!r} must be a list of names")
+        seen = content["architecture"].get("parameters", parameters)
+        if seen != parameters:
+            raise ValueError(f"{where}, architecture: parameters={seen!r} must be the card's, {parameters!r}")
         design = content.get("design", [])
         if not isinstance(design, list) or not all(_is_point(point, len(parameters)) for point in design):
             raise ValueError(f"{where}: design must be a list of rows of {len(parameters)} numbers")

@@ -36,14 +36,6 @@ class LognormalGan(Matching):
         "Of lognormal_gan: whether its base has the same power in all directions, or as much along the axes "
         "and along the diagonals as the training maps have: those read off a grid differ there near Nyquist.",
     )
-
-    theta_order: int = setting(
-        2,
-        "Of lognormal_gan: order of the polynomials in the parameters of --condition_on that its base follows; "
-        "a quadratic one in two parameters has six terms, and wants twice as many cosmologies.",
-        valid=lambda order: order in (1, 2),
-        words="must be 1 or 2",
-    )
     gen_layers: int = setting(
         5, "Of lognormal_gan: its generator's 3x3 convolutions; it sees as many pixels around each.", least=1
     )

@@ -29,3 +29,11 @@ class Matching:
         valid=lambda rate: 0 < rate <= 1,
         words="must lie in (0, 1]",
     )
+    theta_order: int = setting(
+        2,
+        "Order of the polynomials in the parameters of --condition_on that means of what is matched follow, "
+        "and the base of lognormal_gan; a quadratic one in two parameters has six terms, and wants twice as "
+        "many cosmologies.",
+        valid=lambda order: order in (1, 2),
+        words="must be 1 or 2",
+    )

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from cosmogan_jax.compare.sky_limits import SkyLimits
 from cosmogan_jax.compare.statistics import STATISTICS
@@ -230,13 +232,21 @@ def _largest_difference(sets: dict[str, Any]) -> float:
     return float(np.max(np.abs(mean[0] - mean[1])[varies] / sigma[varies], initial=0))
 
 
+def _compared_theta(emulator: Emulator) -> Float[Array, "maps parameters"] | None:
+    """Return cosmologies of the maps that are compared, the training maps' in turn; None without parameters."""
+    if not emulator.parameters:
+        return None
+    return jnp.array(emulator.design, jnp.float32)[np.arange(_COMPARED_MAPS) % len(emulator.design)]
+
+
 def _change(stored: Emulator, exact: Emulator, dtype: str) -> dict[str, Any]:
     """Compare maps of the packed weights, read back, with those of the checkpoint."""
     edges = log_l_edges(exact.geometry, 12)
     power = jax.jit(
         lambda kappa: power_spectrum(kappa, edges, exact.geometry.side_deg, mode_weights="full_plane")
     )
-    maps = [np.asarray(emulator.sample(0, _COMPARED_MAPS)) for emulator in (stored, exact)]
+    theta = _compared_theta(exact)
+    maps = [np.asarray(emulator.sample(0, _COMPARED_MAPS, theta=theta)) for emulator in (stored, exact)]
     for kappa, words in zip(reversed(maps), ("", f" in {dtype}")):
         if np.ptp(kappa) == 0:
             raise ValueError(

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cosmogan_jax.emulators.lognormal_gan.conditioning import measured, regressors
+from cosmogan_jax.emulators.conditioning import measured, regressors
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.summaries import power_spectrum

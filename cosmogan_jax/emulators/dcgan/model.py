@@ -1,4 +1,4 @@
-"""The DCGAN's generator as a model: maps from a vector of numbers."""
+"""The DCGAN's generator as a model: maps from a vector of numbers, and of parameters where it is given any."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators import matching
+from cosmogan_jax.emulators import conditioning, matching
+from cosmogan_jax.emulators.conditioning import Standardisation
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.networks import Networks, Variables, build_networks
 from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
@@ -21,13 +22,26 @@ KIND = "dcgan"
 class Dcgan:
     """G of Table 1 as `interface.Model`; its variables are {"params", "batch_stats"}.
 
-    Batch norm by the running averages, so that a map does not depend on the others of its batch.
+    Batch norm by the running averages, so that a map does not depend on the others of its batch. Where it has
+    parameters, the columns of theta, "standardisation" stands beside these variables: what takes theta to the t
+    that G is given behind z.
+
+    Maps are differentiable in z, variables and theta in reverse mode. Forward mode (jax.jvp, jax.jacfwd) raises
+    TypeError: the convolutions' gradients are written by hand, but in the architecture's form "stock"
+    (`load(..., forward_mode=True)`).
     """
 
     arch: Architecture
+    parameters: tuple[str, ...] = ()
     limit: float = 1.0  # tanh
     any_size: bool = False  # its dense layer makes maps of one size
-    full_precision: tuple[str, ...] = ("batch_stats/",)  # running averages span many orders
+    # Running averages span many orders; what a parameter means is not to be rounded.
+    full_precision: tuple[str, ...] = ("batch_stats/", "standardisation/")
+
+    def __post_init__(self):
+        names = self.parameters
+        if not (isinstance(names, tuple) and all(isinstance(name, str) for name in names)):
+            raise ValueError(f"parameters={names!r} of a dcgan must be names")
 
     @property
     def upsamplings(self) -> int:
@@ -37,12 +51,21 @@ class Dcgan:
     @property
     def networks(self) -> Networks:
         """Build both networks."""
-        return build_networks(self.arch)
+        return build_networks(self.arch, len(self.parameters))
 
     def init(self, key: Array) -> Variables:
         """Make fresh variables of G."""
         params, batch_stats = self.networks.gen.init(key)
-        return {"params": params, "batch_stats": batch_stats}
+        variables = {"params": params, "batch_stats": batch_stats}
+        if not self.parameters:
+            return variables
+        return {**variables, "standardisation": conditioning.unstandardised(len(self.parameters))}
+
+    def standardised(
+        self, standardisation: Standardisation, theta: Float[Array, "batch parameters"]
+    ) -> Float[Array, "batch parameters"]:
+        """Return t of these parameters."""
+        return conditioning.standardised(standardisation, theta, self.parameters)
 
     def latent(self, key: Array, height: int, width: int | None = None) -> Float[Array, " latent"]:
         """Draw z ~ N(0, 1).
@@ -69,14 +92,15 @@ class Dcgan:
         theta: Float[Array, "batch parameters"],
         margin: int = 0,
     ) -> Float[Array, "batch size size 1"]:
-        """Compute G(z), in (-1, 1); theta is not looked at.
+        """Compute G(z), in (-1, 1), or G(z, t) where it has parameters.
 
         Raises:
           ValueError: a margin that is not 0.
         """
         if margin:
             raise ValueError(f"margin={margin} must be 0: this generator makes nothing around its maps")
-        x, _ = self.networks.gen.apply(variables["params"], variables["batch_stats"], latent, train=False)
+        t = self.standardised(variables["standardisation"], theta) if self.parameters else None
+        x, _ = self.networks.gen.apply(variables["params"], variables["batch_stats"], latent, t, train=False)
         return x[..., None]
 
     def left_out(self, variables: Variables) -> dict[str, float]:
@@ -84,10 +108,13 @@ class Dcgan:
         return {}
 
     def describe(self) -> dict[str, Any]:
-        """Return the fields of the architecture, without the convolutions' form: how, not what is computed."""
+        """Return the fields of the architecture, without the convolutions' form: how, not what is computed.
+
+        Beside them the parameters, where it has any.
+        """
         fields = dataclasses.asdict(self.arch)
         fields.pop("convolution_form")
-        return {"kind": KIND, **fields}
+        return {"kind": KIND, **fields, **({"parameters": self.parameters} if self.parameters else {})}
 
 
 def model_of(description: Mapping[str, Any], forward_mode: bool) -> Dcgan:
@@ -96,9 +123,10 @@ def model_of(description: Mapping[str, Any], forward_mode: bool) -> Dcgan:
     Raises:
       ValueError: fields that are unknown or missing, of another type, or sizes that no memory holds.
     """
-    fields = {name: value for name, value in description.items() if name != "kind"}
+    fields = {name: value for name, value in description.items() if name not in ("kind", "parameters")}
     form = {"convolution_form": "stock"} if forward_mode else {}
-    return Dcgan(Architecture.from_json(fields | form))
+    names = description.get("parameters", ())
+    return Dcgan(Architecture.from_json(fields | form), tuple(names) if isinstance(names, list) else names)
 
 
 def make_model(settings: Train) -> Dcgan:
@@ -127,7 +155,8 @@ def make_model(settings: Train) -> Dcgan:
             own.matmul_precision,
             own.remat,
             own.disc_norm,
-        )
+        ),
+        tuple(settings.condition_on),
     )
     matching.check_names(own.match)
     StepSettings.of_training(settings).objective(model.arch)

@@ -2,6 +2,15 @@
 
 Channels last. A network here is an immutable pair of pure functions over explicit variables: `init`
 gives (params, batch_stats), `apply` takes them and gives the output with the new batch_stats.
+
+Where maps are of several cosmologies, G takes the standardised parameters t behind z, and D is a projection
+discriminator (Miyato & Koyama 2018, arXiv:1802.05637), with t in place of their one-hot labels:
+
+    G(z, t) = G([z, t]),    D(x, t) = psi(phi(x)) + t . V phi(x)
+
+phi(x) is the last convolution, flattened, psi the dense layer of Table 2, V a matrix without a bias. It is the
+form of the optimal logit, ln p(t|x)/q(t|x) + ln p(x)/q(x), where t given x is normal, of one covariance in real
+and generated maps: the first term is then linear in t.
 """
 
 import dataclasses
@@ -63,8 +72,9 @@ class _Generator(nn.Module):
     arch: Architecture
 
     @nn.compact
-    def __call__(self, z, train: bool):
+    def __call__(self, z, t=None, *, train: bool):
         a = self.arch
+        z = z if t is None else jnp.concatenate([z, t], -1)
         ranges = feature_ranges(a.map_size, a.num_layers, a.borders)
 
         def within(x, layer):
@@ -88,7 +98,7 @@ class _Discriminator(nn.Module):
     arch: Architecture
 
     @nn.compact
-    def __call__(self, x, train: bool):
+    def __call__(self, x, t=None, *, train: bool):
         a = self.arch
         x = x[..., None]
         for layer in range(1, a.num_layers + 1):
@@ -98,52 +108,77 @@ class _Discriminator(nn.Module):
             x = nn.leaky_relu(x, LEAKY_RELU_SLOPE)
         x = x.reshape(x.shape[0], -1)
         self.sow(_HIDDEN, "last_convolution", x)  # kept only where it is asked for
-        return nn.Dense(1, kernel_init=_normal_init, name="dense")(x)[:, 0]
+        logits = nn.Dense(1, kernel_init=_normal_init, name="dense")(x)[:, 0]
+        if t is None:
+            return logits
+        of_map = nn.Dense(t.shape[-1], use_bias=False, kernel_init=_normal_init, name="projection")(x)
+        return logits + (t * of_map).sum(-1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A pair of pure functions around one Flax Linen module."""
+    """A pair of pure functions around one Flax Linen module; num_parameters: of those it is conditioned on."""
 
     module: nn.Module
     input_shape: tuple[int, ...]
     matmul_precision: str = "float32"
     remat: bool = False
+    num_parameters: int = 0
 
     def init(self, key: Array) -> tuple[Variables, Variables]:
         """Make fresh (params, batch_stats) in float32; an empty batch_stats without batch norm."""
-        variables = fresh_variables(self.module, ((2, *self.input_shape),), (("train", True),), key)
+        shapes: tuple[tuple[int, ...], ...] = ((2, *self.input_shape),)
+        if self.num_parameters:
+            shapes = (*shapes, (2, self.num_parameters))
+        variables = fresh_variables(self.module, shapes, (("train", True),), key)
         return variables["params"], variables.get("batch_stats", {})
 
     def apply(
-        self, params: Variables, batch_stats: Variables, x: Float[Array, "batch ..."], *, train: bool
+        self,
+        params: Variables,
+        batch_stats: Variables,
+        x: Float[Array, "batch ..."],
+        t: Float[Array, "batch parameters"] | None = None,
+        *,
+        train: bool,
     ) -> tuple[Array, Variables]:
         """Compute the output, and batch_stats after the pass.
 
         With train=True the batch is normalised by its own mean and variance, and batch_stats move
         towards them; with train=False the running averages normalise and come back unchanged.
-        """
 
-        def sampled(params, batch_stats, x):
+        Args:
+          t: standardised parameters; None where the network is conditioned on nothing.
+
+        Raises:
+          ValueError: t of another number of parameters than the network's.
+        """
+        num_parameters = 0 if t is None else t.shape[-1]
+        if num_parameters != self.num_parameters:
+            raise ValueError(
+                f"t of {num_parameters} parameters must be of {self.num_parameters}, the network's own"
+            )
+
+        def sampled(params, batch_stats, x, *t):
             return self.module.apply(
-                {"params": params, "batch_stats": batch_stats}, x, train=False
+                {"params": params, "batch_stats": batch_stats}, x, *t, train=False
             ), batch_stats
 
-        def trained(params, batch_stats, x):
+        def trained(params, batch_stats, x, *t):
             variables = {"params": params, "batch_stats": batch_stats}
-            y, updates = self.module.apply(variables, x, train=True, mutable=["batch_stats"])
+            y, updates = self.module.apply(variables, x, *t, train=True, mutable=["batch_stats"])
             return y, updates.get("batch_stats", {})
 
         evaluate = trained if train else sampled
         if train and self.remat:
             evaluate = jax.checkpoint(evaluate)
         with jax.default_matmul_precision(self.matmul_precision):
-            return evaluate(params, batch_stats, x)
+            return evaluate(params, batch_stats, x, *(() if t is None else (t,)))
 
     def last_convolution(
         self, params: Variables, batch_stats: Variables, x: Float[Array, "batch size size"]
     ) -> Float[Array, "batch features"]:
-        """Compute a discriminator's last convolution as its dense layer sees it.
+        """Compute phi, a discriminator's last convolution as its dense layer sees it, whatever the parameters.
 
         After batch norm (by the running averages) and leaky ReLU, flattened; 16^2 x 512 numbers a map at the
         paper's size.
@@ -156,26 +191,43 @@ class Network:
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-    """Both networks: gen maps z (batch, latent) to maps in (-1, 1); disc maps maps to logits (batch,)."""
+    """Both networks: gen maps z (batch, latent) to maps in (-1, 1); disc maps maps to logits (batch,).
+
+    Either takes as many standardised parameters beside as both are conditioned on.
+    """
 
     arch: Architecture
     gen: Network
     disc: Network
 
+    @property
+    def num_parameters(self) -> int:
+        """Count the parameters that both are conditioned on."""
+        return self.gen.num_parameters
 
-def build_networks(arch: Architecture) -> Networks:
+
+def build_networks(arch: Architecture, num_parameters: int = 0) -> Networks:
     """Build generator (Table 1) and discriminator (Table 2) of the given size.
 
     A bias stands in every dense and convolutional layer, also before a batch norm, as in the authors'
     code: 12,824,449 and 4,436,225 trainable parameters at the paper's size. A canvas adds 3,494,400 to the
-    dense layer (19^2 instead of 16^2 features) and 24 % to the generator's operations.
+    dense layer (19^2 instead of 16^2 features) and 24 % to the generator's operations; a parameter that they
+    are conditioned on 131,072 to either network.
     """
     return Networks(
         arch,
         gen=Network(
-            _Generator(arch), (arch.latent_size,), arch.matmul_precision, arch.remat in ("generator", "both")
+            _Generator(arch),
+            (arch.latent_size,),
+            arch.matmul_precision,
+            arch.remat in ("generator", "both"),
+            num_parameters,
         ),
         disc=Network(
-            _Discriminator(arch), (arch.map_size, arch.map_size), arch.matmul_precision, arch.remat == "both"
+            _Discriminator(arch),
+            (arch.map_size, arch.map_size),
+            arch.matmul_precision,
+            arch.remat == "both",
+            num_parameters,
         ),
     )

@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.emulators.bands import MapScale, unmeasured
+from cosmogan_jax.emulators.conditioning import Standardisation, num_terms, unstandardised
 from cosmogan_jax.emulators.dcgan.networks import Networks, Variables
 from cosmogan_jax.emulators.matching import Matcher, Targets
 
@@ -23,6 +24,10 @@ class NetState:
     opt_state: optax.OptState
 
 
+# Maps that an average's batch statistics are of: means of features to 1 % of their sigma in the smallest layer.
+AVERAGED_OVER = 1024
+
+
 class Matched(NamedTuple):
     """Matched statistics: measured on the training maps before the first step, all but the running means.
 
@@ -33,11 +38,25 @@ class Matched(NamedTuple):
     sigma: Float[Array, ""]
     scale: MapScale
     targets: Targets
-    running: Float[Array, " numbers"]
+    running: Float[Array, "*terms numbers"]
 
     def units(self, x: Float[Array, "batch size size"]) -> Float[Array, "batch size size"]:
         """Convert maps from network units to units of the training maps' sigma about their mean."""
         return (x - self.mean) / self.sigma
+
+
+class Conditioned(NamedTuple):
+    """What a training of several cosmologies measured on its maps before the first step.
+
+    Attributes:
+      standardisation: takes theta to t.
+      t: of maps drawn at random among the training maps; batch statistics of an average are taken at these.
+      basis: of the regressors that what is matched follows (`conditioning.py`); None where nothing is.
+    """
+
+    standardisation: Standardisation
+    t: Float[Array, "maps parameters"]
+    basis: Float[Array, "terms terms"] | None = None
 
 
 @flax.struct.dataclass
@@ -62,6 +81,13 @@ class MatchingState(GanState):
     matched: Matched | None = None
 
 
+@flax.struct.dataclass
+class ConditionalState(MatchingState):
+    """The state of a run of several cosmologies, which may match statistics; a class of its own likewise."""
+
+    conditioned: Conditioned | None = None
+
+
 def adam(learning_rate: float, beta1: float, beta2: float = 0.999) -> optax.GradientTransformation:
     """Return Adam as the paper used it: rate 2e-4, beta1 0.5; beta2 0.999 and epsilon 1e-8 are defaults.
 
@@ -78,8 +104,12 @@ def init_state(
     *,
     with_ema: bool = False,
     matcher: Matcher | None = None,
+    theta_order: int = 1,
 ) -> GanState:
-    """Make the state of step 0, nothing measured yet. One optimizer, with a state of each network."""
+    """Make the state of step 0, nothing measured yet. One optimizer, with a state of each network.
+
+    theta_order: of the polynomials in the networks' parameters that what is matched follows.
+    """
     gen_key, disc_key, run_key = jax.random.split(key, 3)
 
     def start(network, net_key):
@@ -95,13 +125,20 @@ def init_state(
         # A copy: a state that is donated must not hold the same memory twice.
         ema=jax.tree.map(jnp.copy, gen.replace(opt_state=())) if with_ema else None,
     )
-    if matcher is None:
+    count = networks.num_parameters
+    if matcher is None and not count:
         return state
+    terms = num_terms(count, theta_order) if count else 1
     fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-    return MatchingState(**fields, matched=_unmeasured(matcher, networks.arch.map_size))
+    matched = None if matcher is None else _unmeasured(matcher, networks.arch.map_size, terms - 1)
+    if not count:
+        return MatchingState(**fields, matched=matched)
+    basis = None if matcher is None else jnp.eye(terms)
+    conditioned = Conditioned(unstandardised(count), jnp.zeros((AVERAGED_OVER, count)), basis)
+    return ConditionalState(**fields, matched=matched, conditioned=conditioned)
 
 
-def _unmeasured(matcher: Matcher, size: int) -> Matched:
-    scale = unmeasured(size)
-    targets = matcher.unmeasured(size, scale)
-    return Matched(jnp.zeros(()), jnp.ones(()), scale, targets, jnp.zeros_like(targets.mean))
+def _unmeasured(matcher: Matcher, size: int, num_slopes: int) -> Matched:
+    scale = unmeasured(size, num_slopes)
+    targets = matcher.unmeasured(size, scale, num_slopes)
+    return Matched(jnp.zeros(()), jnp.ones(()), scale, targets, targets.reached())

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from cosmogan_jax.emulators.conditioning import ONE, Cosmologies
 from cosmogan_jax.emulators.dcgan.architecture import Architecture
 from cosmogan_jax.emulators.dcgan.averaging import averaged
 from cosmogan_jax.emulators.dcgan.networks import Networks, Variables
@@ -20,7 +21,16 @@ from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.settings import Train
 
 UpdateOrder = Literal["joint", "sequential"]
-Step = Callable[[GanState, Float[Array, "batch size size"]], tuple[GanState, Metrics]]
+
+
+class Step(Protocol):
+    """A step on real maps, and what they are conditioned on: by default on nothing."""
+
+    def __call__(
+        self, state: GanState, real: Float[Array, "batch size size"], cosmologies: Cosmologies = ONE, /
+    ) -> tuple[GanState, Metrics]:
+        """Return the state after it, and its metrics."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +131,7 @@ def draws_of_a_step(
 
 
 def with_matched(
-    matcher: Matcher | None, state: GanState, fake: Array, slope: Array
+    matcher: Matcher | None, state: GanState, fake: Array, slope: Array, cosmologies: Cosmologies
 ) -> tuple[Array, GanState, Metrics]:
     """Add the gradient of what is matched to J(G)'s with respect to the fake maps; the state after; metrics.
 
@@ -137,14 +147,26 @@ def with_matched(
     matched = state.matched
     with jax.default_matmul_precision("float32"):
         slope, running, metrics = matcher.added(
-            slope, fake, matched.targets, matched.running, matched.scale, state.step, units=matched.units
+            slope,
+            fake,
+            matched.targets,
+            matched.running,
+            cosmologies.scale(matched.scale),
+            state.step,
+            units=matched.units,
+            phi=cosmologies.phi,
         )
     return slope, dataclasses.replace(state, matched=matched._replace(running=running)), metrics
 
 
-def judge_of(networks: Networks, params: Variables, batch_stats: Variables) -> Judge:
-    """Return D in training mode as a function of maps alone, for the objective's terms."""
-    return lambda maps: networks.disc.apply(params, batch_stats, maps, train=True)[0]
+def judge_of(
+    networks: Networks,
+    params: Variables,
+    batch_stats: Variables,
+    t: Float[Array, "batch parameters"] | None = None,
+) -> Judge:
+    """Return D in training mode as a function of maps alone, at parameters t, for the objective's terms."""
+    return lambda maps: networks.disc.apply(params, batch_stats, maps, t, train=True)[0]
 
 
 def with_average(state: GanState, gen: NetState, disc: NetState, ema_decay: float) -> GanState:
@@ -162,15 +184,17 @@ def with_average(state: GanState, gen: NetState, disc: NetState, ema_decay: floa
     return dataclasses.replace(state, step=step, gen=gen, disc=disc, ema=ema)
 
 
-def in_precision(networks: Networks, step: Step) -> Step:
+def in_precision(
+    networks: Networks, step: Callable[[GanState, Array, Cosmologies], tuple[GanState, Metrics]]
+) -> Step:
     """Return the step with its float32 products as the architecture says.
 
     Gradients of the convolutions are traced in it, outside of the networks' own calls.
     """
 
-    def precise(state: GanState, real: Array) -> tuple[GanState, Metrics]:
+    def precise(state: GanState, real: Array, cosmologies: Cosmologies = ONE, /) -> tuple[GanState, Metrics]:
         with jax.default_matmul_precision(networks.arch.matmul_precision):
-            return step(state, real)
+            return step(state, real, cosmologies)
 
     return precise
 

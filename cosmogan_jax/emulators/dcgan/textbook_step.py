@@ -11,6 +11,7 @@ import jax
 import optax
 from jaxtyping import Array
 
+from cosmogan_jax.emulators.conditioning import Cosmologies
 from cosmogan_jax.emulators.dcgan.networks import Networks
 from cosmogan_jax.emulators.dcgan.objective import sum_of_terms
 from cosmogan_jax.emulators.dcgan.state import GanState
@@ -45,21 +46,23 @@ def make_textbook_step(
     return in_precision(networks, functools.partial(_textbook_step, parts))
 
 
-def _textbook_step(parts: Parts, state: GanState, real: Array) -> tuple[GanState, Metrics]:
-    networks, objective = parts.networks, parts.objective
+def _textbook_step(
+    parts: Parts, state: GanState, real: Array, cosmologies: Cosmologies
+) -> tuple[GanState, Metrics]:
+    networks, objective, t = parts.networks, parts.objective, cosmologies.t
     z, flipped, term_key = parts.draws(state, real)
     disc_key, gen_key = jax.random.split(term_key)
 
     def generate(params):
-        return networks.gen.apply(params, state.gen.batch_stats, z, train=True)
+        return networks.gen.apply(params, state.gen.batch_stats, z, t, train=True)
 
     def disc_objective(params):
         """Return J(D), to be differentiated with respect to D's parameters."""
         fake, _ = generate(state.gen.params)
-        real_logits, stats = networks.disc.apply(params, state.disc.batch_stats, real, train=True)
-        fake_logits, stats = networks.disc.apply(params, stats, fake, train=True)
+        real_logits, stats = networks.disc.apply(params, state.disc.batch_stats, real, t, train=True)
+        fake_logits, stats = networks.disc.apply(params, stats, fake, t, train=True)
         adversarial = objective.discriminator(real_logits, fake_logits, flipped)
-        judge = judge_of(networks, params, stats)
+        judge = judge_of(networks, params, stats, t)
         penalty, terms = sum_of_terms(objective.disc_terms, judge, real, fake, disc_key)
         return adversarial + penalty, (adversarial, terms, real_logits, fake_logits, stats)
 
@@ -70,9 +73,9 @@ def _textbook_step(parts: Parts, state: GanState, real: Array) -> tuple[GanState
 
     def objective_of_maps(fake):
         """Return J(G) of its maps."""
-        fake_logits, moved_stats = networks.disc.apply(opponent, disc_stats, fake, train=True)
+        fake_logits, moved_stats = networks.disc.apply(opponent, disc_stats, fake, t, train=True)
         adversarial = objective.generator(fake_logits)
-        judge = judge_of(networks, opponent, disc_stats)
+        judge = judge_of(networks, opponent, disc_stats, t)
         penalty, terms = sum_of_terms(objective.gen_terms, judge, real, fake, gen_key)
         return adversarial + penalty, (adversarial, terms, moved_stats)
 
@@ -81,7 +84,7 @@ def _textbook_step(parts: Parts, state: GanState, real: Array) -> tuple[GanState
     if parts.matcher is not None:
         fake, _ = generate(state.gen.params)
         slope, _ = jax.grad(objective_of_maps, has_aux=True)(fake)
-        both, state, matching = with_matched(parts.matcher, state, fake, slope)
+        both, state, matching = with_matched(parts.matcher, state, fake, slope, cosmologies)
         matched_slope = both - slope
 
     def gen_objective(params):

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from cosmogan_jax.emulators.conditioning import Cosmologies
 from cosmogan_jax.emulators.dcgan.networks import Network, Networks, Variables
 from cosmogan_jax.emulators.dcgan.objective import Objective, sum_of_terms
 from cosmogan_jax.emulators.dcgan.state import GanState, NetState
@@ -46,10 +47,11 @@ def make_train_step(
     matcher: Matcher | None = None,
     batch_sharding: jax.sharding.Sharding | None = None,
 ) -> Step:
-    """Build `train_step(state, real) -> (state, metrics)`; pure, to be jitted with the state donated.
+    """Build `train_step(state, real, cosmologies) -> (state, metrics)`; pure, to be jitted, the state donated.
 
-    `real` holds maps in the units in which the networks see them. z and the label flip come from
-    fold_in(state.key, state.step), and so does what the objective's terms draw.
+    `real` holds maps in the units in which the networks see them, `cosmologies` what they are conditioned on,
+    by default nothing: fake n is made at that of real map n, and D judges both at it. z and the label flip come
+    from fold_in(state.key, state.step), and so does what the objective's terms draw.
 
     Metrics: "disc_loss" and "gen_loss" are the losses' adversarial parts; each term ("r1", "gradient_penalty")
     stands beside them as it is added, its weight included. Accuracies count logits on their side of 0, which
@@ -70,22 +72,24 @@ def make_train_step(
     return in_precision(networks, functools.partial(_train_step, parts))
 
 
-def _train_step(parts: Parts, state: GanState, real: Array) -> tuple[GanState, Metrics]:
-    networks, objective = parts.networks, parts.objective
+def _train_step(
+    parts: Parts, state: GanState, real: Array, cosmologies: Cosmologies
+) -> tuple[GanState, Metrics]:
+    networks, objective, t = parts.networks, parts.objective, cosmologies.t
     z, flipped, term_key = parts.draws(state, real)
     if parts.batch_sharding is not None:  # nothing else ties the fake batch's axis to the devices
-        real, z = jax.lax.with_sharding_constraint((real, z), parts.batch_sharding)
+        real, z, t = jax.lax.with_sharding_constraint((real, z, t), parts.batch_sharding)
     disc_key, gen_key = jax.random.split(term_key)
 
     def generate(params):
-        return networks.gen.apply(params, state.gen.batch_stats, z, train=True)
+        return networks.gen.apply(params, state.gen.batch_stats, z, t, train=True)
 
     fake, gen_pullback, gen_stats = jax.vjp(generate, state.gen.params, has_aux=True)
-    passes = _judged(networks.disc, state.disc, real, fake)
+    passes = _judged(networks.disc, state.disc, real, fake, t)
     disc_stats = passes.batch_stats
 
     def disc_terms(params):
-        judge = judge_of(networks, params, disc_stats)
+        judge = judge_of(networks, params, disc_stats, t)
         return sum_of_terms(objective.disc_terms, judge, real, fake, disc_key)
 
     disc_loss, disc_grads = _disc_gradients(objective, passes, flipped)
@@ -98,19 +102,19 @@ def _train_step(parts: Parts, state: GanState, real: Array) -> tuple[GanState, M
         opponent = disc.params
 
         def judge_again(maps):
-            return networks.disc.apply(opponent, disc_stats, maps, train=True)
+            return networks.disc.apply(opponent, disc_stats, maps, t, train=True)
 
         fake_logits, fake_pullback, fresh_stats = jax.vjp(judge_again, fake, has_aux=True)
         disc = dataclasses.replace(disc, batch_stats=fresh_stats)
 
     def gen_terms(maps):
-        judge = judge_of(networks, opponent, disc_stats)
+        judge = judge_of(networks, opponent, disc_stats, t)
         return sum_of_terms(objective.gen_terms, judge, real, maps, gen_key)
 
     gen_loss, cotangent = jax.value_and_grad(objective.generator)(fake_logits)
     slope = fake_pullback(cotangent)[-1]
     slope, terms_of_gen = _with_terms(objective.gen_terms, gen_terms, slope, fake)
-    slope, state, matching = with_matched(parts.matcher, state, fake, slope)
+    slope, state, matching = with_matched(parts.matcher, state, fake, slope, cosmologies)
     gen_grads = gen_pullback(slope)[0]
     gen = updated(parts.optimizer, state.gen, gen_grads, batch_stats=gen_stats)
 
@@ -134,14 +138,14 @@ class _Passes(NamedTuple):
     batch_stats: Variables
 
 
-def _judged(disc: Network, net: NetState, real: Array, fake: Array) -> _Passes:
+def _judged(disc: Network, net: NetState, real: Array, fake: Array, t: Array | None) -> _Passes:
     def judge_real(params):
-        return disc.apply(params, net.batch_stats, real, train=True)
+        return disc.apply(params, net.batch_stats, real, t, train=True)
 
     real_logits, real_pullback, real_stats = jax.vjp(judge_real, net.params, has_aux=True)
 
     def judge_fake(params, maps):
-        return disc.apply(params, real_stats, maps, train=True)
+        return disc.apply(params, real_stats, maps, t, train=True)
 
     fake_logits, fake_pullback, batch_stats = jax.vjp(judge_fake, net.params, fake, has_aux=True)
     return _Passes(real_logits, real_pullback, fake_logits, fake_pullback, batch_stats)

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from cosmogan_jax.emulators.conditioning import Conditioning
 from cosmogan_jax.emulators.lognormal_gan import base as lognormal_base
 from cosmogan_jax.emulators.lognormal_gan.base import Base
-from cosmogan_jax.emulators.lognormal_gan.conditioning import Conditioning
 
 _FAINT = 1e-10  # of the largest power: where a regression falls below, roots and their slopes stay finite
 _WIDEST_WINDOW = 2.0  # as `base.measured` allows

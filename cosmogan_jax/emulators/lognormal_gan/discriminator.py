@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.lognormal_gan.conditioning import ONE, Cosmologies
+from cosmogan_jax.emulators.conditioning import ONE, Cosmologies
 from cosmogan_jax.layers.convolutions import strided_convolution
 from cosmogan_jax.layers.initialisation import Variables, fresh_variables
 

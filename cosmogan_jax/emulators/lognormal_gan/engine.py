@@ -119,7 +119,7 @@ def _init(parts: Parts, key: Array) -> LognormalGanState:
         standard=Standard(
             jnp.zeros(count), jnp.ones(count), jnp.zeros((num_slopes, count)) if num_slopes else None
         ),
-        running=_running_at_first(targets),
+        running=targets.reached(),
         replayed=jnp.zeros((num_replayed, size, size)),
         replayed_theta=jnp.zeros((num_replayed, len(parts.model.parameters))) if num_slopes else None,
         # A copy: a state that is donated must not hold the same memory twice.
@@ -156,17 +156,10 @@ def _begin(
         base=base,
         scale=scale,
         targets=targets,
-        running=_running_at_first(targets),
+        running=targets.reached(),
         replayed=jnp.concatenate(made),
         replayed_theta=theta,
     )
-
-
-def _running_at_first(targets: matching.Targets) -> Array:
-    """Return running means as they are where generated maps are what is asked for."""
-    if targets.slopes is None:
-        return jnp.copy(targets.mean)
-    return jnp.concatenate([targets.mean[None], jnp.zeros_like(targets.slopes)])
 
 
 def _measured_at_cosmologies(

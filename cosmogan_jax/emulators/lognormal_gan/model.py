@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from cosmogan_jax.emulators import conditioning
+from cosmogan_jax.emulators.conditioning import ONE, Conditioning, Cosmologies
 from cosmogan_jax.emulators.interface import TrainingMaps
-from cosmogan_jax.emulators.lognormal_gan import base_of_theta, conditioning
+from cosmogan_jax.emulators.lognormal_gan import base_of_theta
 from cosmogan_jax.emulators.lognormal_gan.base import Base, Sums, base_of, measured, unmeasured
 from cosmogan_jax.emulators.lognormal_gan.base_of_theta import BaseOfTheta, ConditionalBase, ErrorsLeftOut
-from cosmogan_jax.emulators.lognormal_gan.conditioning import ONE, Conditioning, Cosmologies
 from cosmogan_jax.emulators.lognormal_gan.fields import (
     Inputs,
     Latent,

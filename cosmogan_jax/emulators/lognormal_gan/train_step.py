@@ -15,9 +15,9 @@ import optax
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.bands import log_band_power
+from cosmogan_jax.emulators.conditioning import Cosmologies
 from cosmogan_jax.emulators.drawing import latents_of
 from cosmogan_jax.emulators.interface import Metrics
-from cosmogan_jax.emulators.lognormal_gan.conditioning import Cosmologies
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, units
 from cosmogan_jax.emulators.lognormal_gan.schedule import matching_rate

@@ -331,11 +331,18 @@ def test_other_weights_at_the_same_path_are_generated_from_anew(packed, tmp_path
     assert np.abs(open_map_store(tmp_path / "run/generate/maps").read() - first).max() > 1e-4 * first.std()
 
 
+def at_the_middle(emulator):
+    """The middle of its training cosmologies, by name; nothing of an emulator of one."""
+    if not emulator.parameters:
+        return {}
+    return dict(zip(emulator.parameters, np.mean(emulator.design, 0).tolist()))
+
+
 def test_every_emulator_of_the_package_opens():
     for name in names():
         emulator = load(name)
         assert emulator.card["name"] == name
-        kappa = np.asarray(emulator.sample(0, 8))
+        kappa = np.asarray(emulator.sample(0, 8, **at_the_middle(emulator)))
         assert kappa.shape == (8, emulator.geometry.num_pixels, emulator.geometry.num_pixels)
         assert np.isfinite(kappa).all()
         assert kappa.std(0).min() > 0
@@ -357,6 +364,7 @@ def test_a_name_of_the_package_is_found_in_it(packed, monkeypatch, tmp_path):
     [
         ("planes-z0.99-64", 0.0095, 64, 0.875, 256),
         ("pm-zs1-64", 0.0135, 64, 0.875, 256),
+        ("pm-zs1-cosmology", 0.0152, 64, 0.875, 256),
         pytest.param("pm-zs1-256", 0.0140, 256, 0.866, 32, marks=pytest.mark.slow),
     ],
 )
@@ -370,7 +378,7 @@ def test_the_package_brings_emulators_whose_maps_are_as_their_cards_say(
     assert geometry.num_pixels == pixels
     assert fidelity.get("num_pixels", 64) == pixels
     assert geometry.side_deg == pytest.approx(side_deg)
-    kappa = emulator.sample(seed=7, num_maps=num_maps)
+    kappa = emulator.sample(seed=7, num_maps=num_maps, **at_the_middle(emulator))
     assert np.isfinite(kappa).all()
     edges = np.array(fidelity["l_edges"])
     power = power_spectrum(kappa, edges, geometry.side_deg, mode_weights="full_plane").mean(0)
@@ -378,6 +386,29 @@ def test_the_package_brings_emulators_whose_maps_are_as_their_cards_say(
     assert (np.diff(np.asarray(power)) < 0).all()
     # 256 maps know it to 2 %, 32 of a larger sky each to 4 %.
     assert float(kappa.std()) == pytest.approx(sigma, rel=0.1)
+
+
+# d ln variance / d ln parameter of the simulations at Omega_m 0.3, sigma8 0.8 (experiments/025-any-cosmology):
+# a quadratic regression over the boxes of all cosmologies, the held-out ones among them.
+SLOPES = {"sigma8": 1.94, "omega_m": 1.46}
+
+
+def test_maps_of_any_cosmology_answer_to_its_parameters():
+    """As simulations do, to a tenth; outside the hull nothing is drawn."""
+    emulator = load("pm-zs1-cosmology")
+    assert emulator.parameters == ("omega_m", "sigma8")
+
+    def log_variance(**parameters):
+        return float(np.log(emulator.sample(seed=3, num_maps=256, **parameters).var()))
+
+    # The variance is that of small scales, where Poisson's noise answers to sigma8 hardly at all.
+    of_sigma8 = log_variance(omega_m=0.3, sigma8=0.84) - log_variance(omega_m=0.3, sigma8=0.76)
+    assert of_sigma8 / np.log(0.84 / 0.76) == pytest.approx(SLOPES["sigma8"], abs=0.2)
+    of_omega_m = log_variance(omega_m=0.315, sigma8=0.8) - log_variance(omega_m=0.285, sigma8=0.8)
+    assert of_omega_m / np.log(0.315 / 0.285) == pytest.approx(SLOPES["omega_m"], abs=0.2)
+    with pytest.raises(ValueError, match="outside the hull of the 16 cosmologies"):
+        emulator.sample(seed=0, num_maps=1, omega_m=0.25, sigma8=1.2)
+    assert "## Cosmologies" in (packed_emulators._FOLDER / "pm-zs1-cosmology/card.md").read_text()
 
 
 def test_a_card_says_at_which_size_it_was_measured():

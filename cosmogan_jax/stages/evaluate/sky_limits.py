@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from cosmogan_jax.compare.sky_limits import SkyLimits
 from cosmogan_jax.files.json_files import Fields, check_object, read_object
@@ -31,8 +31,12 @@ def measure(table: CropTable, l_edges: Float[np.ndarray, " edges"]) -> SkyLimits
     crops = table.choose("train", _MOST_CROPS)
     power = _power(table, crops, l_edges)
     unit, labels = _units(table, crops)
-    of_unit = np.array([power[labels == label].mean(0) for label in np.unique(labels)])
+    names, first = np.unique(labels, return_index=True)
+    of_unit = np.array([power[labels == label].mean(0) for label in names])
     error = of_unit.std(0, ddof=1) / np.sqrt(len(of_unit)) if len(of_unit) > 1 else None
+    if "design" in table.manifest.origin:
+        theta = table.theta(crops[first], tuple(table.manifest.origin["design"]["names"]))
+        error = error_within(of_unit, np.unique(theta, axis=0, return_inverse=True)[1].reshape(-1))
     modes = np.bincount(
         (bins := table.geometry.half_plane_bins(l_edges))[bins >= 0], minlength=len(l_edges) - 1
     )
@@ -46,6 +50,21 @@ def measure(table: CropTable, l_edges: Float[np.ndarray, " edges"]) -> SkyLimits
         power_error=None if error is None else tuple(error),
         **_sky(table, l_edges),
     )
+
+
+def error_within(
+    of_unit: Float[np.ndarray, "units bands"], cosmology: Int[np.ndarray, " units"]
+) -> Float[np.ndarray, " bands"] | None:
+    """Return the error of the units' mean power, by their scatter about that of their own cosmology.
+
+    The scatter is relative, pooled over cosmologies; None where each of these has a single unit.
+    """
+    count = cosmology.max() + 1
+    if len(of_unit) <= count:
+        return None
+    means = np.array([of_unit[cosmology == number].mean(0) for number in range(count)])
+    off = of_unit / means[cosmology] - 1
+    return np.sqrt((off**2).sum(0) / (len(of_unit) - count) / len(of_unit)) * of_unit.mean(0)
 
 
 def _power(table: CropTable, crops: np.ndarray, l_edges: np.ndarray) -> Float[np.ndarray, "maps bands"]:

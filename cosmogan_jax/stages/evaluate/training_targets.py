@@ -56,8 +56,7 @@ def trained_at(settings: Evaluate, workdir: Path, table: CropTable | None) -> di
     name = finished_record(workdir, "generate").flags.get("pretrained")
     if name:
         card = read_card(find(name))
-        columns = np.array(card.design, np.float64).reshape(-1, len(card.parameters)).T
-        return dict(zip(card.parameters, columns)) if card.design else {}
+        return dict(zip(card.parameters, np.array(card.design, np.float64).T)) if card.design else {}
     if table is None:
         return {}
     return dict(zip(table.parameters, table.theta(table.crops["train"], table.parameters).T.astype(np.float64)))

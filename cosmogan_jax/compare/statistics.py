@@ -38,8 +38,7 @@ from cosmogan_jax.summaries.bin_sums import by_selection
 from cosmogan_jax.summaries.edges import bin_index
 
 _ANGLES = 4  # of the scattering wavelets
-# What `moments` gives, by name.
-MOMENTS = ("sigma0", "sigma1", "S0", "S1", "S2", "K0", "K1", "K2", "K3")
+MOMENTS = ("sigma0", "sigma1", "S0", "S1", "S2", "K0", "K1", "K2", "K3")  # what `moments` gives, by name
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -103,21 +102,18 @@ class Statistic:
     """One statistic of a map.
 
     Attributes:
-      name: its key in files of results.
-      title: what a reader is told.
+      name, title: its key in files of results, and what a reader is told.
       measure: its values, (maps, modes), traced.
       labels: what each mode is.
       matched_by: losses of `emulators/matched_statistics.py` that train on it: agreement is then no finding.
-      mean_unit: whether differences of means are judged relative to the mean, which suits what is positive by
-        construction, or in units of the scatter over real maps.
+      mean_unit: of differences of means: the mean, of what is positive by construction, or real maps' scatter.
       tested: by two-sample tests, mode by mode.
       judged: by effects with margins. required: no emulator passes without it. covariance: correlations of its
         modes are judged too.
       selected_by: whether the choice of a generator looks at it.
       shown: mean and scatter stand in statistics.json. heights: the paper's protocol is followed on it.
       takes_masks: whether it is defined on part of a map's pixels; others mix what is masked into all modes.
-      differentiable: whether its derivatives by the pixels give those of its mean over maps: counts in bins and
-        above thresholds jump where a pixel crosses an edge, which derivatives do not see.
+      differentiable: by the pixels, as its mean over maps is; counts in bins and above thresholds only jump.
     """
 
     name: str

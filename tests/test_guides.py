@@ -79,7 +79,7 @@ def test_the_lines_of_python_of_the_readme():
     assert len([line for line in code.splitlines() if line]) == 5
     names = {}
     exec(code, names)
-    assert names["kappa"].shape == (16, 128, 128)
+    assert names["kappa"].shape == (16, 64, 64)
     assert names["power"].shape == (16, 12)
     assert np.isfinite(names["power"]).all()
 

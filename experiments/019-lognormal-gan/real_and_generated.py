@@ -1,4 +1,4 @@
-"""The README picture: maps of N-body boxes that the emulator never saw beside generated ones, colours alike.
+"""A picture: maps of N-body boxes that the emulator never saw beside generated ones, colours alike.
 
     python experiments/019-lognormal-gan/real_and_generated.py runs/lognormal-gan-large/simulate/maps
 

@@ -29,6 +29,11 @@ def with_boxes(file: MapFile, pattern: str) -> MapFile:
     return dataclasses.replace(file, boxes=(box,) * file.num_maps)
 
 
+def split_counts(shares: dict[str, float], count: int) -> dict[str, int]:
+    """Return how many of so many maps, or boxes, go to each split: at least one where it has a share."""
+    return {split: max(1, round(share * count)) if share else 0 for split, share in shares.items()}
+
+
 def split_boxes(boxes: Sequence[str], shares: dict[str, float], pattern: str) -> list[str]:
     """Return the split of every map: whole boxes, in the order in which they come.
 
@@ -38,7 +43,7 @@ def split_boxes(boxes: Sequence[str], shares: dict[str, float], pattern: str) ->
       ValueError: fewer boxes than splits.
     """
     names = list(dict.fromkeys(boxes))
-    counts = {split: max(1, round(share * len(names))) if share else 0 for split, share in shares.items()}
+    counts = split_counts(shares, len(names))
     num_train = len(names) - sum(counts.values())
     if num_train < 1:
         raise ValueError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cosmogan_jax.machine.progress import progress
-from cosmogan_jax.maps.boxes_from_names import check_splits, in_several, split_boxes
+from cosmogan_jax.maps.boxes_from_names import check_splits, in_several, split_boxes, split_counts
 from cosmogan_jax.maps.crop_table import SPLITS
 from cosmogan_jax.maps.formats import MapFile
 from cosmogan_jax.maps.inspection import Inspection, map_digest, plural
@@ -97,8 +97,7 @@ def _by_share(parents: Sequence[Hashable], settings: Prepare, files: dict[str, A
     count = len(parents)
     if settings.split_by == "crops":
         return ["train"] * count
-    shares = _shares(settings, files)
-    counts = {split: max(1, round(share * count)) if share else 0 for split, share in shares.items()}
+    counts = split_counts(_shares(settings, files), count)
     train = count - sum(counts.values())
     if train < 1:
         raise ValueError(

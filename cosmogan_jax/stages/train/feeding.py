@@ -1,5 +1,6 @@
 """The train step's batches: the same crops in the same order, cut on the device or streamed from the disk."""
 
+import abc
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ class Order(NamedTuple):
             yield crops[order[batch * size : (batch + 1) * size]]
 
 
-class Feed:
+class Feed(abc.ABC):
     """Gives the crops of every step's batch, with the parameters of the maps they are of.
 
     Attributes:
@@ -65,13 +66,13 @@ class Feed:
         self._theta = _parameters_of_maps(crops, parameters)
         self.waited = 0.0
 
+    @abc.abstractmethod
     def batches(self, first: int, stop: int) -> Iterator[Any]:
         """Return what the steps first to stop need beside `held`, each device's own on it."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def crops(self, held: Any, batch: Any) -> Batch:
         """Return the crops of a batch, and the parameters of their maps; to be traced into the step."""
-        raise NotImplementedError
 
     def _own_rows(
         self, crops: Int[np.ndarray, "crops 3"], first: int, stop: int

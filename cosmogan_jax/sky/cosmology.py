@@ -56,6 +56,16 @@ class Cosmology:
 PAPER_COSMOLOGY = Cosmology(omega_m=0.26, omega_lambda=0.74, h=0.72, omega_b=0.046, sigma8=0.798, n_s=0.96)
 
 
+def paper_with(**parameters: float) -> Cosmology:
+    """Return the paper's cosmology with these parameters in place of its own, flat.
+
+    Raises:
+      ValueError: values that no cosmology has.
+    """
+    values = {**vars(PAPER_COSMOLOGY), **parameters}
+    return Cosmology(**{**values, "omega_lambda": 1.0 - values["omega_m"]} if parameters else values)
+
+
 def expansion_squared(
     cosmology: Cosmology, redshift: float | Float[np.ndarray, "..."]
 ) -> Float[np.ndarray, "..."]:

@@ -19,7 +19,7 @@ from cosmogan_jax.files.numpy_files import read_npy, read_npz
 from cosmogan_jax.files.whole_files import write_arrays, write_whole
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.sky.box_patches import box_patches
-from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology
+from cosmogan_jax.sky.cosmology import paper_with
 from cosmogan_jax.sky.matter_power import MatterPower, matter_power
 from cosmogan_jax.sky.nbody import BoxSettings
 from cosmogan_jax.summaries.observer import GalaxyNoise, add_shape_noise, margin_of, smooth_inside
@@ -44,12 +44,6 @@ class Look:
     @property
     def noise(self) -> GalaxyNoise | None:
         return GalaxyNoise(self.galaxies, self.sigma_e) if self.galaxies else None
-
-
-def cosmology_at(theta: Theta) -> Cosmology:
-    """The paper's cosmology with other omega_m and sigma8, flat; h, n_s and omega_b stay."""
-    values = {**vars(PAPER_COSMOLOGY), **theta}
-    return Cosmology(**{**values, "omega_lambda": 1 - values["omega_m"]})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +130,7 @@ class EmulatorAsBoxes:
 
 def power_at(theta: Theta, folder: Path) -> MatterPower:
     """Matter power at a cosmology, by CAMB once: boxes can then be made where there is none."""
-    path, cosmology = folder / "power.npz", cosmology_at(theta)
+    path, cosmology = folder / "power.npz", paper_with(**theta)
     if not path.exists():
         power = matter_power(cosmology)
         tables = {name: getattr(power, name) for name in ("log_k", "log_linear", "log_nonlinear")}

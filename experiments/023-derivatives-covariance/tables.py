@@ -7,7 +7,7 @@ ones (maps, parameters, modes).
 import dataclasses
 
 import numpy as np
-from boxes_at import Theta, cosmology_at
+from boxes_at import Theta
 from scipy import stats
 
 from cosmogan_jax.compare.covariance import compare_covariances, independent_columns
@@ -23,6 +23,7 @@ from cosmogan_jax.compare.parameter_response import (
     logarithmic_slopes,
     matched_differences,
 )
+from cosmogan_jax.sky.cosmology import paper_with
 from cosmogan_jax.sky.response import band_response
 
 NAMES = ("omega_m", "sigma8")
@@ -106,7 +107,7 @@ def halofit(compared: Comparison) -> np.ndarray:
     vector = compared.vector
     try:
         response = band_response(
-            vector.scales.l_edges, vector.geometry, cosmology_at(compared.fiducial), compared.source_redshift,
+            vector.scales.l_edges, vector.geometry, paper_with(**compared.fiducial), compared.source_redshift,
             smoothing_arcmin=compared.smoothing_arcmin, step=compared.step,
         )  # fmt: skip
     except ModuleNotFoundError as error:

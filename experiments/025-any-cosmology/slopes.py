@@ -8,7 +8,6 @@ bootstrap over boxes, those of one seed together. No matched seeds at this point
 larger than those of differences, and the emulator learnt from a part of these boxes.
 """
 
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from design_size import BANDS, NAMES, measure, predicted
 from cosmogan_jax.emulators.packed import load
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.maps.store import open_map_store
-from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY
+from cosmogan_jax.sky.cosmology import paper_with
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.matter_power import matter_power
 from cosmogan_jax.summaries import power_spectrum
@@ -43,8 +42,7 @@ def slope(of) -> dict[str, np.ndarray]:
 
 def log_halofit(ell: np.ndarray, where: dict[str, float]) -> np.ndarray:
     """Return ln C_ell of Limber's integral over halofit's matter power."""
-    cosmology = dataclasses.replace(PAPER_COSMOLOGY, **where, omega_lambda=1 - where["omega_m"])
-    power = matter_power(cosmology)
+    power = matter_power(paper_with(**where))
     return np.log(np.asarray(convergence_power(ell, 1.0, power)))
 
 

@@ -21,7 +21,7 @@ from cosmogan_jax.runs.directory import key_scheme
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.sky import lognormal, planes
-from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY, Cosmology, comoving_distance
+from cosmogan_jax.sky.cosmology import Cosmology, comoving_distance, paper_with
 from cosmogan_jax.sky.limber import convergence_power
 from cosmogan_jax.sky.matter_power import matter_power
 from cosmogan_jax.sky.parameter_design import PARAMETER_RANGES
@@ -77,9 +77,9 @@ def chosen_side_deg(settings: Simulate) -> float:
 
 def chosen_cosmology(settings: Simulate) -> Cosmology:
     """Return the paper's cosmology with the parameters that the settings give."""
-    chosen = {name: getattr(settings, name) for name in _PARAMETERS if getattr(settings, name) is not None}
-    values = {**vars(PAPER_COSMOLOGY), **chosen}
-    return Cosmology(**{**values, "omega_lambda": 1.0 - values["omega_m"]} if chosen else values)
+    return paper_with(
+        **{name: getattr(settings, name) for name in _PARAMETERS if getattr(settings, name) is not None}
+    )
 
 
 def make_lognormal_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -> Sky:

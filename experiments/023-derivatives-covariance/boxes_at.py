@@ -5,9 +5,10 @@ A box that is in the folder is not made again; several processes may share a fol
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -66,7 +67,7 @@ class Boxes:
         path = self.folder / "boxes.json"
         self.folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            write_json(path, identity)
+            write_beside_others(path, write_json, identity)
         for name, value in read_json(path).items():
             if value != identity.get(name):
                 raise ValueError(
@@ -128,13 +129,20 @@ class EmulatorAsBoxes:
         return np.asarray(kappa).reshape(len(seeds), num_patches, *kappa.shape[1:])
 
 
+def write_beside_others(path: Path, write: Callable[[Path, Any], None], content: Any) -> None:
+    """Write a file that several processes may write at once, all the same: the last one's stays."""
+    own = path.with_name(f"{os.getpid()}_{path.name}")
+    write(own, content)
+    os.replace(own, path)
+
+
 def power_at(theta: Theta, folder: Path) -> MatterPower:
     """Matter power at a cosmology, by CAMB once: boxes can then be made where there is none."""
     path, cosmology = folder / "power.npz", paper_with(**theta)
     if not path.exists():
         power = matter_power(cosmology)
         tables = {name: getattr(power, name) for name in ("log_k", "log_linear", "log_nonlinear")}
-        write_arrays(path, tables)
+        write_beside_others(path, write_arrays, tables)
     return MatterPower(cosmology, **read_npz(path), source=str(path))
 
 

@@ -10,6 +10,7 @@ import pytest
 from conftest import load_script, quickly_compiled
 
 from cosmogan_jax.geometry import MapGeometry
+from cosmogan_jax.sky.matter_power import MatterPower
 from cosmogan_jax.sky.nbody import BoxSettings
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -31,7 +32,7 @@ def scripts():
     sys.path[:0] = map(str, FOLDERS)
     yield {name: load_script(folder / f"{name}.py") for name, folder in zip(("compare", "infer"), FOLDERS)}
     sys.path[:] = before[0]
-    for name in (set(sys.modules) - before[1]) & {"boxes_at", "stand_in", "tables"}:
+    for name in (set(sys.modules) - before[1]) & {"boxes_at", "powers", "stand_in", "tables"}:
         del sys.modules[name]
 
 
@@ -118,6 +119,30 @@ def test_boxes_are_made_once_and_seen_alike(scripts, tmp_path, monkeypatch):
     assert noise.std() == pytest.approx(0.0134, rel=0.25)
     with pytest.raises(ValueError, match="boxes there have num_patches=2, and num_patches=3 is asked"):
         boxes_at.Boxes(tmp_path, settings, geometry, 0.6, look, 3)
+
+
+def test_power_between_a_few_omega_m_is_that_of_a_smooth_law(scripts, tmp_path, monkeypatch):
+    powers, asked = sys.modules["powers"], []
+    log_k = np.linspace(-5, 3, 20)
+
+    def law(cosmology):
+        """Wiggles that move by a third of a period over the range, on a power that bends."""
+        asked.append(cosmology.omega_m)
+        bent = -np.log1p((np.exp(log_k) / cosmology.omega_m) ** 2)
+        log_linear = bent + 0.1 * np.sin(6 * log_k * cosmology.omega_m**0.25) + 2 * np.log(cosmology.sigma8)
+        return MatterPower(cosmology, log_k, log_linear, np.zeros((31, 20)), "a law")
+
+    monkeypatch.setattr(powers, "matter_power", law)
+    for theta in ({"omega_m": 0.213, "sigma8": 0.65}, {"omega_m": 0.377, "sigma8": 0.93}):
+        between = powers.power_between(theta, tmp_path, (0.2, 0.4))
+        expected = law(between.cosmology)
+        assert (between.cosmology.omega_m, between.cosmology.sigma8) == tuple(theta.values())
+        # Of a function as smooth as this one a polynomial of degree nine leaves some 1e-5.
+        np.testing.assert_allclose(between.log_linear, expected.log_linear, atol=1e-4)
+        assert np.isnan(between.log_nonlinear).all()
+    assert len(asked) == 10 + 2  # the second reads the file
+    with pytest.raises(ValueError, match=r"omega_m=0.45 must lie in 0.2 to 0.4"):
+        powers.power_between({"omega_m": 0.45, "sigma8": 0.8}, tmp_path, (0.2, 0.4))
 
 
 def test_boxes_are_such_as_the_card_says(scripts, tmp_path):

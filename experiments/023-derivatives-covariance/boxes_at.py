@@ -5,23 +5,22 @@ A box that is in the folder is not made again; several processes may share a fol
 
 import argparse
 import dataclasses
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax.numpy as jnp
 import numpy as np
+from powers import power_at, power_between, write_beside_others
 
 from cosmogan_jax import keys
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.files.json_files import read_json, write_json
-from cosmogan_jax.files.numpy_files import read_npy, read_npz
-from cosmogan_jax.files.whole_files import write_arrays, write_whole
+from cosmogan_jax.files.numpy_files import read_npy
+from cosmogan_jax.files.whole_files import write_whole
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.sky.box_patches import box_patches
-from cosmogan_jax.sky.cosmology import paper_with
-from cosmogan_jax.sky.matter_power import MatterPower, matter_power
+from cosmogan_jax.sky.matter_power import MatterPower
 from cosmogan_jax.sky.nbody import BoxSettings
 from cosmogan_jax.summaries.observer import GalaxyNoise, add_shape_noise, margin_of, smooth_inside
 
@@ -49,7 +48,10 @@ class Look:
 
 @dataclasses.dataclass(frozen=True)
 class Boxes:
-    """Boxes of particles in a folder; each with num_patches patches, as wide as smoothing them needs."""
+    """Boxes of particles in a folder; each with num_patches patches, as wide as smoothing them needs.
+
+    omega_m_range: of boxes of so many cosmologies that their power lies between that of a few.
+    """
 
     folder: Path
     settings: BoxSettings
@@ -58,6 +60,7 @@ class Boxes:
     look: Look
     num_patches: int
     rays_per_pixel: int = 2
+    omega_m_range: tuple[float, float] | None = None
 
     def __post_init__(self):
         identity = {
@@ -85,12 +88,17 @@ class Boxes:
         wide = self.geometry.num_pixels + 2 * self._margin
         geometry = MapGeometry(wide, self.geometry.pixel_arcmin * wide / 60)
         kappa = box_patches(
-            key, self.settings, power_at(theta, folder), geometry, self.source_redshift, self.num_patches,
+            key, self.settings, self._power(theta, folder), geometry, self.source_redshift, self.num_patches,
             self.rays_per_pixel,
         )  # fmt: skip
         with write_whole(path) as file:
             np.save(file, kappa)
         return kappa
+
+    def _power(self, theta: Theta, folder: Path) -> MatterPower:
+        if self.omega_m_range is None:
+            return power_at(theta, folder)
+        return power_between(theta, self.folder, self.omega_m_range)
 
     def seen(self, theta: Theta, seeds: Sequence[int], num_patches: int) -> np.ndarray:
         """The first patches of each box, with noise (the same at every cosmology) and smoothed."""
@@ -129,23 +137,6 @@ class EmulatorAsBoxes:
         return np.asarray(kappa).reshape(len(seeds), num_patches, *kappa.shape[1:])
 
 
-def write_beside_others(path: Path, write: Callable[[Path, Any], None], content: Any) -> None:
-    """Write a file that several processes may write at once, all the same: the last one's stays."""
-    own = path.with_name(f"{os.getpid()}_{path.name}")
-    write(own, content)
-    os.replace(own, path)
-
-
-def power_at(theta: Theta, folder: Path) -> MatterPower:
-    """Matter power at a cosmology, by CAMB once: boxes can then be made where there is none."""
-    path, cosmology = folder / "power.npz", paper_with(**theta)
-    if not path.exists():
-        power = matter_power(cosmology)
-        tables = {name: getattr(power, name) for name in ("log_k", "log_linear", "log_nonlinear")}
-        write_beside_others(path, write_arrays, tables)
-    return MatterPower(cosmology, **read_npz(path), source=str(path))
-
-
 # Flags that make a box, and how a card records them; what is not there has the default of stage simulate.
 _OF_BOXES = {
     "particles": "num_particles_side",
@@ -180,7 +171,13 @@ def source_redshift_of(args: argparse.Namespace, emulator: Emulator) -> float:
     return args.source_redshift or emulator.card.get("source_redshift") or 1.0
 
 
-def boxes_of(args: argparse.Namespace, folder: Path, emulator: Emulator, num_patches: int) -> Boxes:
+def boxes_of(
+    args: argparse.Namespace,
+    folder: Path,
+    emulator: Emulator,
+    num_patches: int,
+    omega_m_range: tuple[float, float] | None = None,
+) -> Boxes:
     """The boxes that the flags ask for, else such as the emulator was trained on.
 
     Raises:
@@ -197,4 +194,4 @@ def boxes_of(args: argparse.Namespace, folder: Path, emulator: Emulator, num_pat
         trained.get("plane_pixels") or 4 * values["particles"],
     )  # fmt: skip
     redshift, rays = source_redshift_of(args, emulator), trained.get("rays_per_pixel", 2)
-    return Boxes(folder, settings, emulator.geometry, redshift, look_of(args), num_patches, rays)
+    return Boxes(folder, settings, emulator.geometry, redshift, look_of(args), num_patches, rays, omega_m_range)

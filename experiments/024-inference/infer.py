@@ -312,7 +312,9 @@ def task_of(args: argparse.Namespace) -> Task:
             f"{', '.join(emulator.parameters) or 'none'}"
         )
     if args.truths_from == "boxes":
-        simulations = boxes_of(args, args.work / "boxes", emulator, args.patches_per_box)
+        omega_m = np.array(emulator.design)[:, 0]
+        between = float(omega_m.min()), float(omega_m.max())
+        simulations = boxes_of(args, args.work / "boxes", emulator, args.patches_per_box, between)
     else:
         simulations = EmulatorAsBoxes(opened(args.truths_from, args.num_pixels), look_of(args))
     return Task(emulator, simulations, look_of(args), args)

@@ -31,6 +31,7 @@ STATISTICS = {
     "peak_counts": lambda k: summaries.peak_counts(k, EDGES),
     "minimum_counts": lambda k: summaries.minimum_counts(k, EDGES),
     "moments": summaries.moments,
+    "roughness": lambda k: summaries.roughness(k, 0.0, 0.02),
     "scattering_coefficients": lambda k: summaries.scattering_coefficients(k, 2, 2),
     "starlet_transform": lambda k: summaries.starlet_transform(k, 3),
     "starlet_l1_norm": lambda k: summaries.starlet_l1_norm(k, ROWS),

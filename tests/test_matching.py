@@ -11,11 +11,12 @@ import pytest
 from cosmogan_jax.compare.scales import triangle_edges
 from cosmogan_jax.compare.statistics import STATISTICS as JUDGED
 from cosmogan_jax.compare.statistics import trained_on_by
-from cosmogan_jax.emulators import bands, matched_statistics, matching
+from cosmogan_jax.emulators import bands, matched_statistics, matching, roughness
 from cosmogan_jax.emulators.matched_statistics import STATISTICS
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.settings.matching import Matching as Settings
 from cosmogan_jax.summaries import bispectrum, minimum_counts, minkowski_functionals, peak_counts
+from cosmogan_jax.summaries.roughness import NUM_ROUGHNESSES, log_squared_gradients
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -33,7 +34,8 @@ def maps():
 def scale(maps):
     fine = (np.asarray(bands.wavelets(maps)) ** 2).mean((2, 3))
     logs = bands.log_band_power(maps), bands.log_ring_power(maps)
-    return bands.scale_of(*map(np.asarray, logs), fine, np.asarray(bands.heights(maps)))
+    scale = bands.scale_of(*map(np.asarray, logs), fine, np.asarray(bands.heights(maps)))
+    return scale._replace(roughness=roughness.scale_of(np.asarray(log_squared_gradients(maps))))
 
 
 def test_bands_are_means_over_modes_by_direction_and_into_the_corners(maps):
@@ -187,6 +189,34 @@ def test_the_covariance_of_a_batch_is_about_its_own_means(maps, scale):
     # What all maps have in common is none of it; to what keeps the log of the faint corners finite.
     brighter = np.asarray(of(1.5 * maps), np.float64)
     np.testing.assert_allclose(brighter, np.asarray(of(maps), np.float64), atol=5e-3)
+
+
+def test_roughness_and_how_it_varies_are_matched(maps, scale):
+    rows = np.asarray(STATISTICS["roughness"](maps, scale), np.float64)
+    logs = np.asarray(log_squared_gradients(maps), np.float64)
+    np.testing.assert_allclose(rows[:, :NUM_ROUGHNESSES], logs, rtol=1e-5)
+    rings = np.asarray(bands.log_ring_power(maps), np.float64)
+    together = np.clip(
+        np.concatenate([(v - v.mean(0)) / v.std(0) for v in (logs, rings)], 1), -4, 4
+    )  # as `_LARGEST_RING`
+    covariance = together.T @ together / len(maps)
+    first, second = np.triu_indices(NUM_ROUGHNESSES)
+    pairs = len(first)
+    products = rows.mean(0)[NUM_ROUGHNESSES:]
+    np.testing.assert_allclose(products[:pairs], covariance[first, second], atol=2e-3)
+    expected = covariance[:NUM_ROUGHNESSES, NUM_ROUGHNESSES:].ravel()
+    np.testing.assert_allclose(products[pairs:], expected, atol=2e-3)
+    # Roughness that varies more from map to map, as noise that is louder in some maps makes it, is seen.
+    noise = 0.3 * np.random.default_rng(3).normal(size=maps.shape)
+    louder = np.exp(np.random.default_rng(4).normal(size=(len(maps), 1, 1)))
+    steady, varying = (
+        np.asarray(STATISTICS["roughness"](jnp.asarray(maps + amplitude * noise, jnp.float32), scale))
+        for amplitude in (np.sqrt(np.mean(louder**2)), louder)
+    )
+    lowest = NUM_ROUGHNESSES  # the square of the first number
+    assert varying[:, lowest].std() > 2 * steady[:, lowest].std()
+    with pytest.raises(ValueError, match="the scale of the training maps has no roughness"):
+        STATISTICS["roughness"](maps, scale._replace(roughness=None))
 
 
 def test_running_means_move_at_their_rate(maps, scale):

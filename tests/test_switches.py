@@ -151,6 +151,8 @@ PUBLIC = {
     "pixel_histogram": lambda: summaries.pixel_histogram(KAPPA, HEIGHTS),
     "power_spectrum": lambda: summaries.power_spectrum(KAPPA, ELL, 1.0),
     "pure_modes": lambda: summaries.pure_modes(KAPPA, KAPPA[::-1]),
+    "roughness": lambda: summaries.roughness(KAPPA, 0.0, 0.02),
+    "roughness_labels": summaries.roughness_labels,
     "scattering_coefficients": lambda: summaries.scattering_coefficients(KAPPA, 2),
     "shear_of_canvas": lambda: summaries.shear_of_canvas(KAPPA, 12, 12),
     "shear_to_kappa": lambda: summaries.shear_to_kappa(KAPPA, KAPPA[::-1]),

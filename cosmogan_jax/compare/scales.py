@@ -42,6 +42,7 @@ SCATTERING_FROM, _SCATTERING_SCALES = 1, 4
     jax.tree_util.register_dataclass,
     data_fields=[
         "pixels", "density_cells", "peaks", "minima", "starlet_l1", "starlet_peaks", "kappa_thresholds",
+        "mean_and_sigma",
     ],
     meta_fields=["l_edges", "scattering_scales", "bispectrum_edges"],
 )  # fmt: skip
@@ -65,12 +66,14 @@ class Edges:
     starlet_l1: Float[np.ndarray, "scales edges"]
     starlet_peaks: Float[np.ndarray, "scales edges"]
     kappa_thresholds: Bins
+    mean_and_sigma: Float[np.ndarray, "2"]
 
 
 class Scales(NamedTuple):
     """Edges of all statistics that have any, set by the reference maps as they are seen.
 
     density_cells: of the fine pixel bins, those at which bins of the judged density begin, but for its first.
+    mean_and_sigma: of all pixels together.
     """
 
     l_edges: Float[np.ndarray, " edges"]
@@ -83,6 +86,7 @@ class Scales(NamedTuple):
     scattering_scales: int
     bispectrum_edges: Float[np.ndarray, " edges"]
     kappa_thresholds: Float[np.ndarray, " edges"]
+    mean_and_sigma: Float[np.ndarray, "2"]
 
     def fine_pixel_edges(self) -> Float[np.ndarray, " edges"]:
         """FINE bins in each of the display's."""
@@ -105,6 +109,7 @@ class Scales(NamedTuple):
             starlet_l1=self.starlet_l1_edges.astype(np.float32),
             starlet_peaks=self.starlet_peak_edges.astype(np.float32),
             kappa_thresholds=filled_bins(self.kappa_thresholds, len(self.kappa_thresholds)),
+            mean_and_sigma=self.mean_and_sigma.astype(np.float32),
         )
 
 
@@ -152,6 +157,7 @@ def scales(
         num_scattering_scales(geometry.num_pixels),
         triangle_edges(geometry),
         mean + sigma * np.asarray(PAPER_THRESHOLDS),
+        np.array([mean, sigma]),
     )
 
 

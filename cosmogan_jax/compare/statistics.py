@@ -29,6 +29,8 @@ from cosmogan_jax.summaries import (
     moments,
     peak_counts,
     power_spectrum,
+    roughness,
+    roughness_labels,
     scattering_coefficients,
     scattering_labels,
     starlet_statistics,
@@ -252,6 +254,10 @@ _ROWS = (
         lambda m: bispectrum(m.kappa, np.array(m.edges.bispectrum_edges), m.side_deg),
         lambda s: _ranges("ell", s.bispectrum_edges, ".0f"), matched_by=("bispectrum",), shown=True,
         differentiable=True,
+    ),
+    Statistic(
+        "roughness", "roughness by height", lambda m: roughness(m.kappa, *m.edges.mean_and_sigma),
+        lambda s: roughness_labels(), matched_by=("roughness",), shown=True, differentiable=True,
     ),
     Statistic(
         "moments", "moments of the map and its derivatives", lambda m: moments(m.kappa, m.mask),

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from cosmogan_jax.emulators import roughness
+from cosmogan_jax.emulators.roughness import RoughnessScale
 from cosmogan_jax.emulators.trends import without_trend
 from cosmogan_jax.geometry import MapGeometry, half_plane_weights, log_l_edges
 from cosmogan_jax.summaries.pixels import block_means
@@ -49,6 +51,7 @@ class MapScale(NamedTuple):
       heights: that given shares of a map's pixels lie above, by how many pixels are averaged.
       trend: of emulators of several cosmologies; centres are then those of the mean cosmology.
       band_offset, ring_offset: by how much log power is expected above the centres, of certain maps (`at`).
+      roughness: of the maps' roughness by height; None where it is not matched.
     """
 
     centre: Float[Array, " bands"]
@@ -60,13 +63,16 @@ class MapScale(NamedTuple):
     trend: Trend | None = None
     band_offset: Float[Array, "batch bands"] | None = None
     ring_offset: Float[Array, "batch rings"] | None = None
+    roughness: RoughnessScale | None = None
 
     def at(self, phi: Float[Array, "batch terms"]) -> "MapScale":
         """Return the scale of maps of these cosmologies, whose regressors phi begin with a constant."""
         if self.trend is None:
             return self
         return self._replace(
-            band_offset=phi[:, 1:] @ self.trend.bands, ring_offset=phi[:, 1:] @ self.trend.rings
+            band_offset=phi[:, 1:] @ self.trend.bands,
+            ring_offset=phi[:, 1:] @ self.trend.rings,
+            roughness=None if self.roughness is None else self.roughness.at(phi),
         )
 
     def standardised(self, log_ring_power: Float[Array, "batch rings"]) -> Float[Array, "batch rings"]:
@@ -74,10 +80,13 @@ class MapScale(NamedTuple):
         return (_less(log_ring_power, self.ring_offset) - self.ring_centre) / self.ring_deviation
 
     def about(self, x: Float[Array, "batch size size"]) -> "MapScale":
-        """Return the scale with rings about these maps' own means; of their products no bias is left."""
+        """Return the scale with rings and roughness about these maps' own means: products have no bias left."""
         logs = _less(log_ring_power(x), self.ring_offset)
         lost = np.sqrt(1 - 1 / max(len(x), 2))
-        return self._replace(ring_centre=logs.mean(0), ring_deviation=lost * self.ring_deviation)
+        roughness = None if self.roughness is None else self.roughness.about(x)
+        return self._replace(
+            ring_centre=logs.mean(0), ring_deviation=lost * self.ring_deviation, roughness=roughness
+        )
 
     def whitened(self, log_power: Float[Array, "batch bands"]) -> Float[Array, "batch bands"]:
         """Return combinations of bands at mean 0, uncorrelated, of variance 1 at most."""
@@ -174,13 +183,14 @@ def heights(x: Float[Array, "batch size size"]) -> Float[Array, "batch poolings 
     return jnp.moveaxis(jnp.stack(of_poolings), -1, 0)
 
 
-def unmeasured(size: int, num_slopes: int = 0) -> MapScale:
-    """Return a scale of the shapes that `scale_of` gives."""
+def unmeasured(size: int, num_slopes: int = 0, with_roughness: bool = False) -> MapScale:
+    """Return a scale of the shapes that `scale_of` gives, with one of roughness where that is matched."""
     bands, rings = num_bands(size), _share_of_rings(size).shape[1]
     of_rings = jnp.zeros(rings), jnp.ones(rings)
     even = jnp.tile(jnp.linspace(-1.0, 1.0, len(_SHARES_ABOVE)), (len(POOLED), 1))
     trend = Trend(jnp.zeros((num_slopes, bands)), jnp.zeros((num_slopes, rings))) if num_slopes else None
-    return MapScale(jnp.zeros(bands), jnp.eye(bands), *of_rings, jnp.ones(NUM_WAVELETS), even, trend)
+    scale = MapScale(jnp.zeros(bands), jnp.eye(bands), *of_rings, jnp.ones(NUM_WAVELETS), even, trend)
+    return scale._replace(roughness=roughness.unmeasured(num_slopes)) if with_roughness else scale
 
 
 def scale_of(

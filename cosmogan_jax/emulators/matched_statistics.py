@@ -32,6 +32,7 @@ from cosmogan_jax.summaries.derivatives import AROUND, shifted
 from cosmogan_jax.summaries.minkowski import minkowski_functionals
 from cosmogan_jax.summaries.moments import moments
 from cosmogan_jax.summaries.pixels import block_means
+from cosmogan_jax.summaries.roughness import log_squared_gradients
 from cosmogan_jax.summaries.scattering import scattering_coefficients
 from cosmogan_jax.summaries.starlet import starlet_transform
 
@@ -70,6 +71,20 @@ def _covariance(x, scale):
     ring = jnp.clip(scale.standardised(log_ring_power(x)), -_LARGEST_RING, _LARGEST_RING)
     first, second = np.triu_indices(ring.shape[-1])
     return ring[:, first] * ring[:, second]
+
+
+def _roughness(x, scale):
+    """Return roughness by height, and products of it, standardised, with itself and with rings: covariances."""
+    if scale.roughness is None:
+        raise ValueError("the scale of the training maps has no roughness, which is matched")
+    roughness = log_squared_gradients(x)
+    rough, ring = (
+        jnp.clip(v, -_LARGEST_RING, _LARGEST_RING)
+        for v in (scale.roughness.standardised(roughness), scale.standardised(log_ring_power(x)))
+    )
+    first, second = np.triu_indices(rough.shape[-1])
+    with_rings = (rough[:, :, None] * ring[:, None]).reshape(len(x), -1)
+    return jnp.concatenate([roughness, rough[:, first] * rough[:, second], with_rings], -1)
 
 
 def _pdf(x, scale):
@@ -183,6 +198,7 @@ STATISTICS: dict[str, Statistic] = {
     "pdf": _pdf,
     "covariance": _covariance,
     "heights": _heights,
+    "roughness": _roughness,
     "wavelets": _wavelets,
     "minkowski": _minkowski,
     "peaks": _peaks,

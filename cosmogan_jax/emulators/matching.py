@@ -81,6 +81,11 @@ class Matcher(NamedTuple):
         """Return all of them in one row a map."""
         return matched(self.names)
 
+    @property
+    def needs_roughness(self) -> bool:
+        """Tell whether roughness is matched, which has a scale of its own."""
+        return "roughness" in self.names
+
     def numbers(self, size: int, scale: MapScale) -> tuple[int, ...]:
         """Count the numbers of each statistic of a map of this size."""
         some = jax.ShapeDtypeStruct((1, size, size), jnp.float32)

@@ -6,9 +6,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators import bands, matching
+from cosmogan_jax.emulators import bands, matching, roughness
 from cosmogan_jax.emulators.interface import MapParts
 from cosmogan_jax.summaries.batching import in_batches
+from cosmogan_jax.summaries.roughness import log_squared_gradients
 
 _TOGETHER = 128  # maps whose statistics are computed by one call
 Units = Callable[[Float[Array, "batch size size"]], Float[Array, "batch size size"]]
@@ -35,11 +36,14 @@ def mean_and_sigma(maps: MapParts) -> tuple[float, float]:
 
 
 def scale_of(
-    maps: MapParts, units: Units, phi: Float[np.ndarray, "maps terms"] | None = None
+    maps: MapParts,
+    units: Units,
+    phi: Float[np.ndarray, "maps terms"] | None = None,
+    matcher: matching.Matcher | None = None,
 ) -> bands.MapScale:
     """Return bands and starlet scales of the maps; `units` takes them to units of their standard deviation.
 
-    phi: as `bands.scale_of`.
+    phi: as `bands.scale_of`. matcher: what is matched, of which some needs scales of its own.
     """
     log_power, log_ring_power, wavelet_variance, heights = over(
         maps,
@@ -48,7 +52,11 @@ def scale_of(
         lambda x: (bands.wavelets(units(x)) ** 2).mean((-2, -1)),
         lambda x: bands.heights(units(x)),
     )
-    return bands.scale_of(log_power, log_ring_power, wavelet_variance, heights, phi)
+    scale = bands.scale_of(log_power, log_ring_power, wavelet_variance, heights, phi)
+    if matcher is None or not matcher.needs_roughness:
+        return scale
+    (values,) = over(maps, lambda x: log_squared_gradients(units(x)))
+    return scale._replace(roughness=roughness.scale_of(values, phi))
 
 
 def targets_of(

@@ -12,9 +12,10 @@ class Matching:
     match: tuple[str, ...] = setting(
         (),
         "Statistics whose means over generated maps are drawn to the training maps', of power, mean, pdf, "
-        "heights, covariance, wavelets, minkowski, peaks, minima, starlet_l1, starlet_peaks, scattering, "
-        "bispectrum, moments; of maps as the networks see them (after --normalisation). heights: pixels above "
-        "heights that training maps have, pdf: above even ones. Empty: none, as in the paper; lognormal_gan: "
+        "heights, roughness, covariance, wavelets, minkowski, peaks, minima, starlet_l1, starlet_peaks, "
+        "scattering, bispectrum, moments; of maps as the networks see them (after --normalisation). heights: "
+        "pixels above heights that training maps have, pdf: above even ones; roughness: squared gradients by "
+        "height, and how they vary from map to map. Empty: none, as in the paper; lognormal_gan: "
         "power,mean,heights,covariance,wavelets. The verdict marks them as trained on.",
     )
     match_weight: float = setting(0.3, "Weight of what is matched; 0: none; lognormal_gan: 1.", least=0.0)

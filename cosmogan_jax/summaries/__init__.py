@@ -6,6 +6,7 @@ from cosmogan_jax.summaries.minkowski import MinkowskiFunctionals, minkowski_fun
 from cosmogan_jax.summaries.moments import moments
 from cosmogan_jax.summaries.peaks import minimum_counts, peak_counts
 from cosmogan_jax.summaries.pixels import pixel_histogram
+from cosmogan_jax.summaries.roughness import roughness, roughness_labels
 from cosmogan_jax.summaries.scattering import scattering_coefficients, scattering_labels
 from cosmogan_jax.summaries.shear import (
     Shear,
@@ -42,6 +43,8 @@ __all__ = [
     "pixel_histogram",
     "power_spectrum",
     "pure_modes",
+    "roughness",
+    "roughness_labels",
     "scattering_coefficients",
     "scattering_labels",
     "shear_of_canvas",

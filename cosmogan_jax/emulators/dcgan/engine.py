@@ -132,7 +132,7 @@ def _with_targets(
     assert state.matched is not None
     mean, sigma = mean_and_sigma(maps)
     matched = state.matched._replace(mean=jnp.float32(mean), sigma=jnp.float32(sigma))
-    scale = scale_of(maps, matched.units, phi)
+    scale = scale_of(maps, matched.units, phi, matcher)
     targets = targets_of(maps, matched.units, matcher, scale, _LEAST_DEVIATION, phi)
     matched = matched._replace(scale=scale, targets=targets, running=targets.reached())
     return dataclasses.replace(state, matched=matched)

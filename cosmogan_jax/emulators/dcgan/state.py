@@ -139,6 +139,6 @@ def init_state(
 
 
 def _unmeasured(matcher: Matcher, size: int, num_slopes: int) -> Matched:
-    scale = unmeasured(size, num_slopes)
+    scale = unmeasured(size, num_slopes, matcher.needs_roughness)
     targets = matcher.unmeasured(size, scale, num_slopes)
     return Matched(jnp.zeros(()), jnp.ones(()), scale, targets, targets.reached())

@@ -103,7 +103,8 @@ def _init(parts: Parts, key: Array) -> LognormalGanState:
     gen_key, disc_key, run_key = jax.random.split(key, 3)
     gen, disc = parts.model.generator.init(gen_key), parts.disc.init(disc_key)
     count, num_slopes = parts.disc.num_features, parts.model.num_slopes
-    scale = bands.unmeasured(size, num_slopes)
+    needs_roughness = parts.matcher is not None and parts.matcher.needs_roughness
+    scale = bands.unmeasured(size, num_slopes, needs_roughness)
     # One number that nobody looks at where nothing is matched: checkpoints hold no arrays without any.
     targets = matching.Targets(jnp.zeros(1), jnp.zeros((1, 1)))
     if parts.matcher is not None:
@@ -137,7 +138,7 @@ def _begin(
         base, scale, targets, theta = _measured_at_cosmologies(parts, state, maps, wider)
     else:
         own_base, theta = model.measured(some_maps[..., 0] for some_maps in wider()), None
-        base, scale = own_base, scale_of(maps, lambda x: units(x, own_base))
+        base, scale = own_base, scale_of(maps, lambda x: units(x, own_base), matcher=parts.matcher)
         if parts.matcher is not None:
             targets = targets_of(maps, lambda x: units(x, own_base), parts.matcher, scale)
 
@@ -178,7 +179,7 @@ def _measured_at_cosmologies(
             yield np.asarray(units(jnp.asarray(some_maps[..., 0]), own))[..., None]
             start += len(some_maps)
 
-    scale, targets = scale_of(in_units, lambda x: x, phi), state.targets
+    scale, targets = scale_of(in_units, lambda x: x, phi, parts.matcher), state.targets
     if parts.matcher is not None:
         targets = targets_of(in_units, lambda x: x, parts.matcher, scale, phi=phi)
     key = jax.random.fold_in(state.key, 2**31 - 2)  # no step's, and not that of the latents

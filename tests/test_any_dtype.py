@@ -59,7 +59,7 @@ def kappa():
 
 def test_every_public_statistic_is_here():
     functions = {name for name in summaries.__all__ if inspect.isfunction(getattr(summaries, name))}
-    assert functions - set(STATISTICS) == {"scattering_labels"}
+    assert functions - set(STATISTICS) == {"scattering_labels", "roughness_labels"}
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

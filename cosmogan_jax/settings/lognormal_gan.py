@@ -8,7 +8,7 @@ from cosmogan_jax.settings.matching import Matching
 
 BasePower = Literal["isotropic", "fourfold"]
 BASE_POWERS = get_args(BasePower)
-_MATCHED = ("power", "mean", "heights", "covariance", "wavelets")
+_MATCHED = ("power", "mean", "heights", "roughness", "covariance", "wavelets")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,7 @@ from cosmogan_jax.sky.matter_power import REDSHIFTS
 FARTHEST = float(REDSHIFTS[-1])
 # Straight lines between the rows of a table are summed in steps of redshift no longer than this.
 _LONGEST_STEP = 0.01
+_LONGEST_NAME = 60  # of what a FITS header holds
 _NODES = 64  # of Gauss' and Legendre's quadrature in a slice of a smooth distribution
 _SMAIL_FORM = "z0=0.11,alpha=2,beta=0.68,bins=4"
 
@@ -140,6 +141,8 @@ def _column_names(lines: Sequence[Line], where: str) -> list[str]:
             raise ValueError(
                 f"{where}: {name!r} names {names.count(name)} columns; each needs a name of its own"
             )
+        if not (name.isascii() and name.isprintable() and len(name) <= _LONGEST_NAME):
+            raise ValueError(f"{where}: {name!r} must be up to {_LONGEST_NAME} printable ASCII characters")
     return names
 
 

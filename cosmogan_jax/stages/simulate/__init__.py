@@ -110,6 +110,21 @@ def check(settings: Simulate) -> None:
             raise ValueError(f"{name}={value} goes with {sky}; sky={settings.sky} makes nothing of it")
 
 
+def check_channel(settings: Simulate, channel: int | None) -> None:
+    """Raise ValueError where no bin, or none of the simulated ones, is chosen to train on."""
+    bins = source_bins(settings)
+    if channel is not None and len(bins) == 1:
+        raise ValueError(
+            f"channel={channel} goes with --maps, or several source bins; maps are of one redshift"
+        )
+    if len(bins) > 1 and (channel is None or channel >= len(bins)):
+        chosen = "none is chosen" if channel is None else f"channel={channel} is none of them"
+        raise ValueError(
+            f"maps have {in_words(bins)}, emulators are trained on one, and {chosen}: give --channel=0 to "
+            f"{len(bins) - 1}"
+        )
+
+
 def dry_run(settings: Simulate, workdir: Path) -> None:
     """Print what a verdict on maps of this design could resolve, before any box is made."""
     counts, design = _counts(settings), read_design(settings)

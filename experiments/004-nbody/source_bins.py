@@ -31,7 +31,7 @@ _TIMED = 3
 
 
 def spectra(store, bins):
-    """Return auto and cross power of all pairs over Limber's through the maps' pixels, with the boxes' errors."""
+    """Return auto and cross power of pairs over Limber's through the maps' pixels, and the boxes' errors."""
     kappa, side = store.read(), store.geometry.side_deg
     rays = store.manifest.origin["rays_per_pixel"]
     boxes = np.array(store.manifest.boxes)

@@ -23,6 +23,7 @@ from cosmogan_jax.sky.map_power import expected_bands
 from cosmogan_jax.sky.parameter_design import Design
 from cosmogan_jax.sky.source_distributions import single_redshifts, smail_bins
 from cosmogan_jax.stages.evaluate.sky_limits import measure
+from cosmogan_jax.stages.simulate import _check_begun_alike
 from cosmogan_jax.stages.simulate.design_sky import make_design_sky
 from cosmogan_jax.stages.simulate.nbody_sky import make_nbody_sky
 from cosmogan_jax.stages.simulate.skies import Sky
@@ -95,7 +96,7 @@ def test_traced_channels_are_the_maps_of_runs_of_one_redshift(nbody):
     farthest = float(redshift_at_distance(PAPER_COSMOLOGY, 8 * 32 * (1 - 1e-6)))
     several, _ = nbody(f"--source_redshifts=0.05,{farthest!r}", "multi_plane", "ends")
     alone, born = (nbody(f"--source_redshift={farthest!r}", how, "ends")[0] for how in ("multi_plane", "born"))
-    np.testing.assert_allclose(several[..., 1], alone, atol=2e-5 * alone.std())
+    np.testing.assert_allclose(several[..., 1], alone, atol=1e-4 * alone.std())
     assert np.abs(born - alone).max() > 2e-3 * alone.std()
 
 
@@ -317,6 +318,14 @@ def test_what_makes_no_bins_is_one_line_before_anything_is_made(run_main, tmp_pa
     assert words in error
     assert error.strip().count("\n") == 0
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").glob("simulate*"))
+
+
+def test_a_table_that_changed_is_told_to_maps_that_were_begun(tmp_path):
+    bins = single_redshifts((0.5, 1.0))
+    for started in (False, True, False):
+        _check_begun_alike(tmp_path / "source_bins.json", bins, started=started)
+    with pytest.raises(ValueError, match="holds maps of other source bins"):
+        _check_begun_alike(tmp_path / "source_bins.json", single_redshifts((0.5, 1.1)), started=True)
 
 
 def test_a_dry_run_names_the_bins(run_main, tmp_path):

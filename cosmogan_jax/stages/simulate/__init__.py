@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cosmogan_jax.files.checksums import json_sha256
-from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.crop_table import SPLITS
 from cosmogan_jax.maps.store import open_map_store
@@ -55,6 +55,7 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
     for name, content in sky.records.items():
         write_json(out / f"{name}.json", content)
     start = maps_written(out / "maps")
+    _check_begun_alike(out / "source_bins.json", bins, started=start > 0)
     seconds = []
 
     def batches():
@@ -81,6 +82,19 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
     return {
         "num_maps": len(split_of), "side_deg": sky.geometry.side_deg, **of_bins, **counts, "seconds": cost
     }  # fmt: skip
+
+
+def _check_begun_alike(path: Path, bins: tuple[SourceBin, ...], *, started: bool) -> None:
+    """Record several bins; ValueError where maps were begun with others, as of a table that has changed."""
+    if len(bins) == 1:
+        return
+    record = {"source_bins": [bin.record() for bin in bins]}
+    if started and path.is_file() and read_json(path) != record:
+        raise ValueError(
+            f"{path.parent} holds maps of other source bins, begun before source_distributions changed; remove it "
+            "to begin anew"
+        )
+    write_json(path, record)
 
 
 def _one_redshift(design: Design | None, bins: tuple[SourceBin, ...]) -> float | None:

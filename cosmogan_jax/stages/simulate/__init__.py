@@ -91,8 +91,8 @@ def _check_begun_alike(path: Path, bins: tuple[SourceBin, ...], *, started: bool
     record = {"source_bins": [bin.record() for bin in bins]}
     if started and path.is_file() and read_json(path) != record:
         raise ValueError(
-            f"{path.parent} holds maps of other source bins, begun before source_distributions changed; remove it "
-            "to begin anew"
+            f"{path.parent} holds maps of other source bins, begun before source_distributions changed; remove "
+            "it to begin anew"
         )
     write_json(path, record)
 

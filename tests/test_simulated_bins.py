@@ -301,13 +301,8 @@ def test_every_cosmology_of_a_design_has_all_bins(parse, tmp_path):
             "source_redshift is one of the design's parameters, and 2 source bins have their own",
         ),
         (
-            ["--source_redshifts=1,2", "--stages=simulate,prepare"],
-            "maps have 2 source bins, z1 at 1, z2 at 2, emulators are trained on one, and none is chosen: give "
-            "--channel=0 to 1",
-        ),
-        (
             ["--source_redshifts=1,2", "--stages=simulate,prepare", "--channel=2"],
-            "and channel=2 is none of them",
+            "maps have 2 source bins, z1 at 1, z2 at 2: channel=2 must lie in 0 to 1",
         ),
         (["--stages=simulate,prepare", "--channel=0"], "channel=0 goes with --maps, or several source bins"),
     ],

@@ -125,18 +125,14 @@ def check(settings: Simulate) -> None:
 
 
 def check_channel(settings: Simulate, channel: int | None) -> None:
-    """Raise ValueError where no bin, or none of the simulated ones, is chosen to train on."""
+    """Raise ValueError where the bin that is trained on is none of the simulated ones."""
     bins = source_bins(settings)
     if channel is not None and len(bins) == 1:
         raise ValueError(
             f"channel={channel} goes with --maps, or several source bins; maps are of one redshift"
         )
-    if len(bins) > 1 and (channel is None or channel >= len(bins)):
-        chosen = "none is chosen" if channel is None else f"channel={channel} is none of them"
-        raise ValueError(
-            f"maps have {in_words(bins)}, emulators are trained on one, and {chosen}: give --channel=0 to "
-            f"{len(bins) - 1}"
-        )
+    if channel is not None and channel >= len(bins):
+        raise ValueError(f"maps have {in_words(bins)}: channel={channel} must lie in 0 to {len(bins) - 1}")
 
 
 def dry_run(settings: Simulate, workdir: Path) -> None:

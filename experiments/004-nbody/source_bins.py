@@ -2,13 +2,14 @@
 
 python experiments/004-nbody/source_bins.py --workdir <run of several bins> [--cost <boxes>]
 
---cost: the folder of the run's boxes; maps through one of them are timed with all bins and with the farthest.
+--cost: the folder of the run's boxes: only times maps through one of them, with all bins and with the farthest.
 """
 
 import argparse
 import dataclasses
 import itertools
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from cosmogan_jax.stages.simulate.nbody_sky import make_nbody_sky
 from cosmogan_jax.summaries import power_spectrum
 
 L_EDGES = np.array([200.0, 400.0, 800.0, 1500.0, 3000.0, 6000.0])
-_TIMED = 3
+_TIMED = 2  # besides a first turn
 
 
 def spectra(store, bins):
@@ -100,7 +101,7 @@ def cost(workdir, boxes):
             name: make_nbody_sky(dataclasses.replace(of, ray_tracing=tracing), workdir, counts)
             for name, of in (("one", one), ("all", several))
         }
-        index = np.arange(12 if tracing == "born" else 4)
+        index = np.arange(4 if tracing == "born" else 1)
         spent = {name: [] for name in skies}
         for turn in range(1 + _TIMED):
             for name, sky in skies.items():
@@ -108,7 +109,8 @@ def cost(workdir, boxes):
                 sky.maps(index, "train")
                 if turn:  # the first reads planes and compiles
                     spent[name].append((time.process_time() - mark) / len(index))
-        seconds[tracing] = {name: round(float(np.median(of)), 4) for name, of in spent.items()}
+        seconds[tracing] = {name: [round(turn, 4) for turn in of] for name, of in spent.items()}
+        print(seconds, file=sys.stderr)
     return {"process_seconds_a_map": seconds}
 
 
@@ -117,11 +119,12 @@ def main():
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--cost", type=Path)
     args = parser.parse_args()
-    store = open_map_store(args.workdir / "simulate/maps")
-    bins = bins_of_record(store.manifest.origin["source_bins"])
-    result = {**spectra(store, bins), "shapes": shapes(store, bins)}
     if args.cost:
-        result |= cost(args.workdir, args.cost)
+        result = cost(args.workdir, args.cost)
+    else:
+        store = open_map_store(args.workdir / "simulate/maps")
+        bins = bins_of_record(store.manifest.origin["source_bins"])
+        result = {**spectra(store, bins), "shapes": shapes(store, bins)}
     print(json.dumps(result, indent=1))
 
 

@@ -23,7 +23,7 @@ from cosmogan_jax.settings.dcgan import Dcgan as DcganSettings
 from cosmogan_jax.settings.train import Train
 from cosmogan_jax.sky.initial_conditions import linear_density
 from cosmogan_jax.sky.light_cone import placements
-from cosmogan_jax.sky.lognormal import lognormal_maps
+from cosmogan_jax.sky.lognormal import lognormal_bin_maps, lognormal_maps
 from cosmogan_jax.stages.train.feeding import Order, random_orientations
 
 SEED = 5
@@ -75,6 +75,15 @@ def maps(path):
     np.savez(
         path,
         lognormal=lognormal_maps(sky, jnp.arange(3, dtype=jnp.int32), amplitudes, 0.1, 0.04),
+        lognormal_bins=lognormal_bin_maps(
+            sky,
+            jnp.arange(3, dtype=jnp.int32),
+            jnp.stack([amplitudes, amplitudes / 2, amplitudes / 2, amplitudes]).reshape(
+                2, 2, *amplitudes.shape
+            ),
+            jnp.float32([0.1, 0.2]),
+            jnp.float32([0.02, 0.04]),
+        ),
         density=linear_density(sky, jnp.ones((8, 8, 5), jnp.float32)),
         generated=emulator.sample(SEED, 3),
     )

@@ -115,7 +115,7 @@ VALUES = {
     "--seed=-1": "--seed=-1: -1 is not an integer in the range [0, 4294967295]",
     "--generate_seed=4294967296": "--generate_seed=4294967296: 4294967296 is not an integer in the range",
     "--checkpoint=best": "--checkpoint=best: must be selected, last, or a step",
-    "--export=png": "knows fits and npy only",
+    "--export=png": "knows fits, npy and hdf5 only",
     "--pack=../x": "--pack=../x: must be of small letters, digits",
     "--novelty_steps=3": "--novelty_steps=3: must be even",
     "--novelty_fraction=nan": "--novelty_fraction=nan: must lie between 0 and 1",

@@ -12,6 +12,7 @@ from cosmogan_jax.sky.cosmology import PAPER_COSMOLOGY
 from cosmogan_jax.sky.matter_power import paper_matter_power
 from cosmogan_jax.sky.nbody import BoxSettings
 from cosmogan_jax.sky.response import displaced_power
+from cosmogan_jax.sky.source_distributions import single_redshifts
 
 BOX = BoxSettings(60.0, 16, 32, 6, 9.0, 1, 32)
 GEOMETRY = MapGeometry(16, 0.6)
@@ -42,6 +43,13 @@ def test_a_key_is_the_same_box_at_other_cosmologies(patches, name):
     slope = np.log(changed.var() / patches.var()) / np.log(1.05)
     # Sixteen particles a side hold little but particle noise beyond linear growth's 2.
     assert 0.8 < slope < 3.5
+
+
+def test_patches_of_several_bins_are_of_the_same_box(patches):
+    found = box_patches(KEY, BOX, paper_matter_power(), GEOMETRY, single_redshifts((0.5, 1.0)), 6)
+    assert found.shape == (6, 16, 16, 2)
+    np.testing.assert_allclose(found[..., 1], patches, atol=1e-6 * patches.std())
+    assert found[..., 0].std() < 0.6 * patches.std()
 
 
 def test_bad_input_is_named():

@@ -17,6 +17,7 @@ ENDINGS = (".fits", ".fit", ".fits.gz", ".fit.gz")
 # Deflate packs 1032 bytes into one at most; what announces more of itself is damaged.
 MOST_COMPRESSED = 1100
 _GZIP, _BLOCK = b"\x1f\x8b", 2880
+_OF_DATASUM = "sum of all pixels"  # not the time: the same image is the same file
 _MOST_AXES = 999  # the standard's
 _MOST_BLOCKS = 1000  # of a header: 36,000 cards
 Cards = Mapping[str, tuple[Any, str]]
@@ -89,13 +90,34 @@ def write_image(path: Path, image: np.ndarray, cards: Cards) -> None:
       ModuleNotFoundError: astropy is not installed.
     """
     fits = astropy_fits()
-    header = fits.Header()
+    hdu = fits.PrimaryHDU(image, _header(cards))
+    hdu.add_datasum(when=_OF_DATASUM)
+    _write(path, hdu)
+
+
+def write_images(path: Path, images: Mapping[str, tuple[np.ndarray, Cards]], cards: Cards) -> None:
+    """Write several images as extensions by name, each with cards of its own, behind a first header of `cards`.
+
+    Raises: as `write_image`.
+    """
+    fits = astropy_fits()
+    hdus = [fits.PrimaryHDU(header=_header(cards))]
+    for name, (image, own) in images.items():
+        hdus.append(fits.ImageHDU(image, _header(own), name=name))
+        hdus[-1].add_datasum(when=_OF_DATASUM)
+    _write(path, fits.HDUList(hdus))
+
+
+def _header(cards: Cards) -> Any:
+    header = astropy_fits().Header()
     for name, card in cards.items():
         header[name] = card
+    return header
+
+
+def _write(path: Path, hdus: Any) -> None:
     buffer = io.BytesIO()
-    hdu = fits.PrimaryHDU(image, header)
-    hdu.add_datasum(when="sum of all pixels")  # not the time: the same image is the same file
-    hdu.writeto(buffer)
+    hdus.writeto(buffer)
     content = buffer.getvalue()
     with write_whole(path) as file:
         # No time stamp here either.

@@ -61,6 +61,23 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+@contextmanager
+def write_whole_by_name(path: Path) -> Iterator[Path]:
+    """Give the name by which a library is to write a file that gets its own when it is done; `write_whole`."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with writing(path):
+            yield partial
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file (UTF-8), as `write_whole`."""
     with write_whole(path) as file:

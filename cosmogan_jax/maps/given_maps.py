@@ -9,8 +9,10 @@ import numpy as np
 
 from cosmogan_jax.maps import bins_in_files, boxes_from_names
 from cosmogan_jax.maps.formats import MapFile, ReadOptions, check_options, find_map_files, open_map_file
+from cosmogan_jax.maps.formats.bins import ALL
 from cosmogan_jax.maps.map_parameters import given_besides
 from cosmogan_jax.maps.sources import MapSources, agree, with_bins
+from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.maps.survey_masks import open_masks
 from cosmogan_jax.settings import GivenMaps, Prepare
 
@@ -117,9 +119,21 @@ def _only(file: MapFile, split: str, say: Callable[[str], None]) -> MapFile:
     )
 
 
-def as_sources(store: Path) -> MapSources:
-    """Open the map store of an earlier stage, which knows what it varied."""
-    file = open_map_file(store)
+def as_sources(store: Path, settings: Prepare | None = None) -> MapSources:
+    """Open the map store of an earlier stage, which knows what it varied, with all of its source bins.
+
+    settings: which of several bins crops are of.
+
+    Raises:
+      ValueError: there is no such bin, or several and none is chosen.
+    """
+    several = open_map_store(store).num_bins > 1
+    file = open_map_file(store, ReadOptions(source_bins=(ALL,) if several else ()))
     one_redshift = file.source_redshift is not None
     vary = [name for name in file.parameters if not (one_redshift and name == "source_redshift")]
-    return agree({"maps": (file,)}, 1, None, None, vary=vary)
+    sources = agree({"maps": (file,)}, 1, None, None, vary=vary)
+    if settings is None:
+        return sources
+    if settings.channel is not None and not several:
+        raise ValueError(f"channel={settings.channel} is of maps of several source bins; {store} has one")
+    return with_bins(sources, settings)

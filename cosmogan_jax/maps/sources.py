@@ -27,6 +27,7 @@ class MapSources(NamedTuple):
       parameters: of every map in order, by name; None where a map's is not known.
       vary: names of the parameters in which the maps are meant to differ.
       bins: source redshifts, where maps are of several bins; None where one's is not known.
+      bin_names: what they are called; none where it is not known.
       trained_bin: which of them crops are of.
       besides: a table of parameters that was given with them.
       masks: of the survey, where there are any.
@@ -45,6 +46,7 @@ class MapSources(NamedTuple):
     masks: SurveyMasks | None = None
     most_masked: float = 0.0
     bins: tuple[float | None, ...] = ()
+    bin_names: tuple[str, ...] = ()
     trained_bin: int = 0
 
     @property
@@ -163,9 +165,12 @@ def with_bins(sources: MapSources, settings: Prepare | GivenMaps) -> MapSources:
             f"one: choose it with --channel, of {', '.join(map(str, first.bin_numbers))}"
         )
     if chosen is not None and chosen not in first.bin_numbers:
-        raise ValueError(f"channel={chosen} is none of source_bins={','.join(settings.source_bins)}")
+        numbers = settings.source_bins or map(str, first.bin_numbers)
+        raise ValueError(f"channel={chosen} is none of source_bins={','.join(numbers)}")
     trained = 0 if chosen is None else first.bin_numbers.index(chosen)
-    return sources._replace(bins=redshifts, trained_bin=trained, source_redshift=redshifts[trained])
+    return sources._replace(
+        bins=redshifts, bin_names=first.bin_names, trained_bin=trained, source_redshift=redshifts[trained]
+    )
 
 
 def _redshifts_agree(ours: Sequence[float | None], theirs: Sequence[float | None]) -> bool:

@@ -86,6 +86,11 @@ class MapStore:
         return self.manifest.bin_redshifts
 
     @property
+    def bin_names(self) -> tuple[str, ...]:
+        """Return the name of each bin that is stored."""
+        return self.manifest.bin_names
+
+    @property
     def source_redshift(self) -> float | None:
         """Return the redshift of the maps that are read; None where it is not known, or not one."""
         return self.manifest.source_redshift if self.bin is None else self.bin_redshifts[self.bin]

@@ -4,8 +4,8 @@
 maps need not be square); "observed" holds the shape noise and smoothing that maps were given, where they were;
 "parameters" is {name: [value of every map]} of what is known (omega_m, source_redshift and so on), null where
 a map's value is not; "source_redshift" is null where it is not known or not one; "bin_redshifts", where there
-are several bins, holds each one's, null where it is not known. Stores of version 2 have neither the axis of
-bins nor parameters; they read alike.
+are several bins, holds each one's (of n(z) the mean), null where it is not known, and "bin_names" what they are
+called. Stores of version 2 have neither the axis of bins nor parameters; they read alike.
 """
 
 import dataclasses
@@ -33,6 +33,7 @@ class StoreManifest:
       shards: bytes of every shard, by its path below the array.
       source_redshift: None where it is not known, or not one.
       bin_redshifts: that of each bin; None where it is not known.
+      bin_names: that of each bin, bin0 and so on where they have none.
       splits, parents, boxes: one entry a map; empty where they are not recorded.
       seed: None where it is not recorded.
       observed: noise and smoothing that the maps were given; empty where they are as they were made.
@@ -47,6 +48,7 @@ class StoreManifest:
     sha256: dict[str, str]
     source_redshift: float | None
     bin_redshifts: tuple[float | None, ...]
+    bin_names: tuple[str, ...]
     splits: list[Any]
     parents: list[Any]
     boxes: list[Any]
@@ -78,6 +80,7 @@ class StoreManifest:
             has_bin_axis=content["version"] == VERSION,
             source_redshift=content.get("source_redshift"),
             bin_redshifts=_bin_redshifts(content, shape[3], path),
+            bin_names=_bin_names(content, shape[3], path),
             splits=_labels(content, "splits", shape[0], path),
             parents=_labels(content, "parents", shape[0], path),
             boxes=_labels(content, "boxes", shape[0], path),
@@ -128,3 +131,13 @@ def _bin_redshifts(content: dict[str, Any], num_bins: int, path: Path) -> tuple[
     if not known or len(redshifts) != num_bins:
         raise ValueError(f"{path}: bin_redshifts must be a number or null for each of {num_bins} bins")
     return tuple(redshifts)
+
+
+def _bin_names(content: dict[str, Any], num_bins: int, path: Path) -> tuple[str, ...]:
+    if "bin_names" not in content:
+        return tuple(f"bin{number}" for number in range(num_bins))
+    names = content["bin_names"]
+    words = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
+    if not words or len(set(names)) != num_bins or len(names) != num_bins:
+        raise ValueError(f"{path}: bin_names must be a name of its own for each of {num_bins} bins")
+    return tuple(names)

@@ -11,10 +11,11 @@ class Export:
 
     export: tuple[str, ...] = setting(
         (),
-        "Formats in which maps are written for other tools: fits (one file a map), npy (one for all). "
-        "None: the stage is left out.",
-        valid=lambda formats: set(formats) <= {"fits", "npy"},
-        words="knows fits and npy only",
+        "Formats in which maps are written for other tools: fits (one file a map, with an image for each of "
+        "several source bins), npy and hdf5 (one for all, source bins on the last axis). None: the stage is "
+        "left out.",
+        valid=lambda formats: set(formats) <= {"fits", "npy", "hdf5"},
+        words="knows fits, npy and hdf5 only",
     )
     export_from: str | None = setting(
         None, "Map store to export. Unset: the run's generated maps.", names="something"

@@ -36,10 +36,28 @@ class Simulate:
     source_redshift: float | None = setting(
         None, "Redshift of the lensed sources. Unset: the paper's 1, or what the files of --maps say."
     )
+    source_redshifts: tuple[float, ...] = setting(
+        (),
+        "Redshifts of several source bins, rising: maps then have a channel for each, of the same structures.",
+        like="0.5,1,1.5",
+    )
+    source_distributions: str | None = setting(
+        None,
+        "CSV file of the n(z) of several source bins, in place of --source_redshifts: a row of names, z and "
+        "those of the bins, then redshifts and n(z) of each, which need not be normalised.",
+        names="something",
+    )
+    smail: str = setting(
+        "",
+        "Source bins of as many galaxies each, in place of --source_redshifts: sharp slices of p(z) ~ z^alpha "
+        "exp(-(z/z0)^beta) up to z=3, as z0=0.11,alpha=2,beta=0.68,bins=4.",
+    )
     lognormal_shift: float = setting(
         0.04,
         "Lowest possible convergence of the lognormal sky, negated; sets its skewness (0.04 matches the pixel "
-        "skewness of N-body maps, 0.027 that of maps smoothed by 1 arcmin). Dimensionless.",
+        "skewness of N-body maps, 0.027 that of maps smoothed by 1 arcmin). Dimensionless. Of several source "
+        "bins it is that of sources at redshift 1; others' are in proportion to the least convergence that a "
+        "line of sight can have, one without matter.",
     )
     omega_m: float | None = _of_cosmology(0.26, "Matter density today; the rest is dark energy (flat)")
     omega_b: float | None = _of_cosmology(0.046, "Baryon density today, a part of omega_m")

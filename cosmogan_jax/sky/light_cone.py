@@ -1,6 +1,7 @@
 """From a box to lens planes: where planes lie, what the box shows on them, and how they fill a light cone."""
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from cosmogan_jax.sky.cosmology import HUBBLE_DISTANCE, Cosmology, comoving_distance, redshift_at_distance
 from cosmogan_jax.sky.particle_mesh import cic_paint, cic_window, positions
+from cosmogan_jax.sky.source_distributions import SourceBin
 from cosmogan_jax.symmetries import turned
 
 
@@ -59,6 +61,22 @@ def lensing_weights(
     middle = (near + far) / 2
     strength = 1.5 * cosmology.omega_m / HUBBLE_DISTANCE**2 * (1 + schedule.redshift) * middle * (far - near)
     return strength, np.maximum(0.0, 1 - middle / source)
+
+
+def bin_factors(
+    cosmology: Cosmology, schedule: PlaneSchedule, bins: Sequence[SourceBin]
+) -> Float[np.ndarray, "bins planes"]:
+    """Return the factors from each plane's overdensity to the convergence of each bin of sources.
+
+    The mean over a bin's sources of the product of both factors of `lensing_weights`, which is 0 for planes
+    behind a source: planes that reach to the farthest sources serve all.
+    """
+
+    def of_redshift(redshift: float) -> Float[np.ndarray, " planes"]:
+        strength, weights = lensing_weights(cosmology, schedule, redshift)
+        return np.maximum(strength, 0.0) * weights
+
+    return np.stack([bin.mean_of(of_redshift) for bin in bins])
 
 
 def project(
@@ -130,23 +148,24 @@ def _divide(planes, times, transfer):
 
 
 def add_born(
-    kappa: Float[Array, "pixels pixels"],
+    kappa: Float[Array, "*bins pixels pixels"],
     plane: Float[Array, "size size"],
     shift: Float[Array, " 2"],
     pixel: Float[Array, ""],
-    weight: Float[Array, ""],
+    weight: Float[Array, "*bins"],
     rays_per_pixel: int,
-) -> Float[Array, "pixels pixels"]:
+) -> Float[Array, "*bins pixels pixels"]:
     """Add a plane to a map, bilinear at rays_per_pixel^2 rays a pixel, averaged; no deflection.
 
-    The rays form a grid, so rows and columns are interpolated one after the other.
+    The rays form a grid, so rows and columns are interpolated one after the other. The maps of several bins of
+    sources see the same rays, each with a weight of its own.
 
     Args:
       plane: periodic, oriented and with its windows corrected.
       shift: of the map's middle, as a share of the plane.
       pixel: width of a map pixel in pixels of the plane, chi * pixel_rad / box_size * size.
     """
-    num_rays = kappa.shape[0] * rays_per_pixel
+    num_rays = kappa.shape[-1] * rays_per_pixel
     rays = (jnp.arange(num_rays) + 0.5 - num_rays / 2) * (pixel / rays_per_pixel)
 
     def interpolate(values, place):
@@ -160,17 +179,18 @@ def add_born(
         return read.reshape(-1, rays_per_pixel, values.shape[1]).mean(1)
 
     rows = interpolate(plane, shift[0])
-    return kappa + weight * interpolate(rows.T, shift[1]).T
+    of_bins = weight[:, None, None] if kappa.ndim == 3 else weight
+    return kappa + of_bins * interpolate(rows.T, shift[1]).T
 
 
 def add_born_maps(
-    kappa: Float[Array, "maps pixels pixels"],
+    kappa: Float[Array, "maps *bins pixels pixels"],
     planes: Float[Array, "cuts size size"],
     placed: Placement,
     pixel: Float[Array, ""],
-    weight: Float[Array, ""],
+    weight: Float[Array, "*bins"],
     rays_per_pixel: int,
-) -> Float[Array, "maps pixels pixels"]:
+) -> Float[Array, "maps *bins pixels pixels"]:
     """Add to every map the cut of a plane that it sees, placed as its row of `placed` says, by `add_born`."""
 
     def add(of_map):

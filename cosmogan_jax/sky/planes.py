@@ -1,5 +1,6 @@
 """Born convergence maps from lens planes, train, development and validation from disjoint regions."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -9,6 +10,8 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.sky import ray_tracing
 from cosmogan_jax.sky.cosmology import Cosmology, comoving_distance
+from cosmogan_jax.sky.limber import lensing_efficiency
+from cosmogan_jax.sky.source_distributions import SourceBin
 from cosmogan_jax.symmetries import orient
 
 # Pixels about a window that multi-plane ray tracing needs: rays wander by a few arcminutes at most, and second
@@ -99,17 +102,36 @@ def born_weights(
     return np.maximum(0.0, 1 - chi / source)
 
 
+def bin_weights(
+    chi: Float[np.ndarray, " planes"], cosmology: Cosmology, bins: Sequence[SourceBin]
+) -> Float[np.ndarray, "bins planes"]:
+    """Return the mean of 1 - chi/chi_s over each bin's sources, 0 for those that a plane lies behind.
+
+    Raises:
+      ValueError: the farthest sources do not fit the planes (`born_weights`), or a bin's all lie before them.
+    """
+    born_weights(chi, cosmology, max(bin.farthest for bin in bins))
+    weights = lensing_efficiency(cosmology, np.asarray(chi, np.float64), bins)
+    for bin, of_planes in zip(bins, weights):
+        if not of_planes.any():
+            raise ValueError(
+                f"all sources of {bin.name}, up to redshift {bin.farthest:g}, lie before the planes"
+            )
+    return weights
+
+
 def born_maps(
     key: Array,
     map_index: Array,
     kappa_planes: Float[Array, "planes size size"],
-    weights: Float[Array, " planes"],
+    weights: Float[Array, "*bins planes"],
     region: Region,
     num_pixels: int,
-) -> Float[Array, "maps num_pixels num_pixels"]:
+) -> Float[Array, "maps *bins num_pixels num_pixels"]:
     """Sum over planes a random window inside the region, in one of the square's eight orientations.
 
-    Never across the region's border. Map n depends on fold_in(key, n) alone.
+    Never across the region's border. Map n depends on fold_in(key, n) alone. Bins of sources, where weights are
+    those of several, see the same windows.
     """
 
     def make(index):
@@ -147,21 +169,59 @@ def traced_maps(
     Windows are MARGIN pixels larger on every side. A deflection that all rays of a window share only moves it,
     and is taken off, so rays stay within the margin; one that would not reads the border's value.
     """
+    through, rays = _windows_of_planes(pixel_rad, region, num_pixels)
+
+    def make(index):
+        keys = jax.random.split(jax.random.fold_in(key, index), potential.shape[0])
+        passed, _ = jax.lax.scan(lambda rays, plane: (through(rays, plane), None), rays, (keys, potential, chi))
+        return ray_tracing.lensed_maps(passed, source_chi).kappa
+
+    return jax.lax.map(make, map_index)
+
+
+def traced_bin_maps(
+    key: Array,
+    map_index: Array,
+    potential: Float[Array, "planes size size"],
+    chi: Float[Array, " planes"],
+    weights: Float[Array, "bins planes"],
+    pixel_rad: Float[Array, ""],
+    region: Region,
+    num_pixels: int,
+) -> Float[Array, "maps bins num_pixels num_pixels"]:
+    """Make maps of several bins of sources along the rays of `traced_maps`; weights: `bin_weights`."""
+    through, rays = _windows_of_planes(pixel_rad, region, num_pixels)
+
+    def make(index):
+        def add(so_far, at_plane):
+            before, kappa = so_far
+            *plane, of_bins = at_plane
+            passed = through(before, plane)
+            added = ray_tracing.added_convergence(before, passed)
+            return (passed, kappa + of_bins[:, None, None] * added), None
+
+        keys = jax.random.split(jax.random.fold_in(key, index), potential.shape[0])
+        empty = jnp.zeros((len(weights), num_pixels, num_pixels), potential.dtype)
+        (_, kappa), _ = jax.lax.scan(add, (rays, empty), (keys, potential, chi, weights.T))
+        return kappa
+
+    return jax.lax.map(make, map_index)
+
+
+def _windows_of_planes(
+    pixel_rad: Float[Array, ""], region: Region, num_pixels: int
+) -> tuple[Callable, ray_tracing.Rays]:
+    """Return what sends rays through a window of a plane (its key, potential and distance), and rays."""
     theta = ray_tracing.ray_grid(num_pixels, num_pixels * pixel_rad)
     wide = num_pixels + 2 * MARGIN
     middle = jnp.full(2, (wide - 4 - 1) / 2)  # of the window without the two pixels that differences cost
 
-    def make(index):
-        def through(rays, plane):
-            plane_key, psi, distance = plane
-            field = ray_tracing.field_of_potential(window(plane_key, psi, region, wide), pixel_rad)
-            field = field._replace(
-                alpha_y=field.alpha_y - field.alpha_y.mean(), alpha_x=field.alpha_x - field.alpha_x.mean()
-            )
-            return ray_tracing.pass_plane(rays, field, distance, pixel_rad, middle, wrap=False), None
+    def through(rays, plane):
+        plane_key, psi, distance = plane
+        field = ray_tracing.field_of_potential(window(plane_key, psi, region, wide), pixel_rad)
+        field = field._replace(
+            alpha_y=field.alpha_y - field.alpha_y.mean(), alpha_x=field.alpha_x - field.alpha_x.mean()
+        )
+        return ray_tracing.pass_plane(rays, field, distance, pixel_rad, middle, wrap=False)
 
-        keys = jax.random.split(jax.random.fold_in(key, index), potential.shape[0])
-        rays, _ = jax.lax.scan(through, ray_tracing.begin(theta), (keys, potential, chi))
-        return ray_tracing.lensed_maps(rays, source_chi).kappa
-
-    return jax.lax.map(make, map_index)
+    return through, ray_tracing.begin(theta)

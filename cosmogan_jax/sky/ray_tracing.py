@@ -164,6 +164,16 @@ def pass_plane(
     )
 
 
+def added_convergence(before: Rays, passed: Rays) -> Float[Array, "rows columns"]:
+    """Return what the plane that rays have just passed adds to the convergence of sources at infinity.
+
+    tr(U_i A_i) / 2. Sources at chi see the sum over planes of (1 - chi_i/chi) times it, as `lensed_maps` has
+    it: rays traced once, to the farthest sources, give the convergence of nearer ones too, and means over bins.
+    """
+    added = passed.tidal - before.tidal
+    return (added[0, 0] + added[1, 1]) / 2
+
+
 def lensed_maps(rays: Rays, chi: Scalar) -> LensedMaps:
     """Return convergence, shear and rotation for sources at distance chi.
 

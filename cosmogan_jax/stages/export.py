@@ -1,13 +1,16 @@
-"""Stage export: maps of a map store as FITS (LensTools, astropy) or npy, with what is known of them."""
+"""Stage export: maps of a map store as FITS (LensTools, astropy), npy or HDF5, with what is known of them."""
 
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from cosmogan_jax.files.fits_files import COSMOLOGY_CARDS, PARAMETER_CARD, Cards
 from cosmogan_jax.files.json_files import check_object, read_object, write_json
 from cosmogan_jax.machine.progress import progress
-from cosmogan_jax.maps.map_files import write_fits_map, write_npy_maps
+from cosmogan_jax.maps.map_files import write_fits_bins, write_fits_map, write_hdf5_maps, write_npy_maps
 from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.maps.store import MapStore, open_map_store
 from cosmogan_jax.runs.directory import stage_directory, stage_record
@@ -15,7 +18,7 @@ from cosmogan_jax.settings import Export
 
 
 def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:
-    """Write fits/kappa_NNNNNN.fits, kappa.npy, and the store's manifest beside them."""
+    """Write fits/kappa_NNNNNN.fits, kappa.npy, kappa.h5, and the store's manifest beside them."""
     validated = None
     if settings.export_from:
         store = open_map_store(Path(settings.export_from))
@@ -33,21 +36,47 @@ def run(settings: Export, workdir: Path, out: Path) -> dict[str, Any]:
 
 def _write_fits(store: MapStore, out: Path, cards: Cards) -> None:
     (out / "fits").mkdir(exist_ok=True)
-    maps = itertools.chain.from_iterable(map(only_bin, store.batches()))
+    maps = itertools.chain.from_iterable(store.batches())
     for number, kappa in enumerate(progress(maps, total=store.num_maps, desc="export fits", unit="map")):
-        cards_of_map = {**cards, **_map_cards(store, number)}
-        write_fits_map(out / "fits" / f"kappa_{number:06d}.fits", kappa, store.geometry, cards_of_map)
+        path, cards_of_map = out / "fits" / f"kappa_{number:06d}.fits", {**cards, **_map_cards(store, number)}
+        if store.num_bins == 1:
+            write_fits_map(path, only_bin(kappa), store.geometry, cards_of_map)
+        else:
+            write_fits_bins(path, kappa, store.geometry, cards_of_map, _cards_of_bins(store))
+
+
+def _cards_of_bins(store: MapStore) -> dict[str, Cards]:
+    """Return by the names of several source bins the cards that say their redshifts."""
+    return {
+        name: {} if redshift is None else {"ZSOURCE": (redshift, "Source redshift, mean of n(z)")}
+        for name, redshift in zip(store.bin_names, store.bin_redshifts)
+    }
 
 
 def _write_npy(store: MapStore, out: Path, cards: Cards) -> None:
+    write_npy_maps(out / "kappa.npy", *_all_maps(store))
+
+
+def _write_hdf5(store: MapStore, out: Path, cards: Cards) -> None:
+    attributes: dict[str, Any] = {"side_deg": store.manifest.side_deg, "units": "1"}
+    if store.num_bins > 1:
+        attributes["bin_names"] = list(store.bin_names)
+        if None not in store.bin_redshifts:
+            attributes["source_redshifts"] = list(store.bin_redshifts)
+    elif store.source_redshift is not None:
+        attributes["source_redshift"] = store.source_redshift
+    known = {name: cards[key][0] for name, (key, _) in COSMOLOGY_CARDS.items() if key in cards}
+    write_hdf5_maps(out / "kappa.h5", *_all_maps(store), {**attributes, **known})
+
+
+def _all_maps(store: MapStore) -> tuple[Iterable[np.ndarray], tuple[int, ...]]:
+    """Return batches of all maps and the shape of all, with the axis of source bins where there are several."""
     batches, shape = store.batches(), tuple(store.array.shape)
-    if store.num_bins == 1:
-        batches, shape = map(only_bin, batches), shape[:3]
-    write_npy_maps(out / "kappa.npy", batches, shape)
+    return (map(only_bin, batches), shape[:3]) if store.num_bins == 1 else (batches, shape)
 
 
 # By the names of --export.
-_WRITERS = {"fits": _write_fits, "npy": _write_npy}
+_WRITERS = {"fits": _write_fits, "npy": _write_npy, "hdf5": _write_hdf5}
 
 
 def _validated(workdir: Path) -> dict[str, Any] | None:

@@ -155,6 +155,8 @@ def _check_sizes(chosen: list[str], settings: AllSettings) -> None:
         raise ValueError(f"crop_size={crop_size} must be positive")
     if "simulate" in chosen and "prepare" in chosen and crop_size > map_pixels:
         raise ValueError(f"crop_size={crop_size} is larger than map_pixels={map_pixels}")
+    if "simulate" in chosen and "prepare" in chosen:
+        _module("simulate").check_channel(settings["simulate"], settings["prepare"].channel)
     weights, decay = settings["generate"].weights, settings["train"].ema_decay
     if "train" in chosen and {"select", "generate"} & set(chosen) and weights == "ema" and not decay:
         raise ValueError(f"weights={weights}, but ema_decay={decay:g} keeps no average")

@@ -57,6 +57,7 @@ class MapFile:
       bins: of maps of several source bins (`ReadOptions.source_bins`), the redshift of each, None where it is
         not known; empty for maps of one. What `load` gives has a last axis of bins then.
       bin_numbers: which channels of the file they are.
+      bin_names: what they are called, where a map store records it.
       parts: all files that they come from, where each bin has its own.
       labels: what each map is called, where the file and a number do not tell.
       options_used: names of the ReadOptions that have a meaning for this file.
@@ -81,6 +82,7 @@ class MapFile:
     labels: tuple[str, ...] | None = None
     bins: tuple[float | None, ...] = ()
     bin_numbers: tuple[int, ...] = ()
+    bin_names: tuple[str, ...] = ()
     parts: tuple[Path, ...] = ()
 
     @property

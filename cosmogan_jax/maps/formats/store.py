@@ -52,6 +52,7 @@ def open_store(path: Path, options: ReadOptions) -> MapFile:
         num_columns=None if store.image_shape[0] == store.image_shape[1] else store.image_shape[1],
         bins=tuple(every[number] for number in numbers),
         bin_numbers=numbers,
+        bin_names=tuple(store.bin_names[number] for number in numbers),
         options_used=frozenset({"channel", "source_bins"} if len(every) > 1 else ()),
         parameters={name: tuple(values) for name, values in store.parameters.items()},
         **recorded,

@@ -1,7 +1,7 @@
 """Up to where a run's training maps are a sky: from what their manifest says, and their mean power by bands."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +15,11 @@ from cosmogan_jax.maps.crop_table import CropTable
 from cosmogan_jax.maps.source_bins import only_bin
 from cosmogan_jax.sky import light_cone, resolution
 from cosmogan_jax.sky.cosmology import Cosmology
-from cosmogan_jax.sky.limber import convergence_power
+from cosmogan_jax.sky.limber import convergence_power, convergence_power_of_bins
 from cosmogan_jax.sky.map_power import expected_bands, pixel_window_bands
 from cosmogan_jax.sky.matter_power import matter_power
 from cosmogan_jax.sky.particle_noise import particle_noise_bands
+from cosmogan_jax.sky.source_distributions import SourceBin, bins_of_record, single_redshift
 from cosmogan_jax.summaries import power_spectrum
 
 # More crops of the same volume make its mean no better known.
@@ -89,7 +90,6 @@ def _units(table: CropTable, crops: np.ndarray) -> tuple[str, np.ndarray]:
 
 def _sky(table: CropTable, l_edges: np.ndarray) -> dict[str, Any]:
     origin: Any = table.manifest.origin
-    redshift: Any = table.manifest.source_redshift  # every simulated sky has one
     sky = origin.get("sky")
     if "design" in origin:
         return {
@@ -114,20 +114,28 @@ def _sky(table: CropTable, l_edges: np.ndarray) -> dict[str, Any]:
         )
         return {**told, "unknown": unknown}
     cosmology = _cosmology(origin)
+    sources, farthest = _sources(table)
     try:
         power = matter_power(cosmology)
     except ModuleNotFoundError as error:
-        return {**told, **_boxes(origin, cosmology, redshift), "unknown": str(error)}
+        return {
+            **told,
+            **_boxes(origin, _planes(origin["box"], cosmology, sources, farthest)),
+            "unknown": str(error),
+        }
 
     def c_ell(ell):
-        return convergence_power(ell, redshift, power)
+        if len(sources.redshifts) == 1:
+            return convergence_power(ell, sources.farthest, power)
+        return convergence_power_of_bins(ell, [sources], power)[0, 0]
 
     geometry = table.geometry
     told["theory"] = tuple(expected_bands(c_ell, geometry, l_edges, rays))
     if sky == "nbody":
-        told |= _boxes(origin, cosmology, redshift)
+        planes = _planes(origin["box"], cosmology, sources, farthest)
+        told |= _boxes(origin, planes)
         told["pixel_window"] = tuple(pixel_window_bands(c_ell, geometry, l_edges, rays))
-        told["particle_noise"] = tuple(_noise(table, origin, cosmology, redshift, geometry, l_edges))
+        told["particle_noise"] = tuple(_noise(table, origin, planes, geometry, l_edges))
     return told
 
 
@@ -138,14 +146,35 @@ def _cosmology(origin: dict[str, Any]) -> Cosmology:
     return Cosmology(**origin["cosmology"])
 
 
-def _planes(box: dict[str, Any], cosmology: Cosmology, redshift: float):
-    schedule = light_cone.plane_schedule(cosmology, redshift, box["box_size"], box["slabs_per_box"])
-    return schedule, *light_cone.lensing_weights(cosmology, schedule, redshift)
+class _Planes(NamedTuple):
+    """The planes of a light cone, and both factors that make convergence of their overdensity."""
+
+    schedule: light_cone.PlaneSchedule
+    strength: Float[np.ndarray, " planes"]
+    weights: Float[np.ndarray, " planes"]
 
 
-def _boxes(origin: dict[str, Any], cosmology: Cosmology, redshift: float) -> dict[str, Any]:
+def _sources(table: CropTable) -> tuple[SourceBin, float]:
+    """Return the sources of the crops, and the redshift of the farthest that the maps' planes reach to."""
+    of_bins: Any = table.manifest.origin.get("source_bins")
+    redshift: Any = table.manifest.source_redshift  # every simulated sky of one bin has one
+    if not of_bins or table.manifest.bin is None:
+        return single_redshift(redshift), redshift
+    bins = bins_of_record(of_bins)
+    return bins[table.manifest.bin], max(bin.farthest for bin in bins)
+
+
+def _planes(box: dict[str, Any], cosmology: Cosmology, sources: SourceBin, farthest: float) -> _Planes:
+    schedule = light_cone.plane_schedule(cosmology, farthest, box["box_size"], box["slabs_per_box"])
+    if len(sources.redshifts) == 1 and sources.farthest == farthest:
+        return _Planes(schedule, *light_cone.lensing_weights(cosmology, schedule, farthest))
+    factors = light_cone.bin_factors(cosmology, schedule, [sources])[0]
+    return _Planes(schedule, factors, np.ones_like(factors))
+
+
+def _boxes(origin: dict[str, Any], planes: _Planes) -> dict[str, Any]:
     box = origin["box"]
-    schedule, strength, weights = _planes(box, cosmology, redshift)
+    schedule, strength, weights = planes
     peak = schedule.chi[np.argmax(strength * weights)]
     return {
         "box_size": float(box["box_size"]),
@@ -160,13 +189,12 @@ def _boxes(origin: dict[str, Any], cosmology: Cosmology, redshift: float) -> dic
 def _noise(
     table: CropTable,
     origin: dict[str, Any],
-    cosmology: Cosmology,
-    redshift: float,
+    planes: _Planes,
     geometry: MapGeometry,
     l_edges: np.ndarray,
 ) -> Float[np.ndarray, " bands"]:
     box = origin["box"]
-    schedule, strength, weights = _planes(box, cosmology, redshift)
+    schedule, strength, weights = planes
     transfer = np.ones((len(schedule.chi), 2))
     if origin.get("sharpening"):  # the noise is sharpened too
         path = Path(table.store.path).parent / origin["sharpening"]

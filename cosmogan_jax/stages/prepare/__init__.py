@@ -36,7 +36,7 @@ _OF_FILES = (
     *(f"{split}_maps" for split in SPLITS[1:]),
     "downsample",
     "invalid_pixels",
-    *READ_FLAGS,
+    *(name for name in READ_FLAGS if name != "channel"),  # simulated maps may have several too
     "bin_redshifts",
     "mask",
     "map_parameters",
@@ -210,7 +210,7 @@ def _examine(
     if settings.maps:
         sources = open_sources(settings, _say)
     else:
-        sources = as_sources(stage_directory(workdir, "simulate") / "maps")
+        sources = as_sources(stage_directory(workdir, "simulate") / "maps", settings)
     image = sources.geometry.num_pixels, sources.columns
     try:
         _check_crops(settings, image)

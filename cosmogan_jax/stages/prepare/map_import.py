@@ -191,6 +191,7 @@ def import_maps(
         {
             "source_redshift": sources.source_redshift if sources.num_bins == 1 else None,
             **({"bin_redshifts": list(sources.bins)} if sources.bins else {}),
+            **({"bin_names": list(sources.bin_names)} if sources.bin_names else {}),
             "seed": seed,
             "transform": {
                 "downsample": sources.downsample,

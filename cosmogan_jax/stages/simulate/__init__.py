@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 
 from cosmogan_jax.files.checksums import json_sha256
-from cosmogan_jax.files.json_files import write_json
+from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.crop_table import SPLITS
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.maps.store_writing import maps_written, write_map_store
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.sky.parameter_design import Design
+from cosmogan_jax.sky.source_distributions import SourceBin
 from cosmogan_jax.stages import planning
 from cosmogan_jax.stages.simulate.design_sky import make_design_sky, point_in_words, read_design, split_points
 from cosmogan_jax.stages.simulate.nbody_sky import make_nbody_sky
-from cosmogan_jax.stages.simulate.skies import MakeSky, make_lognormal_sky, make_planes_sky, source_redshift
+from cosmogan_jax.stages.simulate.skies import MakeSky, make_lognormal_sky, make_planes_sky
+from cosmogan_jax.stages.simulate.sources import in_words, source_bins, told_of_bins
 
 _SKIES: dict[str, MakeSky] = {
     "lognormal": make_lognormal_sky,
@@ -31,7 +33,7 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
 
     A run that was cut off goes on with the box and the maps it had not finished.
     """
-    counts, design = _counts(settings), read_design(settings)
+    counts, design, bins = _counts(settings), read_design(settings), source_bins(settings)
     began = time.monotonic()
     make = _SKIES[settings.sky]
     if design is None:
@@ -41,12 +43,10 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
         counts = {split: count * len(split_points(design, split)) for split, count in counts.items()}
     split_of = [split for split, count in counts.items() for _ in range(count)]
     manifest = {
-        # None where it differs from map to map.
-        "source_redshift": None
-        if design is not None and "source_redshift" in design.names
-        else source_redshift(settings),
+        "source_redshift": _one_redshift(design, bins),
+        **told_of_bins(bins),
         "seed": settings.seed,
-        "origin": sky.origin,
+        "origin": sky.origin | ({"source_bins": [bin.record() for bin in bins]} if len(bins) > 1 else {}),
         "splits": split_of,
         "parents": list(range(len(split_of))),
         "boxes": [sky.box(i, split) for i, split in enumerate(split_of)],
@@ -55,6 +55,7 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
     for name, content in sky.records.items():
         write_json(out / f"{name}.json", content)
     start = maps_written(out / "maps")
+    _check_begun_alike(out / "source_bins.json", bins, started=start > 0)
     seconds = []
 
     def batches():
@@ -69,7 +70,7 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
                     bar.update(len(index))
                 first += count
 
-    write_map_store(out / "maps", batches(), len(split_of), sky.geometry, manifest, start)
+    write_map_store(out / "maps", batches(), len(split_of), sky.geometry, manifest, start, num_bins=len(bins))
     cost = {
         "total": round(time.monotonic() - began, 3),
         # Of the largest batch: small ones are mostly compilation.
@@ -77,7 +78,29 @@ def run(settings: Simulate, workdir: Path, out: Path) -> dict[str, Any]:
         **sky.cost,
     }
     write_json(out / "cost.json", {"unit": "seconds of wall time; of a box, step, plane: medians", **cost})
-    return {"num_maps": len(split_of), "side_deg": sky.geometry.side_deg, **counts, "seconds": cost}
+    of_bins = {"source_bins": len(bins)} if len(bins) > 1 else {}
+    return {
+        "num_maps": len(split_of), "side_deg": sky.geometry.side_deg, **of_bins, **counts, "seconds": cost
+    }  # fmt: skip
+
+
+def _check_begun_alike(path: Path, bins: tuple[SourceBin, ...], *, started: bool) -> None:
+    """Record several bins; ValueError where maps were begun with others, as of a table that has changed."""
+    if len(bins) == 1:
+        return
+    record = {"source_bins": [bin.record() for bin in bins]}
+    if started and path.is_file() and read_json(path) != record:
+        raise ValueError(
+            f"{path.parent} holds maps of other source bins, begun before source_distributions changed; remove "
+            "it to begin anew"
+        )
+    write_json(path, record)
+
+
+def _one_redshift(design: Design | None, bins: tuple[SourceBin, ...]) -> float | None:
+    """Return the source redshift of all maps; None where it differs from map to map, or bin to bin."""
+    differs = len(bins) > 1 or (design is not None and "source_redshift" in design.names)
+    return None if differs else bins[0].farthest
 
 
 def _columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
@@ -85,7 +108,8 @@ def _columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
 
 
 def check(settings: Simulate) -> None:
-    """Raise ValueError for flags that make no design, or that are of another sky."""
+    """Raise ValueError for flags that make no design, no source bins, or that are of another sky."""
+    source_bins(settings)
     read_design(settings)
     planes, nbody = "--sky=planes", "--sky=nbody"
     for name, default, sky in (
@@ -100,11 +124,24 @@ def check(settings: Simulate) -> None:
             raise ValueError(f"{name}={value} goes with {sky}; sky={settings.sky} makes nothing of it")
 
 
+def check_channel(settings: Simulate, channel: int | None) -> None:
+    """Raise ValueError where the bin that is trained on is none of the simulated ones."""
+    bins = source_bins(settings)
+    if channel is not None and len(bins) == 1:
+        raise ValueError(
+            f"channel={channel} goes with --maps, or several source bins; maps are of one redshift"
+        )
+    if channel is not None and channel >= len(bins):
+        raise ValueError(f"maps have {in_words(bins)}: channel={channel} must lie in 0 to {len(bins) - 1}")
+
+
 def dry_run(settings: Simulate, workdir: Path) -> None:
     """Print what a verdict on maps of this design could resolve, before any box is made."""
     counts, design = _counts(settings), read_design(settings)
     if design is not None:
         _tell_design(design, settings, counts)
+    if len(bins := source_bins(settings)) > 1:
+        print(f"simulate: every map has {in_words(bins)}")
     sets: dict[str, list[tuple[int | None, int]]] = {}
     for split in ("validation", "auxiliary"):
         # Lognormal maps are independent; all windows of given planes are of one light cone.

@@ -17,6 +17,7 @@ from cosmogan_jax.sky import light_cone, ray_tracing
 from cosmogan_jax.sky.cosmology import comoving_distance
 from cosmogan_jax.sky.light_cone import Placement
 from cosmogan_jax.stages.simulate.cone import LightCone
+from cosmogan_jax.stages.simulate.sources import bins_last
 from cosmogan_jax.symmetries import orient
 
 _BATCH_BYTES = 512 * 2**20
@@ -27,9 +28,9 @@ _RAYS_TOGETHER = 2**18
 _HELD_SHARE = 0.25
 
 
-def batch_size(map_pixels: int) -> int:
+def batch_size(map_pixels: int, num_bins: int = 1) -> int:
     """Return how many maps are made at a time."""
-    return max(1, min(_MAX_BATCH, _BATCH_BYTES // (4 * map_pixels**2)))
+    return max(1, min(_MAX_BATCH, _BATCH_BYTES // (4 * num_bins * map_pixels**2)))
 
 
 class BoxMaps:
@@ -46,12 +47,13 @@ class BoxMaps:
         )
         self._add = SideBySide(lambda part: _add_born(*part))
         self._trace = SideBySide(lambda part: _trace(*part))
+        self._trace_bins = SideBySide(lambda part: _trace_bins(*part))
         self._held: tuple[Path | None, list[Array]] = (None, [])
 
-    def through(self, box: Box, index: Int[np.ndarray, " maps"]) -> Float[Array | np.ndarray, "maps size size"]:
+    def through(self, box: Box, index: Int[np.ndarray, " maps"]) -> Float[np.ndarray, "maps size size *bins"]:
         """Return the maps of these numbers, through the planes of this box."""
         traced = self._settings.ray_tracing == "multi_plane"
-        return self._traced(box, index) if traced else self._born(box, index)
+        return bins_last(np.asarray(self._traced(box, index) if traced else self._born(box, index)))
 
     def _planes(self, box: Box) -> Iterator[tuple[int, np.float32, Array]]:
         """Yield number, distance and corrected cuts of every plane; the cuts are held where memory allows."""
@@ -71,10 +73,10 @@ class BoxMaps:
     def _born(self, box: Box, index: np.ndarray) -> np.ndarray:
         cone, parts = self._cone, self._parts(index)
         size, plane_pixels = cone.geometry.num_pixels, cone.box.plane_pixels
-        kappa = [jnp.zeros((len(part), size, size)) for part in parts]
+        kappa = [jnp.zeros((len(part), *cone.factors.shape[:-1], size, size)) for part in parts]
         for number, chi, planes in self._planes(box):
             pixel = np.float32(chi * cone.geometry.pixel_rad / cone.box.box_size * plane_pixels)
-            weight = np.float32(cone.strength[number] * cone.weights[number])
+            weight = cone.factors[..., number].astype(np.float32)
             at_plane = pixel, weight, self._settings.rays_per_pixel
             kappa = self._add([
                 (so_far, planes, self._placement(part, number), *at_plane)
@@ -97,20 +99,34 @@ class BoxMaps:
         cone = self._cone
         rays_side = cone.geometry.num_pixels * self._settings.rays_per_pixel
         theta = ray_tracing.ray_grid(rays_side, np.float32(cone.geometry.side_rad))
+        several = cone.factors.ndim > 1
         source = np.float32(float(comoving_distance(cone.cosmology, cone.source_redshift)))
-        # Five fields of sums for every ray: as many maps at once as the batch of finished maps may take.
-        together = max(1, _BATCH_BYTES // (4 * 14 * rays_side**2))
+        # Five fields of sums for every ray, and the bins' maps: as many maps at once as the batch of finished
+        # maps may take.
+        together = max(1, _BATCH_BYTES // (4 * (14 + len(cone.bins) - 1) * rays_side**2))
         kappa = []
         for begin in range(0, len(index), together):
             numbers = index[begin : begin + together]
             rays = [ray_tracing.begin(theta) for _ in numbers]
+            of_bins = [jnp.zeros((len(cone.bins), rays_side, rays_side)) for _ in numbers if several]
             for number, chi, planes in self._planes(box):
                 at_plane = chi, np.float32(cone.box.box_size / chi), np.float32(cone.strength[number])
-                rays = self._trace([
+                parts = [
                     (passing, planes, self._placement(map_number, number), *at_plane)
                     for passing, map_number in zip(rays, numbers)
-                ])  # fmt: skip
-            kappa += [_kappa(passed, source, self._settings.rays_per_pixel) for passed in rays]
+                ]
+                if several:
+                    share = (cone.factors[:, number] / cone.strength[number]).astype(np.float32)
+                    traced = self._trace_bins([
+                        (so_far, share, *part) for so_far, part in zip(of_bins, parts)
+                    ])  # fmt: skip
+                    of_bins, rays = [list(fields) for fields in zip(*traced)]
+                else:
+                    rays = self._trace(parts)
+            if several:
+                kappa += [_means(summed, self._settings.rays_per_pixel) for summed in of_bins]
+            else:
+                kappa += [_kappa(passed, source, self._settings.rays_per_pixel) for passed in rays]
         return jnp.stack(kappa)
 
 
@@ -120,12 +136,28 @@ _correct = jit_on_one_thread(light_cone.correct_windows)
 _add_born = functools.partial(jax.jit, static_argnums=5, donate_argnums=0)(light_cone.add_born_maps)
 
 
-@jit_on_one_thread
-def _trace(rays, planes, placed, chi, side, strength):
+def _passed(rays, planes, placed, chi, side, strength):
     size = planes.shape[-1]
     kappa = strength * orient(planes[placed.cut], placed.turn)
     field = ray_tracing.field_of_convergence(kappa, side)
     return ray_tracing.pass_plane(rays, field, chi, side / size, placed.shift * size)
+
+
+_trace = jit_on_one_thread(_passed)
+
+
+@jit_on_one_thread
+def _trace_bins(kappa, share, rays, *through):
+    """Trace rays through a plane and add to each bin's map its share of the convergence at infinity.
+
+    The share of a plane that holds a bin's sources is that of what lies before them, as in Born's
+    approximation.
+    """
+    passed = _passed(rays, *through)
+    return kappa + share[:, None, None] * ray_tracing.added_convergence(rays, passed), passed
+
+
+_means = jax.jit(ray_tracing.pixel_means, static_argnums=1)
 
 
 @functools.partial(jax.jit, static_argnums=2)

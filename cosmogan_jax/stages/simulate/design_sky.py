@@ -18,6 +18,7 @@ from cosmogan_jax.maps.crop_table import SPLITS
 from cosmogan_jax.settings import Simulate
 from cosmogan_jax.sky.parameter_design import Design, design_of, parsed_ranges, points_of, sobol_points
 from cosmogan_jax.stages.simulate.skies import MakeSky, Sky
+from cosmogan_jax.stages.simulate.sources import image_shape, source_bins
 
 _OWN_SEEDS = ("train", "development")
 _SEED_STEP = 1_000_003  # between the seeds of training points: no one would count up seeds by it
@@ -50,6 +51,10 @@ def read_design(settings: Simulate) -> Design | None:
     else:
         lines = read_lines(Path(settings.design), "design")
         names, points = points_of(lines, f"design={settings.design}")
+    if "source_redshift" in names and len(bins := source_bins(settings)) > 1:
+        raise ValueError(
+            f"source_redshift is one of the design's parameters, and {len(bins)} source bins have their own"
+        )
     for name in names:
         if (value := getattr(settings, name)) is not None:
             raise ValueError(f"{name}={value:g} is given, and is one of the design's parameters too")
@@ -74,6 +79,7 @@ def make_design_sky(
     """
     chosen = {split: split_points(design, split) for split in SPLITS}
     boxes = Path(settings.boxes_dir) if settings.boxes_dir else workdir / "boxes"
+    image = image_shape(settings, source_bins(settings))
     skies: dict[tuple[int, bool], Sky] = {}
     for number in range(len(design.points)):
         for own_seed in (True, False):
@@ -102,9 +108,9 @@ def make_design_sky(
         name = sky.box(local, split)
         return f"cosmology_{number:03d}/{name}" if split in _OWN_SEEDS else name
 
-    def maps(index: Int[np.ndarray, " maps"], split: str) -> Float[np.ndarray, "maps size size"]:
+    def maps(index: Int[np.ndarray, " maps"], split: str) -> Float[np.ndarray, "maps size size *bins"]:
         places = [place(int(n), split) for n in index]
-        kappa = np.empty((len(index),) + (settings.map_pixels,) * 2, np.float32)
+        kappa = np.empty((len(index), *image), np.float32)
         for number in dict.fromkeys(n for _, _, n in places):
             rows = [row for row, (_, _, n) in enumerate(places) if n == number]
             sky = places[rows[0]][0]

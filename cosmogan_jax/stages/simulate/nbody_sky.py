@@ -21,6 +21,7 @@ from cosmogan_jax.stages.simulate.box_planes import write_box_planes
 from cosmogan_jax.stages.simulate.boxes import BoxPlan, get_boxes
 from cosmogan_jax.stages.simulate.cone import LightCone, plan_light_cone, resolution_limits
 from cosmogan_jax.stages.simulate.skies import Sky, sky_parameters
+from cosmogan_jax.stages.simulate.sources import image_shape
 
 
 def make_nbody_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -> Sky:
@@ -50,9 +51,9 @@ def make_nbody_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) ->
     def name_of(index: int, split: str) -> str:
         return box_of_map(index, split, names, counts)
 
-    def maps(index: Int[np.ndarray, " maps"], split: str) -> Float[np.ndarray, "maps size size"]:
+    def maps(index: Int[np.ndarray, " maps"], split: str) -> Float[np.ndarray, "maps size size *bins"]:
         own = np.array([name_of(int(number), split) for number in index])
-        kappa = np.empty((len(index),) + (settings.map_pixels,) * 2, np.float32)
+        kappa = np.empty((len(index), *image_shape(settings, cone.bins)), np.float32)
         for name in dict.fromkeys(own):
             chosen = np.flatnonzero(own == name)
             kappa[chosen] = box_maps.through(boxes[name], index[chosen])
@@ -75,9 +76,9 @@ def make_nbody_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) ->
     records = {"placements": _placement_record(placed)}
     if sharpened:
         records["transfer"] = _transfer_record(transfer, cone, calibration)
-    parameters = sky_parameters(cone.cosmology, settings)
+    parameters = sky_parameters(cone.cosmology, cone.bins)
     seen = cone.geometry, origin, lambda index, split: parameters, name_of, maps
-    return Sky(*seen, records, _cost(boxes), batch_size(settings.map_pixels))
+    return Sky(*seen, records, _cost(boxes), batch_size(settings.map_pixels, len(cone.bins)))
 
 
 def box_names(settings: Simulate, counts: dict[str, int]) -> dict[str, list[str]]:

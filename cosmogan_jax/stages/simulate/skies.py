@@ -12,7 +12,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from cosmogan_jax import keys
 from cosmogan_jax.geometry import MapGeometry
@@ -22,11 +22,12 @@ from cosmogan_jax.settings import Simulate
 from cosmogan_jax.side_by_side import SideBySide, jit_on_one_thread
 from cosmogan_jax.sky import lognormal, planes
 from cosmogan_jax.sky.cosmology import Cosmology, comoving_distance, paper_with
-from cosmogan_jax.sky.limber import convergence_power
-from cosmogan_jax.sky.matter_power import matter_power
+from cosmogan_jax.sky.limber import convergence_power, convergence_power_of_bins
+from cosmogan_jax.sky.matter_power import MatterPower, matter_power
 from cosmogan_jax.sky.parameter_design import PARAMETER_RANGES
+from cosmogan_jax.sky.source_distributions import SourceBin
+from cosmogan_jax.stages.simulate.sources import bins_last, source_bins
 
-PAPER_REDSHIFT = 1.0
 PAPER_SIDE_DEG = math.sqrt(12.0)  # maps of 12 square degrees
 _PARAMETERS = tuple(name for name in PARAMETER_RANGES if name != "source_redshift")
 
@@ -50,7 +51,7 @@ class Sky:
     origin: dict[str, Any]
     parameters: Callable[[int, str], dict[str, float]]
     box: Callable[[int, str], str]
-    maps: Callable[[Int[np.ndarray, " maps"], str], Float[np.ndarray, "maps size size"]]
+    maps: Callable[[Int[np.ndarray, " maps"], str], Float[np.ndarray, "maps size size *bins"]]
     records: dict[str, Any] = dataclasses.field(default_factory=dict)
     cost: dict[str, float] = dataclasses.field(default_factory=dict)
     batch_size: int = 16
@@ -59,15 +60,13 @@ class Sky:
 MakeSky = Callable[[Simulate, Path, dict[str, int]], Sky]
 
 
-def sky_parameters(cosmology: Cosmology, settings: Simulate) -> dict[str, float]:
-    """Return the parameters of a sky's maps: of its cosmology those that are known, and the source redshift."""
+def sky_parameters(cosmology: Cosmology, bins: tuple[SourceBin, ...]) -> dict[str, float]:
+    """Return the parameters of a sky's maps: of its cosmology those that are known, and the source redshift.
+
+    Of several bins none is that of a map.
+    """
     values = {name: float(value) for name, value in vars(cosmology).items() if value is not None}
-    return {**values, "source_redshift": float(source_redshift(settings))}
-
-
-def source_redshift(settings: Simulate) -> float:
-    """Return the redshift of the sources, the paper's by default."""
-    return PAPER_REDSHIFT if settings.source_redshift is None else settings.source_redshift
+    return values if len(bins) > 1 else {**values, "source_redshift": bins[0].farthest}
 
 
 def chosen_side_deg(settings: Simulate) -> float:
@@ -87,18 +86,16 @@ def make_lognormal_sky(settings: Simulate, workdir: Path, counts: dict[str, int]
     if settings.ray_tracing != "born":
         raise ValueError(f"ray_tracing={settings.ray_tracing} needs --sky=nbody or --sky=planes")
     geometry = MapGeometry(settings.map_pixels, chosen_side_deg(settings))
-    power = matter_power(chosen_cosmology(settings))
-    shift = settings.lognormal_shift
-    amplitude, variance = lognormal.lognormal_amplitudes(
-        lambda ell: convergence_power(ell, source_redshift(settings), power), geometry, shift
-    )
-    amplitudes = jnp.asarray(amplitude, jnp.float32)
+    power, bins = matter_power(chosen_cosmology(settings)), source_bins(settings)
     key = keys.key(settings.seed, "sky", key_scheme(workdir))
-    draw = jit_on_one_thread(lognormal.lognormal_maps)
-    maps = SideBySide(lambda index: draw(key, index, amplitudes, variance, shift))
+    if len(bins) == 1:
+        maps, told = _lognormal_maps(key, geometry, settings.lognormal_shift, bins[0], power)
+    else:
+        maps, told = _lognormal_bin_maps(key, geometry, settings.lognormal_shift, bins, power)
     origin = {
         "sky": "lognormal",
-        "lognormal_shift": shift,
+        "lognormal_shift": settings.lognormal_shift,
+        **told,
         "cosmology": vars(power.cosmology),
         "matter_power": power.source,
         "independence": "every map is an independent draw",
@@ -106,10 +103,39 @@ def make_lognormal_sky(settings: Simulate, workdir: Path, counts: dict[str, int]
     return Sky(
         geometry,
         origin,
-        parameters=lambda index, split: sky_parameters(power.cosmology, settings),
+        parameters=lambda index, split: sky_parameters(power.cosmology, bins),
         box=lambda index, split: f"map {index}",
         maps=lambda index, split: _each(maps, index),
     )
+
+
+def _lognormal_maps(
+    key: Array, geometry: MapGeometry, shift: float, sources: SourceBin, power: MatterPower
+) -> tuple[SideBySide, dict[str, Any]]:
+    """Return what draws maps of one bin, and what the manifest tells of it."""
+    amplitude, variance = lognormal.lognormal_amplitudes(
+        lambda ell: convergence_power(ell, sources.farthest, power), geometry, shift
+    )
+    amplitudes = jnp.asarray(amplitude, jnp.float32)
+    draw = jit_on_one_thread(lognormal.lognormal_maps)
+    return SideBySide(lambda index: draw(key, index, amplitudes, variance, shift)), {}
+
+
+def _lognormal_bin_maps(
+    key: Array, geometry: MapGeometry, shift: float, bins: tuple[SourceBin, ...], power: MatterPower
+) -> tuple[SideBySide, dict[str, Any]]:
+    """Return what draws maps of several bins, and what the manifest tells of them."""
+    shifts = lognormal.shifts_of_bins(shift, power.cosmology, bins)
+    fields = lognormal.lognormal_bin_amplitudes(
+        lambda ell: convergence_power_of_bins(ell, bins, power), geometry, [bin.name for bin in bins], shifts
+    )
+    drawn_of = [jnp.asarray(of_bins, jnp.float32) for of_bins in fields[:3]]
+    draw = jit_on_one_thread(lognormal.lognormal_bin_maps)
+    told = {
+        "lognormal_shifts": [float(f"{shift:.6g}") for shift in fields.shifts],
+        "power_set_to_zero": float(f"{fields.cut:.3g}"),
+    }
+    return SideBySide(lambda index: draw(key, index, *drawn_of)), told
 
 
 def make_planes_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -> Sky:
@@ -120,26 +146,21 @@ def make_planes_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -
     """
     lens = _planes_of_one_angle(settings, counts)
     regions, geometry = _windows(settings, lens)
-    header, redshift = lens.header, source_redshift(settings)
+    header, bins = lens.header, source_bins(settings)
     cosmology = Cosmology(header["OMEGA_M"], header["OMEGA_L"], header["H"], header["W0"], header["WA"])
-    weights = planes.born_weights(lens.chi, cosmology, redshift)
-    used = weights > 0
-    potential = lens.potential[used]
-    draw: Callable
-    arrays: tuple[Array, ...]
-    if settings.ray_tracing == "multi_plane":
-        draw = planes.traced_maps
-        source = jnp.float32(float(comoving_distance(cosmology, redshift)))
-        chi = jnp.asarray(lens.chi[used], jnp.float32)
-        arrays = jnp.asarray(potential), chi, source, jnp.float32(geometry.pixel_rad)
+    if len(bins) == 1:
+        weights = planes.born_weights(lens.chi, cosmology, bins[0].farthest)
     else:
-        draw = planes.born_maps
-        kappa = planes.plane_convergence(potential, float(lens.side_deg[0]))
-        arrays = jnp.asarray(kappa), jnp.asarray(weights[used], jnp.float32)
+        weights = planes.bin_weights(lens.chi, cosmology, bins)
+    used = np.max(np.atleast_2d(weights), axis=0) > 0
+    weights = weights[..., used]
+    draw, *arrays = _through_planes(settings, lens, used, weights, cosmology, bins, geometry)
     draw = jit_on_one_thread(draw, static_argnames=("region", "num_pixels"))
     key = keys.key(settings.seed, "sky", key_scheme(workdir))
 
-    def of_region(region: planes.Region, index: Int[np.ndarray, " maps"]) -> Float[Array, "maps size size"]:
+    def of_region(
+        region: planes.Region, index: Int[np.ndarray, " maps"]
+    ) -> Float[Array, "maps *bins size size"]:
         return draw(key, index, *arrays, region=region, num_pixels=settings.map_pixels)
 
     maps = {name: SideBySide(functools.partial(of_region, region)) for name, region in regions.items()}
@@ -147,7 +168,7 @@ def make_planes_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -
         "sky": "planes",
         "ray_tracing": settings.ray_tracing,
         "planes": [name for name, use in zip(lens.names, used) if use],
-        "born_weights": [round(float(weight), 6) for weight in weights[used]],
+        "born_weights": np.round(weights, 6).tolist(),
         "cosmology": vars(cosmology),
         "regions": {name: region._asdict() for name, region in regions.items()},
         "independence": "all maps of a region share its structures and are not independent samples; "
@@ -156,10 +177,31 @@ def make_planes_sky(settings: Simulate, workdir: Path, counts: dict[str, int]) -
     return Sky(
         geometry,
         origin,
-        parameters=lambda index, split: sky_parameters(cosmology, settings),
+        parameters=lambda index, split: sky_parameters(cosmology, bins),
         box=lambda index, split: f"region {split}",
         maps=lambda index, split: _each(maps[split], index),
     )
+
+
+def _through_planes(
+    settings: Simulate,
+    lens: LensPlanes,
+    used: Bool[np.ndarray, " planes"],
+    weights: Float[np.ndarray, "*bins used"],
+    cosmology: Cosmology,
+    bins: tuple[SourceBin, ...],
+    geometry: MapGeometry,
+) -> tuple[Any, ...]:
+    """Return what draws maps through the planes in front of the sources, and its arrays."""
+    potential, factors = lens.potential[used], jnp.asarray(weights, jnp.float32)
+    if settings.ray_tracing == "born":
+        kappa = planes.plane_convergence(potential, float(lens.side_deg[0]))
+        return planes.born_maps, jnp.asarray(kappa), factors
+    chi, pixel = jnp.asarray(lens.chi[used], jnp.float32), jnp.float32(geometry.pixel_rad)
+    if len(bins) > 1:
+        return planes.traced_bin_maps, jnp.asarray(potential), chi, factors, pixel
+    source = jnp.float32(float(comoving_distance(cosmology, bins[0].farthest)))
+    return planes.traced_maps, jnp.asarray(potential), chi, source, pixel
 
 
 def _planes_of_one_angle(settings: Simulate, counts: dict[str, int]) -> LensPlanes:
@@ -200,6 +242,6 @@ def _windows(settings: Simulate, lens: LensPlanes) -> tuple[dict[str, planes.Reg
     return regions, geometry
 
 
-def _each(maps: SideBySide, index: Int[np.ndarray, " maps"]) -> Float[np.ndarray, "maps size size"]:
+def _each(maps: SideBySide, index: Int[np.ndarray, " maps"]) -> Float[np.ndarray, "maps size size *bins"]:
     """Return the maps of these indices, made one by one."""
-    return np.concatenate(maps([index[i : i + 1] for i in range(len(index))]))
+    return bins_last(np.concatenate(maps([index[i : i + 1] for i in range(len(index))])))

@@ -15,7 +15,7 @@ from cosmogan_jax.compare.discrimination.areas import (
 )
 from cosmogan_jax.compare.discrimination.classifier_features import features_of, linear_rule, reference_of
 from cosmogan_jax.compare.discrimination.classifier_network import Classifier
-from cosmogan_jax.stages.evaluate import classification
+from cosmogan_jax.stages.evaluate import classified_maps
 from cosmogan_jax.stages.evaluate.classification import (
     BATCH_SIZE,
     NUM_FILTERS,
@@ -204,12 +204,12 @@ def test_parts_share_no_parent_and_are_as_large_as_the_smallest():
 
 
 def test_maps_are_read_up_to_a_limit_of_memory(monkeypatch):
-    monkeypatch.setattr(classification, "MOST_BYTES", 30 * SIZE**2 * 4)
+    monkeypatch.setattr(classified_maps, "MOST_BYTES", 30 * SIZE**2 * 4)
     kappa = maps_of(70)
-    kept = classification.read_kept(set_of("generated", kappa), None)
+    kept = classified_maps.read_kept(set_of("generated", kappa), None)
     assert len(kept.kappa) == 30
     np.testing.assert_array_equal(kept.kappa, kappa[kept.parents])
-    assert len(classification.read_kept(set_of("generated", kappa), 20).kappa) == 20
+    assert len(classified_maps.read_kept(set_of("generated", kappa), 20).kappa) == 20
 
 
 def test_off():

@@ -124,6 +124,22 @@ class CropTable(NamedTuple):
         return None if None in boxes else np.array([str(box) for box in boxes])
 
     @property
+    def num_bins(self) -> int:
+        """Return how many source bins the crops are of."""
+        return self.store.num_bins
+
+    def of_bin(self, number: int) -> "CropTable":
+        """Return the same crops of one of the store's source bins.
+
+        Raises:
+          ValueError: it has no such bin.
+        """
+        store = self.store.only(number)
+        return self._replace(
+            store=store, manifest=dataclasses.replace(self.manifest, source_redshift=store.source_redshift)
+        )
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """Return the names of the parameters that are known of all maps."""
         return known_for_all(self.store.parameters)

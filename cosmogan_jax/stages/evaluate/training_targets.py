@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cosmogan_jax.compare.joint_statistics import joint_trained_on_by
 from cosmogan_jax.compare.statistics import trained_on_by
 from cosmogan_jax.emulators.packed import find
 from cosmogan_jax.emulators.weights import read_card
@@ -29,7 +30,7 @@ def was_selected(settings: Evaluate, workdir: Path) -> bool:
 
 
 def trained_on(settings: Evaluate, workdir: Path) -> set[str]:
-    """Return names in `compare/statistics.py`; none of maps that are given as files, of which nothing is known.
+    """Return names in `compare/statistics.py` and `joint_statistics.py`; none of maps that are given as files.
 
     Raises:
       ValueError: the run has no generated maps, or they are of a package that is gone.
@@ -42,7 +43,8 @@ def trained_on(settings: Evaluate, workdir: Path) -> set[str]:
     )
     if not flags.get("match_weight", 0):
         return set()
-    return trained_on_by(flags.get("match", ()))
+    losses = flags.get("match", ())
+    return trained_on_by(losses) | joint_trained_on_by(losses)
 
 
 def trained_at(settings: Evaluate, workdir: Path, table: CropTable | None) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Maps of several source bins on a report's page: outcomes, a triangle of spectra, verdicts on bins and pairs."""
+"""Maps of several source bins on a report's page: outcomes, a triangle of spectra, verdicts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -86,13 +86,12 @@ def draw_triangle(spectra: dict[str, Any], names: Sequence[str]) -> Figure:
             pair = (min(row, column), max(row, column))
             if column > row:
                 _draw(ax, ell, spectra["coherence"], crosses.index(pair), 1.0)
-                low = min(ax.get_ylim()[0], 0.9)
-                ax.set_ylim(low, 1.0 + 0.05 * (1.0 - low))
-                ax.axhline(1, color="#222222", lw=0.5)
+                ax.yaxis.set_label_position("right")
+                ax.yaxis.tick_right()
             else:
                 _draw(ax, ell, spectra["power"], autos_first.index(pair), ell * (ell + 1) / (2 * np.pi))
             ax.set_xscale("log")
-            ax.tick_params(labelsize=7)
+            ax.tick_params(labelsize=6, which="both")
             what = "r" if column > row else "power" if row == column else "cross"
             words = names[row] if row == column else f"{what}, {names[pair[0]]} × {names[pair[1]]}"
             ax.set_title(words, fontsize=8 if row == column else 6.5)
@@ -103,13 +102,16 @@ def draw_triangle(spectra: dict[str, Any], names: Sequence[str]) -> Figure:
 
 
 def _draw(ax: Axes, ell: np.ndarray, by_set: dict[str, Any], pair: int, scale: Any) -> None:
-    """Draw one pair's spectrum of every set; where values are many powers apart the axis is logarithmic."""
-    step = (ell[-1] / ell[0]) ** (0.1 / max(len(ell) - 1, 1))
+    """Draw one pair's spectrum of every set: powers on a logarithmic axis where all are positive, r on its own.
+
+    Errors of r are drawn beside each other; along a steep spectrum that would look like a difference.
+    """
+    step = 1.0 if np.ndim(scale) else (ell[-1] / ell[0]) ** (0.1 / max(len(ell) - 1, 1))
     lowest = []
     for number, (name, of) in enumerate(by_set.items()):
         value, error = (np.array(of[key], float)[pair] * scale for key in ("value", "standard_error"))
         colour, line = STYLE[name]
-        at = ell * step ** (number - (len(by_set) - 1) / 2)  # bars beside each other
+        at = ell * step ** (number - (len(by_set) - 1) / 2)
         ax.errorbar(at, value, error, color=colour, ls=line, lw=1, capsize=1.5, label=name)
         lowest.append(value.min() / value.max())
     if np.ndim(scale) and min(lowest) > 0:

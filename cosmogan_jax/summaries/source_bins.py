@@ -51,10 +51,10 @@ def joint_moments(
 ) -> Float[Array, "*batch crosses 4"]:
     """Compute <a b>, <a^2 b>, <a b^2>, <a^2 b^2> over the pixels of pairs i < j of source bins.
 
-    a = (kappa_i - mean_i)/sigma_i, and b is the same of bin j. Pairs are those of `numpy.triu_indices(bins, 1)`.
-    Mean and sigma are numbers of the bins, the same for every map that is compared (those of real maps):
-    moments in units of each map's own sigma would be biased, since its pixels are correlated, and would not see
-    a wrong amplitude. Of Gaussian maps the four are r, 0, 0 and 1 + 2 r^2, r being the correlation of pixels.
+    a = (kappa_i - mean_i)/sigma_i, and b is the same of bin j; pairs as in `numpy.triu_indices(bins, 1)`. Mean
+    and sigma are numbers of the bins, the same for every map that is compared (those of real maps): moments in
+    units of each map's own sigma would be biased, since its pixels are correlated, and would not see a wrong
+    amplitude. Of Gaussian maps the four are r, 0, 0 and 1 + 2 r^2, r being the correlation of pixels.
 
     Raises:
       ValueError: maps not square or not of real numbers, fewer than two bins; another number of means or

@@ -212,6 +212,22 @@ def test_maps_are_read_up_to_a_limit_of_memory(monkeypatch):
     assert len(classified_maps.read_kept(set_of("generated", kappa), 20).kappa) == 20
 
 
+def test_maps_of_several_bins_are_seen_together():
+    """Of the same bins one by one, of different skies: the rule of pairs tells them, the control it does not."""
+    kappa = 0.02 * RNG.normal(size=(3, 60, 16, 16, 2)).astype(np.float32)
+    kappa[1:, ..., 1] += kappa[
+        1:, ..., 0
+    ]  # what is real has a common part; so much amplitude the other has too
+    kappa[0, ..., 1] *= np.float32(np.sqrt(2))
+    sets = [set_of(name, of) for name, of in zip(("generated", "validation", "auxiliary"), kappa)]
+    found = classify_sets(*sets, SIDE_DEG, ClassificationSettings(2, None, 0))
+    assert found["generated"]["auc_of_pairs"]["value"] > 0.95
+    assert found["generated"]["auc"]["value"] > 0.9
+    assert abs(found["control"]["auc_of_pairs"]["value"] - 0.5) < 0.25  # four errors of 30 maps of each
+    assert found["generated"]["excess"]["outcome"] == "fail"
+    assert list(kappa.std((0, 1, 2, 3)) < 0.1) == [True, True]  # the maps that were given stay as they are
+
+
 def test_off():
     nothing = ClassificationSettings(num_steps=0, max_maps=10, seed=0)
     assert classify_sets(None, None, None, SIDE_DEG, nothing) is None

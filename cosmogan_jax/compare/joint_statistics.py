@@ -9,7 +9,7 @@ by bin by the one table.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 from jax import numpy as jnp
@@ -64,7 +64,7 @@ class JointStatistic:
       name, title: its key in files of results, and what a reader is told.
       measure: its values, (maps, pairs, modes), traced.
       labels: what each mode is, of any pair; i is its first bin, j its second.
-      matched_by: losses that train on it: agreement is then no finding.
+      matched_by: losses that train on it (all of them do where a training matches statistics of several bins).
       mean_unit: of differences of means. "mean" is real maps' scatter for pairs whose mean is not well above 0
         in every band. "coherence": modes are P_ij, P_ii and P_jj, and r(ell) is what is judged.
       required: no emulator passes without it.
@@ -96,7 +96,8 @@ _ROWS = (
         matched_by=("cross_power",), mean_unit="mean",
     ),
     JointStatistic(
-        "coherence", "correlation coefficient r(ℓ)", _three_powers, _three_labels, matched_by=("cross_power",),
+        "coherence", "correlation coefficient r(ℓ)", _three_powers, _three_labels,
+        matched_by=("cross_power", "coherence"),
         mean_unit="coherence",
     ),
     # As the moments of one bin, it is told and can fail, but no pass rests on it: the tails decide it.
@@ -109,12 +110,6 @@ _ROWS = (
 )  # fmt: skip
 
 JOINT_STATISTICS: dict[str, JointStatistic] = {row.name: row for row in _ROWS}
-
-
-def joint_trained_on_by(losses: Iterable[str]) -> set[str]:
-    """Return the names of the statistics of two bins that training with these losses matches."""
-    losses = set(losses)
-    return {row.name for row in JOINT_STATISTICS.values() if losses.intersection(row.matched_by)}
 
 
 def measure_pairs(

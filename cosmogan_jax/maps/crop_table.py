@@ -135,9 +135,8 @@ class CropTable(NamedTuple):
           ValueError: it has no such bin.
         """
         store = self.store.only(number)
-        return self._replace(
-            store=store, manifest=dataclasses.replace(self.manifest, source_redshift=store.source_redshift)
-        )
+        manifest = dataclasses.replace(self.manifest, bin=number, source_redshift=store.source_redshift)
+        return self._replace(store=store, manifest=manifest)
 
     @property
     def parameters(self) -> tuple[str, ...]:

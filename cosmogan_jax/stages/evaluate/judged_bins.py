@@ -38,7 +38,7 @@ from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages.evaluate import classification, classified_cosmologies, overall, pairs_of_bins
 from cosmogan_jax.stages.evaluate import cosmologies as by_cosmology
 from cosmogan_jax.stages.evaluate.compared_sets import few_boxes, generated_store, open_map_sets, units_of
-from cosmogan_jax.stages.evaluate.training_targets import trained_on
+from cosmogan_jax.stages.evaluate.training_targets import trained_on_of_pairs
 
 _LOOKED_AT = 8  # maps of a set that show whether a bin is empty
 _CLASSIFIER = "a classifier that is trained to tell maps of all bins apart"
@@ -196,13 +196,12 @@ def judge(settings: Evaluate, workdir: Path, bins: Sequence[SourceBin], out: Pat
     folders = ["", *(f"bin_{source_bin.number}" for source_bin in bins[1:])]
     results = [read_json(out / folder / "results.json") for folder in folders]
     own = [entry.get("overall_of_bin", entry["overall"]) for entry in results]
-    matched = trained_on(settings, workdir)
     of_all = _of_all_bins(settings, workdir, bins, out)
     findings = [
         Finding(f"source bin {source_bin.in_words()}", entry["outcome"], needs="its own folder says what")
         for source_bin, entry in zip(bins, own)
     ]
-    statistics = pairs_of_bins.titles(matched)
+    statistics = pairs_of_bins.titles(trained_on_of_pairs(settings, workdir))
     findings += _of_pairs(of_all["cross"], statistics)
     findings.append(overall.classifier(of_all["classifier"], _CLASSIFIER))
     joint = overall.entry(findings, settings.margins)

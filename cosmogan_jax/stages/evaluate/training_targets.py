@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmogan_jax.compare.joint_statistics import joint_trained_on_by
+from cosmogan_jax.compare.joint_statistics import JOINT_STATISTICS
 from cosmogan_jax.compare.statistics import trained_on_by
 from cosmogan_jax.emulators.packed import find
 from cosmogan_jax.emulators.weights import read_card
@@ -30,21 +30,36 @@ def was_selected(settings: Evaluate, workdir: Path) -> bool:
 
 
 def trained_on(settings: Evaluate, workdir: Path) -> set[str]:
-    """Return names in `compare/statistics.py` and `joint_statistics.py`; none of maps that are given as files.
+    """Return names in `compare/statistics.py`; none of maps that are given as files, of which nothing is known.
 
     Raises:
       ValueError: the run has no generated maps, or they are of a package that is gone.
     """
-    if settings.generated:
+    return trained_on_by(_losses(settings, workdir) or ())
+
+
+def trained_on_of_pairs(settings: Evaluate, workdir: Path) -> set[str]:
+    """Return names in `compare/joint_statistics.py`, of generated maps of several source bins.
+
+    Trainings that match statistics of such maps match all of these beside what --match names.
+
+    Raises:
+      ValueError: as `trained_on`.
+    """
+    if _losses(settings, workdir) is None:
         return set()
+    return {row.name for row in JOINT_STATISTICS.values() if row.matched_by}
+
+
+def _losses(settings: Evaluate, workdir: Path) -> tuple[str, ...] | None:
+    """Return the losses that --match names; None where nothing was matched, or it is not known."""
+    if settings.generated:
+        return None
     name = finished_record(workdir, "generate").flags.get("pretrained")
     flags: dict[str, Any] = (
         read_card(find(name)).training_flags if name else finished_record(workdir, "train").flags
     )
-    if not flags.get("match_weight", 0):
-        return set()
-    losses = flags.get("match", ())
-    return trained_on_by(losses) | joint_trained_on_by(losses)
+    return tuple(flags.get("match", ())) if flags.get("match_weight", 0) else None
 
 
 def trained_at(settings: Evaluate, workdir: Path, table: CropTable | None) -> dict[str, np.ndarray]:

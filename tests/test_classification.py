@@ -213,11 +213,10 @@ def test_maps_are_read_up_to_a_limit_of_memory(monkeypatch):
 
 
 def test_maps_of_several_bins_are_seen_together():
-    """Of the same bins one by one, of different skies: the rule of pairs tells them, the control it does not."""
+    """Of the same bins one by one, of different skies: the rule of pairs tells them apart, not the control."""
     kappa = 0.02 * RNG.normal(size=(3, 60, 16, 16, 2)).astype(np.float32)
-    kappa[1:, ..., 1] += kappa[
-        1:, ..., 0
-    ]  # what is real has a common part; so much amplitude the other has too
+    # What is real has a common part; generated maps have as much amplitude.
+    kappa[1:, ..., 1] += kappa[1:, ..., 0]
     kappa[0, ..., 1] *= np.float32(np.sqrt(2))
     sets = [set_of(name, of) for name, of in zip(("generated", "validation", "auxiliary"), kappa)]
     found = classify_sets(*sets, SIDE_DEG, ClassificationSettings(2, None, 0))

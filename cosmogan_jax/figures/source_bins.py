@@ -1,5 +1,6 @@
 """Maps of several source bins on a report's page: outcomes, a triangle of spectra, verdicts."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ def _pairs(cross: dict[str, Any], statistics: dict[str, Any]) -> Section:
 
 def _triangle(source_bins: dict[str, Any]) -> Section:
     names = [_name(b) for b in source_bins["bins"]]
-    words = (
+    words: tuple[str, ...] = (
         "On the diagonal the power of each bin, below it the cross power of two; above it their correlation "
         "coefficient r(ℓ), the ratio of mean powers. Bars are standard errors over independent units. Powers "
         "are ℓ(ℓ+1) P(ℓ) / 2π.",
@@ -78,18 +79,19 @@ def draw_triangle(spectra: dict[str, Any], names: Sequence[str]) -> Figure:
     ell = np.sqrt(edges[1:] * edges[:-1])
     figure = Figure(figsize=(1.2 + 2.3 * shown, 1.0 + 2.0 * shown), layout="constrained")
     axes = figure.subplots(shown, shown, sharex=True, squeeze=False)
-    autos_first = list(zip(*np.triu_indices(of_all)))
-    crosses = list(zip(*np.triu_indices(of_all, 1)))
+    # Places of the pairs i <= j, and i < j, in the rows of powers and of coherence.
+    powers = {pair: n for n, pair in enumerate(itertools.combinations_with_replacement(range(of_all), 2))}
+    crosses = {pair: n for n, pair in enumerate(itertools.combinations(range(of_all), 2))}
     for row in range(shown):
         for column in range(shown):
             ax: Axes = axes[row, column]
             pair = (min(row, column), max(row, column))
             if column > row:
-                _draw(ax, ell, spectra["coherence"], crosses.index(pair), 1.0)
+                _draw(ax, ell, spectra["coherence"], crosses[pair], 1.0)
                 ax.yaxis.set_label_position("right")
                 ax.yaxis.tick_right()
             else:
-                _draw(ax, ell, spectra["power"], autos_first.index(pair), ell * (ell + 1) / (2 * np.pi))
+                _draw(ax, ell, spectra["power"], powers[pair], ell * (ell + 1) / (2 * np.pi))
             ax.set_xscale("log")
             ax.tick_params(labelsize=6, which="both")
             what = "r" if column > row else "power" if row == column else "cross"

@@ -124,8 +124,8 @@ def lognormal_moment(p, q, s, t, c):
 
 
 def test_joint_moments_of_lognormal_maps_in_closed_form():
-    s, t, c = 0.16, 0.25, 0.12
-    rng, count = np.random.default_rng(1), 256
+    s, t, c = 0.06, 0.3, 0.1
+    rng, count = np.random.default_rng(1), 512
     unit = np.linalg.cholesky([[s, c], [c, t]]) @ rng.normal(size=(2, count * 256))
     kappa = np.expm1(unit - np.array([[s], [t]]) / 2).reshape(2, count, 16, 16).swapaxes(0, 1)
     sigma = np.sqrt([lognormal_moment(2, 0, s, t, c), lognormal_moment(0, 2, s, t, c)])
@@ -136,7 +136,7 @@ def test_joint_moments_of_lognormal_maps_in_closed_form():
     ]
     error = found.std(0, ddof=1) / np.sqrt(count)
     assert (np.abs(found.mean(0) - wanted) < 4 * error).all()
-    assert (error < 0.08 * np.array(wanted)).all()  # known well enough to be a test
+    assert wanted[2] - wanted[1] > 8 * error[1:3].max()  # known well enough to be told from each other
     with pytest.raises(ValueError, match=r"sigma=.* must be positive in every bin"):
         joint_moments(kappa, [0, 0], [1, 0])
     with pytest.raises(ValueError, match=r"mean.shape=\(3,\) must be \(2,\)"):

@@ -331,7 +331,7 @@ def test_a_report_tells_of_every_bin_and_of_their_pairs():
     assert of_all.tables[0].rows == [("3", "0.5", "pass"), ("7", "not known", "fail")]
     assert of_all.tables[0].marks == ("pass", "fail")
     (row,) = cross.tables[0].rows
-    assert row[:4] == ("cross power of bins 3 (redshift 0.5) and 7", "mean", "ell 200 to 300", "-17 %")
+    assert row[:4] == ("cross power of bins 3 and 7", "mean", "ell 200 to 300", "-17 %")
     results = {
         "views": {"as it is": {"verdicts": {"refused": None, "judged": [{**one, "quantity": "peaks"}]}}},
         "statistics": {"peaks": {"title": "peak counts", "mean_unit": "scatter"}},

@@ -1,6 +1,7 @@
 """Maps of several source bins on a report's page: outcomes, a triangle of spectra, verdicts."""
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -44,7 +45,8 @@ def _pairs(cross: dict[str, Any], statistics: dict[str, Any]) -> Section:
     titles, judged = {}, []
     for effect in cross["judged"]:
         row = statistics[effect.get("statistic", "cross_power")]
-        name = f"{row['title']} of bins {effect['quantity']}"
+        # Their redshifts stand in the table of bins: a line here has no room for two.
+        name = f"{row['title']} of bins {re.sub(r' .redshift [^)]*.', '', effect['quantity'])}"
         titles[name] = {**row, "title": name, "mean_unit": effect.get("mean_unit", "scatter")}
         judged.append({**effect, "quantity": name})
     return verdict.as_seen("Pairs of source bins", {"verdicts": {**cross, "judged": judged}}, titles)

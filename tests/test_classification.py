@@ -15,7 +15,7 @@ from cosmogan_jax.compare.discrimination.areas import (
 )
 from cosmogan_jax.compare.discrimination.classifier_features import features_of, linear_rule, reference_of
 from cosmogan_jax.compare.discrimination.classifier_network import Classifier
-from cosmogan_jax.stages.evaluate import classification
+from cosmogan_jax.stages.evaluate import classified_maps
 from cosmogan_jax.stages.evaluate.classification import (
     BATCH_SIZE,
     NUM_FILTERS,
@@ -204,12 +204,27 @@ def test_parts_share_no_parent_and_are_as_large_as_the_smallest():
 
 
 def test_maps_are_read_up_to_a_limit_of_memory(monkeypatch):
-    monkeypatch.setattr(classification, "MOST_BYTES", 30 * SIZE**2 * 4)
+    monkeypatch.setattr(classified_maps, "MOST_BYTES", 30 * SIZE**2 * 4)
     kappa = maps_of(70)
-    kept = classification.read_kept(set_of("generated", kappa), None)
+    kept = classified_maps.read_kept(set_of("generated", kappa), None)
     assert len(kept.kappa) == 30
     np.testing.assert_array_equal(kept.kappa, kappa[kept.parents])
-    assert len(classification.read_kept(set_of("generated", kappa), 20).kappa) == 20
+    assert len(classified_maps.read_kept(set_of("generated", kappa), 20).kappa) == 20
+
+
+def test_maps_of_several_bins_are_seen_together():
+    """Of the same bins one by one, of different skies: the rule of pairs tells them apart, not the control."""
+    kappa = 0.02 * RNG.normal(size=(3, 60, 16, 16, 2)).astype(np.float32)
+    # What is real has a common part; generated maps have as much amplitude.
+    kappa[1:, ..., 1] += kappa[1:, ..., 0]
+    kappa[0, ..., 1] *= np.float32(np.sqrt(2))
+    sets = [set_of(name, of) for name, of in zip(("generated", "validation", "auxiliary"), kappa)]
+    found = classify_sets(*sets, SIDE_DEG, ClassificationSettings(2, None, 0))
+    assert found["generated"]["auc_of_pairs"]["value"] > 0.95
+    assert found["generated"]["auc"]["value"] > 0.9
+    assert abs(found["control"]["auc_of_pairs"]["value"] - 0.5) < 0.25  # four errors of 30 maps of each
+    assert found["generated"]["excess"]["outcome"] == "fail"
+    assert list(kappa.std((0, 1, 2, 3)) < 0.1) == [True, True]  # the maps that were given stay as they are
 
 
 def test_off():

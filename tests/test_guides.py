@@ -32,6 +32,18 @@ def test_sample_and_statistics(tmp_path, capsys):
         load_script(SCRIPTS / "statistics_of_my_map.py").main(str(tmp_path / "maps.npy"))
 
 
+def test_several_bins(tmp_path, capsys):
+    """Files for other codes, of 3 bins: six pairs in 8 bands, and peaks; farther bins have more power."""
+    load_script(SCRIPTS / "several_bins.py").main(str(tmp_path / "bins"), "", "16")
+    table = np.loadtxt(tmp_path / "bins/power.txt")
+    autos = table[table[:, 0] == table[:, 1]].reshape(3, -1, 7)[:, 0, 5]  # lowest ell, smoothed away least
+    assert (np.diff(autos) > 0).all()
+    covariance = np.loadtxt(tmp_path / "bins/covariance.txt")
+    assert len(covariance) == len(table) + len(np.loadtxt(tmp_path / "bins/peaks.txt"))
+    assert (tmp_path / "bins/correlation.png").is_file()
+    assert f"{len(covariance)} numbers of 16 maps in 3 bins" in capsys.readouterr().out
+
+
 def test_judge_two_sets(tmp_path, capsys):
     """Half more amplitude: the verdict says so."""
     rng = np.random.default_rng(3)

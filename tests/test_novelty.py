@@ -464,3 +464,35 @@ def test_maps_of_several_cosmologies_are_of_every_seed_one_whether_they_are_stor
         maps = np.concatenate([np.asarray(read(0, 5)), np.asarray(read(5, 20))])
         np.testing.assert_allclose(maps[:, 0], expected, rtol=1e-6)
     assert emulator.drawn  # 64 are not in the store
+
+
+class TwoBins:
+    """A store and an emulator in one: map n holds n in its first bin, and 100 + n in its second."""
+
+    num_maps, path, parents, parameters, seed = 6, "store", [*range(6)], {}, 4
+
+    def __init__(self, which=slice(None)):
+        self.which, self.manifest = which, self
+
+    def only(self, number):
+        return TwoBins(slice(number, number + 1))
+
+    def read(self, start, stop):
+        return np.asarray(self.draw(None, np.arange(start, stop), None))[..., self.which]
+
+    def key(self, seed):
+        return jax.random.key(seed)
+
+    def draw(self, key, index, theta):
+        index = jnp.asarray(index, jnp.float32)
+        return jnp.stack([index, 100 + index], -1)[:, None, None, :]
+
+
+def test_of_several_bins_one_is_read_whether_it_is_stored_or_made_anew():
+    emulator = TwoBins()
+    emulator.parameters = ()
+    for wanted in (6, 9):  # nine are not in the store
+        read = sources.read_generated(TwoBins(), emulator, wanted, 1)
+        np.testing.assert_array_equal(np.asarray(read(2, 6))[:, 0, 0], [102, 103, 104, 105])
+    with pytest.raises(ValueError, match="maps of 2 source bins"):
+        sources.read_generated(TwoBins(), emulator, 6)(0, 2)

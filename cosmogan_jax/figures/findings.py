@@ -7,7 +7,13 @@ import numpy as np
 from cosmogan_jax.figures.page import Table
 
 _PLURAL = {"box": "boxes"}
-_AREAS = ("auc", "auc_of_pixels", "auc_of_spectrum", "auc_of_heights")
+_AREAS = {
+    "auc": "area under the ROC curve",
+    "auc_of_pixels": "by pixels alone",
+    "auc_of_spectrum": "by the spectrum alone",
+    "auc_of_heights": "by heights alone",
+    "auc_of_pairs": "by coherence of bins alone",  # of maps of several
+}
 
 
 def sets(results: dict[str, Any]) -> Table:
@@ -98,14 +104,14 @@ def classifier(results: dict[str, Any]) -> Table | None:
     comparisons = results.get("classifier")
     if not comparisons or "refused" in comparisons:
         return None
-    rows = []
+    rows, areas = [], [name for name in _AREAS if name in comparisons["generated"]]
     for result in comparisons.values():
         accuracy = result["accuracy"]
         low, high = accuracy["interval_95"]
         rows.append((
             " against ".join(result["sets"]),
             f"{100 * accuracy['value']:.1f} % ({100 * low:.1f} to {100 * high:.1f})",
-            *(f"{result[name]['value']:.3f} ± {result[name]['standard_error']:.3f}" for name in _AREAS),
+            *(f"{result[name]['value']:.3f} ± {result[name]['standard_error']:.3f}" for name in areas),
             f"{result['maps_each']['train']} + {result['maps_each']['test']}",
             " and ".join(map(str, result["test_parents"])),
             f"{result['num_steps']}, {result['seconds']:.0f} s",
@@ -113,10 +119,7 @@ def classifier(results: dict[str, Any]) -> Table | None:
     head = (
         "sets",
         "right on held-out maps (95 %)",
-        "area under the ROC curve",
-        "by pixels alone",
-        "by the spectrum alone",
-        "by heights alone",
+        *(_AREAS[name] for name in areas),
         "maps of each, train + test",
         "units to test on",
         "steps, time",

@@ -124,6 +124,21 @@ class CropTable(NamedTuple):
         return None if None in boxes else np.array([str(box) for box in boxes])
 
     @property
+    def num_bins(self) -> int:
+        """Return how many source bins the crops are of."""
+        return self.store.num_bins
+
+    def of_bin(self, number: int) -> "CropTable":
+        """Return the same crops of one of the store's source bins.
+
+        Raises:
+          ValueError: it has no such bin.
+        """
+        store = self.store.only(number)
+        manifest = dataclasses.replace(self.manifest, bin=number, source_redshift=store.source_redshift)
+        return self._replace(store=store, manifest=manifest)
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """Return the names of the parameters that are known of all maps."""
         return known_for_all(self.store.parameters)

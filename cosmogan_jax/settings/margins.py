@@ -5,11 +5,14 @@ Adding an effect of statistics takes its row and its margin's field here, and it
 """
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 # What an effect is measured of: bands of a statistic, all or those that vary in most maps; blocks of pairs of
-# bands, or all pairs together, of statistics whose covariance is judged; or the maps, without a statistic.
-Basis = Literal["bands", "common bands", "blocks", "pairs", "maps"]
+# bands, or all pairs together, of statistics whose covariance is judged; powers of two source bins, by band; or
+# the maps, without a statistic.
+Basis = Literal["bands", "common bands", "blocks", "pairs", "powers", "maps"]
+# What a mean is told in: itself, or the scatter over maps; of two bins' powers their coherence alone is told.
+MeanUnit = Literal["mean", "scatter", "coherence"]
 Unit = Literal["relative", "sigma", "number"]
 
 
@@ -21,6 +24,7 @@ class Margins(NamedTuple):
     scatter: float
     correlation: float
     slope: float
+    coherence: float
     auc: float
     position_mean: float
     position_sigma: float
@@ -40,7 +44,7 @@ class EffectRow(NamedTuple):
     unit: Unit
     default: float
     tight: float
-    mean_unit: Literal["mean", "scatter"] | None = None
+    mean_unit: MeanUnit | None = None
 
 
 EFFECTS = (
@@ -54,6 +58,10 @@ EFFECTS = (
         "correlation", "correlation", "rms difference over a block of bands", "blocks", "number", 0.05, 0.02
     ),
     EffectRow("slope", "covariance slope", "difference from 1", "pairs", "relative", 0.10, 0.05),
+    EffectRow(
+        "coherence", "coherence", "difference of the correlation coefficient r(ell) of two source bins",
+        "powers", "number", 0.02, 0.01, mean_unit="coherence",
+    ),
     EffectRow(
         "auc", "classifier", "area under its ROC curve above the larger of 1/2 and what real maps give",
         "maps", "number", 0.05, 0.02,
@@ -76,13 +84,19 @@ SETS = {
 def effects_of(mean_unit: str, covariance: bool) -> Iterator[EffectRow]:
     """Yield the effects by which a statistic is judged: its mean in its unit, and its covariance or not.
 
+    Powers of two source bins are judged by their coherence alone: as powers they are judged where they are
+    statistics of their own.
+
     Raises:
       ValueError: another unit of the mean.
     """
-    if mean_unit not in ("mean", "scatter"):
-        raise ValueError(f"mean_unit={mean_unit!r} must be mean or scatter")
+    if mean_unit not in get_args(MeanUnit):
+        raise ValueError(f"mean_unit={mean_unit!r} must be mean or scatter, or coherence of two bins' powers")
     for row in EFFECTS:
-        suits = row.basis in ("bands", "common bands") or (covariance and row.basis in ("blocks", "pairs"))
+        if mean_unit == "coherence":
+            suits = row.basis == "powers"
+        else:
+            suits = row.basis in ("bands", "common bands") or (covariance and row.basis in ("blocks", "pairs"))
         if suits and row.mean_unit in (None, mean_unit):
             yield row
 

@@ -15,7 +15,8 @@ from cosmogan_jax.summaries.shear import (
     shear_of_canvas,
     shear_to_kappa,
 )
-from cosmogan_jax.summaries.spectrum import cross_power_spectra, power_spectrum
+from cosmogan_jax.summaries.source_bins import coherence, joint_moments
+from cosmogan_jax.summaries.spectrum import cross_power_spectra, pair_power_spectra, power_spectrum
 from cosmogan_jax.summaries.starlet import (
     StarletStatistics,
     starlet_l1_norm,
@@ -32,12 +33,15 @@ __all__ = [
     "Shear",
     "StarletStatistics",
     "bispectrum",
+    "coherence",
     "cross_power_spectra",
+    "joint_moments",
     "kappa_to_shear",
     "minimum_counts",
     "minkowski_functionals",
     "moments",
     "ms_ssim",
+    "pair_power_spectra",
     "pair_similarity",
     "peak_counts",
     "pixel_histogram",

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -90,6 +91,40 @@ def add_shape_noise(
         return jax.random.normal(jax.random.fold_in(key, index), kappa.shape[1:], kappa.dtype)
 
     return kappa + jnp.asarray(sigma, kappa.dtype) * jax.vmap(noise)(map_index)
+
+
+@with_usual
+def add_shape_noise_of_bins(
+    key: Array,
+    kappa: Float[Array, "maps bins size size"],
+    map_index: Int[Array, " maps"],
+    geometry: MapGeometry,
+    noise: Sequence[GalaxyNoise],
+) -> Float[Array, "maps bins size size"]:
+    """Add white Gaussian noise to maps of several source bins, of the galaxies that are in each.
+
+    Each galaxy is in one bin: the noise has no cross power. Bin b is `add_shape_noise` with fold_in(key, b).
+
+    Raises:
+      ValueError: a noise that is missing for a bin, or left over; as `add_shape_noise`.
+    """
+    kappa = _checked(kappa, geometry)
+    if kappa.ndim != 4 or len(noise) != kappa.shape[1]:
+        raise ValueError(
+            f"kappa.shape={kappa.shape} must be (maps, {len(noise)}, size, size), a bin for each noise"
+        )
+    noisy = [
+        add_shape_noise(
+            jax.random.fold_in(key, number),
+            kappa[:, number],
+            map_index,
+            geometry,
+            sigma_e_per_component=of_bin.sigma_e,
+            galaxies_per_arcmin2=of_bin.galaxies_per_arcmin2,
+        )
+        for number, of_bin in enumerate(noise)
+    ]
+    return jnp.stack(noisy, 1)
 
 
 @with_usual

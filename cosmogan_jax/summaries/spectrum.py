@@ -68,13 +68,39 @@ def cross_power_spectra(
       ValueError: edges that do not increase or are fewer than two, maps not square or not real floating, fewer
         than two bins, side_deg not positive.
     """
-    l_edges = check_edges("l_edges", l_edges)
+    return _of_pairs(check_bins_of_sources(kappa), l_edges, side_deg, 1)
+
+
+@with_usual
+def pair_power_spectra(
+    kappa: Float[Array, "*batch bins size size"], l_edges: Float[np.ndarray, " edges"], side_deg: float
+) -> Float[Array, "*batch pairs bands"]:
+    """Compute P_b = (theta/N^2)^2 <Re f_i f_j*> of all pairs i <= j: every auto and cross power, in steradian.
+
+    Pairs are those of `numpy.triu_indices(bins)`, in its order: of three bins 00, 01, 02, 11, 12, 22. Autos are
+    `power_spectrum`'s with the mean over the full plane, crosses those of `cross_power_spectra`; every map is
+    transformed once. `maps.source_bins.bins_first` turns maps whose bins are the last axis.
+
+    Raises:
+      ValueError: as `cross_power_spectra`.
+    """
+    return _of_pairs(check_bins_of_sources(kappa), l_edges, side_deg, 0)
+
+
+def check_bins_of_sources(kappa) -> Float[Array, "*batch bins size size"]:
+    """Return square maps of two source bins or more as `check_kappa` does; ValueError of others."""
     kappa = check_kappa(kappa, square=True)
     if kappa.ndim < 3 or kappa.shape[-3] < 2:
         raise ValueError(f"kappa of shape {kappa.shape} must hold two bins or more, (..., bins, size, size)")
+    return kappa
+
+
+def _of_pairs(kappa: Array, l_edges: np.ndarray, side_deg: float, apart: int) -> Array:
+    """Return the spectra of pairs i, j with j >= i + apart."""
+    l_edges = check_edges("l_edges", l_edges)
     bands, share = _of_modes(MapGeometry(kappa.shape[-1], side_deg), l_edges, "full_plane")
     norm = jnp.asarray(share, kappa.dtype)
-    first, second = np.triu_indices(kappa.shape[-3], 1)
+    first, second = np.triu_indices(kappa.shape[-3], apart)
     f = jnp.fft.rfft2(kappa).reshape(*kappa.shape[:-2], -1)
 
     def of_pair(pair):

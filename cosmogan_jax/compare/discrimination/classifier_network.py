@@ -30,7 +30,7 @@ class _Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, x, averages_only=False):
-        x, pooled = x[..., None], []
+        x, pooled = x[..., None] if x.ndim == 3 else x, []
         for layer in range(1, self.num_layers + 1):
             kernel_shape = (5, 5, x.shape[-1], self.num_filters * 2 ** (layer - 1))
             kernel = self.param(f"kernel{layer}", nn.initializers.he_normal(dtype=jnp.float32), kernel_shape)
@@ -57,11 +57,13 @@ class Classifier:
     Attributes:
       map_size: pixels on a side of the maps; divisible by 2**num_layers.
       num_layers, num_filters: 5x5 stride-2 convolutions, and features of the first; doubled at every layer.
+      num_bins: source bins, the last axis of the maps, which are its channels; None of maps without that axis.
     """
 
     map_size: int
     num_layers: int
     num_filters: int
+    num_bins: int | None = None
 
     def __post_init__(self):
         if self.map_size % 2**self.num_layers:
@@ -75,9 +77,10 @@ class Classifier:
 
     def init(self, key: Array) -> Variables:
         """Return fresh parameters in float32."""
-        return fresh_variables(self._module, ((1, self.map_size, self.map_size),), (), key)["params"]
+        bins = () if self.num_bins is None else (self.num_bins,)
+        return fresh_variables(self._module, ((1, self.map_size, self.map_size, *bins),), (), key)["params"]
 
-    def standardised(self, params: Variables, x: Float[Array, "batch size size"]) -> Variables:
+    def standardised(self, params: Variables, x: Float[Array, "batch size size *bins"]) -> Variables:
         """Return parameters with which the averages over these maps have mean 0 and variance 1."""
         with jax.default_matmul_precision("float32"):
             averages = self._module.apply({"params": params}, x, averages_only=True)
@@ -85,7 +88,7 @@ class Classifier:
         scale = 1 / (averages.std(0) + _STEADY)
         return {**params, "centre": averages.mean(0), "scale": scale}
 
-    def apply(self, params: Variables, x: Float[Array, "batch size size"]) -> Float[Array, " batch"]:
+    def apply(self, params: Variables, x: Float[Array, "batch size size *bins"]) -> Float[Array, " batch"]:
         """Return a logit for each standardised map, positive where it looks like one of the first set."""
         with jax.default_matmul_precision("float32"):
             logits = self._module.apply({"params": params}, x)

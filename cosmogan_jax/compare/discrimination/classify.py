@@ -45,15 +45,15 @@ class Standard(NamedTuple):
     mean: float
     sigma: float
 
-    def of(self, kappa: Float[np.ndarray, "maps size size"]) -> Float[np.ndarray, "maps cut cut"]:
+    def of(self, kappa: Float[np.ndarray, "maps size size *bins"]) -> Float[np.ndarray, "maps cut cut *bins"]:
         """Return pixels of mean 0 and variance 1; what is over a multiple of STRIDE pixels is cut off."""
-        kept = slice(kappa.shape[-1] - kappa.shape[-1] % STRIDE)
+        kept = slice(kappa.shape[1] - kappa.shape[1] % STRIDE)
         scaled = kappa[:, kept, kept] - np.float32(self.mean)
         scaled /= np.float32(self.sigma or 1.0)
         return scaled
 
 
-def standard_of(*sets: Float[np.ndarray, "maps size size"]) -> Standard:
+def standard_of(*sets: Float[np.ndarray, "maps size size *bins"]) -> Standard:
     """Return mean and standard deviation of the pixels of all sets, added up in float64."""
     count, total, squares = 0, 0.0, 0.0
     for kappa in (kappa for maps in sets for kappa in maps):
@@ -75,7 +75,7 @@ class ClassifierState:
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def start(
-    network: Classifier, key: Array, sample: Float[Array, "maps size size"], num_steps: int
+    network: Classifier, key: Array, sample: Float[Array, "maps size size *bins"], num_steps: int
 ) -> ClassifierState:
     """Return the state of step 0 of num_steps; a few of the maps say what the averages of all are."""
     params = network.standardised(network.init(key), sample)
@@ -115,7 +115,9 @@ def make_step(network: Classifier, num_steps: int, batch_size: int):
     return step
 
 
-def moved(kappa: Float[Array, "maps size size"], by: Int[Array, "2 maps"]) -> Float[Array, "maps size size"]:
+def moved(
+    kappa: Float[Array, "maps size size *bins"], by: Int[Array, "2 maps"]
+) -> Float[Array, "maps size size *bins"]:
     """Move each map by fewer rows and columns than it has; its mirror image fills what comes free.
 
     Pixels averaged by a stride of STRIDE know where they are; moved by up to half of it they do not. Maps are
@@ -123,7 +125,7 @@ def moved(kappa: Float[Array, "maps size size"], by: Int[Array, "2 maps"]) -> Fl
     lack. Cut-outs of 16 pixels less would throw away 44 % of a map of 64. A mirror's seam is continuous
     whatever the map, and takes nothing away.
     """
-    size = kappa.shape[-1]
+    size = kappa.shape[1]
     place = jnp.arange(size, dtype=jnp.int32) - by[..., None]
     place = jnp.where(place < 0, -1 - place, place)
     rows, columns = jnp.where(place >= size, 2 * size - 1 - place, place)
@@ -133,8 +135,8 @@ def moved(kappa: Float[Array, "maps size size"], by: Int[Array, "2 maps"]) -> Fl
 def train(
     network: Classifier,
     key: Array,
-    first: Float[np.ndarray, "maps size size"],
-    second: Float[np.ndarray, "others size size"],
+    first: Float[np.ndarray, "maps size size *bins"],
+    second: Float[np.ndarray, "others size size *bins"],
     *,
     num_steps: int,
     batch_size: int,
@@ -162,7 +164,7 @@ def compiled_step(network: Classifier, num_steps: int, batch_size: int):
 
 
 def logits(
-    network: Classifier, params: Variables, kappa: Float[np.ndarray, "maps size size"]
+    network: Classifier, params: Variables, kappa: Float[np.ndarray, "maps size size *bins"]
 ) -> Float[np.ndarray, " maps"]:
     """Return the mean logit of the eight orientations of each standardised map."""
     return in_batches(lambda maps: np.asarray(_mean_logits(network, params, maps)), kappa)
@@ -172,7 +174,8 @@ def logits(
 def _mean_logits(network: Classifier, params: Variables, kappa: Array) -> Array:
     # Turned side by side, not in a loop, in which XLA computes convolutions by a slow kernel on CPUs.
     turn = jnp.repeat(jnp.arange(8), len(kappa))
-    return network.apply(params, jax.vmap(orient)(jnp.tile(kappa, (8, 1, 1)), turn)).reshape(8, -1).mean(0)
+    repeated = jnp.tile(kappa, (8, *[1] * (kappa.ndim - 1)))
+    return network.apply(params, jax.vmap(orient)(repeated, turn)).reshape(8, -1).mean(0)
 
 
 def _optimizer(num_steps: int) -> optax.GradientTransformation:

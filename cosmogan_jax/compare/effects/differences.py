@@ -208,12 +208,27 @@ def largest_correlation_difference(difference: Difference) -> Largest:
     )
 
 
+def coherence_differences(generated: Ensemble, validation: Ensemble) -> Difference:
+    """Return r_g - r_v of every band, r = <P_ij> / sqrt(<P_ii> <P_jj>) of the means of each set or resample.
+
+    Modes are P_ij in all bands, then P_ii, then P_jj. Why it is the ratio of means: `compare/coherence.py`.
+
+    Raises:
+      ValueError: other modes, or a number that is none of three times as many bands; a bin without power.
+    """
+    check_pair(generated, validation)
+    if generated.values.shape[1] % 3:
+        raise ValueError(f"{generated.name}: {generated.values.shape[1]} modes are not three powers a band")
+    return _difference(_coherences(generated) - _coherences(validation))
+
+
 FUNCTIONS: dict[str, Measure] = {
     "mean": relative_means,
     "mean_in_scatter": mean_shifts,
     "scatter": relative_scatters,
     "correlation": correlation_differences,
     "slope": covariance_slope,
+    "coherence": coherence_differences,
 }
 
 
@@ -252,6 +267,13 @@ def _correlations(sample: Ensemble, row: np.ndarray, column: np.ndarray) -> np.n
     covariance = covariances(sample)
     power = _varying(sample.name, np.diagonal(covariance, axis1=1, axis2=2))
     return covariance[:, row, column] / np.sqrt(power[:, row] * power[:, column])
+
+
+def _coherences(sample: Ensemble) -> Float[np.ndarray, "resamples bands"]:
+    cross, first, second = np.split(sample.moments.mean, 3, axis=1)
+    if not ((first > 0) & (second > 0)).all():
+        raise ValueError(f"{sample.name}: a bin has no power in some band, and no coherence with another")
+    return cross / np.sqrt(first * second)
 
 
 def _varying(name: str, scatter: Float[np.ndarray, "resamples modes"]) -> Float[np.ndarray, "resamples modes"]:

@@ -1,12 +1,13 @@
 """What is judged: statistics of sets of maps by name, and how each of them is to be compared."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
 from cosmogan_jax.compare.effects.resamples import Ensemble, Resampling, ensemble
+from cosmogan_jax.settings.margins import MeanUnit
 
 
 class MapSet(NamedTuple):
@@ -19,14 +20,15 @@ class MapSet(NamedTuple):
 class Quantity(NamedTuple):
     """A statistic to be judged: its name in `MapSet.values`, a label for each band, how it is judged.
 
-    mean_unit: "mean" for relative differences, "scatter" for units of the validation scatter.
+    mean_unit: "mean" for relative differences, "scatter" for units of the validation scatter, "coherence" for
+      powers of two source bins: bands are then those of P_ij, of P_ii and of P_jj, one after the other.
     covariance: whether correlations and the covariance slope are judged too (2 to 40 bands).
     used_by_selection: whether the generator was chosen by this statistic: agreement is then partly by choice.
     """
 
     name: str
     bands: tuple[str, ...]
-    mean_unit: Literal["mean", "scatter"] = "mean"
+    mean_unit: MeanUnit = "mean"
     covariance: bool = False
     used_by_selection: bool = False
 

@@ -161,6 +161,8 @@ def _comparisons(quantity: Quantity, sets: Compared) -> Iterator[_Comparison]:
             blocks = correlation_blocks(len(quantity.bands))
             labels = tuple(_block_label(quantity.bands, *modes) for modes in blocks)
             yield _Comparison(effect, sets, labels, list(blocks.values()))
+        elif effect.basis == "powers":
+            yield _Comparison(effect, sets, quantity.bands[: len(quantity.bands) // 3])
         else:
             yield _Comparison(effect, sets, ("all",))
 
@@ -170,6 +172,7 @@ def _num_limits(quantity: Quantity) -> int:
     num_bands = len(quantity.bands)
     num_blocks = len(correlation_blocks(num_bands)) if quantity.covariance else 0
     counts = {"bands": num_bands, "common bands": num_bands, "blocks": num_blocks, "pairs": 1}
+    counts["powers"] = num_bands // 3
     return sum(counts[effect.basis] for effect in effects_of(quantity.mean_unit, quantity.covariance))
 
 

@@ -26,13 +26,9 @@ from jaxtyping import Array
 from cosmogan_jax.compare.cosmologies import Cosmologies, cosmologies_of, shares_units
 from cosmogan_jax.compare.design_verdict import AucAtPoint, JudgedDesign, short_table
 from cosmogan_jax.compare.scales import Scales, scales
-from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.files.whole_files import write_arrays
-from cosmogan_jax.maps import plausibility
-from cosmogan_jax.maps.crop_table import open_crop_table
-from cosmogan_jax.maps.sets import MapSet, MapSets
-from cosmogan_jax.runs.directory import stage_directory
+from cosmogan_jax.maps.sets import MapSets
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages.evaluate import (
@@ -50,6 +46,7 @@ from cosmogan_jax.stages.evaluate import (
     uniformity,
 )
 from cosmogan_jax.stages.evaluate import cosmologies as by_cosmology
+from cosmogan_jax.stages.evaluate.beginning import spread, what_is_judged
 from cosmogan_jax.stages.evaluate.compared_sets import few_boxes, open_map_sets, units_of
 from cosmogan_jax.stages.evaluate.observing import View, views
 from cosmogan_jax.stages.evaluate.summarising import Summaries
@@ -61,16 +58,18 @@ _UNKNOWN: Mapping[str, np.ndarray] = MappingProxyType({})
 
 def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     """Compare the sets as they are and as an observer sees them; of several source bins each, and pairs."""
-    bins = judged_bins.judged_bins(settings)
-    if not bins:
-        return _judge(settings, workdir, out)
+    bins = judged_bins.judged_bins(settings, workdir)
+    if len(bins) < 2:
+        return _judge(settings, workdir, out, *bins)
+    judged_bins.check_not_empty(settings, workdir, bins)
     summaries = []
-    for number, of_bin in enumerate(judged_bins.settings_of_each(settings, bins)):
-        folder = out if not number else out / f"bin_{bins[number].number}"
+    for number, source_bin in enumerate(bins):
+        folder = out if not number else out / f"bin_{source_bin.number}"
         if not (folder / "results.json").is_file():  # those of an interrupted run stay
             folder.mkdir(exist_ok=True)
-            print(f"evaluate: source bin {bins[number].in_words()}", flush=True)
-            summaries.append(_judge(of_bin, workdir, folder))
+            print(f"evaluate: source bin {source_bin.in_words()}", flush=True)
+            of_bin = judged_bins.settings_of(settings, source_bin)
+            summaries.append(_judge(of_bin, workdir, folder, source_bin, evaluations=1 + len(bins)))
         else:
             summaries.append(_summary(folder))
     joint = judged_bins.judge(settings, workdir, bins, out)
@@ -78,15 +77,22 @@ def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     return {**summaries[0], "outcome": joint["outcome"], "source_bins": len(bins)}
 
 
-def _judge(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
-    """Compare the sets of one source bin.
+def _judge(
+    settings: Evaluate,
+    workdir: Path,
+    out: Path,
+    source_bin: judged_bins.SourceBin | None = None,
+    *,
+    evaluations: int = 1,
+) -> dict[str, Any]:
+    """Compare the sets of one source bin; of a run's own bins that one, None where there is but one.
 
     Memory holds one chunk of maps and the statistics of all, whatever the number of maps; chunks that an
     interrupted run has finished are not computed again.
     """
     began = time.monotonic()
-    table = None if settings.reference else open_crop_table(stage_directory(workdir, "prepare"))
-    sets = open_map_sets(settings, workdir, table)
+    table = judged_bins.table_of(settings, workdir, source_bin)
+    sets = open_map_sets(settings, workdir, table, None if source_bin is None else source_bin.position)
     results = judge_sets(
         sets,
         settings,
@@ -94,6 +100,7 @@ def _judge(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
         matched=trained_on(settings, workdir),
         selected=was_selected(settings, workdir),
         training=trained_at(settings, workdir, table),
+        evaluations=evaluations,
     )
     results["seconds"] = round(time.monotonic() - began, 1)
     if table is not None:
@@ -116,6 +123,7 @@ def judge_sets(
     matched: Set[str],
     selected: bool,
     training: Mapping[str, np.ndarray] = _UNKNOWN,
+    evaluations: int = 1,
 ) -> dict[str, Any]:
     """Return what results.json holds, of any sets; write statistics.json and the arrays to `out`.
 
@@ -125,6 +133,7 @@ def judge_sets(
       matched: names of statistics that a loss of the generator's training matched.
       selected: whether the generator was chosen among others by its scores.
       training: parameters of its training maps, by name, where they are known.
+      evaluations: how many are given as one (of several source bins): what fails then does so at 95 % in all.
 
     Raises:
       ValueError: maps that are not finite or constant, sets that share maps or have not the same cosmologies,
@@ -133,32 +142,35 @@ def judge_sets(
     masked = any(maps.masked for maps in sets.present())
     geometry = sets.validation.geometry
     cosmologies = cosmologies_of({maps.name: maps.parameters for maps in sets.present()})
-    spread = _spread(sets.validation)
+    shown = spread(sets.validation)
     units = by_cosmology.joint_units(
         sets, {maps.name: units_of(maps, settings.independent_unit) for maps in sets.present()}, cosmologies
     )
     labels = {name: of_maps for name, (of_maps, _) in units.items()}
-    results, design = _what_is_judged(sets, units, matched, masked), None
+    results, design = what_is_judged(sets, units, matched, masked), None
     how: dict[str, Any] = {"no_verdict": few_boxes(sets, units), "selected": selected}
+    together = by_cosmology.together(cosmologies, evaluations)
     for label, view in views(settings, geometry).items():
         if label and masked:
             break
-        seen = np.asarray(view(spread, np.arange(len(spread)), "validation"))
+        seen = np.asarray(view(shown, np.arange(len(shown)), "validation"))
         scale = scales(seen, geometry, settings.evaluate_l_bins, masked=masked)
         summaries = _summaries(sets, view, label, scale, out, masked=masked)
         each = {name: summarising.of_each_map(values) for name, values in summaries.items()}
         digests = {name: values.pop("digest") for name, values in each.items()}
         if not label:
             _check_apart(digests)
-        judge = judgement.Judge(labels, settings, scale, **how, together=by_cosmology.together(cosmologies))
+        judge = judgement.Judge(labels, settings, scale, **how, together=together)
         results["views"][label or "as it is"] = judge.judge(each, heights=not label)
         if label:
             continue
         tables.write(sets, each, units, scale, out, cosmologies)
         if cosmologies is not None:
-            design = by_cosmology.judge(cosmologies, each, labels, scale, training, settings, **how)
+            design = by_cosmology.judge(
+                cosmologies, each, labels, scale, training, settings, **how, evaluations=evaluations
+            )
         first = sets.generated.read(0, min(_SHOWN, sets.generated.num_maps))
-        write_arrays(out / "shown.npz", {"generated": first, "validation": spread[:_SHOWN]})
+        write_arrays(out / "shown.npz", {"generated": first, "validation": shown[:_SHOWN]})
         if masked:
             shares = masked_sets.shares(each, geometry)
             results["apart"] += masked_sets.unlike(shares)
@@ -166,7 +178,7 @@ def judge_sets(
         else:
             results |= _of_whole_maps(sets, summaries, labels, scale, settings, cosmologies)
             write_arrays(out / "positions.npz", uniformity.position_maps(summaries))
-    return _with_outcome(results, sets, labels, settings, cosmologies, design)
+    return _with_outcome(results, sets, labels, settings, cosmologies, design, evaluations)
 
 
 def _with_outcome(
@@ -176,59 +188,23 @@ def _with_outcome(
     settings: Evaluate,
     cosmologies: Cosmologies | None,
     design: JudgedDesign | None,
+    evaluations: int,
 ) -> dict[str, Any]:
     """Return the results with classifier and outcome, of all maps and of every cosmology."""
     masked = any(maps.masked for maps in sets.present())
     areas: list[AucAtPoint] = []
     numbers = settings.classifier_steps, parse(settings.margins).auc
     if not masked and cosmologies is None:
-        results["classifier"] = classification.judge(sets, labels, *numbers)
+        results["classifier"] = classification.judge(sets, labels, *numbers, together=evaluations)
     elif not masked and cosmologies is not None:
-        results["classifier"], areas = classified_cosmologies.judge(sets, labels, cosmologies, *numbers)
+        results["classifier"], areas = classified_cosmologies.judge(
+            sets, labels, cosmologies, *numbers, together=evaluations
+        )
     if design is not None:
         design = by_cosmology.with_outcomes(design, areas, results, settings.margins)
         results["cosmologies"] = dataclasses.asdict(design)
     results["overall"] = overall.judge(results, settings.margins, design)
     return results
-
-
-def _what_is_judged(
-    sets: MapSets, units: dict[str, tuple[np.ndarray, str]], matched: Set[str], masked: bool
-) -> dict[str, Any]:
-    """Begin results.json: what is compared by what, and what is to be known before all statistics."""
-    scatter = {
-        f"{maps.name} maps": float(np.nanmean(np.nanstd(_spread(maps), axis=(1, 2)))) for maps in sets.present()
-    }
-    apart = plausibility.apart(scatter)
-    for line in [*apart, *([masked_sets.as_line()] if masked else [])]:
-        print(f"evaluate: {line}", flush=True)
-    return {
-        "schema": judgement.SCHEMA,
-        "statistics": {
-            row.name: {"title": row.title, "mean_unit": row.mean_unit, "trained_on": row.name in matched}
-            for row in STATISTICS.values()
-        },
-        "sets": {maps.name: _set_entry(maps, *units[maps.name]) for maps in sets.present()},
-        "apart": apart,
-        "left_out": masked_sets.left_out() if masked else {},
-        "baseline": (
-            f"{sets.auxiliary.source} against validation maps"
-            if sets.auxiliary
-            else "one half of the validation units against the other"
-        ),
-        "views": {},
-    }
-
-
-def _set_entry(maps: MapSet, units: np.ndarray, unit: str) -> dict[str, Any]:
-    return {
-        "maps": maps.num_maps,
-        "parents": len(np.unique(maps.parents)),
-        "boxes": None if maps.boxes is None else len(np.unique(maps.boxes)),
-        "unit": unit,
-        "units": len(np.unique(units)),
-        "source": maps.source,
-    }
 
 
 def _summaries(
@@ -289,9 +265,3 @@ def _check_apart(digests: dict[str, np.ndarray]) -> None:
                 f"{len(shared)} of the {len(ours)} {name} maps are among the {other} maps, the first is number "
                 f"{shared[0]}; sets that share maps agree by them"
             )
-
-
-def _spread(maps: MapSet) -> np.ndarray:
-    """Return a few maps from all over a set."""
-    index = np.arange(0, maps.num_maps, max(1, maps.num_maps // summarising.CHUNK))[: summarising.CHUNK]
-    return np.concatenate([maps.read_finite(int(i), int(i) + 1) for i in index])

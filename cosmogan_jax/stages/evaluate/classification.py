@@ -5,47 +5,45 @@ What results.json holds of it as `classifier`.
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float
 
 from cosmogan_jax import keys
 from cosmogan_jax.compare.discrimination import classify
 from cosmogan_jax.compare.discrimination.areas import Share, discrimination, excess_auc
-from cosmogan_jax.compare.discrimination.classifier_features import features_of, linear_rule, reference_of
+from cosmogan_jax.compare.discrimination.classifier_features import (
+    features_of,
+    linear_rule,
+    linear_rules,
+    reference_of,
+)
 from cosmogan_jax.compare.discrimination.classifier_network import Classifier
-from cosmogan_jax.compare.parents import equally_many, generator, parts_by_parent
+from cosmogan_jax.compare.parents import equally_many, parts_by_parent
 from cosmogan_jax.machine.progress import progress
-from cosmogan_jax.maps.sets import MapSets, spread_over
+from cosmogan_jax.maps.sets import MapSets
 from cosmogan_jax.settings.margins import SETS
+from cosmogan_jax.stages.evaluate.classified_maps import (
+    ClassifiedSet,
+    KeptMaps,
+    Parts,
+    Reader,
+    of_some_parents,
+    read_kept,
+    standardise,
+)
 
 # Measured on 64^2 maps (experiments/010-classifier): twice the filters find no more, at 2.8 times the cost.
 NUM_FILTERS = 8
 BATCH_SIZE = 64
-# What is kept of each set: 65,536 maps of 64^2, 4096 of 256^2. At its peak the whole takes some six times that.
-MOST_BYTES = 2**30
 # Maps to test on, to train rules on, and to weigh the rules by; in the order in which parents are dealt out.
 SHARES = (4, 3, 1)
 # In each part of a set two parents at least are wanted to train and to test on.
 FEWEST_PARENTS = 5
-# What a map is judged by, together and each alone.
-RULES = ("pixels", "spectrum", "heights")
 SEEN = 512  # training maps of each set that say how often it is right on what it has seen
 _SEED = 0
-
-
-class ClassifiedSet(NamedTuple):
-    """Where maps come from: read(start, stop) gives kappa of maps start to stop - 1; parents are in order.
-
-    points: number of each map's cosmology, where they are of several.
-    """
-
-    name: str
-    read: Callable[[int, int], Float[np.ndarray, "maps size size"]]
-    parents: Shaped[np.ndarray, " maps"]
-    points: Int[np.ndarray, " maps"] | None = None
 
 
 class ClassificationSettings(NamedTuple):
@@ -53,42 +51,31 @@ class ClassificationSettings(NamedTuple):
 
     max_maps: of each set at most so many are read; None: what MOST_BYTES hold.
     margin: of the AUC beyond what real maps excuse.
+    together: how many areas are judged as one, as `areas.excess_auc` has it.
     """
 
     num_steps: int
     max_maps: int | None
     seed: int
     margin: float = SETS["default"].auc
+    together: int = 1
 
 
-class KeptMaps(NamedTuple):
-    """Maps in memory, the parent of each, and the number of its cosmology where they are of several."""
+def judge(
+    sets: MapSets,
+    labels: dict[str, np.ndarray],
+    num_steps: int,
+    margin: float,
+    *,
+    together: int = 1,
+    of_all_bins: Mapping[str, Reader] | None = None,
+) -> dict[str, Any] | None:
+    """Return results.json's `classifier`; refused: why there is none, where one was asked for.
 
-    kappa: Float[np.ndarray, "maps size size"]
-    parents: Shaped[np.ndarray, " maps"]
-    points: Int[np.ndarray, " maps"] | None = None
-
-    def at(self, index: np.ndarray) -> "KeptMaps":
-        """Return some of them."""
-        points = None if self.points is None else self.points[index]
-        return KeptMaps(self.kappa[index], self.parents[index], points)
-
-    @property
-    def cosmology(self) -> Int[np.ndarray, " maps"]:
-        """Return the number of each map's cosmology; 0 where there is one."""
-        return np.zeros(len(self.parents), int) if self.points is None else self.points
-
-
-class Parts(NamedTuple):
-    """Maps to train on, to weigh the rules by, and to test on, without a parent in common."""
-
-    train: KeptMaps
-    weigh: KeptMaps
-    test: KeptMaps
-
-
-def judge(sets: MapSets, labels: dict[str, np.ndarray], num_steps: int, margin: float) -> dict[str, Any] | None:
-    """Return results.json's `classifier`; refused: why there is none, where one was asked for."""
+    Args:
+      together: as `ClassificationSettings` has it.
+      of_all_bins: by set what reads maps of several source bins, all of which are seen; the sets are of one.
+    """
     if not num_steps:
         return None
     size = sets.validation.geometry.num_pixels
@@ -100,13 +87,18 @@ def judge(sets: MapSets, labels: dict[str, np.ndarray], num_steps: int, margin: 
             needed *= 2
         if count < needed:
             return {"refused": f"{count} independent units in the {maps.name} set; it needs {needed}"}
-    classified = {maps.name: ClassifiedSet(maps.name, maps.read, labels[maps.name]) for maps in sets.present()}
+    classified = {
+        maps.name: ClassifiedSet(
+            maps.name, maps.read if of_all_bins is None else of_all_bins[maps.name], labels[maps.name]
+        )
+        for maps in sets.present()
+    }
     return classify_sets(
         classified["generated"],
         classified["validation"],
         classified.get("auxiliary"),
         sets.validation.geometry.side_deg,
-        ClassificationSettings(num_steps, None, _SEED, margin),
+        ClassificationSettings(num_steps, None, _SEED, margin, together),
     )
 
 
@@ -125,12 +117,18 @@ def classify_sets(
     other, on half as many maps: two such halves are alike whatever their number, so that a smaller control
     excuses no more, and the first comparison uses all maps. None where num_steps is 0.
 
+    Maps of several source bins, (maps, size, size, bins), are seen in all bins at once, each in units of its
+    own validation maps: by one network of so many channels, by spectra and heights of every bin, and by the
+    coherence of every pair.
+
     Raises:
       ValueError: maps that are not finite, not of one size or of less than 16 pixels; too few parents.
     """
     if settings.num_steps == 0:
         return None
     kept = [read_kept(s, settings.max_maps) for s in (generated, validation, auxiliary) if s is not None]
+    if kept[1].kappa.ndim == 4:
+        standardise(kept, kept[1].kappa)
     seed, names = settings.seed, ["auxiliary", "validation"]
     if auxiliary is None:
         generated_parts, real = split(kept, seed)
@@ -149,7 +147,7 @@ def classify_sets(
         f"steps, {result['maps_each']['train']} maps of each set to train on",
         flush=True,
     )
-    excess = excess_auc(share_of(result["auc"]), share_of(control["auc"]), settings.margin)
+    excess = excess_auc(share_of(result["auc"]), share_of(control["auc"]), settings.margin, settings.together)
     return {
         "generated": result | {"excess": excess._asdict() | {"margin": settings.margin}},
         "control": control,
@@ -196,7 +194,7 @@ def tell_apart(
     whole = discrimination(*(combined(x) for x in logits), *parents)
     alone = {
         f"auc_of_{rule}": share_entry(discrimination(*(x[:, i] for x in logits), *parents).auc)
-        for i, rule in enumerate(RULES)
+        for i, rule in enumerate(rules_of(both[0]))
     }
     seen = [np.mean(combined(logits_of(kappa[:: -(-len(kappa) // SEEN)])) > 0) for kappa in both]
     return {
@@ -214,13 +212,18 @@ def tell_apart(
     }
 
 
+def rules_of(kappa: np.ndarray) -> tuple[str, ...]:
+    """Return the names of the rules by which maps of this shape are judged, together and each alone."""
+    return ("pixels", *linear_rules(kappa))
+
+
 def _taught(
     first: np.ndarray, second: np.ndarray, side_deg: float, settings: ClassificationSettings
 ) -> Callable[[np.ndarray], Float[np.ndarray, "maps rules"]]:
-    """Train the RULES to tell maps of two sets apart; return what gives each map's logits by them."""
+    """Train the rules to tell maps of two sets apart; return what gives each map's logits by them."""
     if first.shape[1:] != second.shape[1:]:
         raise ValueError(f"maps of {first.shape[1:]} and {second.shape[1:]} pixels cannot be told apart")
-    if (size := min(first.shape[1:])) < classify.STRIDE:
+    if (size := min(first.shape[1:3])) < classify.STRIDE:
         raise ValueError(
             f"maps of {size} pixels are too small for the classifier, which needs {classify.STRIDE}"
         )
@@ -243,7 +246,8 @@ def taught_pixels(
     both = first, second
     standard = classify.standard_of(*both)
     train = [standard.of(kappa) for kappa in both]
-    network = Classifier(train[0].shape[-1], classify.NUM_LAYERS, NUM_FILTERS)
+    num_bins = train[0].shape[3] if train[0].ndim == 4 else None
+    network = Classifier(train[0].shape[1], classify.NUM_LAYERS, NUM_FILTERS, num_bins)
     params = classify.train(
         network,
         keys.key(settings.seed, "classifier"),
@@ -271,28 +275,3 @@ def share_entry(share: Share) -> dict[str, Any]:
 def share_of(entry: dict[str, Any]) -> Share:
     """Return the share of an entry."""
     return Share(entry["value"], entry["standard_error"], entry["degrees_of_freedom"])
-
-
-def of_some_parents(maps: KeptMaps, count: int, seed: int) -> KeptMaps:
-    """Return the maps of so many parents, drawn at random."""
-    names = np.unique(maps.parents)
-    if len(names) == count:
-        return maps
-    chosen = generator(seed, 1).permutation(len(names))[:count]
-    return maps.at(np.flatnonzero(np.isin(maps.parents, names[chosen])))
-
-
-def read_kept(maps: ClassifiedSet, most: int | None) -> KeptMaps:
-    """Read at most so many maps, or what MOST_BYTES hold, evenly spread over the set, by chunks."""
-    if most is None:
-        most = max(1, MOST_BYTES // np.asarray(maps.read(0, 1), np.float32).nbytes)
-    kept, numbers = [], []
-    for kappa, index in spread_over(maps.read, len(maps.parents), most):
-        finite = np.isfinite(kappa).all(axis=(1, 2))
-        if not finite.all():
-            raise ValueError(f"{maps.name} map {index[np.argmin(finite)]} holds non-finite values")
-        kept.append(kappa)
-        numbers.append(index)
-    index = np.concatenate(numbers)
-    points = None if maps.points is None else maps.points[index]
-    return KeptMaps(np.concatenate(kept), np.asarray(maps.parents)[index], points)

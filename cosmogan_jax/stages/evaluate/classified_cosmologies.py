@@ -19,7 +19,7 @@ that `classification.py` gives it, and decides; each one's own is told with the 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,23 +40,25 @@ from cosmogan_jax.compare.parents import equally_many, parts_by_parent
 from cosmogan_jax.maps.sets import MapSets
 from cosmogan_jax.stages.evaluate.classification import (
     FEWEST_PARENTS,
-    RULES,
     SEEN,
     SHARES,
     ClassificationSettings,
-    ClassifiedSet,
-    KeptMaps,
-    Parts,
-    of_some_parents,
-    read_kept,
+    rules_of,
     share_entry,
     share_of,
     taught_pixels,
 )
+from cosmogan_jax.stages.evaluate.classified_maps import (
+    ClassifiedSet,
+    KeptMaps,
+    Parts,
+    Reader,
+    of_some_parents,
+    read_kept,
+    standardise,
+)
 
 _SEED = 0
-# Rules of one cosmology by itself, beside RULES.
-_OWN_RULES = ("own_spectrum", "own_heights")
 # A linear rule of fewer maps of each set than so many times its features is noise.
 _MAPS_A_FEATURE = 2
 
@@ -69,16 +71,28 @@ class Classified(NamedTuple):
 
 
 def judge(
-    sets: MapSets, labels: dict[str, np.ndarray], cosmologies: Cosmologies, num_steps: int, margin: float
+    sets: MapSets,
+    labels: dict[str, np.ndarray],
+    cosmologies: Cosmologies,
+    num_steps: int,
+    margin: float,
+    *,
+    together: int = 1,
+    of_all_bins: Mapping[str, Reader] | None = None,
 ) -> Classified:
-    """Train and test; refused, with the reason, where a cosmology has too few units or maps are too small."""
+    """Train and test; refused, with the reason, where a cosmology has too few units or maps are too small.
+
+    together: how many evaluations are given as one, of several source bins. of_all_bins: as
+    `classification.judge` takes it.
+    """
     if not num_steps:
         return Classified(None, [])
     if refused := _refusal(sets, labels, cosmologies):
         return Classified({"refused": refused}, [])
+    reads = of_all_bins or {maps.name: maps.read for maps in sets.present()}
     kept = [
-        read_kept(ClassifiedSet(maps.name, maps.read, labels[maps.name], cosmologies.of_map[maps.name]), None)
-        for maps in sets.present()
+        read_kept(ClassifiedSet(name, reads[name], labels[name], cosmologies.of_map[name]), None)
+        for name in (maps.name for maps in sets.present())
     ]
     _standardise(kept, len(cosmologies.points))
     settings = ClassificationSettings(num_steps, None, _SEED, margin)
@@ -100,14 +114,15 @@ def judge(
         f"{result['maps_each']['train']} maps of each set to train on, of {count} cosmologies",
         flush=True,
     )
-    excess = excess_auc(share_of(result["auc"]), share_of(control["auc"]), margin)
+    excess = excess_auc(share_of(result["auc"]), share_of(control["auc"]), margin, together)
     whole = {
         "generated": result
         | {"sets": ["generated", "validation"], "excess": excess._asdict() | {"margin": margin}},
         "control": control | {"sets": names},
     }
     points = [
-        _at_point(ours, theirs, margin, count) for ours, theirs in zip(of_points, of_control, strict=True)
+        _at_point(ours, theirs, margin, together * count)
+        for ours, theirs in zip(of_points, of_control, strict=True)
     ]
     return Classified(whole, points)
 
@@ -138,11 +153,8 @@ def _refusal(sets: MapSets, labels: dict[str, np.ndarray], cosmologies: Cosmolog
 def _standardise(kept: Sequence[KeptMaps], num_points: int) -> None:
     """Bring all maps, in place, to units of their own cosmology's validation maps, which come second."""
     for number in range(num_points):
-        real = kept[1].kappa[kept[1].cosmology == number]
-        mean, sigma = real.mean(dtype=np.float64), real.std(dtype=np.float64)
-        for maps in kept:
-            here = maps.cosmology == number
-            maps.kappa[here] = (maps.kappa[here] - np.float32(mean)) / np.float32(sigma or 1.0)
+        here = [maps.cosmology == number for maps in kept]
+        standardise(kept, kept[1].kappa[here[1]], here)
 
 
 def _by_parent(maps: KeptMaps, shares: Sequence[float]) -> list[np.ndarray]:
@@ -206,11 +218,12 @@ def _tell_apart(
             )
         return of_points
 
+    rules = rules_of(first.train.kappa)
     by_point = told([combined(x) for x in logits])
     whole = mean_discrimination(by_point)
     alone = {
         f"auc_of_{rule}": share_entry(mean_discrimination(told([x[:, i] for x in logits])).auc)
-        for i, rule in enumerate((*RULES, *_OWN_RULES))
+        for i, rule in enumerate((*rules, *(f"own_{rule}" for rule in rules[1:])))
     }
     seen = []
     for part in (first.train, second.train):
@@ -236,7 +249,7 @@ def _tell_apart(
 def _taught(
     first: KeptMaps, second: KeptMaps, side_deg: float, settings: ClassificationSettings
 ) -> Callable[[KeptMaps], Float[np.ndarray, "maps rules"]]:
-    """Train RULES on all maps, and linear rules at every cosmology; return what gives maps' logits by them."""
+    """Train rules on all maps, and linear ones at every cosmology; return what gives maps' logits by them."""
     both = first, second
     reference = reference_of(first.kappa, second.kappa, side_deg)
     features = list(zip(*(features_of(maps.kappa, reference, side_deg) for maps in both)))

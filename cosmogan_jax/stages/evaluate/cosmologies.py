@@ -66,6 +66,7 @@ def judge(
     *,
     no_verdict: str | None,
     selected: bool,
+    evaluations: int = 1,
 ) -> JudgedDesign:
     """Judge every cosmology by itself, from the statistics of all maps; `with_outcomes` adds the rest.
 
@@ -73,8 +74,9 @@ def judge(
       labels: what counts as one, of all maps together.
       training: parameters of training maps, or of their cosmologies, by name.
       no_verdict, selected: as `judgement.Judge` takes them.
+      evaluations: how many of these are given as one, of several source bins.
     """
-    judged = []
+    judged, of_all = [], together(cosmologies, evaluations)
     numbers = range(len(cosmologies.points))
     for number in progress(numbers, desc="evaluate by cosmology", unit="cosmology"):
         here = {name: np.flatnonzero(of_map == number) for name, of_map in cosmologies.of_map.items()}
@@ -83,7 +85,7 @@ def judge(
             name: {key: values[maps] for key, values in each[name].items() if key in STATISTICS}
             for name, maps in here.items()
         }
-        judge_own = Judge(own_labels, settings, scale, no_verdict, selected, together=together(cosmologies))
+        judge_own = Judge(own_labels, settings, scale, no_verdict, selected, together=of_all)
         try:
             verdicts, key = judge_own.verdicts(own), tuple(judge_own.key_numbers(own))
         except ValueError as error:  # of so few maps that a statistic hardly varies; the others are judged
@@ -101,9 +103,9 @@ def judge(
     return _design(cosmologies, judged, each, labels, scale, training, settings.num_resamples)
 
 
-def together(cosmologies: Cosmologies | None) -> int:
-    """Return how many verdicts are given as one: of each cosmology, and of all maps."""
-    return 1 if cosmologies is None else 1 + len(cosmologies.points)
+def together(cosmologies: Cosmologies | None, evaluations: int = 1) -> int:
+    """Return how many verdicts are given as one: of each cosmology, and of all maps, in every evaluation."""
+    return evaluations * (1 if cosmologies is None else 1 + len(cosmologies.points))
 
 
 def _design(

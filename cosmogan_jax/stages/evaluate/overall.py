@@ -29,7 +29,7 @@ def judge(results: dict[str, Any], margins: str, design: JudgedDesign | None = N
     findings = [*_effects(view["verdicts"], results["statistics"], results.get("left_out", {}))]
     findings.append(Finding("no more duplicates than among real maps", results["duplicates"]["outcome"]))
     findings += _positions(results["position"])
-    findings.append(_classifier(results["classifier"]))
+    findings.append(classifier(results["classifier"]))
     if design is not None:
         findings = [*_cosmologies(design), *findings]
     return entry(findings, margins)
@@ -100,8 +100,8 @@ def _positions(position: dict[str, Any]) -> list[Finding]:
     return findings
 
 
-def _classifier(entry: dict[str, Any] | None) -> Finding:
-    title = _CLASSIFIER
+def classifier(entry: dict[str, Any] | None, title: str = _CLASSIFIER) -> Finding:
+    """Return what is said of a classifier's entry."""
     if entry is None:
         return Finding(title, "not trained", needs="--classifier_steps")
     if "refused" in entry:

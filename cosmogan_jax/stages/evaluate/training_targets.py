@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cosmogan_jax.compare.joint_statistics import JOINT_STATISTICS
 from cosmogan_jax.compare.statistics import trained_on_by
 from cosmogan_jax.emulators.packed import find
 from cosmogan_jax.emulators.weights import read_card
@@ -34,15 +35,31 @@ def trained_on(settings: Evaluate, workdir: Path) -> set[str]:
     Raises:
       ValueError: the run has no generated maps, or they are of a package that is gone.
     """
-    if settings.generated:
+    return trained_on_by(_losses(settings, workdir) or ())
+
+
+def trained_on_of_pairs(settings: Evaluate, workdir: Path) -> set[str]:
+    """Return names in `compare/joint_statistics.py`, of generated maps of several source bins.
+
+    Trainings that match statistics of such maps match all of these beside what --match names.
+
+    Raises:
+      ValueError: as `trained_on`.
+    """
+    if _losses(settings, workdir) is None:
         return set()
+    return {row.name for row in JOINT_STATISTICS.values() if row.matched_by}
+
+
+def _losses(settings: Evaluate, workdir: Path) -> tuple[str, ...] | None:
+    """Return the losses that --match names; None where nothing was matched, or it is not known."""
+    if settings.generated:
+        return None
     name = finished_record(workdir, "generate").flags.get("pretrained")
     flags: dict[str, Any] = (
         read_card(find(name)).training_flags if name else finished_record(workdir, "train").flags
     )
-    if not flags.get("match_weight", 0):
-        return set()
-    return trained_on_by(flags.get("match", ()))
+    return tuple(flags.get("match", ())) if flags.get("match_weight", 0) else None
 
 
 def trained_at(settings: Evaluate, workdir: Path, table: CropTable | None) -> dict[str, np.ndarray]:

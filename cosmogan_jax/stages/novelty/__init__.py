@@ -2,6 +2,7 @@
 
 Writes novelty.json:
 
+    source_bin           of several the one that is searched, the last; null of one
     num_maps, num_batches, num_queries, num_training_crops, num_validation_crops   how many were compared
     seed, step           the generator's, as of stage generate; null where maps were given (--generated)
     features             name of the space of features that the training has (a DCGAN's: discriminator, its
@@ -27,6 +28,9 @@ and novelty.npz, what figures/novelty.py draws:
     birthday_<space>_generated, _real        distances to the nearest other map, all batches in turn
     shown, shown_generated, shown_<space>    numbers of some queries, these maps, and what they are nearest to
     strips, steps                            maps along three paths; rms change of every step of all paths
+
+Of several source bins the last is searched: a map that is a copy is one in every bin, and the light of the
+farthest sources has passed all structures that the others show.
 
 Queries are the first generated maps; batch b holds maps b n to (b + 1) n of stage generate's seed.
 """
@@ -60,10 +64,13 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
 
     Of maps that are given there may be fewer than asked for: those that are there are searched.
     """
-    table = open_crop_table(stage_directory(workdir, "prepare"))
+    table, bin_ = open_crop_table(stage_directory(workdir, "prepare")), None
+    if table.num_bins > 1:
+        bin_ = table.num_bins - 1
+        table = table.of_bin(bin_)
     geometry = table.geometry
     wanted = max(settings.novelty_batches * settings.novelty_maps, settings.novelty_queries)
-    generated = sources.open_generated(settings, workdir, geometry, wanted)
+    generated = sources.open_generated(settings, workdir, geometry, wanted, bin_)
     if generated.num_maps is not None:
         count = min(settings.novelty_maps, generated.num_maps)
         batches = min(settings.novelty_batches, generated.num_maps // count)
@@ -71,17 +78,18 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
     l_edges = log_l_edges(geometry, settings.novelty_l_bins)
     spectrum, num_bands = sources.spectrum_space(table, geometry, l_edges)
     spaces: dict[str, sources.Space] = {"pixels": lambda kappa: kappa, "spectrum": spectrum}
-    features, left_out = _features_and_what_is_left_out(table, workdir, generated)
+    features, left_out = _features_and_what_is_left_out(table, workdir, generated, bin_)
     if features is not None:
         spaces[features.features.name] = features.space
     queries = np.asarray(generated.read(0, min(settings.novelty_queries, settings.novelty_maps)))
     search = Search(settings, table, queries, spaces, out)
     nearest, shown = ({}, {}) if "nearest" in left_out else search.nearest()
     birthday, distances = ({}, {}) if "pairs" in left_out else search.birthday(generated.read)
-    interpolation, walk = _interpolate(settings, generated, out)
+    interpolation, walk = _interpolate(settings, generated, out, bin_)
     verdict = _verdict(nearest, birthday)
     write_arrays(out / "novelty.npz", {**shown, **distances, **walk})
     content = {
+        "source_bin": bin_,
         "num_maps": settings.novelty_maps,
         "num_batches": settings.novelty_batches,
         "num_queries": len(queries),
@@ -110,15 +118,18 @@ def run(settings: Novelty, workdir: Path, out: Path) -> dict[str, Any]:
 
 
 def _features_and_what_is_left_out(
-    table: CropTable, workdir: Path, generated: sources.Generated
+    table: CropTable, workdir: Path, generated: sources.Generated, bin_: int | None
 ) -> tuple[sources.FeatureSpace | None, dict[str, str]]:
     """Open the training's space of features; by name why it, a search or the interpolation is not there."""
     train, validation = (
         set(sources.crops_of(table, split).parents.tolist()) for split in ("train", "validation")
     )
-    left_out, features = planning.left_out_of_novelty(train, validation), None
+    left_out = planning.left_out_of_novelty(train, validation)
+    features: sources.FeatureSpace | str | None = None
     if "pairs" not in left_out:  # which alone are looked for in features
-        if generated.in_training and generated.step is not None:
+        if bin_ is not None:
+            features = "they are of all source bins, and one is searched"
+        elif generated.in_training and generated.step is not None:
             normalisation = Normalisation.from_json(table.manifest.normalisation)
             features = sources.feature_space(workdir, generated.step, normalisation)
         else:
@@ -142,7 +153,7 @@ def _verdict(nearest: dict[str, Any], birthday: dict[str, Any]) -> dict[str, Any
 
 
 def _interpolate(
-    settings: Novelty, generated: sources.Generated, out: Path
+    settings: Novelty, generated: sources.Generated, out: Path, bin_: int | None
 ) -> tuple[dict[str, Any] | None, Arrays]:
     """Draw maps along paths from generated map 2 p to map 2 p + 1; nothing where there is no generator.
 
@@ -158,7 +169,8 @@ def _interpolate(
         walks = paths(starts, stops, settings.novelty_steps)
         along = (jax.tree.map(lambda leaf, number=number: leaf[number], walks) for number in range(_PATHS))
         theta = jnp.tile(generated.theta[0], (settings.novelty_steps + 1, 1))
-        return {"kappa": np.stack([np.asarray(emulator.kappa(latents, theta=theta)) for latents in along])}
+        walked = np.stack([np.asarray(emulator.kappa(latents, theta=theta)) for latents in along])
+        return {"kappa": walked if bin_ is None else walked[..., bin_]}
 
     kappa = kept(out, "interpolation", draw)["kappa"]
     smooth = smoothness(kappa, kappa[:, [0, -1]].reshape(-1, *kappa.shape[2:]))

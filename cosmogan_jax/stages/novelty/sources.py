@@ -77,12 +77,16 @@ def open_emulator(workdir: Path) -> Emulator:
     return trained(workdir, str(record.summary["step"]), flags["weights"]).emulator
 
 
-def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
+def read_generated(store: MapStore, emulator: Emulator, wanted: int, bin_: int | None = None) -> Read:
     """Read maps 0 to `wanted` of the store's seed, from the store where it holds them all; else make them anew.
 
     Map n of a seed is the same map either way. Of several cosmologies it is at these in turn: where the store
     has each seed at all of them, near copies by right, one map of every seed is taken.
+
+    bin_: the one of several source bins that is read.
     """
+    store = store if bin_ is None else store.only(bin_)
+    which = slice(None) if bin_ is None else slice(bin_, bin_ + 1)
     theta = cosmologies_in_turn(store, emulator.parameters)
     every = len(theta) if len(set(store.manifest.parents)) < store.num_maps else 1
     if every == 1 and store.num_maps >= wanted:
@@ -95,7 +99,7 @@ def read_generated(store: MapStore, emulator: Emulator, wanted: int) -> Read:
 
         return read_one_of_each
     key, rows = emulator.key(store.manifest.seed), jnp.asarray(theta)
-    draw = jax.jit(lambda index: only_bin(emulator.draw(key, index, rows[index % len(rows)])))
+    draw = jax.jit(lambda index: only_bin(emulator.draw(key, index, rows[index % len(rows)])[..., which]))
 
     def read(start: int, stop: int) -> Array:
         parts = [draw(first + jnp.arange(_AT_ONCE)) for first in range(start, stop, _AT_ONCE)]
@@ -130,12 +134,16 @@ class Generated(NamedTuple):
     theta: Float[np.ndarray, "cosmologies parameters"]
 
 
-def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, wanted: int) -> Generated:
+def open_generated(
+    settings: Novelty, workdir: Path, geometry: MapGeometry, wanted: int, bin_: int | None = None
+) -> Generated:
     """Open maps of stage generate, of its seed as far as `wanted`, or the files that --generated names.
 
+    bin_: the one of several source bins that is read.
+
     Raises:
-      ValueError: maps of another size or angle than the training crops; maps given that are fewer than two, or
-        not finite where they are read.
+      ValueError: maps of another size, angle or number of source bins than the training crops; maps given that
+        are fewer than two, or not finite where they are read.
     """
     if settings.generated:
         given = {"generated": settings.generated}
@@ -151,6 +159,12 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
         return Generated(maps.read_finite, maps.num_maps, None, None, None, False, np.zeros((1, 0), np.float32))
     store = open_map_store(stage_directory(workdir, "generate") / "maps")
     check_not_observed(store, "novelty")
+    if (store.num_bins > 1) != (bin_ is not None):
+        raise ValueError(
+            f"generated maps have {store.num_bins} source bins, and training crops "
+            f"{'one' if bin_ is None else 'more'}: stage novelty looks for copies of the crops; leave it out "
+            "(--novelty_maps=0)"
+        )
     if store.geometry.num_pixels != geometry.num_pixels:
         raise ValueError(
             f"generated maps have {store.geometry.num_pixels} pixels, training crops {geometry.num_pixels}: "
@@ -159,7 +173,7 @@ def open_generated(settings: Novelty, workdir: Path, geometry: MapGeometry, want
     check_same_geometry("generated maps", store.geometry, "training crops", geometry)
     emulator, record = open_emulator(workdir), finished_record(workdir, "generate")
     return Generated(
-        read_generated(store, emulator, wanted),
+        read_generated(store, emulator, wanted, bin_),
         None,
         emulator,
         store.manifest.seed,

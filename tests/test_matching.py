@@ -50,7 +50,7 @@ def test_bands_are_means_over_modes_by_direction_and_into_the_corners(maps):
     ring = np.linspace(12, 1.001 * np.sqrt(2) * 12, 5)[-2]
     np.testing.assert_allclose(found[:, -1], power[:, wave > ring].mean(1) + 1e-8, rtol=2e-3)
     # Every mode is in one band, and none in two: their numbers times their means are all the power.
-    shares = bands._share_of_modes(24)
+    shares = bands.share_of_modes(24)
     assert ((shares > 0).sum(1) <= 1).all()
     assert ((shares > 0).sum(1) == 0).sum() == 1  # the mean
     # Waves along rows, and nothing else, show in the bands of that direction only.

@@ -502,7 +502,7 @@ BUGS = (
          "float(np.sqrt(np.log1p(w)))",
          "float(np.log1p(w))",
          "lognormal_gan"),
-    _bug("pairs_not_counted", "emulators/lognormal_gan/base",
+    _bug("pairs_not_counted", "emulators/lognormal_gan/map_sums",
          "for value in (count * distance, products)",
          "for value in (distance, products)",
          "lognormal_gan"),

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cosmogan_jax.emulators.interface import num_bins
 from cosmogan_jax.emulators.trained import Generators
 from cosmogan_jax.emulators.weights import Card
 from cosmogan_jax.files.checksums import tree_sha256
@@ -14,11 +15,15 @@ from cosmogan_jax.runs.directory import stage_directory
 
 
 class Source(NamedTuple):
-    """A generator ready to draw, the source redshift of its maps, and where it comes from, for manifests."""
+    """A generator ready to draw, the source redshift of its maps, and where it comes from, for manifests.
+
+    bin_redshifts: of every bin, where its maps are of several.
+    """
 
     emulator: Emulator
     source_redshift: float | None
     origin: dict[str, Any]
+    bin_redshifts: tuple[float | None, ...] = ()
 
 
 def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
@@ -41,7 +46,8 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
     }
     emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, table)
     emulator = dataclasses.replace(emulator, training_pixels=min(table.store.image_shape))
-    return Source(emulator, table.manifest.source_redshift, origin)
+    redshifts = table.store.bin_redshifts if num_bins(emulator.model) > 1 else ()
+    return Source(emulator, table.manifest.source_redshift, origin, redshifts)
 
 
 def pretrained(name: str) -> Source:
@@ -60,7 +66,7 @@ def pretrained(name: str) -> Source:
         "trained_on": {"cosmology": card.cosmology, **card.data},
         "validated": card.validated,
     }
-    return Source(emulator, card.source_redshift, origin)
+    return Source(emulator, card.source_redshift, origin, card.bin_redshifts)
 
 
 def _step(checkpoint: str, workdir: Path) -> int | None:

@@ -201,4 +201,4 @@ def _scale_of(parts: Parts, maps: MapParts, in_units: Units, phi: np.ndarray | N
     return scale_of(maps, in_units, phi, parts.matcher)
 
 
-LOGNORMAL_GAN = Kind(make_model, make_engine, model_of)
+LOGNORMAL_GAN = Kind(make_model, make_engine, model_of, make_model)

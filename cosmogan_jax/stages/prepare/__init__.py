@@ -239,7 +239,7 @@ def _check_bins(inspection: Inspection) -> None:
     for number, sigma in enumerate(inspection.bin_sigmas if sources.bins else ()):
         if sources.trained_bin in (None, number) and not sigma > 0:
             raise ValueError(
-                f"source bin {number} of 0 to {len(sources.bins) - 1} is constant in every map, sigma={sigma:g}; "
+                f"source bin {number} of {len(sources.bins)} is constant in every map: sigma={sigma:g}; "
                 "leave it out, by --source_bins or --channel"
             )
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Variables
@@ -38,7 +38,7 @@ def sheet_writer(
     return write
 
 
-def _panels(kappa: Float[Maps, "maps size size bins"]) -> Maps:
+def _panels(kappa: Maps) -> Maps:
     """Return pictures side by side, the bins of a map beside each other; at most as many as there are maps."""
     shown = kappa[: max(len(kappa) // kappa.shape[-1], 1)]
     return shown.transpose(0, 3, 1, 2).reshape(-1, *kappa.shape[1:3])[: len(kappa)]

@@ -110,7 +110,7 @@ class Model(Protocol):
         ...
 
     def left_out(self, variables: Variables) -> dict[str, float]:
-        """Return what it knows to err by at cosmologies between the training's, by name; nothing if none."""
+        """Return what it knows to err by, at cosmologies between the training's or of coherence, by name."""
         ...
 
     def describe(self) -> dict[str, Any]:

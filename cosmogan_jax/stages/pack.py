@@ -76,9 +76,13 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
 
 
 def _cosmologies(settings: Pack, emulator: Emulator) -> dict[str, Any]:
-    """Say what is known of the cosmologies that maps are conditioned on; nothing where they are of one."""
+    """Say what is known of the cosmologies that maps are conditioned on; nothing where they are of one.
+
+    What the model knows to err by stands there of either.
+    """
     if not emulator.parameters:
-        return {}
+        left_out = emulator.model.left_out(emulator.variables)
+        return {"left_out": left_out} if left_out else {}
     ell = settings.pack_derivatives_to_ell or emulator.card.get("derivatives_to_ell")
     return {
         "design": [list(point) for point in emulator.design],

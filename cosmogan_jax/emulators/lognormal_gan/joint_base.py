@@ -20,8 +20,9 @@ autos'.
 
 A measured table need not be a coherence: of maps that differ little, noise or the lognormal's own limits leave
 an eigenvalue below 0 at some waves. There eigenvalues below `FLOOR` are raised to it and the matrix is brought
-back to a diagonal of 1 (`positive_definite`); `lowest` keeps the smallest eigenvalue that was measured, and
-stage train says it. The roots are the symmetric ones: bins in another order have the same roots in that order.
+back to a diagonal of 1 (`positive_definite`); `lowest` keeps the smallest eigenvalue that was measured, and a
+packed emulator's card tells it. The roots are the symmetric ones: bins in another order have the same roots
+in that order.
 """
 
 import itertools

@@ -234,9 +234,16 @@ class LognormalGan:
         return (base.mean[..., None, None] + base.sigma[..., None, None] * x)[..., None]
 
     def left_out(self, variables: Variables) -> dict[str, float]:
-        """Return what the base errs by at a training cosmology that its regression does not know, by name."""
+        """Return what the base errs by at a training cosmology that its regression does not know, by name.
+
+        Of one cosmology and several bins, the smallest eigenvalue of each coherence as it was measured: below
+        `joint_base.FLOOR` the base's is not the maps' own.
+        """
         if not self.parameters:
-            return {}
+            if self.num_bins == 1:
+                return {}
+            names = "smallest eigenvalue of the fields' coherence", "of the noise's"
+            return dict(zip(names, map(float, variables["base"][3])))
         errors = ErrorsLeftOut(*variables["base"][2])
         words = {"log_sigma": "ln sigma", "log_spread": "ln spread", "power": "power over its mean"}
         return {words[name]: float(error) for name, error in errors._asdict().items()}

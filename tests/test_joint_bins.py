@@ -295,3 +295,30 @@ def test_the_base_of_several_bins_follows_the_cosmology(sky):
     assert np.isfinite(np.asarray(slope)).all()
     errors = joint_base_of_theta.errors_left_out(bases, phi, np.ones(3))
     assert 0 < float(errors.power) < 1
+
+
+@pytest.mark.slow
+def test_several_bins_at_several_cosmologies_train_and_sample(sky):
+    """All that is measured has the shapes of a fresh state; a step and maps at other cosmologies are finite."""
+    own = dataclasses.replace(OWN, match=("power", "covariance", "roughness"), base_power="fourfold")
+    settings = dataclasses.replace(SETTINGS, of_kind=own, condition_on=("omega_m",))
+    model = make_model(settings, 2)
+    engine, crops = make_engine(model, settings, None), sky[:400, :16, :16, :2].astype(np.float32)
+
+    class Maps:
+        theta = np.linspace(0.2, 0.4, 8).repeat(50)[:, None].astype(np.float32)
+
+        def __call__(self):
+            return iter([crops[:200], crops[200:]])
+
+    fresh = engine.init(jax.random.key(4))
+    state = engine.begin(fresh, Maps(), Maps())
+    shapes = [jax.tree.map(jnp.shape, dataclasses.replace(each, key=None)) for each in (fresh, state)]
+    assert shapes[0] == shapes[1]
+    some = np.arange(6) * 60
+    state, metrics = jax.jit(engine.step)(state, Batch(jnp.asarray(crops[some]), jnp.asarray(Maps.theta[some])))
+    assert np.isfinite([float(value) for value in metrics.values()]).all()
+    latents = jax.vmap(lambda key: model.latent(key, 16))(jax.random.split(jax.random.key(5), 2))
+    x = jax.jit(model.sample)(engine.variables(state, "last"), latents, jnp.array([[0.25], [0.35]]))
+    assert x.shape == (2, 16, 16, 2)
+    assert np.isfinite(np.asarray(x)).all()

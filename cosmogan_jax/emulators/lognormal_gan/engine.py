@@ -94,8 +94,10 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         step,
         variables,
         *shown(matched=matcher is not None),
-        None if num_parameters else features,
-        "the features of a conditional emulator's discriminator depend on the cosmology too",
+        None if num_parameters or num_bins > 1 else features,
+        "the features of a conditional emulator's discriminator depend on the cosmology too"
+        if num_parameters
+        else "the discriminator looks at all source bins together, and novelty at one",
         begin=functools.partial(_begin, parts),
     )
 

@@ -65,6 +65,7 @@ def test_all_bins_are_prepared_trained_on_and_written(run):
     kappa = store.read()
     assert kappa.shape == (10, 16, 16, 2)
     assert store.bin_redshifts == (0.5, 1.0)
+    assert store.bin_names == table.store.bin_names
     # The base is measured: bins share what the maps do, and are as wide.
     assert np.corrcoef(kappa.reshape(-1, 2).T)[0, 1] > 0.5
     assert kappa[..., 1].std() > 1.5 * kappa[..., 0].std()
@@ -97,7 +98,7 @@ def test_a_packed_emulator_of_several_bins_samples_all(run, folder):
         "weights": {**like["weights"], **written},
         "architecture": emulator.model.describe(),
         "source_redshift": None,
-        "bin_redshifts": list(source.bin_redshifts),
+        **source.bins,
         "geometry": {"num_pixels": 16, "side_deg": emulator.geometry.side_deg},
         "normalisation": open_crop_table(run / "prepare").manifest.normalisation,
         "keys": emulator.key_scheme,

@@ -54,6 +54,7 @@ class Card:
       selected: whether they were chosen among others by their scores.
       training_flags: settings of the training.
       bin_redshifts: of every bin, where the maps are of several; None where one's is not known.
+      bin_names: what they are called, where that is recorded.
       validated: ranges in which the maps were found to agree with validation maps.
     """
 
@@ -72,6 +73,7 @@ class Card:
     training_flags: dict[str, Any]
     source_redshift: float | None
     bin_redshifts: tuple[float | None, ...]
+    bin_names: tuple[str, ...]
     cosmology: dict[str, Any] | None
     data: dict[str, Any]
     validated: dict[str, Any]
@@ -105,6 +107,7 @@ class Card:
         return cls(
             content=content,
             bin_redshifts=tuple(redshifts),
+            bin_names=tuple(map(str, content.get("bin_names", ()))),
             sha256=content["weights"]["sha256"],
             normalisation=Normalisation.from_json(content["normalisation"]),
             geometry=MapGeometry(geometry["num_pixels"], geometry["side_deg"]),

@@ -17,13 +17,20 @@ from cosmogan_jax.runs.directory import stage_directory
 class Source(NamedTuple):
     """A generator ready to draw, the source redshift of its maps, and where it comes from, for manifests.
 
-    bin_redshifts: of every bin, where its maps are of several.
+    bin_redshifts, bin_names: of every bin, where its maps are of several.
     """
 
     emulator: Emulator
     source_redshift: float | None
     origin: dict[str, Any]
     bin_redshifts: tuple[float | None, ...] = ()
+    bin_names: tuple[str, ...] = ()
+
+    @property
+    def bins(self) -> dict[str, Any]:
+        """Return what manifests and cards say of several bins; nothing of one."""
+        of_bins = {"bin_redshifts": list(self.bin_redshifts), "bin_names": list(self.bin_names)}
+        return {name: values for name, values in of_bins.items() if values}
 
 
 def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
@@ -46,8 +53,9 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
     }
     emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, table)
     emulator = dataclasses.replace(emulator, training_pixels=min(table.store.image_shape))
-    redshifts = table.store.bin_redshifts if num_bins(emulator.model) > 1 else ()
-    return Source(emulator, table.manifest.source_redshift, origin, redshifts)
+    several = num_bins(emulator.model) > 1
+    bins = (table.store.bin_redshifts, table.store.bin_names) if several else ()
+    return Source(emulator, table.manifest.source_redshift, origin, *bins)
 
 
 def pretrained(name: str) -> Source:
@@ -66,7 +74,7 @@ def pretrained(name: str) -> Source:
         "trained_on": {"cosmology": card.cosmology, **card.data},
         "validated": card.validated,
     }
-    return Source(emulator, card.source_redshift, origin, card.bin_redshifts)
+    return Source(emulator, card.source_redshift, origin, card.bin_redshifts, card.bin_names)
 
 
 def _step(checkpoint: str, workdir: Path) -> int | None:

@@ -152,7 +152,7 @@ def _manifest(settings: Generate, source: Source, *, is_own_size: bool) -> dict[
         origin.pop("validated", None)  # of maps of another size, or seen otherwise
     return {
         "source_redshift": source.source_redshift,
-        **({"bin_redshifts": list(source.bin_redshifts)} if source.bin_redshifts else {}),
+        **source.bins,
         "seed": settings.generate_seed,
         "keys": source.emulator.key_scheme,
         "origin": origin,

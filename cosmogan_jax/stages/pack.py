@@ -107,7 +107,7 @@ def _of_training(
         "normalisation": table.manifest.normalisation,
         "geometry": dataclasses.asdict(table.geometry),
         "source_redshift": table.manifest.source_redshift,
-        **({"bin_redshifts": list(source.bin_redshifts)} if source.bin_redshifts else {}),
+        **source.bins,
         "cosmology": _cosmology(table),
         "data": _data(settings, table),
         "training": _training(workdir, origin),
@@ -127,8 +127,7 @@ def _again(
         raise ValueError(f"pretrained={name!r} is not the emulator evaluated in {workdir}: other weights")
     kept = ("normalisation", "geometry", "source_redshift", "cosmology", "training")
     provenance = {key: emulator.card[key] for key in kept}
-    if "bin_redshifts" in emulator.card:
-        provenance["bin_redshifts"] = emulator.card["bin_redshifts"]
+    provenance |= {key: emulator.card[key] for key in ("bin_redshifts", "bin_names") if key in emulator.card}
     if emulator.card.get("sky"):
         provenance["sky"] = emulator.card["sky"]
     return emulator, provenance | {"data": {**emulator.card["data"], "description": settings.pack_data}}

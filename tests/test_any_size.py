@@ -12,8 +12,9 @@ from cosmogan_jax import GalaxyNoise, load
 from cosmogan_jax.emulators import bands
 from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interpolation import paths
-from cosmogan_jax.emulators.lognormal_gan.base import LARGEST_WAVE, NUM_WAVES, Base
+from cosmogan_jax.emulators.lognormal_gan.base import Base
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan
+from cosmogan_jax.emulators.lognormal_gan.waves import LARGEST_WAVE, NUM_WAVES
 from cosmogan_jax.emulators.normalisation import Normalisation
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries.observer import shape_noise_sigma, smooth, smooth_inside

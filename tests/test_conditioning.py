@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.emulators import conditioning
-from cosmogan_jax.emulators.lognormal_gan import base, base_of_theta
+from cosmogan_jax.emulators.lognormal_gan import base, base_of_theta, waves
 from cosmogan_jax.emulators.lognormal_gan.fields import draw, inputs
 
 NAMES = ("omega_m", "w0")
@@ -86,7 +86,7 @@ def lognormal_maps(rng, sigma, skewness, slope, count=60, size=48):
     """Shifted lognormal maps of a power law, cut from twice as wide ones; by numpy alone."""
     shift, spread = base.shift_of(skewness)
     wide = (2 * size, 2 * size)
-    k = base.wave_numbers(wide)
+    k = waves.wave_numbers(wide)
     colour = np.where(k > 0, np.maximum(k, 1e-9) ** slope, 0) * np.exp(-((k / 2) ** 2))
     colour /= np.sqrt((colour**2).mean())
     g = np.fft.ifft2(np.fft.fft2(rng.normal(size=(count, *wide))) * colour).real[:, :size, :size]

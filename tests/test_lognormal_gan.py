@@ -10,7 +10,7 @@ import pytest
 
 from cosmogan_jax.emulators import bands
 from cosmogan_jax.emulators.interface import Batch
-from cosmogan_jax.emulators.lognormal_gan import base, fields
+from cosmogan_jax.emulators.lognormal_gan import base, fields, waves
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
 from cosmogan_jax.emulators.lognormal_gan.engine import make_engine, make_model
 from cosmogan_jax.emulators.lognormal_gan.generator import Generator, reach
@@ -35,7 +35,7 @@ def power(k):
 def sky():
     """Lognormal maps of a known spread, cut from large ones: no wrap is seen in them."""
     side, rng, found = 512, np.random.default_rng(3), []
-    shape = power(base.wave_numbers((side, side)))
+    shape = power(waves.wave_numbers((side, side)))
     for _ in range(12):
         white = np.fft.fft2(rng.normal(size=(side, side)))
         g = np.fft.ifft2(white * np.sqrt(shape / shape.mean())).real
@@ -108,17 +108,17 @@ def test_base_maps_have_the_training_maps_power_and_skewness(sky, of_base):
 def test_the_base_is_of_the_wider_maps_whose_long_waves_no_crop_holds(sky):
     """Power of waves that fit into 32 pixels and not into 16, over the sky's own."""
     halves = sky.reshape(-1, 2, 16, 2, 16).swapaxes(2, 3).reshape(-1, 16, 16)
-    k = base.wave_numbers((512, 512))
+    k = waves.wave_numbers((512, 512))
     engine = make_engine(make_model(SETTINGS), SETTINGS, None)
     state = engine.begin(
         engine.init(jax.random.key(4)), lambda: iter([halves[:2000, ..., None]]), lambda: iter([sky[..., None]])
     )
-    waves = np.linspace(0, base.LARGEST_WAVE, base.NUM_WAVES)
-    long = (waves > 2 * np.pi / 32) & (waves < 2 * np.pi / 20)
+    at = waves.WAVES
+    long = (at > 2 * np.pi / 32) & (at < 2 * np.pi / 20)
     # The lognormal field's own power is what its Gaussian's correlation makes of it.
     of_g = np.fft.ifft2(power(k) / power(k).mean()).real
     of_y = np.fft.fft2(np.expm1(SPREAD**2 * of_g)).real / np.expm1(SPREAD**2)
-    true = np.interp(waves[long], k[0, :200], of_y[0, :200])
+    true = np.interp(at[long], k[0, :200], of_y[0, :200])
     found, of_crops = (
         np.mean(np.asarray(of.amplitude)[long] ** 2 / true) for of in (state.base, base.measured([halves]))
     )
@@ -129,8 +129,8 @@ def test_the_base_is_of_the_wider_maps_whose_long_waves_no_crop_holds(sky):
 def test_a_fresh_network_begins_with_the_training_maps_power_in_every_direction():
     """Beside the noise it begins with, on maps whose axes hold up to 20 times their diagonals' power."""
     side, fourfold, found = 256, 1.5, []
-    rng, k = np.random.default_rng(5), base.wave_numbers((side, side))
-    anisotropic = power(k) * np.exp(fourfold * (k / np.pi).clip(0, 1) * base.cos_4_phi((side, side)))
+    rng, k = np.random.default_rng(5), waves.wave_numbers((side, side))
+    anisotropic = power(k) * np.exp(fourfold * (k / np.pi).clip(0, 1) * waves.cos_4_phi((side, side)))
     for _ in range(12):
         white = np.fft.fft2(rng.normal(size=(side, side)))
         y = np.fft.ifft2(white * np.sqrt(anisotropic)).real
@@ -140,8 +140,8 @@ def test_a_fresh_network_begins_with_the_training_maps_power_in_every_direction(
     model = LognormalGan(2, 2, base_power="fourfold")
     of_maps = model.measured([x])
     # Half the slope of the logarithm of the power; the taper of 32 pixels blurs it, the square adds to it.
-    between = slice(int(0.35 * base.NUM_WAVES), int(0.6 * base.NUM_WAVES))
-    expected = fourfold / 2 * np.linspace(0, np.sqrt(2), base.NUM_WAVES)[between]
+    between = slice(int(0.35 * waves.NUM_WAVES), int(0.6 * waves.NUM_WAVES))
+    expected = fourfold / 2 * np.linspace(0, np.sqrt(2), waves.NUM_WAVES)[between]
     np.testing.assert_allclose(of_maps.fourfold[between], expected, rtol=0.2)
 
     def off(model):
@@ -176,8 +176,8 @@ def test_fields_have_variance_one_and_do_not_see_the_canvas_wrap(of_base):
 
 
 def test_modulated_noise_keeps_the_variance_of_plain_noise(of_sky, of_base):
-    canvas = base.wave_numbers((256, 256))
-    k = np.linspace(0, base.LARGEST_WAVE, base.NUM_WAVES)
+    canvas = waves.wave_numbers((256, 256))
+    k = np.linspace(0, waves.LARGEST_WAVE, waves.NUM_WAVES)
     plain = (np.interp(canvas, k, of_sky.amplitude) * (1 - np.exp(-0.5 * (3 * canvas) ** 2))) ** 2
     np.testing.assert_allclose((of_base.noise**2).mean((0, 1, 2)), plain.mean(), rtol=0.1)
 
@@ -192,8 +192,8 @@ def test_noise_of_finer_pixels_is_shared_out_among_octaves(of_sky):
     latents = jax.vmap(lambda key: fields.draw(key, 30, 30, finer))(keys)
     assert fields.seen(latents, finer) == (30, 30)
     given = jax.jit(lambda latents: fields.inputs(of_sky, latents, scales=finer))(latents)
-    canvas = base.wave_numbers((512, 512))
-    amplitude = np.interp(canvas, np.linspace(0, base.LARGEST_WAVE, base.NUM_WAVES), of_sky.amplitude)
+    canvas = waves.wave_numbers((512, 512))
+    amplitude = np.interp(canvas, np.linspace(0, waves.LARGEST_WAVE, waves.NUM_WAVES), of_sky.amplitude)
     short, long = (1 - np.exp(-0.5 * (scale * canvas) ** 2) for scale in (3, 12))
     expected = [(amplitude * share) ** 2 for share in (short, long * (1 - short))]
     found = np.asarray((given.noise**2).mean((0, 1, 2)))

@@ -182,7 +182,6 @@ def test_training_sees_the_chosen_bin_alone(run_main, tmp_path, stream):
             [],
             "5 channels; choose one with --channel=0 to 4, or say with --source_bins=all that they are source",
         ),
-        (["--source_bins=all"], "emulators are trained on one: choose it with --channel, of 0, 1, 2, 3, 4"),
         (["--source_bins=0,1", "--channel=3"], "channel=3 is none of source_bins=0,1"),
         (["--source_bins=all", "--channel=1", "--bin_redshifts=1,2"], "bin_redshifts=1,2 disagrees with"),
         (

@@ -102,7 +102,7 @@ def _less(values: Array, offset: Array | None) -> Array:
 
 
 @functools.cache
-def _share_of_modes(size: int) -> Float[np.ndarray, "modes bands"]:
+def share_of_modes(size: int) -> Float[np.ndarray, "modes bands"]:
     """Return weights that average the modes of the half plane into each band."""
     geometry = MapGeometry(size, 1.0)
     edges = log_l_edges(geometry, NUM_BANDS)
@@ -120,7 +120,8 @@ def _share_of_modes(size: int) -> Float[np.ndarray, "modes bands"]:
 
 
 @functools.cache
-def _share_of_rings(size: int) -> Float[np.ndarray, "modes rings"]:
+def share_of_rings(size: int) -> Float[np.ndarray, "modes rings"]:
+    """Return weights that average the modes of the half plane into each ring."""
     geometry = MapGeometry(size, 1.0)
     edges = log_l_edges(geometry, NUM_RINGS)
     rings = geometry.half_plane_bins(np.append(edges, 1.001 * np.sqrt(2) * edges[-1]))
@@ -145,17 +146,17 @@ def _sectors(size: int) -> list[Bool[np.ndarray, "height half"]]:
 
 def num_bands(size: int) -> int:
     """Return how many bands maps of this size have."""
-    return _share_of_modes(size).shape[1]
+    return share_of_modes(size).shape[1]
 
 
 def log_band_power(x: Float[Array, "batch size size"]) -> Float[Array, "batch bands"]:
     """Return ln of the mean |f|^2 / N^2 of each band: of white noise of variance 1 about 0."""
-    return _log_means(x, _share_of_modes(x.shape[-1]))
+    return _log_means(x, share_of_modes(x.shape[-1]))
 
 
 def log_ring_power(x: Float[Array, "batch size size"]) -> Float[Array, "batch rings"]:
     """Return the same of rings of all directions, which are wider, for a covariance of fewer numbers."""
-    return _log_means(x, _share_of_rings(x.shape[-1]))
+    return _log_means(x, share_of_rings(x.shape[-1]))
 
 
 def _log_means(x, shares):
@@ -167,7 +168,7 @@ def _log_means(x, shares):
 
 def power_of_modes(scale: MapScale, size: int) -> Float[Array, "height half"]:
     """Return the typical power of every mode of the half plane, that of its band; 0 of the mean, in none."""
-    within = (_share_of_modes(size) > 0).astype(np.float32)
+    within = (share_of_modes(size) > 0).astype(np.float32)
     return (jnp.asarray(within) @ jnp.exp(scale.centre)).reshape(size, size // 2 + 1)
 
 
@@ -185,7 +186,7 @@ def heights(x: Float[Array, "batch size size"]) -> Float[Array, "batch poolings 
 
 def unmeasured(size: int, num_slopes: int = 0, with_roughness: bool = False) -> MapScale:
     """Return a scale of the shapes that `scale_of` gives, with one of roughness where that is matched."""
-    bands, rings = num_bands(size), _share_of_rings(size).shape[1]
+    bands, rings = num_bands(size), share_of_rings(size).shape[1]
     of_rings = jnp.zeros(rings), jnp.ones(rings)
     even = jnp.tile(jnp.linspace(-1.0, 1.0, len(_SHARES_ABOVE)), (len(POOLED), 1))
     trend = Trend(jnp.zeros((num_slopes, bands)), jnp.zeros((num_slopes, rings))) if num_slopes else None
@@ -206,8 +207,7 @@ def scale_of(
     """
     phi = np.ones((len(log_power), 1)) if phi is None else phi
     (log_power, slopes), (rings, ring_slopes) = (without_trend(v, phi) for v in (log_power, log_ring_power))
-    variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(log_power.T)))
-    whitening = axes / np.sqrt(np.maximum(variance, _SMALLEST_VARIANCE * variance[-1]))
+    whitening = whitening_of(log_power)
     sigma = np.sqrt(np.asarray(wavelet_variance, np.float64).mean(0))
     numbers = log_power.mean(0), whitening, rings.mean(0), rings.std(0), sigma, heights.mean(0)
     trend = None
@@ -215,3 +215,9 @@ def scale_of(
         trend = Trend(*(jnp.asarray(v, jnp.float32) for v in (slopes, ring_slopes)))
     arrays = [jnp.asarray(v, jnp.float32) for v in numbers]
     return MapScale(arrays[0], arrays[1], arrays[2], arrays[3], arrays[4], arrays[5], trend)
+
+
+def whitening_of(values: Float[np.ndarray, "maps numbers"]) -> Float[np.ndarray, "numbers numbers"]:
+    """Return what takes numbers off their mean to uncorrelated ones of variance 1 (`_SMALLEST_VARIANCE`)."""
+    variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(values.T)))
+    return axes / np.sqrt(np.maximum(variance, _SMALLEST_VARIANCE * variance[-1]))

@@ -31,7 +31,7 @@ def as_markdown(card: dict[str, Any], model: Model) -> str:
 
 Convergence maps of {geometry.num_pixels}x{geometry.num_pixels} pixels, {geometry.side_deg:.6g} degrees wide \
 ({geometry.pixel_arcmin:.4g} arcmin a pixel, ell {geometry.fundamental_ell:.0f} to \
-{geometry.nyquist_ell:.0f}), source redshift {_or_unknown(card["source_redshift"])}.
+{geometry.nyquist_ell:.0f}), {_sources(card)}.
 
     python -m cosmogan_jax.main --stages=generate --pretrained={card["name"]} --workdir=runs/{card["name"]}\
 {flag_of_the_mean(card)}
@@ -108,11 +108,19 @@ def _limits(card: dict[str, Any], model: Model) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
+def _sources(card: dict[str, Any]) -> str:
+    """Say of which sources the maps are."""
+    if not (redshifts := card.get("bin_redshifts")):
+        return f"source redshift {_or_unknown(card['source_redshift'])}"
+    return f"{len(redshifts)} source bins made together, at redshifts {', '.join(map(_or_unknown, redshifts))}"
+
+
 def _fixed(card: dict[str, Any]) -> str:
     """Say what all of its maps have in common."""
     varied = card["parameters"]
     cosmology = [] if set(varied) - {"source_redshift"} else ["one cosmology"]
-    redshift = [] if "source_redshift" in varied else ["one source redshift"]
+    sources = "one set of source bins" if card.get("bin_redshifts") else "one source redshift"
+    redshift = [] if "source_redshift" in varied else [sources]
     return ", ".join([*cosmology, *redshift, "one size of pixels"]).capitalize()
 
 

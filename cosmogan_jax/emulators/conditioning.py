@@ -9,16 +9,18 @@ noise in one term is none in another.
 All is defined and differentiable wherever f is, also outside the training design.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.bands import MapScale
+from cosmogan_jax.emulators.joint_bands import JointScale
 
 # Amplitudes and densities, and what else cannot be negative; of users' own names nothing is known.
 POSITIVE = frozenset(("omega_m", "omega_b", "sigma8", "n_s", "h", "s8", "a_s", "source_redshift"))
+Scale = TypeVar("Scale", bound=MapScale | JointScale)
 ORDERS = (1, 2)  # linear in t, or quadratic
 _EXACTLY = "highest"  # a GPU's usual products of a few bits would shift every cosmology
 _FLAT = 1e-6  # relative to what is largest, of values, or of variances of standardised ones: no variation
@@ -59,9 +61,9 @@ class Cosmologies(NamedTuple):
         """Return the features with t behind them."""
         return features if self.t is None else jnp.concatenate([features, self.t], -1)
 
-    def scale(self, scale: MapScale) -> MapScale:
+    def scale(self, scale: Scale) -> Scale:
         """Return the scale of these maps' bands."""
-        return scale if self.phi is None else scale.at(self.phi)
+        return scale if self.phi is None else scale.at(self.phi)  # type: ignore[return-value]
 
     def rows(self, rows: Any) -> "Cosmologies":
         """Return those of some of the maps."""

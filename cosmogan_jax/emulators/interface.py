@@ -110,7 +110,7 @@ class Model(Protocol):
         ...
 
     def left_out(self, variables: Variables) -> dict[str, float]:
-        """Return what it knows to err by at cosmologies between the training's, by name; nothing if none."""
+        """Return what it knows to err by, at cosmologies between the training's or of coherence, by name."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -169,8 +169,16 @@ class Kind(NamedTuple):
       engine: (model, settings, the sharding of a batch among devices or None) -> engine.
       model_of: (what `Model.describe` gave, whether forward-mode differentiation must go through) -> model.
         ValueError for what is unknown, missing or of another type: it may come from a stranger's card.
+      joint: (settings, number of source bins) -> model of all of them, the last axis of its maps, which it has
+        as `num_bins`; None where the kind makes maps of one bin.
     """
 
     model: Callable[[Train], Model]
     engine: Callable[[Any, Train, jax.sharding.Sharding | None], Engine]
     model_of: Callable[[Mapping[str, Any], bool], Model]
+    joint: Callable[[Train, int], Model] | None = None
+
+
+def num_bins(model: Model) -> int:
+    """Return how many source bins a model's maps have; one that has no such attribute makes one."""
+    return getattr(model, "num_bins", 1)

@@ -34,12 +34,21 @@ def model_of(description: Mapping[str, Any], *, forward_mode: bool = False) -> M
     return KINDS[name].model_of(description, forward_mode)
 
 
-def build(settings: Train, batch_sharding: Any = None) -> tuple[Model, Engine]:
-    """Build model and engine of the settings of stage train.
+def build(settings: Train, batch_sharding: Any = None, num_bins: int = 1) -> tuple[Model, Engine]:
+    """Build model and engine of the settings of stage train, for maps of so many source bins.
 
     Raises:
-      ValueError: settings that no model or training can have.
+      ValueError: settings that no model or training can have; several bins, of which the kind makes one.
     """
     settings_kind = kind(settings.emulator)
-    model = settings_kind.model(settings)
+    if num_bins == 1:
+        model = settings_kind.model(settings)
+    elif settings_kind.joint is None:
+        several = ", ".join(name for name, each in KINDS.items() if each.joint)
+        raise ValueError(
+            f"emulator={settings.emulator} makes maps of one source bin and these have {num_bins}: choose one "
+            f"with --channel, or train --emulator={several} on all"
+        )
+    else:
+        model = settings_kind.joint(settings, num_bins)
     return model, settings_kind.engine(model, settings, batch_sharding)

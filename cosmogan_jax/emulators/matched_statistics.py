@@ -26,6 +26,8 @@ from cosmogan_jax.emulators.bands import (
     power_of_modes,
     wavelets,
 )
+from cosmogan_jax.emulators.joint_bands import JointScale
+from cosmogan_jax.emulators.joint_statistics import JOINT_STATISTICS
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries.bispectrum import bispectrum
 from cosmogan_jax.summaries.derivatives import AROUND, shifted
@@ -53,7 +55,10 @@ _L1 = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 _WAVELET_PEAKS = (0.0, 0.5, 1.0, 2.0, 3.0)
 _ANGLES = 4
 
+AnyScale = MapScale | JointScale
 Statistic = Callable[[Float[Array, "batch size size"], MapScale], Float[Array, "batch numbers"]]
+# Of maps of one bin, or with a last axis of several and their JointScale.
+OfAnyBins = Callable[[Float[Array, "batch size size *bins"], AnyScale], Float[Array, "batch numbers"]]
 
 
 def _power(x, scale):
@@ -214,16 +219,32 @@ STATISTICS: dict[str, Statistic] = {
 def check_names(names: Sequence[str]) -> None:
     """Raise ValueError for a name that is none of STATISTICS, or stands there twice."""
     for name in names:
+        if name in JOINT_STATISTICS:
+            raise ValueError(
+                f"match={name!r} is matched whenever maps are of several source bins; leave it out"
+            )
+    for name in names:
         if name not in STATISTICS:
             raise ValueError(f"match={name!r} is none of the statistics there are: {', '.join(STATISTICS)}")
     if len(set(names)) < len(names):
         raise ValueError(f"match={','.join(names)} names a statistic twice")
 
 
-def matched(names: Sequence[str]) -> Statistic:
-    """Return all statistics of these names in one row a map."""
+def matched(names: Sequence[str]) -> OfAnyBins:
+    """Return all statistics of these names in one row a map: of several bins those of all, bin by bin.
+
+    Statistics of several bins together are among the names (`joint_statistics.py`).
+    """
+
+    def of_bins(name, x, scale):
+        if name in JOINT_STATISTICS:
+            return JOINT_STATISTICS[name](x, scale)
+        rows = jax.vmap(STATISTICS[name], (-1, 0), 1)(x, scale.each)
+        return rows.reshape(len(x), -1)
 
     def statistics(x, scale):
+        if x.ndim > 3:
+            return jnp.concatenate([of_bins(name, x, scale) for name in names], -1)
         return jnp.concatenate([STATISTICS[name](x, scale) for name in names], -1)
 
     return statistics

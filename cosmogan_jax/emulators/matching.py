@@ -33,8 +33,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.bands import MapScale
-from cosmogan_jax.emulators.matched_statistics import Statistic, check_names, matched
+from cosmogan_jax.emulators.joint_statistics import JOINT_STATISTICS
+from cosmogan_jax.emulators.matched_statistics import AnyScale, OfAnyBins, check_names, matched
 from cosmogan_jax.emulators.trends import without_trend
 from cosmogan_jax.settings.matching import Matching as Settings
 
@@ -69,15 +69,17 @@ class Matcher(NamedTuple):
     Attributes:
       names: of statistics of maps in units of the training maps' standard deviation.
       weight, cap, rate: as in `settings/matching.py`.
+      num_bins: source bins of the maps; more than one are the last axis of maps.
     """
 
     names: tuple[str, ...]
     weight: float
     cap: float
     rate: float
+    num_bins: int = 1
 
     @property
-    def statistics(self) -> Statistic:
+    def statistics(self) -> OfAnyBins:
         """Return all of them in one row a map."""
         return matched(self.names)
 
@@ -86,13 +88,18 @@ class Matcher(NamedTuple):
         """Tell whether roughness is matched, which has a scale of its own."""
         return "roughness" in self.names
 
-    def numbers(self, size: int, scale: MapScale) -> tuple[int, ...]:
-        """Count the numbers of each statistic of a map of this size."""
-        some = jax.ShapeDtypeStruct((1, size, size), jnp.float32)
-        rows = [jax.eval_shape(matched((name,)), some, scale) for name in self.names]
-        return tuple(row.shape[1] for row in rows)
+    def numbers(self, size: int, scale: AnyScale) -> tuple[int, ...]:
+        """Count the numbers of each statistic of a map of this size; of each bin where there are several."""
+        bins = () if self.num_bins == 1 else (self.num_bins,)
+        some = jax.ShapeDtypeStruct((1, size, size, *bins), jnp.float32)
+        counts: list[int] = []
+        for name in self.names:
+            count = jax.eval_shape(matched((name,)), some, scale).shape[1]
+            shares = 1 if name in JOINT_STATISTICS else self.num_bins
+            counts += [count // shares] * shares
+        return tuple(counts)
 
-    def unmeasured(self, size: int, scale: MapScale, num_slopes: int = 0) -> Targets:
+    def unmeasured(self, size: int, scale: AnyScale, num_slopes: int = 0) -> Targets:
         """Return targets of the shapes that `targets_of` gives."""
         count = sum(self.numbers(size, scale))
         slopes = jnp.zeros((num_slopes, count)) if num_slopes else None
@@ -100,16 +107,18 @@ class Matcher(NamedTuple):
 
     def added(
         self,
-        slope: Float[Array, "batch size size"],
-        x: Float[Array, "batch size size"],
+        slope: Float[Array, "batch size size *bins"],
+        x: Float[Array, "batch size size *bins"],
         targets: Targets,
         running: Float[Array, "*terms numbers"],
-        scale: MapScale,
+        scale: AnyScale,
         step: Array,
         rate: Float[Array, ""] | float | None = None,
         units: Callable[[Array], Array] | None = None,
         phi: Float[Array, "batch terms"] | None = None,
-    ) -> tuple[Float[Array, "batch size size"], Float[Array, "*terms numbers"], dict[str, Float[Array, ""]]]:
+    ) -> tuple[
+        Float[Array, "batch size size *bins"], Float[Array, "*terms numbers"], dict[str, Float[Array, ""]]
+    ]:
         """Add the gradient of the loss above to the adversarial one of maps; return running means and metrics.
 
         In the first steps the running means are those of all maps so far; rate takes the place of the setting.
@@ -128,8 +137,10 @@ class Matcher(NamedTuple):
         return slope + capped(towards, slope, self.cap), running, metrics
 
 
-def matcher(settings: Settings) -> Matcher | None:
+def matcher(settings: Settings, num_bins: int = 1) -> Matcher | None:
     """Make the matcher of a kind's settings; None where nothing is matched.
+
+    Of several bins it matches what is named of each, and what they have together (`joint_statistics.py`).
 
     Raises:
       ValueError: a name that cannot be matched, or twice the same.
@@ -137,7 +148,8 @@ def matcher(settings: Settings) -> Matcher | None:
     check_names(settings.match)
     if not settings.match or not settings.match_weight > 0:
         return None
-    return Matcher(tuple(settings.match), settings.match_weight, settings.match_cap, settings.match_rate)
+    names = (*settings.match, *JOINT_STATISTICS) if num_bins > 1 else tuple(settings.match)
+    return Matcher(names, settings.match_weight, settings.match_cap, settings.match_rate, num_bins)
 
 
 def targets_of(
@@ -171,15 +183,15 @@ def targets_of(
 
 
 def pull(
-    statistics: Statistic,
+    statistics: OfAnyBins,
     targets: Targets,
     running: Float[Array, "*terms numbers"],
-    x: Float[Array, "batch size size"],
-    scale: MapScale,
+    x: Float[Array, "batch size size *bins"],
+    scale: AnyScale,
     rate: Float[Array, ""],
     units: Callable[[Array], Array] | None = None,
     phi: Float[Array, "batch terms"] | None = None,
-) -> tuple[Float[Array, "*terms numbers"], Float[Array, "batch size size"]]:
+) -> tuple[Float[Array, "*terms numbers"], Float[Array, "batch size size *bins"]]:
     """Return the running means after this batch, moved at `rate`, and the gradient of the loss of weight 1.
 
     units, phi: as in `Matcher.added`. The covariance is that about the batch's own means: about the training

@@ -6,13 +6,15 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators import bands, matching, roughness
+from cosmogan_jax.emulators import bands, joint_bands, matching, roughness
 from cosmogan_jax.emulators.interface import MapParts
+from cosmogan_jax.emulators.matched_statistics import AnyScale
 from cosmogan_jax.summaries.batching import in_batches
 from cosmogan_jax.summaries.roughness import log_squared_gradients
 
 _TOGETHER = 128  # maps whose statistics are computed by one call
-Units = Callable[[Float[Array, "batch size size"]], Float[Array, "batch size size"]]
+# Of maps with their axis of bins where there are several, else without.
+Units = Callable[[Float[Array, "batch size size *bins"]], Float[Array, "batch size size *bins"]]
 
 
 def mean_and_sigma(maps: MapParts) -> tuple[float, float]:
@@ -59,11 +61,28 @@ def scale_of(
     return scale._replace(roughness=roughness.scale_of(values, phi))
 
 
+def joint_scale_of(
+    maps: MapParts,
+    units: Units,
+    num_bins: int,
+    phi: Float[np.ndarray, "maps terms"] | None = None,
+    matcher: matching.Matcher | None = None,
+) -> joint_bands.JointScale:
+    """Return scales of maps of several bins, of each and of what every two share; arguments as `scale_of`."""
+
+    def of_bin(number: int) -> Callable[[Array], Array]:
+        return lambda x: units(x)[..., number]
+
+    each = [scale_of(maps, of_bin(number), phi, matcher) for number in range(num_bins)]
+    (numbers,) = over(maps, lambda x: joint_bands.spectral_numbers(units(x)))
+    return joint_bands.scale_of(each, numbers, phi)
+
+
 def targets_of(
     maps: MapParts,
     units: Units,
     matcher: matching.Matcher,
-    scale: bands.MapScale,
+    scale: AnyScale,
     least: float = 0.0,
     phi: Float[np.ndarray, "maps terms"] | None = None,
 ) -> matching.Targets:
@@ -83,13 +102,13 @@ def _of_cosmologies(
     compiled, rows, start = jax.jit(function), list[np.ndarray](), 0
     for some_maps in maps():
         own = phi[start : start + len(some_maps)]
-        rows.append(np.asarray(in_batches(compiled, some_maps[..., 0], own, size=_TOGETHER)))
+        rows.append(np.asarray(in_batches(compiled, _without_one_bin(some_maps), own, size=_TOGETHER)))
         start += len(some_maps)
     return np.concatenate(rows)
 
 
 def over(
-    maps: MapParts, *functions: Callable[[Float[Array, "batch size size"]], Float[Array, "batch numbers"]]
+    maps: MapParts, *functions: Callable[[Float[Array, "batch size size *bins"]], Float[Array, "batch numbers"]]
 ) -> list[Float[np.ndarray, "maps numbers"]]:
     """Compute each function of all maps, in one pass over them; one program a function."""
     # A program each: joined in one, they would share what they compute, and round otherwise.
@@ -97,5 +116,11 @@ def over(
     rows: list[list[np.ndarray]] = [[] for _ in functions]
     for some_maps in maps():
         for function, row in zip(compiled, rows):
-            row.append(np.asarray(in_batches(function, some_maps[..., 0], size=_TOGETHER)))
+            row.append(np.asarray(in_batches(function, _without_one_bin(some_maps), size=_TOGETHER)))
     return [np.concatenate(row) for row in rows]
+
+
+def _without_one_bin(
+    maps: Float[np.ndarray, "maps size size bins"],
+) -> Float[np.ndarray, "maps size size *bins"]:
+    return maps[..., 0] if maps.shape[-1] == 1 else maps

@@ -19,7 +19,7 @@ from cosmogan_jax.compare.scores.generator_score import Scores, make_scorer
 from cosmogan_jax.compare.scores.pixel_distance import pixel_bins
 from cosmogan_jax.compare.scores.score_measures import Measures, reference
 from cosmogan_jax.emulators.emulator import Emulator
-from cosmogan_jax.emulators.interface import Variables
+from cosmogan_jax.emulators.interface import Variables, num_bins
 from cosmogan_jax.files.json_files import as_json
 from cosmogan_jax.geometry import log_l_edges
 from cosmogan_jax.keys import SCHEME
@@ -127,7 +127,7 @@ class Development:
 def make_scorers(
     development: Development, emulator: Emulator, what: Literal["spectrum", "all"] = "all"
 ) -> Scorers:
-    """Make scorers of one way; maps are drawn batch by batch, from their numbers.
+    """Make scorers of one way; maps are drawn batch by batch, from their numbers. Of several bins: their mean.
 
     what="spectrum" leaves out what the development maps are measured for by all other scores: only
     `Scorers.spectrum` may then be called.
@@ -144,11 +144,15 @@ def make_scorers(
     # The first batch, from which come the range of the pixels and the nearest neighbours, is of all parents.
     spread = np.arange(0, len(crops), max(1, len(crops) // batch))[:batch]
     mixed = crops[np.concatenate([spread, np.delete(np.arange(len(crops)), spread)])]
-    measures = _measures(development, emulator, only_bin(mixed[:batch].cut()))
-    real = reference(measures, map(only_bin, mixed.batches(batch)), mixed.parents, what)
+    # Of several bins, edges are those of all, so that one program scores each.
+    measures = _measures(development, emulator, mixed[:batch].cut())
     key = keys.key(scoring.seed, scoring.latents, scoring.key_scheme)
     # Conditioned on what the development maps are of, one after the other.
     theta = jnp.asarray(crops[np.arange(scoring.maps) % len(crops)].theta(emulator.parameters))
+
+    if num_bins(emulator.model) > 1:
+        return _joint_scorers(scoring.maps, emulator, measures, (mixed, key, theta), batch, what)
+    real = reference(measures, map(only_bin, mixed.batches(batch)), mixed.parents, what)
 
     # Key and cosmologies are arguments of the program, so that it is compiled once for all seeds.
     def draw(drawn_from, index):
@@ -162,6 +166,48 @@ def make_scorers(
     return Scorers(
         on_host(make_scorer(draw, scoring.maps, measures, batch)),
         on_host(make_scorer(draw, scoring.maps, measures, batch, "spectrum")),
+    )
+
+
+def _joint_scorers(
+    num_maps: int,
+    emulator: Emulator,
+    measures: Measures,
+    drawn_as: tuple[Crops, Any, Any],
+    batch: int,
+    what: Literal["spectrum", "all"],
+) -> Scorers:
+    """Make scorers of maps of several bins: every score is the mean of the bins', each by itself.
+
+    All maps are drawn once and held, as many times larger than one bin's as there are bins.
+    """
+    crops, key, theta = drawn_as
+    reals = [
+        reference(measures, (kappa[..., number] for kappa in crops.batches(batch)), crops.parents, what)
+        for number in range(num_bins(emulator.model))
+    ]
+
+    @jax.jit
+    def draw(variables):
+        index = jnp.arange(num_maps).reshape(-1, batch)
+        kappa = jax.lax.map(lambda some: emulator.draw(key, some, theta[some], variables), index)
+        return jnp.moveaxis(kappa.reshape(num_maps, *kappa.shape[2:]), -1, 0)
+
+    def on_host(score: Callable[[Any, Any], Scores]) -> Callable[[Variables], HostScores]:
+        compiled = jax.jit(score)
+
+        def mean(variables: Variables) -> HostScores:
+            of_bins = [jax.device_get(compiled(*each)) for each in zip(draw(variables), reals)]
+            return as_json({name: np.mean([scores[name] for scores in of_bins]) for name in of_bins[0]})
+
+        return mean
+
+    def taken(kappa, index):
+        return kappa[index]
+
+    return Scorers(
+        on_host(make_scorer(taken, num_maps, measures, batch)),
+        on_host(make_scorer(taken, num_maps, measures, batch, "spectrum")),
     )
 
 

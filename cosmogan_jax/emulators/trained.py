@@ -12,7 +12,7 @@ from cosmogan_jax.emulators.emulator import Emulator
 from cosmogan_jax.emulators.interface import Engine, Model, State, Variables, Weights
 from cosmogan_jax.emulators.kinds import build
 from cosmogan_jax.emulators.normalisation import Normalisation
-from cosmogan_jax.maps.crop_table import CropTable
+from cosmogan_jax.maps.crop_table import CropTable, open_crop_table
 from cosmogan_jax.runs.best_generators import Ranking, Scores, read_ranking, read_scores
 from cosmogan_jax.runs.checkpoints import Checkpoints
 from cosmogan_jax.runs.directory import finished_record, key_scheme, stage_directory
@@ -52,7 +52,8 @@ def open_trained(workdir: Path) -> tuple[Trained, State, Checkpoints]:
     """
     directory = stage_directory(workdir, "train")
     settings = train_from_record(finished_record(workdir, "train").flags)
-    model, engine = build(settings)
+    num_bins = open_crop_table(stage_directory(workdir, "prepare")).store.num_bins
+    model, engine = build(settings, num_bins=num_bins)
     scheme = key_scheme(workdir)
     state = engine.init(keys.key(settings.own_seed, "weights", scheme))
     return Trained(settings, model, engine, scheme), state, Checkpoints(directory / "checkpoints")

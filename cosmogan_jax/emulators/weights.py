@@ -53,6 +53,8 @@ class Card:
       step: of the training, that the weights are of.
       selected: whether they were chosen among others by their scores.
       training_flags: settings of the training.
+      bin_redshifts: of every bin, where the maps are of several; None where one's is not known.
+      bin_names: what they are called, where that is recorded.
       validated: ranges in which the maps were found to agree with validation maps.
     """
 
@@ -70,6 +72,8 @@ class Card:
     selected: bool
     training_flags: dict[str, Any]
     source_redshift: float | None
+    bin_redshifts: tuple[float | None, ...]
+    bin_names: tuple[str, ...]
     cosmology: dict[str, Any] | None
     data: dict[str, Any]
     validated: dict[str, Any]
@@ -97,8 +101,13 @@ class Card:
             raise ValueError(f"{where}: design must be a list of rows of {len(parameters)} numbers")
         if side is not None and (type(side) is not int or side < 1):
             raise ValueError(f"{where}, data: map_pixels={side!r} must be a positive whole number")
+        redshifts = content.get("bin_redshifts", [])
+        if not isinstance(redshifts, list) or not all(z is None or is_value(z) for z in redshifts):
+            raise ValueError(f"{where}: bin_redshifts={redshifts!r} must be a list of numbers")
         return cls(
             content=content,
+            bin_redshifts=tuple(redshifts),
+            bin_names=tuple(map(str, content.get("bin_names", ()))),
             sha256=content["weights"]["sha256"],
             normalisation=Normalisation.from_json(content["normalisation"]),
             geometry=MapGeometry(geometry["num_pixels"], geometry["side_deg"]),

@@ -35,7 +35,7 @@ class CropManifest:
       source_redshift: None where it is not known, or not one.
       normalisation: "kind" and "scale".
       parents, boxes: one entry a map.
-      bin: which of several source bins the crops are of; None where there is one.
+      bin: which of several source bins the crops are of; None where there is one, or where they are of all.
       share_of_crops_outside_network_range: of the training crops; None where it is not recorded.
     """
 
@@ -68,8 +68,8 @@ class CropManifest:
 class CropTable(NamedTuple):
     """Crops are rows (map, row, column).
 
-    The parameters of the maps stand in the store alone. Of maps of several source bins, the store reads the one
-    that the crops are of.
+    The parameters of the maps stand in the store alone. Of maps of several source bins, the store reads those
+    that the crops are of: one, or all.
     """
 
     store: MapStore

@@ -66,7 +66,7 @@ def draw_crops(
     store: MapStore,
     settings: Prepare,
     limit: float,
-    trained_bin: int = 0,
+    trained_bin: int | None = 0,
     observed: Callable[[int], Bool[np.ndarray, "height width"] | None] = lambda index: None,
 ) -> tuple[dict[str, Int[np.ndarray, "crops 3"]], dict[str, float]]:
     """Draw crop positions (map, row, column) by split; count the training crops that hold extreme pixels.
@@ -76,12 +76,12 @@ def draw_crops(
     allows.
 
     Args:
-      trained_bin: the bin that is trained on.
+      trained_bin: the bin that is trained on; None: all of them.
       observed: where a map of the store is not masked; None where nothing is known to be.
 
     Returns:
       the table; and the shares of training crops with a pixel outside [-1, 1] and outside [-limit, limit], in
-      the bin that is trained on.
+      the bin that is trained on, or in any.
 
     Maps with fewer positions than crops are found before (check_positions).
     """
@@ -114,11 +114,16 @@ def draw_crops(
             tables[target].append(crops[first : first + count])
             first += count
         if "train" in counts and every is not None:
-            kappa = every[..., trained_bin]
+            kappa = _extremes(every) if trained_bin is None else every[..., trained_bin]
             outside += [_crops_beyond(kappa, crops[: counts["train"]], size, bound) for bound in (1.0, limit)]
     joined = {split: np.concatenate(table) for split, table in tables.items() if table}
     shares = outside / len(joined["train"])
     return joined, {"outside_unit_range": float(shares[0]), "outside_network_range": float(shares[1])}
+
+
+def _extremes(kappa: Float[np.ndarray, "height width bins"]) -> Float[np.ndarray, "height width"]:
+    """Return the value of each pixel, in any bin, that is furthest from 0."""
+    return np.take_along_axis(kappa, np.abs(kappa).argmax(-1)[..., None], -1)[..., 0]
 
 
 def _window_sums(flags: np.ndarray) -> Int[np.ndarray, "height width"]:

@@ -133,7 +133,8 @@ def inspect(sources: MapSources, crop_size: int, watch: Callable[..., Iterable] 
         if sources.bins:
             with np.errstate(invalid="ignore"):
                 # A pixel that is invalid in one bin is left out of all: crops of them lie at the same places.
-                kappa = np.where(np.isfinite(whole).all(-1), whole[..., sources.trained_bin], np.nan)
+                shown_bin = sources.trained_bin or 0
+                kappa = np.where(np.isfinite(whole).all(-1), whole[..., shown_bin], np.nan)
                 sigmas += [float(image[np.isfinite(image)].std()) for image in np.moveaxis(whole, -1, 0)]
         of_map = inspect_map(role, file.name(index), kappa, crop_size, observed, sources.most_masked)
         facts.append(of_map._replace(digest=map_digest(whole)))
@@ -226,7 +227,7 @@ def _of_bins(inspection: Inspection) -> str:
     bins = []
     for number, (redshift, sigma) in enumerate(zip(sources.bins, inspection.bin_sigmas)):
         at = "redshift not known" if redshift is None else f"redshift {redshift:g}"
-        trained = ", trained on" if number == sources.trained_bin else ""
+        trained = ", trained on" if sources.trained_bin in (None, number) else ""
         bins.append(f"{number} ({at}, sigma {sigma:.4g}{trained})")
     return ", ".join(bins)
 

@@ -39,7 +39,7 @@ class JudgedMaps(NamedTuple):
                 if self.sources.masks is not None:
                     applied = self.sources.masks.applied
                     kappa = np.stack([applied(first + n, image) for n, image in zip(of_file, kappa)])
-                parts.append(kappa[..., self.sources.trained_bin] if self.sources.bins else kappa)
+                parts.append(kappa[..., self.sources.trained_bin or 0] if self.sources.bins else kappa)
             first += file.num_maps
         return np.concatenate(parts)
 

@@ -28,7 +28,7 @@ class MapSources(NamedTuple):
       vary: names of the parameters in which the maps are meant to differ.
       bins: source redshifts, where maps are of several bins; None where one's is not known.
       bin_names: what they are called; none where it is not known.
-      trained_bin: which of them crops are of.
+      trained_bin: which of them crops are of; None where they are of all.
       besides: a table of parameters that was given with them.
       masks: of the survey, where there are any.
       most_masked: the share of a crop's pixels that may be masked. Where none may be, the maps are NaN there;
@@ -47,7 +47,7 @@ class MapSources(NamedTuple):
     most_masked: float = 0.0
     bins: tuple[float | None, ...] = ()
     bin_names: tuple[str, ...] = ()
-    trained_bin: int = 0
+    trained_bin: int | None = 0
 
     @property
     def num_bins(self) -> int:
@@ -133,9 +133,11 @@ def agree(
 def with_bins(sources: MapSources, settings: Prepare | GivenMaps) -> MapSources:
     """Add the bins that all files have, their redshifts, and the number of the bin that crops are of.
 
+    Of all where stage prepare is told none: several are trained on jointly.
+
     Raises:
       ValueError: files that disagree in their bins, or with --bin_redshifts; a bin that is not among them, or
-        several and none is chosen to train on.
+        several and none is chosen to be judged.
     """
     files = sources.all_files
     first, wanted = files[0], settings.bin_redshifts
@@ -160,9 +162,13 @@ def with_bins(sources: MapSources, settings: Prepare | GivenMaps) -> MapSources:
     redshifts = tuple(wanted) or first.bins
     chosen = settings.channel
     if chosen is None and len(redshifts) > 1:
+        if isinstance(settings, Prepare):
+            return sources._replace(
+                bins=redshifts, bin_names=first.bin_names, trained_bin=None, source_redshift=None
+            )
         raise ValueError(
-            f"{first.path} holds {len(redshifts)} source bins, {_bins(first)}, and emulators are trained on "
-            f"one: choose it with --channel, of {', '.join(map(str, first.bin_numbers))}"
+            f"{first.path} holds {len(redshifts)} source bins, {_bins(first)}, of which one is judged: choose "
+            f"it with --channel, of {', '.join(map(str, first.bin_numbers))}"
         )
     if chosen is not None and chosen not in first.bin_numbers:
         numbers = settings.source_bins or map(str, first.bin_numbers)

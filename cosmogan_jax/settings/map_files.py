@@ -35,7 +35,9 @@ class MapFiles:
         like="2048,2048",
     )
     channel: int | None = setting(
-        None, "Channel of maps that have several; with --source_bins, the one that is trained on.", least=0
+        None,
+        "Channel of maps that have several; with --source_bins, the one that is trained on, else all together.",
+        least=0,
     )
     source_bins: tuple[str, ...] = setting(
         (),

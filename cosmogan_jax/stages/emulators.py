@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cosmogan_jax.emulators.interface import num_bins
 from cosmogan_jax.emulators.trained import Generators
 from cosmogan_jax.emulators.weights import Card
 from cosmogan_jax.files.checksums import tree_sha256
@@ -14,11 +15,22 @@ from cosmogan_jax.runs.directory import stage_directory
 
 
 class Source(NamedTuple):
-    """A generator ready to draw, the source redshift of its maps, and where it comes from, for manifests."""
+    """A generator ready to draw, the source redshift of its maps, and where it comes from, for manifests.
+
+    bin_redshifts, bin_names: of every bin, where its maps are of several.
+    """
 
     emulator: Emulator
     source_redshift: float | None
     origin: dict[str, Any]
+    bin_redshifts: tuple[float | None, ...] = ()
+    bin_names: tuple[str, ...] = ()
+
+    @property
+    def bins(self) -> dict[str, Any]:
+        """Return what manifests and cards say of several bins; nothing of one."""
+        of_bins = {"bin_redshifts": list(self.bin_redshifts), "bin_names": list(self.bin_names)}
+        return {name: values for name, values in of_bins.items() if values}
 
 
 def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
@@ -41,7 +53,9 @@ def trained(workdir: Path, checkpoint: str, weights: str) -> Source:
     }
     emulator = generators.trained.emulator(f"{workdir}, step {step}", variables, table)
     emulator = dataclasses.replace(emulator, training_pixels=min(table.store.image_shape))
-    return Source(emulator, table.manifest.source_redshift, origin)
+    several = num_bins(emulator.model) > 1
+    bins = (table.store.bin_redshifts, table.store.bin_names) if several else ()
+    return Source(emulator, table.manifest.source_redshift, origin, *bins)
 
 
 def pretrained(name: str) -> Source:
@@ -60,7 +74,7 @@ def pretrained(name: str) -> Source:
         "trained_on": {"cosmology": card.cosmology, **card.data},
         "validated": card.validated,
     }
-    return Source(emulator, card.source_redshift, origin)
+    return Source(emulator, card.source_redshift, origin, card.bin_redshifts, card.bin_names)
 
 
 def _step(checkpoint: str, workdir: Path) -> int | None:

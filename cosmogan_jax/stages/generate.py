@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from cosmogan_jax import keys
 from cosmogan_jax.compare.cosmologies import shares_units
 from cosmogan_jax.compare.parents import numbered
+from cosmogan_jax.emulators.interface import num_bins
 from cosmogan_jax.emulators.kinds import kind
 from cosmogan_jax.emulators.parameters import theta_of
 from cosmogan_jax.emulators.weights import read_card
@@ -58,7 +59,15 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
         manifest["parameters"] = dict(zip(emulator.parameters, rows.T.tolist(), strict=True))
     if matched:
         manifest["parents"] = [number // len(cosmologies) for number in range(settings.num_generated)]
-    write_map_store(out / "maps", batches(), settings.num_generated, geometry, manifest, num_columns=width)
+    write_map_store(
+        out / "maps",
+        batches(),
+        settings.num_generated,
+        geometry,
+        manifest,
+        num_bins=num_bins(emulator.model),
+        num_columns=width,
+    )
     return {
         "step": source.origin["generator_step"],
         "num_maps": settings.num_generated,
@@ -143,6 +152,7 @@ def _manifest(settings: Generate, source: Source, *, is_own_size: bool) -> dict[
         origin.pop("validated", None)  # of maps of another size, or seen otherwise
     return {
         "source_redshift": source.source_redshift,
+        **source.bins,
         "seed": settings.generate_seed,
         "keys": source.emulator.key_scheme,
         "origin": origin,

@@ -76,9 +76,13 @@ def run(settings: Pack, workdir: Path, out: Path) -> dict[str, Any]:
 
 
 def _cosmologies(settings: Pack, emulator: Emulator) -> dict[str, Any]:
-    """Say what is known of the cosmologies that maps are conditioned on; nothing where they are of one."""
+    """Say what is known of the cosmologies that maps are conditioned on; nothing where they are of one.
+
+    What the model knows to err by stands there of either.
+    """
     if not emulator.parameters:
-        return {}
+        left_out = emulator.model.left_out(emulator.variables)
+        return {"left_out": left_out} if left_out else {}
     ell = settings.pack_derivatives_to_ell or emulator.card.get("derivatives_to_ell")
     return {
         "design": [list(point) for point in emulator.design],
@@ -103,6 +107,7 @@ def _of_training(
         "normalisation": table.manifest.normalisation,
         "geometry": dataclasses.asdict(table.geometry),
         "source_redshift": table.manifest.source_redshift,
+        **source.bins,
         "cosmology": _cosmology(table),
         "data": _data(settings, table),
         "training": _training(workdir, origin),
@@ -122,6 +127,7 @@ def _again(
         raise ValueError(f"pretrained={name!r} is not the emulator evaluated in {workdir}: other weights")
     kept = ("normalisation", "geometry", "source_redshift", "cosmology", "training")
     provenance = {key: emulator.card[key] for key in kept}
+    provenance |= {key: emulator.card[key] for key in ("bin_redshifts", "bin_names") if key in emulator.card}
     if emulator.card.get("sky"):
         provenance["sky"] = emulator.card["sky"]
     return emulator, provenance | {"data": {**emulator.card["data"], "description": settings.pack_data}}

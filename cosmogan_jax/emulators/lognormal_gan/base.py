@@ -27,16 +27,22 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.optimize import brentq
 
-# Wave numbers, in radian a pixel, at which amplitudes are kept: finer than canvases of 700 pixels resolve.
-NUM_WAVES = 512
-LARGEST_WAVE = np.sqrt(2) * np.pi
-_WAVES = np.linspace(0, LARGEST_WAVE, NUM_WAVES)
+from cosmogan_jax.emulators.lognormal_gan.map_sums import Sums
+from cosmogan_jax.emulators.lognormal_gan.waves import (
+    NUM_WAVES,
+    WAVES,
+    by_wave,
+    cos_4_phi,
+    fast_size,
+    wave_numbers,
+)
+
 # The power comes from pairs below the first and from tapered maps above the second, in radian a pixel.
 _PAIRS_BELOW, _TAPERED_ABOVE = 0.5, 0.9
-_TAPERED_BANDS = 64
-# Longer waves come from too few modes to tell directions apart, and shorter than Nyquist from corners alone.
-_DIRECTED_ABOVE, _DIRECTED_BELOW = 0.5, np.pi
-_DIRECTED_BANDS, _FEWEST_MODES = 24, 24  # that tell directions apart; of each
+_LEAST = -0.9  # of xi_y / shift^2
+
+# |k| in radian a pixel -> the share of the power that noise beside the base is to hold.
+ShareOfNoise = Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]]
 
 
 class Base(NamedTuple):
@@ -72,7 +78,7 @@ def unmeasured(fourfold: bool = False) -> Base:
 def measured(
     maps: Iterable[Float[np.ndarray, "maps size size"]],
     fourfold: bool = False,
-    share_of_noise: Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]] | None = None,
+    share_of_noise: ShareOfNoise | None = None,
 ) -> Base:
     """Measure the base of maps in network units, which come in parts, all of one size.
 
@@ -90,11 +96,56 @@ def measured(
 
 
 def base_of(
-    sums: "Sums",
+    sums: Sums,
     fourfold: bool = False,
-    share_of_noise: Callable[[Float[np.ndarray, "..."]], Float[np.ndarray, "..."]] | None = None,
+    share_of_noise: ShareOfNoise | None = None,
 ) -> Base:
     """Return the base of the maps that were added up; arguments and errors as of `measured`."""
+    return tabulated(spectra_of(sums), sums, fourfold, share_of_noise)
+
+
+def tabulated(
+    field: "Spectra", sums: Sums, fourfold: bool = False, share_of_noise: ShareOfNoise | None = None
+) -> Base:
+    """Return the base of a field, with what the sums tell of directions; arguments as of `measured`."""
+    k, power = field.k, field.power
+    of_base = power if share_of_noise is None else power * (1 - share_of_noise(k))
+    window = np.sqrt(of_base / np.maximum(field.lognormal_power, 1e-12 * field.lognormal_power.max()))
+    roots = np.sqrt(field.log_power), np.sqrt(power), np.minimum(window, 2.0)
+    tables = [by_wave(k, values) for values in roots]
+    if fourfold:
+        b, shape = sums.fourfold(field.mean), (len(k), len(k))
+        on_average = np.sqrt(by_wave(k, np.exp(2 * np.interp(k, *b) * cos_4_phi(shape))))
+        tables = [tables[0], tables[1] / on_average, tables[2] / on_average, np.interp(WAVES, *b)]
+    numbers = (field.mean, np.sqrt(field.variance), field.shift, field.spread)
+    return Base(*(jnp.float32(v) for v in numbers), *(jnp.asarray(t, jnp.float32) for t in tables))
+
+
+class Spectra(NamedTuple):
+    """The lognormal field behind maps, its spectra those of the modes of a canvas larger than the maps.
+
+    Attributes:
+      k: |k| of the modes, radian a pixel.
+      mean, variance, shift, spread: of the maps, as in `Base`; the variance is sigma^2.
+      power: the maps', 1 on average.
+      level: what it was before, in network units squared.
+      log_power: of g, in arbitrary units.
+      lognormal_power: that of the field with g's power, before the window.
+    """
+
+    k: Float[np.ndarray, "side side"]
+    mean: float
+    variance: float
+    shift: float
+    spread: float
+    power: Float[np.ndarray, "side side"]
+    level: float
+    log_power: Float[np.ndarray, "side side"]
+    lognormal_power: Float[np.ndarray, "side side"]
+
+
+def spectra_of(sums: Sums) -> Spectra:
+    """Compute the lognormal field behind the maps that were added up; errors as of `measured`."""
     mean, variance, skewness = sums.moments()
     if not variance > 0:
         raise ValueError(f"variance={variance:g} of the training maps must be positive")
@@ -106,22 +157,16 @@ def base_of(
     shift, spread = shift_of(skewness)
     canvas = fast_size(4 * sums.size)
     k = wave_numbers((canvas, canvas))
-    power = _power(k, *sums.correlation(mean), *sums.tapered(mean), sums.size)
-    power /= power.mean()
+    of_pairs = power_of_pairs(k, *sums.correlation(mean), sums.size)
+    power = joined(k, of_pairs, power_of_bands(k, *sums.tapered(mean)), least=0.0)
+    level = float(power.mean())
+    power /= level
     xi = np.fft.ifft2(power).real
     # A correlation below -shift^2 is none that a lognormal field has; real maps' stay far above.
-    log_power = np.maximum(np.fft.fft2(np.log1p(np.maximum(xi / shift**2, -0.9))).real, 0)
+    log_power = np.maximum(np.fft.fft2(np.log1p(np.maximum(xi / shift**2, _LEAST))).real, 0)
     of_g = np.fft.ifft2(log_power / log_power.mean()).real
     lognormal_power = np.fft.fft2(shift**2 * np.expm1(spread**2 * of_g)).real
-    of_base = power if share_of_noise is None else power * (1 - share_of_noise(k))
-    window = np.sqrt(of_base / np.maximum(lognormal_power, 1e-12 * lognormal_power.max()))
-    tables = [_by_wave(k, values) for values in (np.sqrt(log_power), np.sqrt(power), np.minimum(window, 2.0))]
-    if fourfold:
-        b = sums.fourfold(mean)
-        on_average = np.sqrt(_by_wave(k, np.exp(2 * np.interp(k, *b) * cos_4_phi((canvas, canvas)))))
-        tables = [tables[0], tables[1] / on_average, tables[2] / on_average, np.interp(_WAVES, *b)]
-    numbers = (mean, np.sqrt(variance), shift, spread)
-    return Base(*(jnp.float32(v) for v in numbers), *(jnp.asarray(t, jnp.float32) for t in tables))
+    return Spectra(k, mean, variance, shift, spread, power, level, log_power, lognormal_power)
 
 
 def shift_of(skewness: float) -> tuple[float, float]:
@@ -130,147 +175,34 @@ def shift_of(skewness: float) -> tuple[float, float]:
     return 1 / np.sqrt(w), float(np.sqrt(np.log1p(w)))
 
 
-def fast_size(least: int) -> int:
-    """Return the smallest even number from `least` on of no other prime factors than 2, 3 and 5."""
-    size = least + least % 2
-    while True:
-        rest = size
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return size
-        size += 2
-
-
-def wave_numbers(shape: tuple[int, int]) -> Float[np.ndarray, "height width"]:
-    """Return |k| of every mode of the whole plane, in radian a pixel."""
-    return 2 * np.pi * np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1]))
-
-
-def cos_4_phi(shape: tuple[int, int]) -> Float[np.ndarray, "height width"]:
-    """Return cos 4 phi of every mode of the plane: 1 along the axes, -1 along diagonals; 0 of the mean."""
-    ky, kx = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])
-    cosine = np.cos(4 * np.arctan2(ky, kx))
-    cosine[0, 0] = 0
-    return cosine
-
-
-class Sums:
-    """Sums over maps from which moments, pairs and tapered power follow, whatever the mean turns out to be."""
-
-    def __init__(self):
-        self.size, self._count, self._powers = 0, 0, np.zeros(4)
-
-    def add(self, maps: Float[np.ndarray, "maps size size"]) -> None:
-        """Add maps, all of one size."""
-        if not self._count:
-            self.size = maps.shape[-1]
-            self._window = _hann(self.size)
-            double = (2 * self.size, 2 * self.size)
-            self._pairs = np.zeros((2 * self.size, self.size + 1))
-            self._pixels = np.zeros((self.size, self.size))
-            self._tapered, self._tapered_field = np.zeros((self.size, self.size)), 0.0
-            self._double = double
-            # Near the mean, so that nothing is lost when the rest of it is taken off later.
-            self._near = maps.mean()
-        maps = maps - self._near
-        self._powers += [(maps**p).sum() for p in range(4)]
-        self._count += len(maps)
-        self._pixels += maps.sum(0)
-        self._pairs += (np.abs(np.fft.rfft2(maps, s=self._double)) ** 2).sum(0)
-        tapered = np.fft.fft2(maps * self._window)
-        self._tapered += (np.abs(tapered) ** 2).sum(0)
-        self._tapered_field = self._tapered_field + tapered.sum(0)
-
-    def moments(self) -> tuple[float, float, float]:
-        """Return mean, variance and skewness over all pixels."""
-        if not self._count:
-            raise ValueError("no training map: the base field has nothing to be measured on")
-        m1, m2, m3 = self._powers[1:] / self._powers[0]
-        variance = m2 - m1**2
-        third = m3 - 3 * m1 * m2 + 2 * m1**3
-        skewness = third / variance**1.5 if variance > 0 else 0.0
-        return float(m1 + self._near), float(variance), float(skewness)
-
-    def correlation(self, mean: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return distances in pixels and the mean product there, over all pairs of pixels of one map."""
-        size, off = self.size, mean - self._near
-        ones = np.fft.rfft2(np.ones((size, size)), s=self._double)
-        field = np.fft.rfft2(self._pixels, s=self._double)
-        # |f - off w|^2 summed over maps, w the transform of the whole square.
-        spectra = self._pairs - 2 * off * (field * ones.conj()).real + self._count * off**2 * np.abs(ones) ** 2
-        products = np.fft.irfft2(spectra, s=self._double) / self._count
-        count = np.rint(np.fft.irfft2(np.abs(ones) ** 2, s=self._double))
-        lag = np.fft.fftfreq(2 * size, 1 / (2 * size))
-        distance = np.hypot(lag[:, None], lag)
-        # Lag 0 alone; then, from the neighbours on, rings half a pixel wide.
-        edges = np.concatenate([[-0.5, 0.5], np.arange(1.2, 1.5 * size, 0.5)])
-        ring, known = np.digitize(distance.ravel(), edges), count.ravel() > 0
-        pairs = np.bincount(ring[known], count.ravel()[known], len(edges) + 1)
-        used = pairs > 0
-        mean_of = [
-            np.bincount(ring[known], value.ravel()[known], len(edges) + 1)[used] / pairs[used]
-            for value in (count * distance, products)
-        ]
-        return mean_of[0], mean_of[1]
-
-    def tapered(self, mean: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return wave numbers, and the mean power of maps under the window; white noise of variance v has v."""
-        k = wave_numbers(self._tapered.shape)
-        _, (at, power) = _by_band(_TAPERED_BANDS, k, k, self._tapered_power(mean))
-        return at, power
-
-    def fourfold(self, mean: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return wave numbers, and b there: half the slope of the logarithm of the power in cos 4 phi."""
-        k, cosine = wave_numbers(self._tapered.shape), cos_4_phi(self._tapered.shape)
-        power = self._tapered_power(mean)
-        logs = np.log(np.maximum(power, 1e-12 * power.max()))
-        modes, (at, c, y, cy, cc) = _by_band(_DIRECTED_BANDS, k, k, cosine, logs, cosine * logs, cosine**2)
-        used = (modes >= _FEWEST_MODES) & (at > _DIRECTED_ABOVE) & (at < _DIRECTED_BELOW)
-        if not used.any():
-            return np.zeros(1), np.zeros(1)
-        at, c, y, cy, cc = (v[used] for v in (at, c, y, cy, cc))
-        return np.append(_DIRECTED_ABOVE, at), np.append(0, (cy - c * y) / (cc - c**2) / 2)
-
-    def _tapered_power(self, mean: float) -> np.ndarray:
-        off = mean - self._near
-        window = np.fft.fft2(self._window)
-        total = self._tapered - 2 * off * (self._tapered_field * window.conj()).real
-        return (total / self._count + off**2 * np.abs(window) ** 2) / (self._window**2).sum()
-
-
-def _by_band(bands: int, k: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Count the modes of each band of wave numbers, and average over them; empty bands are left out."""
-    band = np.minimum((k / LARGEST_WAVE * bands).astype(int), bands - 1).ravel()
-    modes = np.bincount(band, minlength=bands)
-    used = modes > 0
-    return modes[used], [np.bincount(band, v.ravel(), bands)[used] / modes[used] for v in values]
-
-
-def _hann(size: int) -> Float[np.ndarray, "size size"]:
-    window = np.hanning(size + 2)[1:-1]
-    return window[:, None] * window
-
-
-def _power(k, distance, xi, tapered_k, tapered_power, size):
-    """Return power on a canvas: of the correlation function at long waves, of tapered maps at short ones."""
+def power_of_pairs(
+    k: Float[np.ndarray, "side side"],
+    distance: Float[np.ndarray, " lags"],
+    xi: Float[np.ndarray, " lags"],
+    size: int,
+) -> Float[np.ndarray, "side side"]:
+    """Return power on a canvas of a correlation function, known of maps of this size."""
     lag = np.fft.fftfreq(len(k), 1 / len(k))
     r = np.hypot(lag[:, None], lag)
     # Every lag of a map counts fully along its axes; towards the few pairs of the far corners it ends smoothly.
     end = np.clip((np.sqrt(2) - r / size) / (np.sqrt(2) - 1), 0, 1)
-    of_pairs = np.fft.fft2(np.interp(r, distance, xi) * end**2 * (3 - 2 * end)).real
-    of_tapered = np.exp(np.interp(k, tapered_k, np.log(np.maximum(tapered_power, 1e-12 * tapered_power.max()))))
+    return np.fft.fft2(np.interp(r, distance, xi) * end**2 * (3 - 2 * end)).real
+
+
+def power_of_bands(
+    k: Float[np.ndarray, "side side"], at: Float[np.ndarray, " bands"], power: Float[np.ndarray, " bands"]
+) -> Float[np.ndarray, "side side"]:
+    """Return power on a canvas of that of bands, its logarithm interpolated."""
+    return np.exp(np.interp(k, at, np.log(np.maximum(power, 1e-12 * power.max()))))
+
+
+def joined(
+    k: Float[np.ndarray, "side side"],
+    of_pairs: Float[np.ndarray, "side side"],
+    of_tapered: Float[np.ndarray, "side side"],
+    least: float = -np.inf,
+) -> Float[np.ndarray, "side side"]:
+    """Join the power of pairs at long waves, where it is at least so much, to that of tapered maps at short."""
     x = np.clip((k - _PAIRS_BELOW) / (_TAPERED_ABOVE - _PAIRS_BELOW), 0, 1)
     share = x**2 * (3 - 2 * x)
-    return np.maximum((1 - share) * of_pairs, 0) + share * of_tapered
-
-
-def _by_wave(k: np.ndarray, values: np.ndarray) -> Float[np.ndarray, " waves"]:
-    """Average over rings of a canvas's modes, at NUM_WAVES wave numbers."""
-    step = 2 * np.pi / len(k)
-    ring = np.rint(k / step).astype(int).ravel()
-    modes = np.bincount(ring)
-    used = modes > 0
-    at, mean = (np.bincount(ring, v.ravel())[used] / modes[used] for v in (k, values))
-    return np.interp(_WAVES, at, mean)
+    return np.maximum((1 - share) * of_pairs, least) + share * of_tapered

@@ -15,9 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.conditioning import Conditioning
-from cosmogan_jax.emulators.lognormal_gan import base as lognormal_base
 from cosmogan_jax.emulators.lognormal_gan.base import Base
+from cosmogan_jax.emulators.lognormal_gan.waves import NUM_WAVES, WAVES
 
 _FAINT = 1e-10  # of the largest power: where a regression falls below, roots and their slopes stay finite
 _WIDEST_WINDOW = 2.0  # as `base.measured` allows
@@ -48,17 +47,9 @@ class ErrorsLeftOut(NamedTuple):
     power: Float[Array, ""]
 
 
-class ConditionalBase(NamedTuple):
-    """All that the base at any cosmology is made of, and goes with the emulator."""
-
-    conditioning: Conditioning
-    coefficients: BaseOfTheta
-    left_out: ErrorsLeftOut
-
-
 def unmeasured(num_terms: int, fourfold: bool) -> tuple[BaseOfTheta, ErrorsLeftOut]:
     """Return white noise of variance 1 at every cosmology, and no errors."""
-    nothing, no_table = jnp.zeros(num_terms), jnp.zeros((num_terms, lognormal_base.NUM_WAVES))
+    nothing, no_table = jnp.zeros(num_terms), jnp.zeros((num_terms, NUM_WAVES))
     spread, even = nothing.at[0].set(jnp.log(0.25)), no_table.at[0].set(1.0)
     tables = even, jnp.copy(even), jnp.copy(even)
     directed = jnp.copy(no_table) if fourfold else None
@@ -71,7 +62,7 @@ def regressed(
     num_maps: Float[np.ndarray, " cosmologies"],
 ) -> BaseOfTheta:
     """Regress the bases by least squares over cosmologies, each weighted by its number of maps."""
-    solve = _least_squares(np.asarray(phi, np.float64), np.asarray(num_maps, np.float64))
+    solve = least_squares(np.asarray(phi, np.float64), np.asarray(num_maps, np.float64))
     of_term = {name: jnp.asarray(solve @ values, jnp.float32) for name, values in _numbers(bases).items()}
     return BaseOfTheta(**of_term)
 
@@ -101,9 +92,9 @@ def errors_left_out(
     Not counted is a cosmology without which nothing would be known of one of the terms.
     """
     phi, weights = np.asarray(phi, np.float64), np.asarray(num_maps, np.float64)
-    hat = phi @ _least_squares(phi, weights)
+    hat = phi @ least_squares(phi, weights)
     numbers = _numbers(bases)
-    resolved = np.linspace(0, lognormal_base.LARGEST_WAVE, lognormal_base.NUM_WAVES) <= np.pi
+    resolved = np.pi >= WAVES
     left = 1 - np.diag(hat)
     known = left > 1e-9
     power = numbers["power"] / numbers["power"].mean(0)
@@ -119,7 +110,7 @@ def _root(power: Float[Array, " waves"]) -> Float[Array, " waves"]:
     return jnp.sqrt(jnp.maximum(power, _FAINT * power.max()))
 
 
-def _least_squares(phi: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def least_squares(phi: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the matrix that turns values at the cosmologies into coefficients."""
     root = np.sqrt(weights / weights.sum())[:, None]
     return np.linalg.pinv(root * phi) * root.T

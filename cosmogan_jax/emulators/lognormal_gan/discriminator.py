@@ -58,7 +58,7 @@ class _Pooled(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        x, pooled = x[..., None], []
+        x, pooled = x[..., None] if x.ndim == 3 else x, []
         for layer in range(1, self.num_layers + 1):
             shape = (5, 5, x.shape[-1], self.num_filters * 2 ** (layer - 1))
             kernel = self.param(f"kernel{layer}", _he(1.0), shape)
@@ -82,13 +82,14 @@ class _Head(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Discriminator:
-    """Pure functions; parameters are {"pooled", "pixels", "bands"}."""
+    """Pure functions; parameters are {"pooled", "pixels", "bands"}. Maps of one bin have no axis of bins."""
 
     size: int
     num_layers: int
     num_filters: int
     num_bands: int
     num_parameters: int = 0
+    num_bins: int = 1
 
     def __post_init__(self):
         if self.size % 2**self.num_layers:
@@ -105,8 +106,9 @@ class Discriminator:
     def init(self, key: Array) -> Variables:
         """Make fresh parameters in float32."""
         keys = jax.random.split(key, 3)
+        bins = () if self.num_bins == 1 else (self.num_bins,)
         heads = {
-            "pooled": (self._pooled, (1, self.size, self.size)),
+            "pooled": (self._pooled, (1, self.size, self.size, *bins)),
             "pixels": (_Head(_HIDDEN), (1, self.num_features + self.num_parameters)),
             "bands": (_Head(_HIDDEN_OF_BANDS), (1, 2 * self.num_bands + self.num_parameters)),
         }
@@ -119,14 +121,16 @@ class Discriminator:
     def _pooled(self) -> nn.Module:
         return _Pooled(self.num_layers, self.num_filters)
 
-    def pooled(self, params: Variables, x: Float[Array, "batch size size"]) -> Float[Array, "batch features"]:
+    def pooled(
+        self, params: Variables, x: Float[Array, "batch size size *bins"]
+    ) -> Float[Array, "batch features"]:
         """Compute mean, root mean square and maximum of every layer's features over the map."""
         return _applied(self._pooled, params["pooled"], x)
 
     def of_pixels(
         self,
         params: Variables,
-        x: Float[Array, "batch size size"],
+        x: Float[Array, "batch size size *bins"],
         standard: Standard,
         cosmologies: Cosmologies = ONE,
     ) -> Float[Array, " batch"]:

@@ -10,32 +10,34 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators import bands, matching
+from cosmogan_jax.emulators import bands, joint_bands, matching
+from cosmogan_jax.emulators.conditioning import ONE
 from cosmogan_jax.emulators.drawing import latents_of
 from cosmogan_jax.emulators.interface import (
     Batch,
     Engine,
     Features,
     Kind,
+    MapParts,
     Metrics,
     TrainingMaps,
     Variables,
     Weights,
 )
-from cosmogan_jax.emulators.lognormal_gan.base import Base
-from cosmogan_jax.emulators.lognormal_gan.base_of_theta import ConditionalBase
+from cosmogan_jax.emulators.lognormal_gan.conditional_base import ConditionalBase
 from cosmogan_jax.emulators.lognormal_gan.curves import shown
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
-from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of, units
+from cosmogan_jax.emulators.lognormal_gan.model import AnyBase, LognormalGan, model_of, units
 from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate
 from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState, NetState
 from cosmogan_jax.emulators.lognormal_gan.train_step import Parts, train_step
-from cosmogan_jax.emulators.measuring import scale_of, targets_of
+from cosmogan_jax.emulators.matched_statistics import AnyScale
+from cosmogan_jax.emulators.measuring import Units, joint_scale_of, scale_of, targets_of
 from cosmogan_jax.settings import Train
 
 
-def make_model(settings: Train) -> LognormalGan:
-    """Return the model of the settings.
+def make_model(settings: Train, num_bins: int = 1) -> LognormalGan:
+    """Return the model of the settings, of maps of so many source bins.
 
     Raises:
       ValueError: sizes that no network can have, more fresh maps than a batch, a name that cannot be matched.
@@ -55,15 +57,16 @@ def make_model(settings: Train) -> LognormalGan:
             f"crop_size={settings.crop_size} must be divisible by 2**disc_layers={2**own.disc_layers}"
         )
     sizes = own.gen_layers, own.gen_channels, own.gen_octaves, own.base_power
-    return LognormalGan(*sizes, tuple(settings.condition_on), own.theta_order)
+    return LognormalGan(*sizes, tuple(settings.condition_on), own.theta_order, num_bins)
 
 
 def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
     """Make the engine of the settings; each network has an Adam and a learning rate of its own."""
     own, size = settings.of_kind, settings.crop_size
-    matcher = matching.matcher(own)
-    num_parameters = len(model.parameters)
-    disc = Discriminator(size, own.disc_layers, own.disc_filters, bands.num_bands(size), num_parameters)
+    matcher = matching.matcher(own, model.num_bins)
+    num_parameters, num_bins = len(model.parameters), model.num_bins
+    numbers = bands.num_bands(size) if num_bins == 1 else joint_bands.num_spectral_numbers(size, num_bins)
+    disc = Discriminator(size, own.disc_layers, own.disc_filters, numbers, num_parameters, num_bins)
 
     def adam(peak: float) -> optax.GradientTransformation:
         return optax.adam(learning_rate(peak, settings), b1=settings.adam_beta1, b2=own.adam_beta2)
@@ -73,15 +76,16 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
 
     def step(state: LognormalGanState, batch: Batch) -> tuple[LognormalGanState, Metrics]:
         with jax.default_matmul_precision("float32"):
-            return train_step(parts, state, batch.kappa[..., 0], batch.theta)
+            return train_step(parts, state, model.without_one_bin(batch.kappa), batch.theta)
 
     def variables(state: LognormalGanState, weights: Weights) -> Variables:
         if weights == "ema" and state.ema is None:
             raise ValueError(f"weights={weights}, but the training kept no average (ema_decay)")
         return {"base": state.base, "params": state.ema if weights == "ema" else state.gen.params}
 
-    def pooled(state: LognormalGanState, x: Float[Array, "batch size size 1"]) -> Array:
-        return state.standard.standardised(disc.pooled(state.disc.params, units(x[..., 0], Base(*state.base))))
+    def pooled(state: LognormalGanState, x: Float[Array, "batch size size bins"]) -> Array:
+        in_units = units(model.without_one_bin(x), model.base_of(state.base, ONE))
+        return state.standard.standardised(disc.pooled(state.disc.params, in_units))
 
     # Of several cosmologies a feature is that of a map only beside its parameters, which novelty does not know.
     features = Features("discriminator", "rms difference per pooled feature", pooled)
@@ -90,8 +94,10 @@ def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.shardi
         step,
         variables,
         *shown(matched=matcher is not None),
-        None if num_parameters else features,
-        "the features of a conditional emulator's discriminator depend on the cosmology too",
+        None if num_parameters or num_bins > 1 else features,
+        "the features of a conditional emulator's discriminator depend on the cosmology too"
+        if num_parameters
+        else "the discriminator looks at all source bins together, and novelty at one",
         begin=functools.partial(_begin, parts),
     )
 
@@ -103,8 +109,11 @@ def _init(parts: Parts, key: Array) -> LognormalGanState:
     gen_key, disc_key, run_key = jax.random.split(key, 3)
     gen, disc = parts.model.generator.init(gen_key), parts.disc.init(disc_key)
     count, num_slopes = parts.disc.num_features, parts.model.num_slopes
+    bins = () if (num_bins := parts.model.num_bins) == 1 else (num_bins,)
     needs_roughness = parts.matcher is not None and parts.matcher.needs_roughness
-    scale = bands.unmeasured(size, num_slopes, needs_roughness)
+    scale: AnyScale = bands.unmeasured(size, num_slopes, needs_roughness)
+    if bins:
+        scale = joint_bands.unmeasured(size, num_bins, num_slopes, needs_roughness)
     # One number that nobody looks at where nothing is matched: checkpoints hold no arrays without any.
     targets = matching.Targets(jnp.zeros(1), jnp.zeros((1, 1)))
     if parts.matcher is not None:
@@ -121,7 +130,7 @@ def _init(parts: Parts, key: Array) -> LognormalGanState:
             jnp.zeros(count), jnp.ones(count), jnp.zeros((num_slopes, count)) if num_slopes else None
         ),
         running=targets.reached(),
-        replayed=jnp.zeros((num_replayed, size, size)),
+        replayed=jnp.zeros((num_replayed, size, size, *bins)),
         replayed_theta=jnp.zeros((num_replayed, len(parts.model.parameters))) if num_slopes else None,
         # A copy: a state that is donated must not hold the same memory twice.
         ema=jax.tree.map(jnp.copy, gen) if parts.settings.ema_decay > 0 else None,
@@ -133,12 +142,12 @@ def _begin(
 ) -> LognormalGanState:
     """Measure base, bands and targets, and make the first maps to be replayed."""
     own, model, targets = parts.settings.of_kind, parts.model, state.targets
-    base: Base | ConditionalBase
+    base: AnyBase | ConditionalBase
     if model.parameters:
         base, scale, targets, theta = _measured_at_cosmologies(parts, state, maps, wider)
     else:
-        own_base, theta = model.measured(some_maps[..., 0] for some_maps in wider()), None
-        base, scale = own_base, scale_of(maps, lambda x: units(x, own_base), matcher=parts.matcher)
+        own_base, theta = model.measured(map(model.without_one_bin, wider())), None
+        base, scale = own_base, _scale_of(parts, maps, lambda x: units(x, own_base))
         if parts.matcher is not None:
             targets = targets_of(maps, lambda x: units(x, own_base), parts.matcher, scale)
 
@@ -165,7 +174,7 @@ def _begin(
 
 def _measured_at_cosmologies(
     parts: Parts, state: LognormalGanState, maps: TrainingMaps, wider: TrainingMaps
-) -> tuple[ConditionalBase, bands.MapScale, matching.Targets, Array]:
+) -> tuple[ConditionalBase, AnyScale, matching.Targets, Array]:
     """Measure base, bands and targets as functions of the cosmology; draw parameters of the maps to replay."""
     model, theta = parts.model, jnp.asarray(maps.theta)
     base = model.measured_at(wider)
@@ -176,10 +185,11 @@ def _measured_at_cosmologies(
         start = 0
         for some_maps in maps():
             own = model.base_of(base, cosmologies.rows(slice(start, start + len(some_maps))))
-            yield np.asarray(units(jnp.asarray(some_maps[..., 0]), own))[..., None]
+            in_units = np.asarray(units(model.without_one_bin(jnp.asarray(some_maps)), own))
+            yield in_units[..., None] if model.num_bins == 1 else in_units
             start += len(some_maps)
 
-    scale, targets = scale_of(in_units, lambda x: x, phi, parts.matcher), state.targets
+    scale, targets = _scale_of(parts, in_units, lambda x: x, phi), state.targets
     if parts.matcher is not None:
         targets = targets_of(in_units, lambda x: x, parts.matcher, scale, phi=phi)
     key = jax.random.fold_in(state.key, 2**31 - 2)  # no step's, and not that of the latents
@@ -187,4 +197,10 @@ def _measured_at_cosmologies(
     return base, scale, targets, theta[chosen]
 
 
-LOGNORMAL_GAN = Kind(make_model, make_engine, model_of)
+def _scale_of(parts: Parts, maps: MapParts, in_units: Units, phi: np.ndarray | None = None) -> AnyScale:
+    if (num_bins := parts.model.num_bins) > 1:
+        return joint_scale_of(maps, in_units, num_bins, phi, parts.matcher)
+    return scale_of(maps, in_units, phi, parts.matcher)
+
+
+LOGNORMAL_GAN = Kind(make_model, make_engine, model_of, make_model)

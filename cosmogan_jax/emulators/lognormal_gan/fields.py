@@ -14,10 +14,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.lognormal_gan.base import (
+from cosmogan_jax.emulators.lognormal_gan.base import Base
+from cosmogan_jax.emulators.lognormal_gan.joint_base import JointBase
+from cosmogan_jax.emulators.lognormal_gan.waves import (
     LARGEST_WAVE,
     NUM_WAVES,
-    Base,
     cos_4_phi,
     fast_size,
     wave_numbers,
@@ -71,8 +72,12 @@ class Scales(NamedTuple):
 
     @property
     def num_inputs(self) -> int:
-        """Count the inputs of the generator for every pixel."""
-        return 2 + len(self.surroundings) + 2 * len(self.noises)
+        """Count the inputs of the generator for every pixel, of one source bin."""
+        return self.inputs_of(1)
+
+    def inputs_of(self, num_bins: int) -> int:
+        """Count them of so many source bins."""
+        return num_bins * (2 + len(self.surroundings) + len(self.noises)) + len(self.noises)
 
 
 COARSE = Scales()
@@ -80,6 +85,9 @@ COARSE = Scales()
 
 class Latent(NamedTuple):
     """White noise of variance 1: all that is random in a map, or with an axis more in a batch of maps.
+
+    Of several source bins, field and noise have an axis of bins before these; amplitudes are of all bins, as
+    independent ones would take exp(-beta^2) of the noise's cross power away, beta being how far they vary.
 
     Attributes:
       field: of the base.
@@ -95,6 +103,8 @@ class Latent(NamedTuple):
 class Inputs(NamedTuple):
     """Inputs of every pixel that the generator sees, in units of the maps' sigma.
 
+    Of several source bins, base and noise have an axis of bins after the width; the features are of all.
+
     Attributes:
       base: the lognormal field.
       noise: modulated noise of the maps' own small-scale spectrum, by kind.
@@ -106,12 +116,13 @@ class Inputs(NamedTuple):
     features: Float[Array, "batch height width inputs"]
 
 
-def draw(key: Array, height: int, width: int, scales: Scales = COARSE) -> Latent:
+def draw(key: Array, height: int, width: int, scales: Scales = COARSE, num_bins: int = 1) -> Latent:
     """Draw the latent of one map of which the generator sees height x width pixels."""
-    noise = len(scales.noises), height + scales.margin, width + scales.margin
+    bins = () if num_bins == 1 else (num_bins,)
+    noise = *bins, len(scales.noises), height + scales.margin, width + scales.margin
     margins = [int(_SMOOTHINGS * kind.modulation) for kind in scales.noises]
     amplitude = [(fast_size(height + margin), fast_size(width + margin)) for margin in margins]
-    shapes = [(fast_size(2 * height), fast_size(2 * width)), noise, *amplitude]
+    shapes = [(*bins, fast_size(2 * height), fast_size(2 * width)), noise, *amplitude]
     # One draw, as every one costs a second of compilation.
     ends = np.cumsum([np.prod(shape) for shape in shapes])
     white = jnp.split(jax.random.normal(key, (int(ends[-1]),), jnp.float32), ends[:-1])
@@ -136,36 +147,92 @@ def inputs(base: Base, latent: Latent, margin: int = 0, scales: Scales = COARSE)
     fields are periodic on their canvases, so that there is as much of them as is asked for; those of the noise
     repeat themselves from half the canvas' surplus on.
     """
-    height, width = seen(latent, scales)
+    frame = _Frame(*seen(latent, scales), margin)
     canvas = _Canvas(latent.field.shape[-2:])
-    colour = canvas.at_waves(base.log_amplitude)
-    white = jnp.fft.rfft2(latent.field)
-
-    def cut(transform, canvas):
-        return _window(jnp.fft.irfft2(transform, canvas.shape), height, width, margin)
-
-    smoothed = [canvas.unit(colour * canvas.gaussian(scale)) for scale in scales.surroundings]
-    around = [cut(white * window, canvas) for window in smoothed]
-    whole = jnp.fft.irfft2(white * canvas.unit(colour), canvas.shape)
-    exponential = base.shift * (jnp.exp(base.spread * whole - base.spread**2 / 2) - 1)
-    y = cut(jnp.fft.rfft2(exponential) * canvas.directed(base.window, base), canvas)
-    g = _window(whole, height, width, margin)
-
+    y, g, around = _lognormal(base, canvas, jnp.fft.rfft2(latent.field), frame, scales)
     canvas = _Canvas(latent.noise.shape[-2:])
-    shares = jnp.stack([_waves_of(kind, canvas.k) for kind in scales.noises])
-    fine = cut(jnp.fft.rfft2(latent.noise) * (canvas.directed(base.amplitude, base) * shares), canvas)
-    smooth = []
-    for of_field, kind in zip(latent.amplitude, scales.noises):
-        canvas = _Canvas(of_field.shape[-2:])
-        smooth.append(cut(jnp.fft.rfft2(of_field) * canvas.unit(canvas.gaussian(kind.modulation)), canvas))
-    amplitude = jnp.stack(smooth, -3)
-    # <exp(2 beta g)> = exp(2 beta^2): as much noise as without modulation.
-    noise = fine * jnp.exp(_MODULATION * amplitude - _MODULATION**2)
+    fine = _noise(base, canvas, jnp.fft.rfft2(latent.noise), frame, scales)
+    amplitude = _amplitude(latent, frame, scales)
+    noise = fine * _modulation(amplitude)
     noise, amplitude = (jnp.moveaxis(v, -3, -1) for v in (noise, amplitude))
     features = jnp.concatenate(
         [jnp.stack([g, jnp.arcsinh(y), *around], -1), _NOISE_GAIN * noise, amplitude], -1
     )
     return Inputs(y, noise, features)
+
+
+def joint_inputs(base: JointBase, latent: Latent, margin: int = 0, scales: Scales = COARSE) -> Inputs:
+    """Compute `inputs` of several source bins, whose white noise is correlated as the base says."""
+    frame = _Frame(*seen(latent, scales), margin)
+    canvas = _Canvas(latent.field.shape[-2:])
+    white = _correlated(canvas.at_waves(base.field_root), jnp.fft.rfft2(latent.field), -3)
+
+    def of_bin(own: Base, white: Array) -> tuple[Array, Array, list[Array]]:
+        return _lognormal(own, canvas, white, frame, scales)
+
+    y, g, around = jax.vmap(of_bin, (0, white.ndim - 3), -1)(base.each, white)
+    noise_canvas = _Canvas(latent.noise.shape[-2:])
+    white = _correlated(noise_canvas.at_waves(base.noise_root), jnp.fft.rfft2(latent.noise), -4)
+    fine = jax.vmap(
+        lambda own, white: _noise(own, noise_canvas, white, frame, scales), (0, white.ndim - 4), -1
+    )(base.each, white)
+    amplitude = _amplitude(latent, frame, scales)
+    noise = fine * _modulation(amplitude)[..., None]
+    noise, amplitude = jnp.moveaxis(noise, -4, -1), jnp.moveaxis(amplitude, -3, -1)
+    flat = (_NOISE_GAIN * noise).reshape(*noise.shape[:-2], -1)
+    features = jnp.concatenate([g, jnp.arcsinh(y), *around, flat, amplitude], -1)
+    return Inputs(y, noise, features)
+
+
+class _Frame(NamedTuple):
+    """What is cut from a canvas: the pixels seen, and so many more on every side."""
+
+    height: int
+    width: int
+    margin: int
+
+    def cut(self, transform: Array, canvas: "_Canvas") -> Array:
+        return _window(jnp.fft.irfft2(transform, canvas.shape), *self)
+
+
+def _lognormal(base: Base, canvas: "_Canvas", white: Array, frame: _Frame, scales: Scales):
+    """Return the base, the Gaussian field behind it, and this smoothed, of the transform of white noise."""
+    colour = canvas.at_waves(base.log_amplitude)
+    smoothed = [canvas.unit(colour * canvas.gaussian(scale)) for scale in scales.surroundings]
+    around = [frame.cut(white * window, canvas) for window in smoothed]
+    whole = jnp.fft.irfft2(white * canvas.unit(colour), canvas.shape)
+    exponential = base.shift * (jnp.exp(base.spread * whole - base.spread**2 / 2) - 1)
+    y = frame.cut(jnp.fft.rfft2(exponential) * canvas.directed(base.window, base), canvas)
+    return y, _window(whole, *frame), around
+
+
+def _noise(base: Base, canvas: "_Canvas", white: Array, frame: _Frame, scales: Scales) -> Array:
+    """Return noise of the maps' power, an axis of kinds before rows and columns."""
+    shares = jnp.stack([_waves_of(kind, canvas.k) for kind in scales.noises])
+    return frame.cut(white * (canvas.directed(base.amplitude, base) * shares), canvas)
+
+
+def _amplitude(latent: Latent, frame: _Frame, scales: Scales) -> Array:
+    """Return the smooth field of variance 1 that modulates each kind of noise."""
+    smooth = []
+    for of_field, kind in zip(latent.amplitude, scales.noises):
+        canvas = _Canvas(of_field.shape[-2:])
+        smooth.append(
+            frame.cut(jnp.fft.rfft2(of_field) * canvas.unit(canvas.gaussian(kind.modulation)), canvas)
+        )
+    return jnp.stack(smooth, -3)
+
+
+def _modulation(amplitude: Array) -> Array:
+    # <exp(2 beta g)> = exp(2 beta^2): as much noise as without modulation.
+    return jnp.exp(_MODULATION * amplitude - _MODULATION**2)
+
+
+def _correlated(root: Float[Array, "height half bins bins"], white: Array, axis: int) -> Array:
+    """Return sum_j R_ij w_j of transforms w, bins along `axis`; between waves too, rows of R have norm 1."""
+    root = root / jnp.sqrt((root**2).sum(-1, keepdims=True))
+    root = jnp.moveaxis(root, (-2, -1), (0, 1)).reshape(*root.shape[-2:], *(1,) * (-3 - axis), *root.shape[:2])
+    return (root * jnp.expand_dims(white, axis - 1)).sum(axis)
 
 
 def _window(field: Float[Array, "*batch tall wide"], height: int, width: int, margin: int) -> Array:
@@ -205,12 +272,14 @@ class _Canvas:
         # Of one row, which all share: programs, and their bits, are those of the first trainings.
         self._weight = (half_plane_weights(self.shape)[0] / (shape[0] * shape[1])).astype(np.float32)
 
-    def at_waves(self, table: Float[Array, " waves"]) -> Float[Array, "height half"]:
+    def at_waves(self, table: Float[Array, "waves *more"]) -> Float[Array, "height half *more"]:
         """Interpolate a table of wave numbers linearly."""
         place = self.k / np.float32(LARGEST_WAVE) * (NUM_WAVES - 1)
         low = np.minimum(place.astype(np.int32), NUM_WAVES - 2)
         share = place - low
         below, above = (1 - share).astype(np.float32), share.astype(np.float32)
+        if table.ndim > 1:
+            below, above = (v.reshape(*v.shape, *(1,) * (table.ndim - 1)) for v in (below, above))
         return table[low] * below + table[low + 1] * above
 
     def directed(self, table: Float[Array, " waves"], base: Base) -> Float[Array, "height half"]:

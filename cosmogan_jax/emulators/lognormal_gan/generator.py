@@ -6,6 +6,9 @@ with y the lognormal base, m_k the modulated noise, and a, b, c_k what the netwo
 surroundings. At the start a = b = 0. No padding and no normalisation: a map's law is stationary by
 construction.
 
+Of several source bins the network is given the inputs of all and makes a, b and c_k of each: what is seen in
+one bin may change another.
+
 Where maps are of several cosmologies, h (1 + t W) + t V takes the place of a layer's features h before they are
 rectified (FiLM, Perez et al. 2018), t being the standardised parameters, and t U is added to a, b and c_k; W, V
 and U are 0 at the start.
@@ -26,8 +29,13 @@ START_OF_NOISE = 0.35  # c_k
 _RESIDUAL_GAIN = 0.25  # of He's variance: every layer adds to what is there
 
 
-def _start_of_outputs(_key, shape, dtype):
-    return jnp.zeros(shape, dtype).at[2:].set(START_OF_NOISE)
+def _start_of_outputs(num_bins):
+    def start(_key, shape, dtype):
+        if num_bins == 1:
+            return jnp.zeros(shape, dtype).at[2:].set(START_OF_NOISE)
+        return jnp.zeros((num_bins, shape[0] // num_bins), dtype).at[:, 2:].set(START_OF_NOISE).reshape(shape)
+
+    return start
 
 
 class _Convolution(nn.Module):
@@ -49,6 +57,7 @@ class _Generator(nn.Module):
     num_layers: int
     num_channels: int
     octaves: int
+    num_bins: int
 
     @nn.compact
     def __call__(self, features, t):
@@ -68,11 +77,11 @@ class _Generator(nn.Module):
             convolution = _Convolution(self.num_channels, _RESIDUAL_GAIN, apart, name=f"conv{layer}")
             more = convolution(nn.silu(modulated(h, layer)))
             h = h[:, apart:-apart, apart:-apart] + more
-        num_outputs = 2 + len(Scales(self.octaves).noises)
+        num_outputs = self.num_bins * (2 + len(Scales(self.octaves).noises))
         outputs = nn.Dense(
             num_outputs,
             kernel_init=nn.initializers.zeros,
-            bias_init=_start_of_outputs,
+            bias_init=_start_of_outputs(self.num_bins),
             name="outputs",
         )(nn.silu(modulated(h, self.num_layers + 1)))
         return outputs + of_t(num_outputs, "outputs_of_t") if t.shape[-1] else outputs
@@ -91,6 +100,7 @@ class Generator:
     num_channels: int
     octaves: int = 0
     num_parameters: int = 0
+    num_bins: int = 1
 
     @property
     def edge(self) -> int:
@@ -99,21 +109,26 @@ class Generator:
 
     @property
     def _module(self) -> nn.Module:
-        return _Generator(self.num_layers, self.num_channels, self.octaves)
+        return _Generator(self.num_layers, self.num_channels, self.octaves, self.num_bins)
 
     def init(self, key: Array) -> Variables:
         """Make fresh parameters in float32."""
-        shape = (1, 2 * self.edge + 1, 2 * self.edge + 1, Scales(self.octaves).num_inputs)
+        shape = (1, 2 * self.edge + 1, 2 * self.edge + 1, Scales(self.octaves).inputs_of(self.num_bins))
         return fresh_variables(self._module, (shape, (1, self.num_parameters)), (), key)["params"]
 
     def apply(
         self, params: Variables, fields: Inputs, t: Float[Array, "batch parameters"] | None = None
-    ) -> Float[Array, "batch height width"]:
-        """Make maps in units of the maps' sigma, about a mean of 0; t: standardised parameters, if any."""
+    ) -> Float[Array, "batch height width *bins"]:
+        """Make maps in units of the maps' sigma, about a mean of 0; t: standardised parameters, if any.
+
+        One bin has no axis.
+        """
         t = jnp.zeros((len(fields.features), 0)) if t is None else t
         with jax.default_matmul_precision("float32"):
             out = self._module.apply({"params": params}, fields.features, t)
         assert isinstance(out, Array)
+        if self.num_bins > 1:
+            out = out.reshape(*out.shape[:-1], self.num_bins, -1)
         edge = slice(self.edge, -self.edge)
         y, noise = fields.base[:, edge, edge], fields.noise[:, edge, edge]
         return y * (1 + out[..., 0]) + out[..., 1] + (noise * out[..., 2:]).sum(-1)

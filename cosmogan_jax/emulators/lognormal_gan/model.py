@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,19 +13,24 @@ from jaxtyping import Array, Float
 from cosmogan_jax.emulators import conditioning
 from cosmogan_jax.emulators.conditioning import ONE, Conditioning, Cosmologies
 from cosmogan_jax.emulators.interface import TrainingMaps
-from cosmogan_jax.emulators.lognormal_gan import base_of_theta
-from cosmogan_jax.emulators.lognormal_gan.base import Base, Sums, base_of, measured, unmeasured
-from cosmogan_jax.emulators.lognormal_gan.base_of_theta import BaseOfTheta, ConditionalBase, ErrorsLeftOut
+from cosmogan_jax.emulators.lognormal_gan import base_of_theta, joint_base, joint_base_of_theta
+from cosmogan_jax.emulators.lognormal_gan.base import Base, base_of, measured, unmeasured
+from cosmogan_jax.emulators.lognormal_gan.base_of_theta import BaseOfTheta, ErrorsLeftOut
+from cosmogan_jax.emulators.lognormal_gan.conditional_base import ConditionalBase
 from cosmogan_jax.emulators.lognormal_gan.fields import (
     Inputs,
     Latent,
     Scales,
     draw,
     inputs,
+    joint_inputs,
     share_of_noise,
     widest_margin,
 )
 from cosmogan_jax.emulators.lognormal_gan.generator import START_OF_NOISE, Generator
+from cosmogan_jax.emulators.lognormal_gan.joint_base import JointBase
+from cosmogan_jax.emulators.lognormal_gan.joint_base_of_theta import JointBaseOfTheta
+from cosmogan_jax.emulators.lognormal_gan.map_sums import JointSums
 from cosmogan_jax.layers.initialisation import Variables
 from cosmogan_jax.settings.lognormal_gan import BASE_POWERS
 
@@ -33,6 +38,10 @@ KIND = "lognormal_gan"
 _MOST = {"num_layers": (1, 64), "num_channels": (1, 1024), "octaves": (0, 4)}
 _OF_THETA: dict[str, Any] = {"parameters": (), "theta_order": 2}
 _EARLIER = {"base_power": BASE_POWERS[0]}  # of cards that say nothing of it
+_OF_BINS = {"num_bins": 1}
+_MOST_BINS = 64
+AnyBase = Base | JointBase
+Maps = TypeVar("Maps", Array, np.ndarray)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +54,7 @@ class LognormalGan:
       base_power: whether the base's power depends on direction (`base.py`): "isotropic" or "fourfold".
       parameters: names of what maps are conditioned on, the columns of theta; none for a single cosmology.
       theta_order: of the polynomial in them that the base follows (`conditioning.py`).
+      num_bins: source bins that are made together, the last axis of maps.
     """
 
     num_layers: int
@@ -53,6 +63,7 @@ class LognormalGan:
     base_power: str = "isotropic"
     parameters: tuple[str, ...] = ()
     theta_order: int = 2
+    num_bins: int = 1
     limit: ClassVar[float | None] = None
     upsamplings: ClassVar[int] = 0
     any_size: ClassVar[bool] = True
@@ -65,6 +76,10 @@ class LognormalGan:
                 raise ValueError(
                     f"{name}={value!r} of a lognormal_gan must be a whole number from {least} to {most}"
                 )
+        if type(self.num_bins) is not int or not 1 <= self.num_bins <= _MOST_BINS:
+            raise ValueError(
+                f"num_bins={self.num_bins!r} of a lognormal_gan must be a whole number from 1 to {_MOST_BINS}"
+            )
         if self.theta_order not in conditioning.ORDERS:
             raise ValueError(
                 f"theta_order={self.theta_order!r} of a lognormal_gan must be 1 or 2, linear or quadratic"
@@ -80,7 +95,7 @@ class LognormalGan:
     @property
     def generator(self) -> Generator:
         """Return the network."""
-        return Generator(self.num_layers, self.num_channels, self.octaves, len(self.parameters))
+        return Generator(self.num_layers, self.num_channels, self.octaves, len(self.parameters), self.num_bins)
 
     @property
     def num_slopes(self) -> int:
@@ -94,13 +109,17 @@ class LognormalGan:
         """Return the lengths of its fields."""
         return Scales(self.octaves)
 
-    def measured(self, maps: Iterable[Float[np.ndarray, "maps size size"]]) -> Base:
+    def measured(self, maps: Iterable[Float[np.ndarray, "maps size size *bins"]]) -> AnyBase:
         """Measure the base of training maps in network units; a fresh network's noise has room beside it.
 
+        Maps of one bin have no axis of bins.
+
         Raises:
-          ValueError: as `base.measured`.
+          ValueError: as `base.measured`; the bin is named where there are several.
         """
         room = functools.partial(share_of_noise, amplitude=START_OF_NOISE, scales=self.scales)
+        if self.num_bins > 1:
+            return joint_base.measured(maps, self.num_bins, self.base_power == "fourfold", room)
         return measured(maps, self.base_power == "fourfold", room)
 
     def measured_at(self, maps: TrainingMaps) -> ConditionalBase:
@@ -112,30 +131,47 @@ class LognormalGan:
         theta = maps.theta
         made = conditioning.measured(theta, self.parameters, self.theta_order)
         points, of_map = np.unique(theta, axis=0, return_inverse=True)
-        sums, start = [Sums() for _ in points], 0
+        sums, start = [JointSums(self.num_bins) for _ in points], 0
         for some_maps in maps():
             own = of_map.reshape(-1)[start : start + len(some_maps)]
             for number in np.unique(own):
-                sums[number].add(np.asarray(some_maps[own == number, ..., 0], np.float64))
+                sums[number].add(np.asarray(some_maps[own == number], np.float64))
             start += len(some_maps)
         room = functools.partial(share_of_noise, amplitude=START_OF_NOISE, scales=self.scales)
-        bases = [base_of(each, self.base_power == "fourfold", room) for each in sums]
-        phi = conditioning.regressors(made, jnp.asarray(points), self.parameters, self.theta_order)
-        sample = bases, np.asarray(phi), np.bincount(of_map.reshape(-1)).astype(float)
-        return ConditionalBase(made, base_of_theta.regressed(*sample), base_of_theta.errors_left_out(*sample))
+        fourfold = self.base_power == "fourfold"
+        phi = np.asarray(conditioning.regressors(made, jnp.asarray(points), self.parameters, self.theta_order))
+        num_maps = np.bincount(of_map.reshape(-1)).astype(float)
+        if self.num_bins > 1:
+            joint = [joint_base.base_of(each, fourfold, room) for each in sums]
+            errors = joint_base_of_theta.errors_left_out(joint, phi, num_maps)
+            return ConditionalBase(made, joint_base_of_theta.regressed(joint, phi, num_maps), errors)
+        bases = [base_of(each.each[0], fourfold, room) for each in sums]
+        errors = base_of_theta.errors_left_out(bases, phi, num_maps)
+        return ConditionalBase(made, base_of_theta.regressed(bases, phi, num_maps), errors)
 
-    def unmeasured(self) -> Base | ConditionalBase:
+    def without_one_bin(self, maps: Maps) -> Maps:
+        """Take the axis of bins away, the last, where there is one."""
+        return maps[..., 0] if self.num_bins == 1 else maps
+
+    def unmeasured(self) -> AnyBase | ConditionalBase:
         """Return a base of white noise, of the shapes that `measured` or `measured_at` gives."""
         fourfold = self.base_power == "fourfold"
         if not self.parameters:
-            return unmeasured(fourfold)
+            return (
+                unmeasured(fourfold) if self.num_bins == 1 else joint_base.unmeasured(self.num_bins, fourfold)
+            )
         count = len(self.parameters)
-        terms = conditioning.num_terms(count, self.theta_order)
-        return ConditionalBase(
-            conditioning.unmeasured(count, self.theta_order), *base_of_theta.unmeasured(terms, fourfold)
+        terms, made = (
+            conditioning.num_terms(count, self.theta_order),
+            conditioning.unmeasured(count, self.theta_order),
         )
+        if self.num_bins > 1:
+            return ConditionalBase(made, *joint_base_of_theta.unmeasured(terms, self.num_bins, fourfold))
+        return ConditionalBase(made, *base_of_theta.unmeasured(terms, fourfold))
 
-    def cosmologies(self, base: Base | ConditionalBase, theta: Float[Array, "batch parameters"]) -> Cosmologies:
+    def cosmologies(
+        self, base: AnyBase | ConditionalBase, theta: Float[Array, "batch parameters"]
+    ) -> Cosmologies:
         """Return what maps of these parameters are conditioned on; nothing where the model knows of none."""
         if not self.parameters:
             return ONE
@@ -143,17 +179,23 @@ class LognormalGan:
         t = conditioning.standardised(own, theta, self.parameters)
         return Cosmologies(t, conditioning.regressors(own, theta, self.parameters, self.theta_order))
 
-    def base_of(self, base: Base | ConditionalBase, cosmologies: Cosmologies) -> Base:
+    def base_of(self, base: AnyBase | ConditionalBase, cosmologies: Cosmologies) -> AnyBase:
         """Return the base of these cosmologies, with an axis of maps; none where all are of one."""
         if cosmologies.phi is None:
-            return Base(*base)
+            return Base(*base) if self.num_bins == 1 else JointBase(Base(*base[0]), *base[1:])
+        if self.num_bins > 1:
+            joint = JointBaseOfTheta(BaseOfTheta(*base[1][0]), *base[1][1:])
+            return jax.vmap(joint_base_of_theta.at, (None, 0))(joint, cosmologies.phi)
         return jax.vmap(base_of_theta.at, (None, 0))(BaseOfTheta(*base[1]), cosmologies.phi)
 
-    def inputs(self, base: Base, latent: Latent, margin: int = 0) -> Inputs:
+    def inputs(self, base: AnyBase, latent: Latent, margin: int = 0) -> Inputs:
         """Return what the network sees of latents, each map of its own base where `base_of` gives one a map."""
-        if not base.mean.ndim:
-            return inputs(base, latent, margin, self.scales)
-        return jax.vmap(lambda own, white: inputs(own, white, margin, self.scales))(base, latent)
+
+        def make(own: Any, white: Latent) -> Inputs:
+            of_bins = joint_inputs if self.num_bins > 1 else inputs
+            return of_bins(own, white, margin, self.scales)
+
+        return jax.vmap(make)(base, latent) if base_axes(base) else make(base, latent)
 
     def init(self, key: Array) -> Variables:
         """Make a fresh network, on a base of white noise: nothing is measured yet."""
@@ -169,7 +211,7 @@ class LognormalGan:
         if min(height, width) < 1:
             raise ValueError(f"size={height}x{width} must be positive")
         edge = self.generator.edge
-        return draw(key, height + 2 * edge, width + 2 * edge, self.scales)
+        return draw(key, height + 2 * edge, width + 2 * edge, self.scales, self.num_bins)
 
     def widest_margin(self, height: int, width: int) -> int:
         """Return what the canvas of the base holds around a map."""
@@ -182,17 +224,26 @@ class LognormalGan:
         latent: Latent,
         theta: Float[Array, "batch parameters"],
         margin: int = 0,
-    ) -> Float[Array, "batch height width 1"]:
+    ) -> Float[Array, "batch height width bins"]:
         """Make maps in network units; theta is looked at where the model has parameters."""
         cosmologies = self.cosmologies(variables["base"], theta)
         base = self.base_of(variables["base"], cosmologies)
         x = self.generator.apply(variables["params"], self.inputs(base, latent, margin), cosmologies.t)
+        if isinstance(base, JointBase):
+            return of_maps(base.each.mean) + of_maps(base.each.sigma) * x
         return (base.mean[..., None, None] + base.sigma[..., None, None] * x)[..., None]
 
     def left_out(self, variables: Variables) -> dict[str, float]:
-        """Return what the base errs by at a training cosmology that its regression does not know, by name."""
+        """Return what the base errs by at a training cosmology that its regression does not know, by name.
+
+        Of one cosmology and several bins, the smallest eigenvalue of each coherence as it was measured: below
+        `joint_base.FLOOR` the base's is not the maps' own.
+        """
         if not self.parameters:
-            return {}
+            if self.num_bins == 1:
+                return {}
+            names = "smallest eigenvalue of the fields' coherence", "of the noise's"
+            return dict(zip(names, map(float, variables["base"][3])))
         errors = ErrorsLeftOut(*variables["base"][2])
         words = {"log_sigma": "ln sigma", "log_spread": "ln spread", "power": "power over its mean"}
         return {words[name]: float(error) for name, error in errors._asdict().items()}
@@ -202,6 +253,8 @@ class LognormalGan:
         fields = dataclasses.asdict(self)
         if not self.parameters:
             fields = {name: value for name, value in fields.items() if name not in _OF_THETA}
+        if self.num_bins == 1:
+            fields.pop("num_bins")  # as cards have it
         return {"kind": KIND, **fields}
 
 
@@ -212,8 +265,8 @@ def model_of(description: Mapping[str, Any], forward_mode: bool) -> LognormalGan
       ValueError: fields that are unknown or missing, or sizes that no network has.
     """
     given = {name: value for name, value in description.items() if name != "kind"}
-    fields = _EARLIER | _OF_THETA | given
-    if fields.keys() != (names := _MOST | _EARLIER | _OF_THETA).keys():
+    fields = _EARLIER | _OF_THETA | _OF_BINS | given
+    if fields.keys() != (names := _MOST | _EARLIER | _OF_THETA | _OF_BINS).keys():
         raise ValueError(
             f"architecture: {', '.join(sorted(description)) or 'nothing'} must be {', '.join(names)}"
         )
@@ -222,6 +275,18 @@ def model_of(description: Mapping[str, Any], forward_mode: bool) -> LognormalGan
     return LognormalGan(**fields)
 
 
-def units(x: Float[Array, "batch size size"], base: Base) -> Float[Array, "batch size size"]:
-    """Convert maps from network units to units of the training maps' sigma about their mean."""
+def base_axes(base: AnyBase) -> int:
+    """Count the axes of maps that a base has: 1 where every map is of its own, else 0."""
+    return base.mean.ndim if isinstance(base, Base) else base.each.mean.ndim - 1
+
+
+def of_maps(numbers: Float[Array, "*batch bins"]) -> Float[Array, "*batch 1 1 bins"]:
+    """Return numbers of each bin as they go with maps."""
+    return numbers[..., None, None, :]
+
+
+def units(x: Float[Array, "batch size size *bins"], base: AnyBase) -> Float[Array, "batch size size *bins"]:
+    """Convert maps from network units to units of the training maps' sigma about their mean, bin by bin."""
+    if isinstance(base, JointBase):
+        return (x - of_maps(base.each.mean)) / jnp.maximum(of_maps(base.each.sigma), 1e-30)
     return (x - base.mean[..., None, None]) / jnp.maximum(base.sigma[..., None, None], 1e-30)

@@ -4,10 +4,11 @@ import flax.struct
 import optax
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.emulators.bands import MapScale
 from cosmogan_jax.emulators.lognormal_gan.base import Base
-from cosmogan_jax.emulators.lognormal_gan.base_of_theta import ConditionalBase
+from cosmogan_jax.emulators.lognormal_gan.conditional_base import ConditionalBase
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Standard
+from cosmogan_jax.emulators.lognormal_gan.joint_base import JointBase
+from cosmogan_jax.emulators.matched_statistics import AnyScale
 from cosmogan_jax.emulators.matching import Targets
 from cosmogan_jax.layers.initialisation import Variables
 
@@ -32,13 +33,13 @@ class LognormalGanState:
 
     step: Int[Array, ""]
     key: Array
-    base: Base | ConditionalBase
-    scale: MapScale
+    base: Base | JointBase | ConditionalBase
+    scale: AnyScale
     targets: Targets
     gen: NetState
     disc: NetState
     standard: Standard
     running: Float[Array, "*terms numbers"]
-    replayed: Float[Array, "maps size size"]
+    replayed: Float[Array, "maps size size *bins"]
     ema: Variables | None = None
     replayed_theta: Float[Array, "maps parameters"] | None = None

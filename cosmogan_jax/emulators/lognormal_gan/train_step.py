@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators.bands import log_band_power
 from cosmogan_jax.emulators.conditioning import Cosmologies
 from cosmogan_jax.emulators.drawing import latents_of
 from cosmogan_jax.emulators.interface import Metrics
+from cosmogan_jax.emulators.joint_bands import spectral_numbers
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, units
 from cosmogan_jax.emulators.lognormal_gan.schedule import matching_rate
@@ -48,10 +48,10 @@ class Parts:
 def train_step(
     parts: Parts,
     state: LognormalGanState,
-    real: Float[Array, "batch size size"],
+    real: Float[Array, "batch size size *bins"],
     theta: Float[Array, "batch parameters"],
 ) -> tuple[LognormalGanState, Metrics]:
-    """Return the state after a step on real maps in network units, and its metrics.
+    """Return the state after a step on real maps in network units, and its metrics; one bin has no axis.
 
     Maps are generated at the parameters of the batch's first ones.
     """
@@ -61,7 +61,7 @@ def train_step(
     cosmologies = model.cosmologies(state.base, theta)
     base = model.base_of(state.base, cosmologies)
     real = units(real, base)
-    latents = latents_of(model, real.shape[1:], latent_key, jnp.arange(own.fresh_maps))
+    latents = latents_of(model, real.shape[1:3], latent_key, jnp.arange(own.fresh_maps))
     if parts.batch_sharding is not None:  # nothing else ties the generated maps' axis to the devices
         real, latents = jax.lax.with_sharding_constraint((real, latents), parts.batch_sharding)
     fresh = cosmologies.rows(slice(own.fresh_maps))
@@ -127,7 +127,7 @@ def _disc_gradients(
     own, disc = parts.settings.of_kind, parts.disc
     (real, of_real), (fake, of_fake) = real_maps, fake_maps
     both, of_both = jnp.concatenate([real, fake]), of_real.followed_by(of_fake)
-    bands = of_both.scale(state.scale).whitened(log_band_power(both))
+    bands = of_both.scale(state.scale).whitened(spectral_numbers(both))
 
     def objective(params):
         features = disc.pooled(params, both)
@@ -148,7 +148,7 @@ def _gen_loss(
 ) -> Float[Array, ""]:
     """Return J(G) of its maps."""
     disc, params = parts.disc, state.disc.params
-    bands = cosmologies.scale(state.scale).whitened(log_band_power(fake))
+    bands = cosmologies.scale(state.scale).whitened(spectral_numbers(fake))
     logits = disc.of_pixels(params, fake, standard, cosmologies) + disc.of_bands(params, bands, cosmologies)
     return jax.nn.softplus(-logits).mean()
 
@@ -165,7 +165,8 @@ def _with_earlier(
     """
     own, (fake, cosmologies, theta) = parts.settings.of_kind, fresh
     slot = (state.step % own.replayed_steps) * own.fresh_maps
-    replayed, replayed_theta = jax.lax.dynamic_update_slice(state.replayed, fake, (slot, 0, 0)), None
+    corner = (slot, *(0,) * (fake.ndim - 1))
+    replayed, replayed_theta = jax.lax.dynamic_update_slice(state.replayed, fake, corner), None
     if state.replayed_theta is not None:
         replayed_theta = jax.lax.dynamic_update_slice(state.replayed_theta, theta, (slot, 0))
     state = dataclasses.replace(state, replayed=replayed, replayed_theta=replayed_theta)

@@ -84,7 +84,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         "crop_size": settings.crop_size,
         "side_deg": store.crop_geometry(settings.crop_size).side_deg,
         "source_redshift": sources.source_redshift,
-        **({"bin": trained} if store.num_bins > 1 else {}),
+        **({} if store.num_bins == 1 or trained is None else {"bin": trained}),
         "normalisation": {"kind": settings.normalisation, "scale": settings.normalisation_scale},
         **{f"share_of_crops_{name}": share for name, share in shares.items()},
         "split_by": settings.split_by,
@@ -220,6 +220,7 @@ def _examine(
         raise
     inspection = inspect(sources, settings.crop_size, progress)
     print(as_table(inspection), flush=True)
+    _check_bins(inspection)
     dropped = unusable(inspection, settings.invalid_pixels)
     for line in as_left_out(inspection, dropped):
         _say(line)
@@ -230,6 +231,17 @@ def _examine(
     names, positions = [facts.name for facts in kept], [facts.positions for facts in kept]
     crop_positions.check_positions(names, positions, image, splits, settings)
     return inspection, list(dropped), splits
+
+
+def _check_bins(inspection: Inspection) -> None:
+    """Raise ValueError for a source bin that is trained on and does not vary in any map."""
+    sources = inspection.sources
+    for number, sigma in enumerate(inspection.bin_sigmas if sources.bins else ()):
+        if sources.trained_bin in (None, number) and not sigma > 0:
+            raise ValueError(
+                f"source bin {number} of {len(sources.bins)} is constant in every map: sigma={sigma:g}; "
+                "leave it out, by --source_bins or --channel"
+            )
 
 
 def _check_values(inspection: Inspection, kept: list[MapFacts], settings: Prepare, *, looks: bool) -> None:

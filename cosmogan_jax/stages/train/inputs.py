@@ -76,7 +76,7 @@ def prepare_inputs(settings: Train, workdir: Path) -> tuple[Inputs, State]:
     development = Development.choose(table, scoring)
     score_every = group.on_first(lambda: score_interval(settings, development))
     schedule = training_schedule(settings, steps_per_epoch, score_every)
-    model, engine = build(settings, devices.by_rows)
+    model, engine = build(settings, devices.by_rows, table.store.num_bins)
     emulator = Trained(settings, model, engine, scheme).emulator(str(workdir), None, table)
     # Before the feed asks how much memory is free.
     state = devices.replicate(engine.init(keys.key(settings.own_seed, "weights", scheme)))

@@ -1,0 +1,52 @@
+"""What a loss can match of several source bins together (`matching.py`): smooth in the pixels, a row a map.
+
+Matched beside what `--match` names of each bin, whenever maps are of several bins.
+"""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from cosmogan_jax.emulators import joint_bands
+from cosmogan_jax.emulators.bands import POOLED
+from cosmogan_jax.emulators.joint_bands import JointScale
+from cosmogan_jax.summaries.pixels import block_means
+
+_LARGEST_PIXEL = 6.0  # standard deviations: the third power of one halo's pixel is no map's
+
+JointStatistic = Callable[[Float[Array, "batch size size bins"], JointScale], Float[Array, "batch numbers"]]
+
+
+def _cross_power(x, scale):
+    """Return linear cross power of rings, the mean of which is the spectrum; in units of what is typical."""
+    return (joint_bands.cross_power(x) / scale.typical_cross_power()).reshape(len(x), -1)
+
+
+def _coherence(x, scale):
+    """Return Fisher's z of every pair and ring: where bins share nearly all, powers say little of the rest."""
+    return joint_bands.shared(x).reshape(len(x), -1)
+
+
+def _joint_moments(x, scale):
+    """Return <u_i^2 u_j> of every two different bins, of maps averaged over blocks of pixels.
+
+    u = L tanh(x / L), L = 6 standard deviations, is the pixel but for the highest peaks, whose third power
+    would outweigh all others.
+    """
+    first, second = np.nonzero(~np.eye(x.shape[-1], dtype=bool))
+    moments = []
+    for pixels in POOLED:
+        u = jnp.stack([block_means(maps, pixels) for maps in jnp.moveaxis(x, -1, 0)], -1)
+        u = _LARGEST_PIXEL * jnp.tanh(u / _LARGEST_PIXEL)
+        products = jnp.einsum("bxyi,bxyj->bij", u**2, u, precision="highest") / (u.shape[1] * u.shape[2])
+        moments.append(products[:, first, second])
+    return jnp.concatenate(moments, -1)
+
+
+JOINT_STATISTICS: dict[str, JointStatistic] = {
+    "cross_power": _cross_power,
+    "coherence": _coherence,
+    "joint_moments": _joint_moments,
+}

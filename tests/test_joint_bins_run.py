@@ -1,0 +1,136 @@
+"""Several source bins by the command line: trained on together, gone on with, written, packed, loaded."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from cosmogan_jax.emulators import packed, weights
+from cosmogan_jax.emulators.card import as_markdown
+from cosmogan_jax.emulators.trained import open_trained
+from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.store import open_map_store
+from cosmogan_jax.stages import emulators
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+RUN = (
+    "--side_deg=0.5", "--source_bins=all", "--bin_redshifts=0.5,1", "--stages=prepare,train,select,generate",
+    "--emulator=lognormal_gan", "--crop_size=16", "--crops_per_map=2", "--num_steps=4", "--batch_size=4",
+    "--gen_layers=1", "--gen_channels=2", "--disc_layers=1", "--disc_filters=2", "--fresh_maps=2",
+    "--replayed_steps=2", "--match=power", "--warm_up_steps=1", "--decay_from_step=2", "--decay_to_step=4",
+    "--score_maps=8", "--score_every_steps=4", "--checkpoint_every_steps=2", "--log_every_steps=2",
+    "--sample_every_steps=4", "--steps_per_dispatch=1", "--num_generated=10", "--generate_batch=10",
+    "--select_maps=8", "--development_share=0.2", "--validation_share=0.2",
+)  # fmt: skip
+
+
+def two_bins(num_maps):
+    """Skewed maps of which the second bin is twice the first and noise of its own."""
+    rng = np.random.default_rng(0)
+    first, own = np.exp(0.4 * rng.normal(size=(2, num_maps, 32, 32)))
+    return (0.01 * np.stack([first, 2 * first + own], -1)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("joint_bins")
+
+
+@pytest.fixture
+def run(folder, run_main):
+    """The whole run, made once."""
+    if not (folder / "run").exists():
+        np.save(folder / "maps.npy", two_bins(30))
+        code, _, error = run_main(f"--workdir={folder}/run", f"--maps={folder}/maps.npy", *RUN)
+        assert code == 0, error
+    return folder / "run"
+
+
+def last_state(workdir, step):
+    _, like, checkpoints = open_trained(workdir)
+    state = checkpoints.restore(step, like)
+    checkpoints.close()
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(state.replace(key=jax.random.key_data(state.key)))]
+
+
+def test_all_bins_are_prepared_trained_on_and_written(run):
+    table = open_crop_table(run / "prepare")
+    assert table.manifest.bin is None
+    assert table.manifest.source_redshift is None
+    assert table.cut(table.crops["train"][:1]).shape == (1, 16, 16, 2)
+    store = open_map_store(run / "generate/maps")
+    kappa = store.read()
+    assert kappa.shape == (10, 16, 16, 2)
+    assert store.bin_redshifts == (0.5, 1.0)
+    assert store.bin_names == table.store.bin_names
+    # The base is measured: bins share what the maps do, and are as wide.
+    assert np.corrcoef(kappa.reshape(-1, 2).T)[0, 1] > 0.5
+    assert kappa[..., 1].std() > 1.5 * kappa[..., 0].std()
+    line = json.loads((run / "train/metrics.jsonl").read_text().splitlines()[-1])
+    assert np.isfinite([line["spectrum_chi2"], line["variance_ratio"], line["match_rms"]]).all()
+    assert list((run / "train").glob("samples/*.png"))
+
+
+@pytest.mark.slow
+def test_a_training_of_several_bins_that_stops_goes_on_to_the_same_state(run, folder, run_main):
+    workdir = folder / "again"
+    given = [f"--workdir={workdir}", f"--maps={folder}/maps.npy", *RUN, "--stages=prepare,train"]
+    assert run_main(*given, "--num_steps=2")[0] == 0
+    code, _, error = run_main(*given)
+    assert code == 0, error
+    for one, other in zip(last_state(run, 4), last_state(workdir, 4), strict=True):
+        np.testing.assert_array_equal(one, other)
+    shutil.rmtree(workdir)
+
+
+def test_a_packed_emulator_of_several_bins_samples_all(run, folder):
+    """What stage pack writes of the emulator, but for the verdict."""
+    source = emulators.trained(run, "last", "last")
+    emulator = source.emulator
+    written = weights.write_weights(folder / "two", emulator.variables, "float32")
+    like = json.loads((packed.find("pm-zs1-64") / weights.CARD).read_text())
+    card = {
+        **like,
+        "name": "two",
+        "weights": {**like["weights"], **written},
+        "architecture": emulator.model.describe(),
+        "source_redshift": None,
+        **source.bins,
+        "geometry": {"num_pixels": 16, "side_deg": emulator.geometry.side_deg},
+        "normalisation": open_crop_table(run / "prepare").manifest.normalisation,
+        "keys": emulator.key_scheme,
+        "left_out": emulator.model.left_out(emulator.variables),
+    }
+    weights.write_card(folder / "two", card, as_markdown(card, emulator.model))
+    words = (folder / "two/card.md").read_text()
+    assert "2 source bins made together, at redshifts 0.5, 1" in words
+    loaded = packed.load(folder / "two")
+    kappa = loaded.sample(0, 3)
+    assert kappa.shape == (3, 16, 16, 2)
+    np.testing.assert_array_equal(kappa, emulator.sample(0, 3))
+    np.testing.assert_array_equal(loaded.sample(0, 1, first=2)[0], kappa[2])
+    opened = emulators.pretrained(str(folder / "two"))
+    assert opened.bin_redshifts == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("constant", "flags", "words"),
+    [
+        (True, [], "source bin 1 of 2 is constant in every map: sigma=0"),
+        (
+            False,
+            ["--emulator=dcgan"],
+            "emulator=dcgan makes maps of one source bin and these have 2: choose one",
+        ),
+    ],
+)
+def test_bins_that_cannot_be_trained_on_are_one_line(folder, run_main, tmp_path, constant, flags, words):
+    kappa = two_bins(12)
+    kappa[..., 1] *= not constant
+    np.save(tmp_path / "maps.npy", kappa)
+    code, _, error = run_main(f"--workdir={tmp_path}/run", f"--maps={tmp_path}/maps.npy", *RUN, *flags)
+    assert code == 1
+    assert words in error

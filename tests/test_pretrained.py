@@ -399,7 +399,8 @@ def test_maps_of_any_cosmology_answer_to_its_parameters():
     assert emulator.parameters == ("omega_m", "sigma8")
 
     def log_variance(**parameters):
-        return float(np.log(emulator.sample(seed=3, num_maps=256, **parameters).var()))
+        # Of the same latents: 64 maps know a difference as well as 256, to a twentieth.
+        return float(np.log(emulator.sample(seed=3, num_maps=64, **parameters).var()))
 
     # The variance is that of small scales, where Poisson's noise answers to sigma8 hardly at all.
     of_sigma8 = log_variance(omega_m=0.3, sigma8=0.84) - log_variance(omega_m=0.3, sigma8=0.76)

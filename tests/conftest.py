@@ -73,10 +73,9 @@ _QUICK = jax.make_user_context(False)
 
 
 @contextlib.contextmanager
-def quickly_compiled():
+def quickly_compiled(quick=os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"):
     """Programs compiled here are hardly optimised, as those of the processes that tests start."""
     before = jax.config.values["jax_disable_most_optimizations"], _QUICK.get_global()
-    quick = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
     jax.config.update("jax_disable_most_optimizations", quick)
     _QUICK.set_global(quick)
     try:
@@ -90,6 +89,13 @@ def quickly_compiled():
 def quick():
     """For modules in which compilation takes nearly all the time: see `quickly_compiled`."""
     with quickly_compiled():
+        yield
+
+
+@pytest.fixture
+def optimised():
+    """For those tests of such a module that compute more than they compile."""
+    with quickly_compiled(quick=False):
         yield
 
 
@@ -126,12 +132,32 @@ def pictures_without_layout(request):
 
 # Of a process, beyond which its programs are forgotten: kept to the end they would take 8 GiB.
 _MOST_MEMORY = 2.5 * 2**30
+# These replace what is called on the host, and nothing that a program is made of.
+_PATCH_NO_PROGRAM = (
+    "test_faults",  # pipeline.run, shutil
+    "test_from_python",  # pipeline.run
+    "test_main",  # pipeline.run
+    "test_novelty",  # stages of a search, by what fails
+    "test_pretrained",  # where emulators lie
+    "test_selection",  # what restores, scores and reads
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def memory_of_programs():
-    """Modules share what was traced and compiled, until it takes too much memory."""
+def programs_of_a_module(request):
+    """Modules share what was traced and compiled, until it takes too much memory.
+
+    A module that patches the package begins and ends with nothing: a program that was traced before would not
+    know of it, and one that is made meanwhile would outlive it.
+    """
+    source = Path(request.module.__file__).read_text()
+    patches = "patch.setattr(" in source or "patch.setitem(" in source
+    alone = patches and request.module.__name__ not in _PATCH_NO_PROGRAM
+    if alone:
+        jax.clear_caches()
     yield
+    if alone:
+        jax.clear_caches()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     if pages * os.sysconf("SC_PAGE_SIZE") > _MOST_MEMORY:
         jax.clear_caches()

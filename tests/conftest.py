@@ -10,9 +10,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 # Imports and tracing make objects by the million. By default Python, and XLA with it, looks for cycles among
-# them every 700, which takes a tenth of all time; here seldom, and at the end of every module.
+# them every 700, which takes a tenth of all time; here seldom.
 if gc.isenabled():
     gc.set_threshold(20_000, 10, 10)
 
@@ -67,15 +68,21 @@ hypothesis_settings.register_profile("project", deadline=None, derandomize=True,
 hypothesis_settings.load_profile("project")
 
 
+# JAX keeps a function's program by everything but how well it is optimised; by this value, in all threads, too.
+_QUICK = jax.make_user_context(False)
+
+
 @contextlib.contextmanager
-def quickly_compiled():
+def quickly_compiled(quick=os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"):
     """Programs compiled here are hardly optimised, as those of the processes that tests start."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
+    before = jax.config.values["jax_disable_most_optimizations"], _QUICK.get_global()
+    jax.config.update("jax_disable_most_optimizations", quick)
+    _QUICK.set_global(quick)
     try:
         yield
     finally:
-        jax.config.update("jax_disable_most_optimizations", before)
+        jax.config.update("jax_disable_most_optimizations", before[0])
+        _QUICK.set_global(before[1])
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +92,27 @@ def quick():
         yield
 
 
+@pytest.fixture
+def optimised():
+    """For those tests of such a module that compute more than they compile."""
+    with quickly_compiled(quick=False):
+        yield
+
+
 # Of what these draw, every byte is compared with what processes of their own draw.
 _LAID_OUT = ("test_faults", "test_kills")
+# Draws every picture of a report with ticks and titles in their places.
+_WITH_TICKS = ("test_main",)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def pictures_without_layout(request):
-    """Half of a picture's time is its layout, half of the rest its pixels, at which no test looks.
+    """Half of a picture's time is its layout, most of the rest its ticks and pixels, at which no test looks.
 
     Drawn once, as PNG; its PDF is empty. Processes that tests start, and `_LAID_OUT`, draw both whole.
     """
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -106,15 +124,44 @@ def pictures_without_layout(request):
             patch.setattr(ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
             patch.setattr(files, "_DPI", 50)
             patch.setattr(files, "FigureCanvasPdf", lambda figure: FigureCanvasPdf(Figure()))
+            if request.module.__name__ not in _WITH_TICKS:
+                patch.setattr(Axis, "draw", lambda axis, renderer: None)
+                patch.setattr(Axes, "_update_title_position", lambda axes, renderer: None)
         yield
 
 
+# Of a process, beyond which its programs are forgotten: kept to the end they would take 8 GiB.
+_MOST_MEMORY = 2.5 * 2**30
+# These replace what is called on the host, and nothing that a program is made of.
+_PATCH_NO_PROGRAM = (
+    "test_faults",  # pipeline.run, shutil
+    "test_from_python",  # pipeline.run
+    "test_main",  # pipeline.run
+    "test_novelty",  # stages of a search, by what fails
+    "test_pretrained",  # where emulators lie
+    "test_selection",  # what restores, scores and reads
+)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def memory_of_a_module():
-    """Compiled programs leave the memory with the module that called them (8 GiB at the end otherwise)."""
+def programs_of_a_module(request):
+    """Modules share what was traced and compiled, until it takes too much memory.
+
+    A module that patches the package begins and ends with nothing: a program that was traced before would not
+    know of it, and one that is made meanwhile would outlive it.
+    """
+    source = Path(request.module.__file__).read_text()
+    patches = "patch.setattr(" in source or "patch.setitem(" in source
+    alone = patches and request.module.__name__ not in _PATCH_NO_PROGRAM
+    if alone:
+        jax.clear_caches()
     yield
-    jax.clear_caches()
-    gc.collect()
+    if alone:
+        jax.clear_caches()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    if pages * os.sysconf("SC_PAGE_SIZE") > _MOST_MEMORY:
+        jax.clear_caches()
+        gc.collect()
 
 
 @contextlib.contextmanager

@@ -127,6 +127,7 @@ def test_the_base_of_a_cosmology_that_was_not_there_has_its_variance_skewness_an
     # The fields that are made of it have these moments, and answer smoothly to the parameters.
     latents = jax.vmap(lambda n: draw(jax.random.fold_in(jax.random.key(0), n), 32, 32))(jnp.arange(64))
 
+    @jax.jit
     def fields(theta):
         return inputs(base_of_theta.at(regressed, phi(theta)), latents).base
 

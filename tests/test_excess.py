@@ -6,6 +6,7 @@ Independent modes of one set of maps are independent trials of the whole procedu
 import numpy as np
 import pytest
 
+from cosmogan_jax.compare.effects import excess
 from cosmogan_jax.compare.effects.differences import Difference, mean_shifts
 from cosmogan_jax.compare.effects.excess import excess_distance, squared_distance
 from cosmogan_jax.compare.effects.resamples import ensemble, resample, together
@@ -17,6 +18,12 @@ LEAST_COVERAGE = 0.93
 PARENTS, CROPS = 60, 3
 # Variance of a set's mean: 0.6 of a map's variance is its parent's.
 VARIANCE = 0.6 / PARENTS + 0.4 / (PARENTS * CROPS)
+
+
+@pytest.fixture(autouse=True)
+def few_null_draws(monkeypatch):
+    """An effect's own limits do not depend on them; of a thousand effects eight each are plenty for a mean."""
+    monkeypatch.setattr(excess, "_NULL_DRAWS", 8)
 
 
 @pytest.fixture(autouse=True)
@@ -90,12 +97,13 @@ def test_no_more_than_the_cap_is_excused(x, y, cap, modes_of_a_block):
 
 def test_capped_limits_are_those_of_the_larger_difference():
     """The lower limit of the one whose estimate is larger, the upper limit the larger one of both."""
-    x, y = differences(4, 3)
+    modes = 400
+    x, y = differences(4, 3, modes)
     alone, free = squared_distance(x), excess_distance(x, y)
     for cap in (5.0**2 * VARIANCE, 2.0**2 * VARIANCE):
         found = excess_distance(x, y, cap=cap)
         by_cap = alone.value - cap > free.value
-        assert 20 < by_cap.sum() < TRIALS - 20
+        assert 10 < by_cap.sum() < modes - 10
         np.testing.assert_allclose(found.value, np.maximum(free.value, alone.value - cap))
         np.testing.assert_allclose(found.lower, np.where(by_cap, alone.lower - cap, free.lower))
         np.testing.assert_allclose(found.upper, np.maximum(free.upper, alone.upper - cap))

@@ -141,17 +141,16 @@ def test_gradients_are_finite_and_those_of_the_loss(maps, scale, name):
     start = jnp.zeros(values.shape[1])
     of = jax.jit(lambda x: matching.pull(statistics, targets, start, x, scale, jnp.float32(1.0)))
     running, found = of(x)
-    own = scale.about(x)
-    np.testing.assert_allclose(running, statistics(x, own).mean(0), rtol=1e-4, atol=1e-5)
     noise = 1 / np.sqrt(6)
 
     def loss(x):
-        off = (statistics(x, scale.about(x)).mean(0) - targets.mean) @ targets.axes
-        beyond = jnp.maximum(jnp.abs(off) - noise, 0)
+        means = statistics(x, scale.about(x)).mean(0)
+        beyond = jnp.maximum(jnp.abs((means - targets.mean) @ targets.axes) - noise, 0)
         # Beyond the clip the loss goes on straight, with the slope that it has there.
-        return jnp.where(beyond < 0.5, beyond**2 / 2, 0.5 * beyond - 0.125).sum()
+        return jnp.where(beyond < 0.5, beyond**2 / 2, 0.5 * beyond - 0.125).sum(), means
 
-    expected = jax.jit(jax.grad(loss))(x)
+    expected, means = jax.jit(jax.grad(loss, has_aux=True))(x)
+    np.testing.assert_allclose(running, means, rtol=1e-4, atol=1e-5)
     assert np.isfinite(np.asarray(expected)).all()
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-5 * float(jnp.abs(expected).max()))
     # Down the gradient pixels come nearer to the targets, by steps that are shortened where they are too long.

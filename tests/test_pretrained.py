@@ -338,10 +338,15 @@ def at_the_middle(emulator):
     return dict(zip(emulator.parameters, np.mean(emulator.design, 0).tolist()))
 
 
+MEASURED_HERE = ("planes-z0.99-64", "pm-zs1-64", "pm-zs1-cosmology")
+
+
 def test_every_emulator_of_the_package_opens():
     for name in names():
         emulator = load(name)
         assert emulator.card["name"] == name
+        if name in MEASURED_HERE:
+            continue  # its maps are looked at below
         kappa = np.asarray(emulator.sample(0, 8, **at_the_middle(emulator)))
         assert kappa.shape == (8, emulator.geometry.num_pixels, emulator.geometry.num_pixels)
         assert np.isfinite(kappa).all()
@@ -368,18 +373,22 @@ def test_a_name_of_the_package_is_found_in_it(packed, monkeypatch, tmp_path):
         pytest.param("pm-zs1-256", 0.0140, 256, 0.866, 32, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.usefixtures("optimised")
 def test_the_package_brings_emulators_whose_maps_are_as_their_cards_say(
     name, sigma, pixels, side_deg, num_maps
 ):
     """Other z than those they were measured with: their scatter, and the slope of their power, are a sky's."""
     assert name in names()
+    assert (name in MEASURED_HERE) == (pixels == 64)
     emulator = load(name) if pixels == 64 else load(name).of_size(pixels)
     fidelity, geometry = emulator.card["fidelity"], emulator.geometry
     assert geometry.num_pixels == pixels
     assert fidelity.get("num_pixels", 64) == pixels
     assert geometry.side_deg == pytest.approx(side_deg)
     kappa = emulator.sample(seed=7, num_maps=num_maps, **at_the_middle(emulator))
+    assert kappa.shape == (num_maps, pixels, pixels)
     assert np.isfinite(kappa).all()
+    assert np.asarray(kappa).std(0).min() > 0
     edges = np.array(fidelity["l_edges"])
     power = power_spectrum(kappa, edges, geometry.side_deg, mode_weights="full_plane").mean(0)
     # Power falls from band to band, as a sky's; a checkerboard would raise it in the last ones.
@@ -393,13 +402,15 @@ def test_the_package_brings_emulators_whose_maps_are_as_their_cards_say(
 SLOPES = {"sigma8": 1.94, "omega_m": 1.46}
 
 
+@pytest.mark.usefixtures("optimised")
 def test_maps_of_any_cosmology_answer_to_its_parameters():
     """As simulations do, to a tenth; outside the hull nothing is drawn."""
     emulator = load("pm-zs1-cosmology")
     assert emulator.parameters == ("omega_m", "sigma8")
 
     def log_variance(**parameters):
-        return float(np.log(emulator.sample(seed=3, num_maps=256, **parameters).var()))
+        # Of the same latents: 64 maps know a difference as well as 256, to a twentieth.
+        return float(np.log(emulator.sample(seed=3, num_maps=64, **parameters).var()))
 
     # The variance is that of small scales, where Poisson's noise answers to sigma8 hardly at all.
     of_sigma8 = log_variance(omega_m=0.3, sigma8=0.84) - log_variance(omega_m=0.3, sigma8=0.76)

@@ -192,7 +192,7 @@ STATISTICS = {
 def test_roll_and_transpose(name):
     with jax.enable_x64(True):
         kappa = jax.random.normal(jax.random.key(4), (64, 64), jnp.float64)
-        statistic = STATISTICS[name]
+        statistic = jax.jit(STATISTICS[name])
         found = statistic(kappa)
         close(statistic(jnp.roll(kappa, (5, -9), (0, 1))), found, 1e-9)
         if name in ("full_plane", "minkowski", "pixels", "peaks", "moments"):
@@ -206,7 +206,8 @@ def test_roll_and_transpose(name):
 def test_batches_equal_single_maps(name):
     kappa = jax.random.normal(jax.random.key(3), (2, 3, 32, 32))
     statistic = STATISTICS[name]
-    single = jnp.stack([jnp.stack([statistic(k) for k in row]) for row in kappa])
+    of_one = jax.jit(statistic)
+    single = jnp.stack([jnp.stack([of_one(k) for k in row]) for row in kappa])
     if name == "minkowski":
         single = jnp.moveaxis(single, 2, 0)
     batched = jax.jit(statistic)(kappa)

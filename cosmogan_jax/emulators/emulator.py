@@ -118,7 +118,8 @@ class Emulator:
         # Shares of one length, for one program; the last may make a map again that nobody looks at.
         numbers = np.minimum(np.arange(shares * each), len(index) - 1).reshape(shares, each)
         draw_parts = drawing.side_by_side(self.model, self.normalisation, shape, look, each)
-        parts = [(self.variables, key, index[share], theta[share]) for share in numbers]
+        on_host, rows = np.asarray(index), np.asarray(theta)  # chosen from without a program for it
+        parts = [(self.variables, key, on_host[share], rows[share]) for share in numbers]
         return jnp.concatenate(draw_parts(parts))[: len(index)]
 
     @with_usual

@@ -58,7 +58,7 @@ class Checkpoints:
           ValueError: it cannot be written, or the one before could not.
         """
         # On a CPU the writer would otherwise read the very memory that the next step overwrites.
-        copied = jax.tree.map(jnp.copy, _key_data(state))
+        copied = _copied(_key_data(state))
         with self._writing():
             self._manager.save(step, args=ocp.args.Composite(**_parts(copied, beside or {})))
 
@@ -291,6 +291,11 @@ def _parts(state: Any, beside: dict[str, Any]) -> dict[str, Any]:
 
 def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+@jax.jit  # one program, not one for every shape
+def _copied(arrays: Any) -> Any:
+    return jax.tree.map(jnp.copy, arrays)
 
 
 def _key_data(state: Any) -> Any:

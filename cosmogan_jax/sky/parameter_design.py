@@ -7,8 +7,6 @@ from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.optimize import linprog
-from scipy.stats import qmc
 
 from cosmogan_jax.files.csv_files import Line, number_in
 
@@ -79,6 +77,8 @@ def sobol_points(
     Raises:
       ValueError: no point, no range, or an unknown parameter or limits outside what it may be.
     """
+    from scipy.stats import qmc  # here: every emulator imports this module, and few programs make a design
+
     if count < 1:
         raise ValueError(f"design=sobol:{count} must have a positive number of points")
     names = _checked(tuple(ranges), tuple(PARAMETER_RANGES), "design_ranges")
@@ -229,6 +229,8 @@ def in_hull(points: Float[np.ndarray, "points parameters"], point: Float[np.ndar
 
     A linear program, which unlike a triangulation is quick in any number of dimensions.
     """
+    from scipy.optimize import linprog  # here, as qmc
+
     within, target = _scaled(points, points), _scaled(points, np.asarray(point)[None])[0]
     if not (np.isfinite(target).all() and np.abs(target).max(initial=0) <= 1 + _INSIDE):
         return False

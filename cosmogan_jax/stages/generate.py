@@ -46,7 +46,7 @@ def run(settings: Generate, workdir: Path, out: Path) -> dict[str, Any]:
     def batches():
         for start in progress(range(0, settings.num_generated, batch), desc="generate", unit="batch"):
             began = time.monotonic()
-            index = jnp.arange(start, start + batch)  # always whole: one compilation
+            index = np.arange(start, start + batch, dtype=np.int32)  # always whole: one compilation
             kappa = np.asarray(draw(index))
             seconds.append(time.monotonic() - began)
             yield kappa[: settings.num_generated - start]
@@ -85,7 +85,7 @@ def _drawing(
     size: tuple[int, int],
     cosmologies: Float[np.ndarray, "cosmologies parameters"],
     matched: bool,
-) -> Callable[[Int[Array, " maps"]], Float[Array, "maps height width bins"]]:
+) -> Callable[[Int[np.ndarray, " maps"]], Float[Array, "maps height width bins"]]:
     """Return a function that draws the maps of these numbers; matched: each seed at all cosmologies in turn."""
     key = emulator.key(settings.generate_seed)
     draw = emulator.draw_side_by_side if emulator.model.any_size else emulator.draw

@@ -97,7 +97,7 @@ BUGS = (
          "geometry.num_pixels / 2",
          "export"),
     _bug("checkpoint_not_copied", "runs/checkpoints",
-         "copied = jax.tree.map(jnp.copy, _key_data(state))",
+         "copied = _copied(_key_data(state))",
          "copied = _key_data(state)",
          "storage", "training_loop"),
     # Geometry and summaries.
@@ -494,8 +494,8 @@ BUGS = (
          "recorded.get(name, now.get(name))",
          "old_runs"),
     _bug("last_batch_too_long", "stages/generate",
-         "index = jnp.arange(start, start + batch)",
-         "index = jnp.arange(0, batch)",
+         "index = np.arange(start, start + batch, dtype=np.int32)",
+         "index = np.arange(0, batch, dtype=np.int32)",
          "pretrained", "main"),
     # The lognormal GAN.
     _bug("spread_of_the_variance", "emulators/lognormal_gan/base",

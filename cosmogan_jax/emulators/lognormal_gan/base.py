@@ -25,7 +25,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.optimize import brentq
 
 from cosmogan_jax.emulators.lognormal_gan.map_sums import Sums
 from cosmogan_jax.emulators.lognormal_gan.waves import (
@@ -171,6 +170,8 @@ def spectra_of(sums: Sums) -> Spectra:
 
 def shift_of(skewness: float) -> tuple[float, float]:
     """Find shift and s of a lognormal field of variance 1: skewness = (w + 3) sqrt(w), w = exp(s^2) - 1."""
+    from scipy.optimize import brentq  # here: what opens an emulator measures no maps
+
     w = brentq(lambda w: (w + 3) * np.sqrt(w) - skewness, 1e-12, 1e6)
     return 1 / np.sqrt(w), float(np.sqrt(np.log1p(w)))
 

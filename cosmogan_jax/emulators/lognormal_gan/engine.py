@@ -159,7 +159,7 @@ def _begin(
         fields = model.inputs(model.base_of(base, cosmologies), latents)
         return model.generator.apply(params, fields, cosmologies.t)
 
-    numbers = jnp.arange(len(state.replayed)).reshape(own.replayed_steps, own.fresh_maps)
+    numbers = np.arange(len(state.replayed), dtype=np.int32).reshape(own.replayed_steps, own.fresh_maps)
     made = [first_maps(state.gen.params, index, None if theta is None else theta[index]) for index in numbers]
     return dataclasses.replace(
         state,

@@ -86,6 +86,9 @@ class CropTable(NamedTuple):
     ) -> Int[np.ndarray, "crops 3"]:
         """Choose at most `limit` crops of a split, as many of each map as of any other, in the maps' order.
 
+        Where some maps have one more than others, these are spread evenly over all: maps stand box by box and
+        cosmology by cosmology, and the first ones alone would be of a few of them.
+
         half=0 and half=1 are those of every other parent map: they have no parent in common. Where there is
         one parent only, both are all crops.
         """
@@ -95,7 +98,13 @@ class CropTable(NamedTuple):
             crops = crops[parents % 2 == half]
         _, counts = np.unique(crops[:, 0], return_counts=True)
         turn = np.concatenate([np.arange(count) for count in counts])
-        return crops[np.sort(np.argsort(turn, kind="stable")[:limit])]
+        order = np.argsort(turn, kind="stable")
+        if limit is not None and limit < len(order):
+            last = turn[order[limit]]
+            whole, cut = order[turn[order] < last], order[turn[order] == last]
+            left = limit - len(whole)
+            order = np.concatenate([whole, cut[np.arange(left) * len(cut) // max(left, 1)]])
+        return crops[np.sort(order)]
 
     def of_size(self, num_pixels: int) -> "CropTable":
         """Move to crops of another size that begin where these do, or as near as the map's borders allow.

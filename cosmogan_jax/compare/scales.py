@@ -199,3 +199,11 @@ def num_scattering_scales(num_pixels: int) -> int:
 def triangle_edges(geometry: MapGeometry) -> Float[np.ndarray, " edges"]:
     """Return log bands for equilateral triangles; their legs stay within the modes up to 2/sqrt(3) N/2."""
     return np.geomspace(0.999 * geometry.fundamental_ell, geometry.nyquist_ell * 0.999, _BISPECTRUM_BINS + 1)
+
+
+def display_pixels(
+    fine_pixels: Float[np.ndarray, "maps fine_bins"], scales: Scales
+) -> Float[np.ndarray, "maps bins"]:
+    """Return the density of the pixels per unit of kappa in the display's bins."""
+    counts = fine_pixels.reshape(-1, PIXEL_BINS, FINE).sum(-1)
+    return counts / counts.sum(-1, keepdims=True) / np.diff(scales.pixel_edges)

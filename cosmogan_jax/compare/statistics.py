@@ -296,11 +296,3 @@ def measure(
 def num_modes(scales: Scales) -> dict[str, int]:
     """Return how many modes each statistic has; what is measured beyond these fills the edges up."""
     return {row.name: len(row.labels(scales)) for row in STATISTICS.values()}
-
-
-def display_pixels(
-    fine_pixels: Float[np.ndarray, "maps fine_bins"], scales: Scales
-) -> Float[np.ndarray, "maps bins"]:
-    """Return the density of the pixels per unit of kappa in the display's bins."""
-    counts = fine_pixels.reshape(-1, PIXEL_BINS, FINE).sum(-1)
-    return counts / counts.sum(-1, keepdims=True) / np.diff(scales.pixel_edges)

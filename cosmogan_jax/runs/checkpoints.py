@@ -2,12 +2,13 @@
 
 <directory>/<step>/state    the arrays
 <directory>/<step>/sums     a checksum of every array, made where it lay in memory: the files have none
-<directory>/<step>/beside   JSON
-<directory>/<step>/files.json   checksums of all of its files (checkpoint_files.py)
+<directory>/<step>/beside      JSON
+<directory>/<step>/files.json  checksums of all of its files (checkpoint_files.py)
 <directory>-unreadable/     checkpoints that are damaged, as those show, set aside
 """
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from cosmogan_jax.runs.array_sums import shapes_of_sums, sums, sums_one_by_one
 from cosmogan_jax.runs.checkpoint_files import Damaged, Unread, examine, is_sealed, seal
 
 _CHECKSUM = "checksum verification failed"  # TensorStore's words, of its tables
+_copied = jax.jit(functools.partial(jax.tree.map, jnp.copy))  # one program, not one for every shape
 
 
 class Checkpoints:
@@ -291,11 +293,6 @@ def _parts(state: Any, beside: dict[str, Any]) -> dict[str, Any]:
 
 def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-@jax.jit  # one program, not one for every shape
-def _copied(arrays: Any) -> Any:
-    return jax.tree.map(jnp.copy, arrays)
 
 
 def _key_data(state: Any) -> Any:

@@ -156,10 +156,7 @@ def judge_sets(
         seen = np.asarray(view(shown, np.arange(len(shown)), "validation"))
         scale = scales(seen, geometry, settings.evaluate_l_bins, masked=masked)
         summaries = _summaries(sets, view, label, scale, out, masked=masked)
-        each = {name: summarising.of_each_map(values) for name, values in summaries.items()}
-        digests = {name: values.pop("digest") for name, values in each.items()}
-        if not label:
-            _check_apart(digests)
+        each = _each_map(summaries, check_apart=not label)
         judge = judgement.Judge(labels, settings, scale, **how, together=together)
         results["views"][label or "as it is"] = judge.judge(each, heights=not label)
         if label:
@@ -179,6 +176,15 @@ def judge_sets(
             results |= _of_whole_maps(sets, summaries, labels, scale, settings, cosmologies)
             write_arrays(out / "positions.npz", uniformity.position_maps(summaries))
     return _with_outcome(results, sets, labels, settings, cosmologies, design, evaluations)
+
+
+def _each_map(summaries: dict[str, Any], *, check_apart: bool) -> dict[str, dict[str, np.ndarray]]:
+    """Return what was measured of each map of every set, whose digests say whether sets share maps."""
+    each = {name: summarising.of_each_map(values) for name, values in summaries.items()}
+    digests = {name: values.pop("digest") for name, values in each.items()}
+    if check_apart:
+        _check_apart(digests)
+    return each
 
 
 def _with_outcome(

@@ -8,8 +8,8 @@ import numpy as np
 from cosmogan_jax.compare.agreement_range import AGREEMENT_FACTOR, agreeing_range
 from cosmogan_jax.compare.cosmologies import Cosmologies
 from cosmogan_jax.compare.ensembles import bands, effective_modes
-from cosmogan_jax.compare.scales import Scales
-from cosmogan_jax.compare.statistics import STATISTICS, display_pixels
+from cosmogan_jax.compare.scales import Scales, display_pixels
+from cosmogan_jax.compare.statistics import STATISTICS
 from cosmogan_jax.files.json_files import read_json, write_json
 from cosmogan_jax.files.whole_files import write_arrays
 from cosmogan_jax.maps.sets import MapSets

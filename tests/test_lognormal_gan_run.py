@@ -178,7 +178,7 @@ def test_real_maps_are_cut_in_the_size_of_the_generated(run, folder, run_main, p
 def test_what_was_matched_is_marked_as_trained_on(run):
     results = json.loads((run / "evaluate/results.json").read_text())
     marked = {name for name, of in results["statistics"].items() if of["trained_on"]}
-    matched = ("power", "mean", "heights", "covariance", "wavelets")
+    matched = ("power", "mean", "heights", "roughness", "covariance", "wavelets")
     assert marked == trained_on_by(matched)
     assert {"power_bands", "pdf", "V0", "starlet_l1"} <= marked
     assert not {"V1", "peaks", "bispectrum", "scattering"} & marked

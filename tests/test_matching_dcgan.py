@@ -176,7 +176,7 @@ def test_each_kind_has_its_default_and_an_empty_list_is_kept(parse):
     assert parse("--workdir=x").by_stage["train"].of_kind.match == ()
     assert "--match=" not in flags.as_text()
     own = parse("--workdir=x", "--emulator=lognormal_gan").by_stage["train"].of_kind
-    assert own.match == ("power", "mean", "heights", "covariance", "wavelets") == type(own)().match
+    assert own.match == ("power", "mean", "heights", "roughness", "covariance", "wavelets") == type(own)().match
     assert parse("--workdir=x", "--emulator=lognormal_gan", "--match=").by_stage["train"].of_kind.match == ()
     assert "--match=\n" in flags.as_text()
     assert parse("--workdir=x", "--match=power,minima").by_stage["train"].of_kind.match == ("power", "minima")

@@ -110,8 +110,8 @@ def test_one_crop_of_every_unit_is_tested_and_real_maps_are_the_yardstick(judged
         for side in ("generated", "baseline"):
             assert found[side]["maps"] == [UNITS, UNITS], (key, side)
         assert found["generated"]["ks"]["family_wise_p"] == 0.01
-        # 24 maps of one distribution, the seeds fixed: no p as small.
-        assert found["baseline"]["ks"]["family_wise_p"] > 0.03, key
+        # 24 maps of one distribution, the seeds fixed: no p as small, of a dozen statistics.
+        assert found["baseline"]["ks"]["family_wise_p"] > 0.02, key
     pixels = judged["pixels"]
     assert pixels["generated"]["maps"] == pixels["baseline"]["maps"] == [UNITS, UNITS]
     assert pixels["generated"]["p"] == 0.01

@@ -139,8 +139,7 @@ def judge_sets(
       ValueError: maps that are not finite or constant, sets that share maps or have not the same cosmologies,
         settings that these maps do not allow.
     """
-    masked = any(maps.masked for maps in sets.present())
-    geometry = sets.validation.geometry
+    masked, geometry = any(maps.masked for maps in sets.present()), sets.validation.geometry
     cosmologies = cosmologies_of({maps.name: maps.parameters for maps in sets.present()})
     shown = spread(sets.validation)
     units = by_cosmology.joint_units(

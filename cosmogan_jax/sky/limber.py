@@ -1,6 +1,6 @@
 """Convergence power spectrum in the Limber approximation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -40,14 +40,10 @@ def convergence_power(
         raise ValueError(f"source_redshift={source_redshift} must lie in (0, {REDSHIFTS[-1]:g}]")
     cosmology, ell = power.cosmology, np.asarray(ell, np.float64)
     if ell.size > _NODES:
-        log_l = np.log(ell + 0.5)
-        nodes = np.linspace(log_l.min(), log_l.max(), _NODES)
-        at_nodes = convergence_power(np.exp(nodes) - 0.5, source_redshift, power, linear)
-        return np.exp(CubicSpline(nodes, np.log(at_nodes))(log_l))
+        return _between_nodes(lambda few: convergence_power(few, source_redshift, power, linear), ell)
     z = np.linspace(1e-3, source_redshift, 400)
     chi = comoving_distance(cosmology, z)
-    k = (ell[..., None] + 0.5) / chi
-    p = power.linear(k) * growth(cosmology, z).d ** 2 if linear else power.nonlinear(k, z)
+    p = _matter_power(ell, z, chi, power, linear)
     lens = ((1 + z) * (1 - chi / chi[-1])) ** 2
     prefactor = 2.25 * cosmology.omega_m**2 / HUBBLE_DISTANCE**4
     return prefactor * np.trapezoid(lens * p, chi, axis=-1)
@@ -85,16 +81,34 @@ def convergence_power_of_bins(
             raise ValueError(f"sources of {bin.name} at {bin.farthest:g} must lie in (0, {REDSHIFTS[-1]:g}]")
     cosmology, ell = power.cosmology, np.asarray(ell, np.float64)
     if ell.size > _NODES:
-        log_l = np.log(ell + 0.5)
-        nodes = np.linspace(log_l.min(), log_l.max(), _NODES)
-        at_nodes = convergence_power_of_bins(np.exp(nodes) - 0.5, bins, power, linear)
-        return np.exp(CubicSpline(nodes, np.log(at_nodes), axis=-1)(log_l))
+        return _between_nodes(lambda few: convergence_power_of_bins(few, bins, power, linear), ell)
     z = np.linspace(1e-3, max(bin.farthest for bin in bins), _BIN_REDSHIFTS)
     chi = comoving_distance(cosmology, z)
-    k = (ell[..., None] + 0.5) / chi
-    p = power.linear(k) * growth(cosmology, z).d ** 2 if linear else power.nonlinear(k, z)
+    p = _matter_power(ell, z, chi, power, linear)
     lens = lensing_efficiency(cosmology, chi, bins)
     step = np.diff(chi)
     width = (np.append(step, 0.0) + np.append(0.0, step)) / 2  # of the trapezoidal rule
     prefactor = 2.25 * cosmology.omega_m**2 / HUBBLE_DISTANCE**4
     return prefactor * np.einsum("...z,az,bz->ab...", p, lens, lens * (1 + z) ** 2 * width, optimize=True)
+
+
+def _between_nodes(
+    of_ell: Callable[[Float[np.ndarray, " nodes"]], Float[np.ndarray, "*pairs nodes"]],
+    ell: Float[np.ndarray, "..."],
+) -> Float[np.ndarray, "..."]:
+    """Compute a function of ell, positive, at _NODES values, and interpolate its logarithm."""
+    log_l = np.log(ell + 0.5)
+    nodes = np.linspace(log_l.min(), log_l.max(), _NODES)
+    return np.exp(CubicSpline(nodes, np.log(of_ell(np.exp(nodes) - 0.5)), axis=-1)(log_l))
+
+
+def _matter_power(
+    ell: Float[np.ndarray, "..."],
+    z: Float[np.ndarray, " z"],
+    chi: Float[np.ndarray, " z"],
+    power: MatterPower,
+    linear: bool,
+) -> Float[np.ndarray, "... z"]:
+    """Return P((l+1/2)/chi, z) along the line of sight."""
+    k = (ell[..., None] + 0.5) / chi
+    return power.linear(k) * growth(power.cosmology, z).d ** 2 if linear else power.nonlinear(k, z)

@@ -205,7 +205,6 @@ def scale_of(
 
     phi: what the maps' cosmology is regressed on, where they are of several; scatter is that about their trend.
     """
-    phi = np.ones((len(log_power), 1)) if phi is None else phi
     (log_power, slopes), (rings, ring_slopes) = (without_trend(v, phi) for v in (log_power, log_ring_power))
     whitening = whitening_of(log_power)
     sigma = np.sqrt(np.asarray(wavelet_variance, np.float64).mean(0))

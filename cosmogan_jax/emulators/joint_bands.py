@@ -139,7 +139,7 @@ def scale_of(
 
     phi: as `bands.scale_of`.
     """
-    numbers, slopes = without_trend(numbers, np.ones((len(numbers), 1)) if phi is None else phi)
+    numbers, slopes = without_trend(numbers, phi)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
     centre, whitening = (jnp.asarray(v, jnp.float32) for v in (numbers.mean(0), bands.whitening_of(numbers)))
     return JointScale(stacked, centre, whitening, jnp.asarray(slopes, jnp.float32) if len(slopes) else None)

@@ -164,7 +164,7 @@ def targets_of(
     What does not vary is not matched. Nor is what varies by less than `least`: a height that no training map
     comes near, whose gradient would be all that a generator sees whose maps do.
     """
-    values, slopes = without_trend(values, np.ones((len(values), 1)) if phi is None else phi)
+    values, slopes = without_trend(values, phi)
     mean, deviation = values.mean(0), values.std(0)
     varies = deviation > np.maximum(1e-6 * np.maximum(np.abs(mean), 1e-12), least)
     per_deviation = np.where(varies, 1 / np.where(varies, deviation, 1.0), 0.0)

@@ -49,7 +49,7 @@ def scale_of(
     roughness: Float[np.ndarray, "maps roughnesses"], phi: Float[np.ndarray, "maps terms"] | None = None
 ) -> RoughnessScale:
     """Return the scale of training maps of this roughness; phi: as `bands.scale_of`."""
-    values, slopes = without_trend(roughness, np.ones((len(roughness), 1)) if phi is None else phi)
+    values, slopes = without_trend(roughness, phi)
     # What does not vary is not divided by nothing.
     deviation = np.maximum(values.std(0), 1e-6)
     of_cosmology = jnp.asarray(slopes, jnp.float32) if len(slopes) else None

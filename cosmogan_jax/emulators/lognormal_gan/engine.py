@@ -111,9 +111,11 @@ def _init(parts: Parts, key: Array) -> LognormalGanState:
     count, num_slopes = parts.disc.num_features, parts.model.num_slopes
     bins = () if (num_bins := parts.model.num_bins) == 1 else (num_bins,)
     needs_roughness = parts.matcher is not None and parts.matcher.needs_roughness
-    scale: AnyScale = bands.unmeasured(size, num_slopes, needs_roughness)
+    scale: AnyScale
     if bins:
         scale = joint_bands.unmeasured(size, num_bins, num_slopes, needs_roughness)
+    else:
+        scale = bands.unmeasured(size, num_slopes, needs_roughness)
     # One number that nobody looks at where nothing is matched: checkpoints hold no arrays without any.
     targets = matching.Targets(jnp.zeros(1), jnp.zeros((1, 1)))
     if parts.matcher is not None:

@@ -12,6 +12,7 @@ from typing import Protocol
 import jax.numpy as jnp
 import numpy as np
 from powers import power_at, power_between, write_beside_others
+from stand_in import opened
 
 from cosmogan_jax import keys
 from cosmogan_jax.emulators.emulator import Emulator
@@ -195,3 +196,15 @@ def boxes_of(
     )  # fmt: skip
     redshift, rays = source_redshift_of(args, emulator), trained.get("rays_per_pixel", 2)
     return Boxes(folder, settings, emulator.geometry, redshift, look_of(args), num_patches, rays, omega_m_range)
+
+
+def simulations_of(
+    args: argparse.Namespace,
+    given: str,
+    emulator: Emulator,
+    omega_m_range: tuple[float, float] | None = None,
+) -> Simulations:
+    """Boxes below --work, or, where it is not "boxes" that are given, an emulator in their place."""
+    if given == "boxes":
+        return boxes_of(args, args.work / "boxes", emulator, args.patches_per_box, omega_m_range)
+    return EmulatorAsBoxes(opened(given, args.num_pixels), look_of(args))

@@ -20,7 +20,16 @@ import numpy as np
 sys.path.append(str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[1] / "024-inference"))
 
-from boxes_at import EmulatorAsBoxes, Look, Simulations, Theta, add_flags, boxes_of, look_of, source_redshift_of
+from boxes_at import (
+    EmulatorAsBoxes,
+    Look,
+    Simulations,
+    Theta,
+    add_flags,
+    look_of,
+    simulations_of,
+    source_redshift_of,
+)
 from stand_in import opened
 from tables import NAMES, Comparison, covariance_table, power_table, smooth_part, statistics_table
 
@@ -199,11 +208,7 @@ def task_of(args: argparse.Namespace) -> Task:
             f"emulator={args.emulator} must be conditioned on {', '.join(NAMES)}, and is on "
             f"{', '.join(emulator.parameters) or 'nothing'}"
         )
-    if args.simulations == "boxes":
-        simulations = boxes_of(args, args.work / "boxes", emulator, args.patches_per_box)
-    else:
-        simulations = EmulatorAsBoxes(opened(args.simulations, args.num_pixels), look_of(args))
-    return Task(emulator, simulations, look_of(args), args)
+    return Task(emulator, simulations_of(args, args.simulations, emulator), look_of(args), args)
 
 
 def main(given: list[str] | None = None) -> None:

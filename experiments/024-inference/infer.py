@@ -28,7 +28,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[1] / "023-derivatives-covariance"))
 
-from boxes_at import EmulatorAsBoxes, Look, Simulations, Theta, add_flags, boxes_of, look_of
+from boxes_at import EmulatorAsBoxes, Look, Simulations, Theta, add_flags, look_of, simulations_of
 from stand_in import opened
 
 from cosmogan_jax.compare.covariance import independent_columns
@@ -311,13 +311,9 @@ def task_of(args: argparse.Namespace) -> Task:
             f"emulator={args.emulator} must be one of omega_m and sigma8, with its design; its parameters: "
             f"{', '.join(emulator.parameters) or 'none'}"
         )
-    if args.truths_from == "boxes":
-        omega_m = np.array(emulator.design)[:, 0]
-        between = float(omega_m.min()), float(omega_m.max())
-        simulations = boxes_of(args, args.work / "boxes", emulator, args.patches_per_box, between)
-    else:
-        simulations = EmulatorAsBoxes(opened(args.truths_from, args.num_pixels), look_of(args))
-    return Task(emulator, simulations, look_of(args), args)
+    omega_m = np.array(emulator.design)[:, 0]
+    between = float(omega_m.min()), float(omega_m.max())
+    return Task(emulator, simulations_of(args, args.truths_from, emulator, between), look_of(args), args)
 
 
 def main(given: list[str] | None = None) -> None:

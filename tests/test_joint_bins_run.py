@@ -3,13 +3,12 @@
 import json
 import shutil
 
-import jax
 import numpy as np
 import pytest
+from whole_runs import last_state
 
 from cosmogan_jax.emulators import packed, weights
 from cosmogan_jax.emulators.card import as_markdown
-from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.stages import emulators
@@ -47,13 +46,6 @@ def run(folder, run_main):
         code, _, error = run_main(f"--workdir={folder}/run", f"--maps={folder}/maps.npy", *RUN)
         assert code == 0, error
     return folder / "run"
-
-
-def last_state(workdir, step):
-    _, like, checkpoints = open_trained(workdir)
-    state = checkpoints.restore(step, like)
-    checkpoints.close()
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(state.replace(key=jax.random.key_data(state.key)))]
 
 
 def test_all_bins_are_prepared_trained_on_and_written(run):

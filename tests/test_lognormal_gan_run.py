@@ -3,13 +3,12 @@
 import json
 import shutil
 
-import jax
 import numpy as np
 import pytest
 from absl import flags as absl_flags
+from whole_runs import last_state
 
 from cosmogan_jax.compare.statistics import trained_on_by
-from cosmogan_jax.emulators.trained import open_trained
 from cosmogan_jax.emulators.weights import read_card
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.maps.store import open_map_store
@@ -43,13 +42,6 @@ def run(folder, run_main):
         code, _, error = run_main(f"--workdir={folder}/run", *RUN)
         assert code == 0, error
     return folder / "run"
-
-
-def last_state(workdir, step):
-    _, like, checkpoints = open_trained(workdir)
-    state = checkpoints.restore(step, like)
-    checkpoints.close()
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(state.replace(key=jax.random.key_data(state.key)))]
 
 
 def test_flags_that_are_not_given_are_this_kinds_own(run, parse):

@@ -20,6 +20,14 @@ def whole_stages(workdir):
     return [stage for stage in STAGES if (workdir / stage).exists()]
 
 
+def last_state(workdir, step):
+    """The arrays of a training's state at a step, its key among them."""
+    _, like, checkpoints = open_trained(workdir)
+    state = checkpoints.restore(step, like)
+    checkpoints.close()
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(_with_key_data(state))]
+
+
 def assert_same_stage(stage, one, two):
     """The files of a disturbed run's stage and of an undisturbed one's, by content; both must be whole."""
     names = [sorted(_files(run / stage)) for run in (one, two)]

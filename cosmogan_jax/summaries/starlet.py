@@ -58,7 +58,7 @@ def starlet_l1_norm(
 ) -> Float[Array, "*batch scales bins"]:
     """Sum |w_j| over the pixels with e_{j,i} <= w_j < e_{j,i+1}, in kappa.
 
-    Ajani, Starck & Pettorino 2021 (A&A 645, L11), Eq. 1, with the smooth scale c_J as the last w_j as there.
+    Ajani, Starck & Pettorino 2021 (A&A 645, L11), with the smooth scale c_J as the last w_j as there.
     They take edges in units of the noise at each scale; here they are in kappa, set once by the caller from
     reference maps, so that an error of the amplitude shows. What lies outside of the edges counts nowhere.
     A map with a NaN pixel gives NaN.

@@ -81,7 +81,7 @@ def pair_similarity(
     """Compute `ms_ssim` of pairs of one set's maps, given by their numbers.
 
     Its mean over random pairs tells of collapse: a generator whose maps are more like each other than the
-    simulated ones are makes too few different maps (Odena, Olah & Shlens 2017, Sect. 4.2; of convergence maps
+    simulated ones are makes too few different maps (Odena, Olah & Shlens 2017; of convergence maps
     Perraudin et al. 2021, Front. Artif. Intell. 4, 673062).
 
     Raises:

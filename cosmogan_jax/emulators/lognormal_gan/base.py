@@ -4,7 +4,7 @@ With g a Gaussian field of variance 1 and correlation function xi_g,
 
     y = shift (exp(s g - s^2 / 2) - 1),    xi_y(r) = shift^2 (exp(s^2 xi_g(r)) - 1)
 
-(Coles & Jones 1991; Hilbert, Hartlap & Schneider 2011, Eq. 16 to 18), in units of the maps' standard deviation,
+(Coles & Jones 1991; Hilbert, Hartlap & Schneider 2011), in units of the maps' standard deviation,
 so that xi_y(0) = 1 gives shift^2 = 1 / (exp(s^2) - 1), and the skewness (exp(s^2) + 2) sqrt(exp(s^2) - 1) gives
 s. So the spectrum of g is the Fourier transform of ln(1 + xi_y / shift^2) on the lattice, where it is positive.
 Where it is not, at the shortest waves, of which simulated maps hold much less than an exponential makes, it is

@@ -287,6 +287,12 @@ def test_bins_that_share_no_sky_fail_by_their_cross_power_alone(run_main, tmp_pa
     # Nothing where there should be C_ab: -100 %.
     np.testing.assert_allclose(mean["effect"], -1, atol=0.2)
     assert mean["outcome"] == "fail"
+    # The same in a few numbers: each bin's own power is right, as 60 maps tell it; of r nothing is left.
+    (numbers,) = told["key_numbers"].values()
+    of = {number["name"]: number for number in numbers}
+    np.testing.assert_allclose(of["cross_power"]["value"], 1, atol=0.1)
+    r = np.array(told["spectra"]["coherence"]["validation"]["value"])[0]
+    np.testing.assert_allclose(of["coherence"]["value"], np.sqrt((r**2).mean()), atol=0.15)
     assert told["overall"]["outcome"] == "fail"
     assert told["overall"]["fails"][0] == "cross power of bins 0 and 1: mean"
     np.testing.assert_allclose(of_statistic(place, "coherence", "coherence")["effect"], -0.81, atol=0.15)
@@ -302,11 +308,19 @@ def test_a_whole_judgement_of_two_bins(run_main, tmp_path):
     assert "fail" not in [one["outcome"] for one in told["bins"]]
     for folder in (place, place / "bin_1"):
         assert (folder / "generated.npz").is_file()
+        own = json.loads((folder / "results.json").read_text())["key_numbers"]
+        assert next(number for number in own if number["name"] == "power")["value"] < 0.1
         assert (folder / "statistics.json").is_file()
     mean = of_statistic(place, "cross_power")
     # Nothing where there should be C_ab: -100 %.
     np.testing.assert_allclose(mean["effect"], -1, atol=0.2)
     assert mean["outcome"] == "fail"
+    # The same in a few numbers: each bin's own power is right, as 60 maps tell it; of r nothing is left.
+    (numbers,) = told["key_numbers"].values()
+    of = {number["name"]: number for number in numbers}
+    np.testing.assert_allclose(of["cross_power"]["value"], 1, atol=0.1)
+    r = np.array(told["spectra"]["coherence"]["validation"]["value"])[0]
+    np.testing.assert_allclose(of["coherence"]["value"], np.sqrt((r**2).mean()), atol=0.15)
     assert told["overall"]["outcome"] == "fail"
     assert told["overall"]["fails"][0] == "cross power of bins 0 and 1: mean"
     record = json.loads((place / "stage.json").read_text())

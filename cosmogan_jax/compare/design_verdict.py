@@ -138,7 +138,7 @@ def table(design: JudgedDesign) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
     Numbers are in the units of the head, relative ones in per cent.
     """
     titles = list(dict.fromkeys(n.title for one in design.cosmologies for n in one.key_numbers))
-    units = {n.title: "%" if n.relative else "σ" for one in design.cosmologies for n in one.key_numbers}
+    units = {n.title: "%" if n.relative else n.unit for one in design.cosmologies for n in one.key_numbers}
     head = (
         "no.", *design.names, *(f"{title} [{units[title]}]" for title in titles), "AUC (real)",
         "ratio, worst [%]", "largest / margin", "outcome",
@@ -150,7 +150,7 @@ def table(design: JudgedDesign) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
         rows.append((
             str(one.number),
             *(f"{one.parameters[name]:.4g}" for name in design.names),
-            *(_with_limit(numbers.get(title)) for title in titles),
+            *(numbers[title].told() if title in numbers else "" for title in titles),
             "" if one.auc is None else f"{one.auc.generated:.2f} ({one.auc.control:.2f})",
             fiducial if one.ratio is None else _difference(one.ratio, one.ratio.worst),
             _largest(one),
@@ -219,14 +219,6 @@ def ratio_table(design: JudgedDesign) -> tuple[tuple[str, ...], list[tuple[str, 
         if one.ratio is not None
     ]
     return ("no.", *design.bands), rows
-
-
-def _with_limit(number: KeyNumber | None) -> str:
-    if number is None or number.value is None:
-        return ""
-    scale, form = (100, ".1f") if number.relative else (1, ".2f")
-    upper = "" if number.upper is None else f" ({scale * number.upper:{form}})"
-    return f"{scale * number.value:{form}}{upper}"
 
 
 def _largest(one: JudgedCosmology) -> str:

@@ -18,8 +18,11 @@ _MOST_BINS = 6  # of a triangle that can be read
 _BEFORE = {"cross_power": {"title": "cross power", "trained_on": False}}
 
 
-def overview(source_bins: dict[str, Any]) -> Iterator[Section]:
-    """Give the outcomes of all bins, the triangle of spectra, and the pairs' verdicts, of source_bins.json."""
+def overview(source_bins: dict[str, Any], numbers: Section | None = None) -> Iterator[Section]:
+    """Give the outcomes of all bins, the triangle of spectra, and the pairs' verdicts, of source_bins.json.
+
+    numbers: a section to come after the outcomes.
+    """
     bins, cross = source_bins["bins"], source_bins["cross"]
     rows = [
         (str(b["number"]), "not known" if b["redshift"] is None else f"{b['redshift']:g}", b["outcome"])
@@ -32,6 +35,8 @@ def overview(source_bins: dict[str, Any]) -> Iterator[Section]:
     )
     head = ("source bin", "redshift", "outcome")
     yield Section("Source bins", text, tables=(Table(head, rows, verdict.marks(bins)),))
+    if numbers is not None:
+        yield numbers
     if source_bins.get("spectra"):
         yield _triangle(source_bins)
     yield _pairs(cross, source_bins.get("statistics", _BEFORE))

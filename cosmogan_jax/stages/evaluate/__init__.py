@@ -2,8 +2,9 @@
 
 statistics.json       tables: mean and scatter of every statistic, their errors, where they agree (`tables.py`)
 results.json          the outcome (`overall.py`); tests, effects, verdicts (`judgement.py` says
-                      what each entry is); duplicates (`duplicates.py`); contrasts and patterns by
-                      position (`uniformity.py`); inference; the classifier; of several cosmologies
+                      what each entry is); how far off maps are in a few numbers
+                      (`compare/effects/key_numbers.py`); duplicates (`duplicates.py`); contrasts and patterns
+                      by position (`uniformity.py`); inference; the classifier; of several cosmologies
                       each by itself (`cosmologies.py`)
 generated.npz, ...    statistics of every map, a file a set
 positions.npz         mean and scatter at every pixel
@@ -161,6 +162,7 @@ def judge_sets(
         if label:
             continue
         tables.write(sets, each, units, scale, out, cosmologies)
+        results["key_numbers"] = [dataclasses.asdict(number) for number in judge.key_numbers(each)]
         if cosmologies is not None:
             design = by_cosmology.judge(
                 cosmologies, each, labels, scale, training, settings, **how, evaluations=evaluations

@@ -5,7 +5,7 @@ source_bins.json   of all bins together
                    classifier that sees all bins
   bins             number, redshift, outcome and folder of each: the first is judged in evaluate's own folder,
                    the others in bin_<number> below it
-  cross, statistics, spectra    of every pair: `pairs_of_bins.py` says what is what
+  cross, key_numbers, statistics, spectra    of every pair: `pairs_of_bins.py` says what is what
   classifier       as in results.json, of maps of all bins at once
 results.json has the joint outcome as `overall`, and that of its own bin as `overall_of_bin`.
 
@@ -253,6 +253,7 @@ def _of_all_bins(settings: Evaluate, workdir: Path, bins: Sequence[SourceBin], o
         classifier = classified_cosmologies.judge(sets[0], labels, cosmologies, *numbers, **how).whole
     return {
         "cross": pairs_of_bins.judge(of, scales, values, settings),
+        "key_numbers": pairs_of_bins.numbers_of_pairs(of, scales, values, settings),
         "spectra": pairs_of_bins.spectra(of, scales, values),
         "classifier": classifier,
     }

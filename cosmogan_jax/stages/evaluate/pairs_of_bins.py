@@ -3,6 +3,7 @@
   cross        verdicts (`compare/effects/verdict.py`) on statistics of pairs (`compare/joint_statistics.py`)
     judged     an entry for each effect, as in results.json; statistic: which; quantity: which bins
     refused    why there are none
+  key_numbers  of every pair, in words, how far it is off in a few numbers (`compare/effects/key_numbers.py`)
   statistics   title of each, and whether a loss was trained on it
   spectra      what the triangle of spectra is drawn of
     l_edges    bands of ell
@@ -11,6 +12,7 @@
 Values of every map lie in pairs_<set>.npz. Masked maps have none of these.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -21,6 +23,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from cosmogan_jax.compare.coherence import coherence_of_set, mean_and_error
+from cosmogan_jax.compare.effects.key_numbers import PAIR_ROWS, key_numbers
 from cosmogan_jax.compare.effects.quantities import MapSet as Measured
 from cosmogan_jax.compare.effects.quantities import Quantity
 from cosmogan_jax.compare.effects.verdict import judge as judge_effects
@@ -139,6 +142,33 @@ def judge(bins: Bins, scales: JointScales, values: dict[str, Values], settings: 
     if bins.no_verdict:
         entries = [{**entry, "outcome": "no verdict", "outcomes": None, "needs": None} for entry in entries]
     return {"refused": bins.no_verdict, "judged": entries}
+
+
+def numbers_of_pairs(
+    bins: Bins, scales: JointScales, values: dict[str, Values], settings: Evaluate
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the entry `key_numbers`; none of too few units."""
+    quantities, of = _quantities(bins, scales, values)
+    entries = {}
+    for pair, words in enumerate(bins.pairs):
+        own = {of[q.name][0].name: q for q in quantities if of[q.name][1] == pair}
+        sets = {
+            name: Measured({key: values[name][key][:, pair] for key in own}, bins.units[name])
+            for name in values
+        }
+        try:
+            numbers = key_numbers(
+                sets,
+                [quantity._replace(name=key) for key, quantity in own.items()],
+                parse(settings.margins),
+                seed=_SEED,
+                num_resamples=settings.num_resamples,
+                rows=PAIR_ROWS,
+            )
+        except ValueError:  # too few units, as the verdicts say
+            return {}
+        entries[words] = [dataclasses.asdict(number) for number in numbers]
+    return entries
 
 
 def _quantities(

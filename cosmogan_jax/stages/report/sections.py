@@ -24,7 +24,7 @@ from cosmogan_jax.figures.sky_limits import draw_sky_limits
 from cosmogan_jax.files.json_files import Fields, read_json_lines, read_object
 from cosmogan_jax.files.numpy_files import read_npz
 from cosmogan_jax.runs.directory import finished_record, stage_record
-from cosmogan_jax.stages.report import cosmologies
+from cosmogan_jax.stages.report import cosmologies, key_numbers
 from cosmogan_jax.stages.report.evaluated import Evaluated, novelty_record, of_this_version, shown_stages
 
 Values = statistics.Values
@@ -42,9 +42,14 @@ def sections(workdir: Path, evaluated: Evaluated) -> Iterator[Section]:
     """Give every section of the page."""
     results = evaluated.results
     if evaluated.bins:
-        yield from source_bins.overview(evaluated.bins)
+        of_each = [of_bin.get("key_numbers", []) for of_bin in (results, *evaluated.of_bins)]
+        numbers = key_numbers.of_bins(evaluated.bins["bins"], of_each, evaluated.bins.get("key_numbers", {}))
+        yield from source_bins.overview(evaluated.bins, numbers)
     if evaluated.design is None:
         yield verdict.section(results)
+        numbers = None if evaluated.bins else key_numbers.section(results.get("key_numbers", []))
+        if numbers is not None:
+            yield numbers
     else:
         yield from cosmologies.overview(evaluated.design, evaluated.tables)
         yield verdict.section(results)._replace(title="Verdict on all maps together")

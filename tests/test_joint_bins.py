@@ -5,6 +5,7 @@ spectra and the skewness of every field follow in closed form.
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,9 @@ from cosmogan_jax.emulators.joint_statistics import JOINT_STATISTICS
 from cosmogan_jax.emulators.kinds import build
 from cosmogan_jax.emulators.lognormal_gan import joint_base, joint_base_of_theta, waves
 from cosmogan_jax.emulators.lognormal_gan.engine import make_engine, make_model
-from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of
+from cosmogan_jax.emulators.lognormal_gan.fields import COARSE, share_of_noise
+from cosmogan_jax.emulators.lognormal_gan.generator import START_OF_NOISE
+from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of, units
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.lognormal_gan import LognormalGan as OwnSettings
 
@@ -59,9 +62,15 @@ def sky():
     return np.concatenate(skies)
 
 
+def as_they_are(*maps):
+    """The base of bins that are not taken apart."""
+    room = functools.partial(share_of_noise, amplitude=START_OF_NOISE, scales=COARSE)
+    return joint_base.measured(maps, maps[0].shape[-1], False, room)
+
+
 @pytest.fixture(scope="module")
 def of_sky(sky):
-    return LognormalGan(1, 2, num_bins=3).measured([sky[:500], sky[500:]])
+    return as_they_are(sky[:500], sky[500:])
 
 
 def shared(root):
@@ -83,10 +92,11 @@ def test_the_coherence_behind_the_maps_is_found(of_sky):
 
 def test_bins_in_another_order_are_the_same_in_that_order(sky, of_sky):
     order = [2, 0, 1]
-    turned = LognormalGan(1, 2, num_bins=3).measured([sky[..., order]])
+    turned = as_they_are(sky[..., order])
     for name in ("field_root", "noise_root"):
         expected = np.asarray(getattr(of_sky, name))[:, order][:, :, order]
         np.testing.assert_allclose(getattr(turned, name), expected, atol=1e-5)
+    np.testing.assert_array_equal(turned.mixing, np.eye(3))
     for own, before in zip(jax.tree.leaves(turned.each), jax.tree.leaves(of_sky.each), strict=True):
         np.testing.assert_allclose(own, np.asarray(before)[order], rtol=1e-4, atol=1e-6)
 
@@ -163,7 +173,13 @@ def test_a_bin_without_variance_is_named(sky):
     flat = sky[:20].copy()
     flat[..., 1] = 0
     with pytest.raises(ValueError, match="source bin 1 of 0 to 2: variance=0 of the training maps"):
-        LognormalGan(1, 2, num_bins=3).measured([flat])
+        as_they_are(flat)
+    model = LognormalGan(1, 2, num_bins=3)
+    with pytest.raises(ValueError, match="source bin 1 of 0 to 2 is constant in all training maps"):
+        model.measured(lambda: [flat])
+    flat[..., 1] = 0.5 * flat[..., 0]
+    with pytest.raises(ValueError, match="source bin 1 of 0 to 2 holds nothing beyond a sum of the bins bef"):
+        model.measured(lambda: [flat])
 
 
 def test_latents_and_descriptions_of_one_bin_are_as_before():
@@ -244,7 +260,7 @@ def test_what_is_matched_of_two_bins(trained):
     counts = matcher.numbers(16, state.scale)
     assert counts[0] == counts[1]
     assert counts[2:4] == (2, 2)
-    x = (batches[0].kappa - state.base.each.mean) / state.base.each.sigma
+    x = units(batches[0].kappa, state.base)
     rows = np.asarray(matcher.statistics(x, state.scale))
     assert rows.shape == (6, sum(counts))
     second = matching.matcher(OWN).statistics(x[..., 1], jax.tree.map(lambda leaf: leaf[1], state.scale.each))
@@ -278,11 +294,10 @@ def test_a_kind_of_one_bin_refuses_several():
 def test_the_base_of_several_bins_follows_the_cosmology(sky):
     """Two bins, coherence and sigma interpolated between cosmologies; rows stay roots of a coherence."""
     phi = np.array([[1.0, -1.2], [1.0, 0.0], [1.0, 1.2]])
-    whole = LognormalGan(1, 2, num_bins=2)
     bases = []
     for mixed in (0.0, 0.3, 0.6):
         first, second = sky[:300, ..., 0] / SIGMAS[0], sky[300:600, ..., 2] / SIGMAS[2]
-        bases.append(whole.measured([np.stack([first, mixed * first + (1 - mixed) * second], -1)]))
+        bases.append(as_they_are(np.stack([first, mixed * first + (1 - mixed) * second], -1)))
     fitted = joint_base_of_theta.regressed(bases, phi, np.ones(3))
     middle = jax.jit(joint_base_of_theta.at)(fitted, jnp.array([1.0, 0.0]))
     np.testing.assert_allclose(np.diagonal(shared(middle.field_root), axis1=1, axis2=2), 1, atol=1e-5)

@@ -138,14 +138,14 @@ def test_a_fresh_network_begins_with_the_training_maps_power_in_every_direction(
     x = np.concatenate(found)
     x = x / x.std() + 0.1 * (x / x.std()) ** 2  # a skewness
     model = LognormalGan(2, 2, base_power="fourfold")
-    of_maps = model.measured([x])
+    of_maps = model.measured(lambda: [x])
     # Half the slope of the logarithm of the power; the taper of 32 pixels blurs it, the square adds to it.
     between = slice(int(0.35 * waves.NUM_WAVES), int(0.6 * waves.NUM_WAVES))
     expected = fourfold / 2 * np.linspace(0, np.sqrt(2), waves.NUM_WAVES)[between]
     np.testing.assert_allclose(of_maps.fourfold[between], expected, rtol=0.2)
 
     def off(model):
-        variables = {"base": model.measured([x]), "params": model.init(jax.random.key(0))["params"]}
+        variables = {"base": model.measured(lambda: [x]), "params": model.init(jax.random.key(0))["params"]}
         latents = jax.vmap(lambda n: model.latent(jax.random.fold_in(jax.random.key(1), n), SIZE))(
             jnp.arange(400)
         )

@@ -148,7 +148,7 @@ def _begin(
     if model.parameters:
         base, scale, targets, theta = _measured_at_cosmologies(parts, state, maps, wider)
     else:
-        own_base, theta = model.measured(map(model.without_one_bin, wider())), None
+        own_base, theta = model.measured(lambda: map(model.without_one_bin, wider())), None
         base, scale = own_base, _scale_of(parts, maps, lambda x: units(x, own_base))
         if parts.matcher is not None:
             targets = targets_of(maps, lambda x: units(x, own_base), parts.matcher, scale)

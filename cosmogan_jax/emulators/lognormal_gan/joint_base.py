@@ -1,8 +1,9 @@
 """The base of several source bins: correlated lognormal fields, one of each bin, with the maps' cross spectra.
 
-Each bin has a `Base` of its own. What two bins share is in their white noise: at every wave number that of bin
-i is sum_j R_ij(k) w_j(k) with w_j independent, so that R R^T is the bins' coherence there; all else is made of
-it bin by bin. There are two such tables, of the lognormal fields and of the noise beside them.
+Bins here are those of `bins_apart.py`: of each what it has beyond the nearer ones, which `mixing` puts together
+again. Each has a `Base` of its own. What two bins share is in their white noise: at every wave number that of
+bin i is sum_j R_ij(k) w_j(k) with w_j independent, so that R R^T is the bins' coherence there; all else is made
+of it bin by bin. There are two such tables, of the lognormal fields and of the noise beside them.
 
 With P_ij the cross power of maps in units of their sigmas, pairs of pixels at long waves and tapered maps at
 short ones as for one bin (`base.py`), the maps' coherence is
@@ -35,6 +36,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.lognormal_gan import base as base_of_one
+from cosmogan_jax.emulators.lognormal_gan import bins_apart
 from cosmogan_jax.emulators.lognormal_gan.base import Base, ShareOfNoise, Spectra
 from cosmogan_jax.emulators.lognormal_gan.map_sums import JointSums
 from cosmogan_jax.emulators.lognormal_gan.waves import NUM_WAVES, WAVES, by_wave
@@ -53,19 +55,21 @@ class JointBase(NamedTuple):
       field_root, noise_root: R of the Gaussian fields behind the lognormal ones, and of the noise, at NUM_WAVES
         wave numbers; every row has norm 1.
       lowest: smallest eigenvalue that was measured, of either coherence; below FLOOR it was raised.
+      mixing: what puts bins that were taken apart together; of bins as they are, the identity.
     """
 
     each: Base
     field_root: Float[Array, "waves bins bins"]
     noise_root: Float[Array, "waves bins bins"]
     lowest: Float[Array, "2"]
+    mixing: Float[Array, "bins bins"]
 
 
 def unmeasured(num_bins: int, fourfold: bool = False) -> JointBase:
     """Return independent white noise of variance 1 in every bin, of the shapes that `measured` gives."""
     each = jax.tree.map(lambda leaf: jnp.stack([leaf] * num_bins), base_of_one.unmeasured(fourfold))
     alone = jnp.tile(jnp.eye(num_bins), (NUM_WAVES, 1, 1))
-    return JointBase(each, alone, jnp.copy(alone), jnp.ones(2))
+    return JointBase(each, alone, jnp.copy(alone), jnp.ones(2), jnp.eye(num_bins))
 
 
 def measured(
@@ -85,7 +89,12 @@ def measured(
     return base_of(sums, fourfold, share_of_noise)
 
 
-def base_of(sums: JointSums, fourfold: bool = False, share_of_noise: ShareOfNoise | None = None) -> JointBase:
+def base_of(
+    sums: JointSums,
+    fourfold: bool = False,
+    share_of_noise: ShareOfNoise | None = None,
+    mixing: Float[np.ndarray, "bins bins"] | None = None,
+) -> JointBase:
     """Return the base of the maps that were added up; arguments and errors as of `measured`."""
     fields = [_of_bin(sums, number) for number in range(len(sums.each))]
     each = [
@@ -98,7 +107,24 @@ def base_of(sums: JointSums, fourfold: bool = False, share_of_noise: ShareOfNois
         jnp.asarray(root_of(of_fields), jnp.float32),
         jnp.asarray(root_of(of_maps), jnp.float32),
         jnp.asarray([lowest_of_fields, lowest_of_maps], jnp.float32),
+        jnp.asarray(np.eye(len(each)) if mixing is None else mixing, jnp.float32),
     )
+
+
+def in_units(
+    x: Float[Array, "*batch height width bins"], base: JointBase
+) -> Float[Array, "*batch height width bins"]:
+    """Take bins apart, each about its mean in units of its sigma; the base may be one a map."""
+    own = bins_apart.apart(x, base.mixing) - base.each.mean[..., None, None, :]
+    return own / jnp.maximum(base.each.sigma[..., None, None, :], 1e-30)
+
+
+def of_units(
+    u: Float[Array, "*batch height width bins"], base: JointBase
+) -> Float[Array, "*batch height width bins"]:
+    """Return the maps of bins taken apart, in units of their sigmas; the inverse of `in_units`."""
+    own = base.each.mean[..., None, None, :] + base.each.sigma[..., None, None, :] * u
+    return bins_apart.together(own, base.mixing)
 
 
 def positive_definite(

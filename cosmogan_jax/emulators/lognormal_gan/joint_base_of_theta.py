@@ -26,11 +26,13 @@ class JointBaseOfTheta(NamedTuple):
     Attributes:
       each: the bins' own, with a leading axis of bins.
       field_root, noise_root: the first axis is that of phi's terms.
+      mixing: the same at every cosmology.
     """
 
     each: BaseOfTheta
     field_root: Float[Array, "terms waves bins bins"]
     noise_root: Float[Array, "terms waves bins bins"]
+    mixing: Float[Array, "bins bins"]
 
 
 def unmeasured(num_terms: int, num_bins: int, fourfold: bool) -> tuple[JointBaseOfTheta, ErrorsLeftOut]:
@@ -39,7 +41,7 @@ def unmeasured(num_terms: int, num_bins: int, fourfold: bool) -> tuple[JointBase
     each = jax.tree.map(lambda leaf: jnp.stack([leaf] * num_bins), own)
     alone = joint_base.unmeasured(num_bins).field_root
     root = jnp.zeros((num_terms, *alone.shape)).at[0].set(alone)
-    return JointBaseOfTheta(each, root, jnp.copy(root)), errors
+    return JointBaseOfTheta(each, root, jnp.copy(root), jnp.eye(num_bins)), errors
 
 
 def regressed(
@@ -47,7 +49,7 @@ def regressed(
     phi: Float[np.ndarray, "cosmologies terms"],
     num_maps: Float[np.ndarray, " cosmologies"],
 ) -> JointBaseOfTheta:
-    """Regress the bases by least squares over cosmologies, each weighted by its number of maps."""
+    """Regress bases of one mixing by least squares over cosmologies, each weighted by its number of maps."""
     each = [base_of_theta.regressed(of_bin, phi, num_maps) for of_bin in _by_bin(bases)]
     solve = base_of_theta.least_squares(np.asarray(phi, np.float64), np.asarray(num_maps, np.float64))
     roots = [
@@ -56,7 +58,8 @@ def regressed(
         )
         for roots in zip(*((base.field_root, base.noise_root) for base in bases))
     ]
-    return JointBaseOfTheta(jax.tree.map(lambda *leaves: jnp.stack(leaves), *each), roots[0], roots[1])
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    return JointBaseOfTheta(stacked, roots[0], roots[1], bases[0].mixing)
 
 
 def at(base: JointBaseOfTheta, phi: Float[Array, " terms"]) -> JointBase:
@@ -64,7 +67,7 @@ def at(base: JointBaseOfTheta, phi: Float[Array, " terms"]) -> JointBase:
     each = jax.vmap(base_of_theta.at, (0, None))(base.each, phi)
     roots = [jnp.tensordot(phi, root, 1) for root in (base.field_root, base.noise_root)]
     field_root, noise_root = (root / jnp.sqrt((root**2).sum(-1, keepdims=True)) for root in roots)
-    return JointBase(each, field_root, noise_root, jnp.zeros(2))
+    return JointBase(each, field_root, noise_root, jnp.zeros(2), base.mixing)
 
 
 def errors_left_out(

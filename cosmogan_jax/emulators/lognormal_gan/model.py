@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import jax
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from cosmogan_jax.emulators import conditioning
 from cosmogan_jax.emulators.conditioning import ONE, Conditioning, Cosmologies
 from cosmogan_jax.emulators.interface import TrainingMaps
-from cosmogan_jax.emulators.lognormal_gan import base_of_theta, joint_base, joint_base_of_theta
+from cosmogan_jax.emulators.lognormal_gan import base_of_theta, bins_apart, joint_base, joint_base_of_theta
 from cosmogan_jax.emulators.lognormal_gan.base import Base, base_of, measured, unmeasured
 from cosmogan_jax.emulators.lognormal_gan.base_of_theta import BaseOfTheta, ErrorsLeftOut
 from cosmogan_jax.emulators.lognormal_gan.conditional_base import ConditionalBase
@@ -84,9 +84,8 @@ class LognormalGan:
             raise ValueError(
                 f"theta_order={self.theta_order!r} of a lognormal_gan must be 1 or 2, linear or quadratic"
             )
-        names = self.parameters
-        if not (isinstance(names, tuple) and all(isinstance(name, str) for name in names)):
-            raise ValueError(f"parameters={names!r} of a lognormal_gan must be names")
+        if not (isinstance(self.parameters, tuple) and all(isinstance(name, str) for name in self.parameters)):
+            raise ValueError(f"parameters={self.parameters!r} of a lognormal_gan must be names")
         if self.base_power not in BASE_POWERS:
             raise ValueError(
                 f"base_power={self.base_power!r} of a lognormal_gan must be one of {', '.join(BASE_POWERS)}"
@@ -109,18 +108,27 @@ class LognormalGan:
         """Return the lengths of its fields."""
         return Scales(self.octaves)
 
-    def measured(self, maps: Iterable[Float[np.ndarray, "maps size size *bins"]]) -> AnyBase:
+    @property
+    def _how_measured(self) -> tuple[bool, Callable[..., Any]]:
+        """Return whether power depends on direction, and the room that is left to a fresh network's noise."""
+        room = functools.partial(share_of_noise, amplitude=START_OF_NOISE, scales=self.scales)
+        return self.base_power == "fourfold", room
+
+    def measured(self, maps: Callable[[], Iterable[Float[np.ndarray, "maps size size *bins"]]]) -> AnyBase:
         """Measure the base of training maps in network units; a fresh network's noise has room beside it.
 
-        Maps of one bin have no axis of bins.
+        Maps of one bin have no axis of bins; of several they are read twice.
 
         Raises:
           ValueError: as `base.measured`; the bin is named where there are several.
         """
-        room = functools.partial(share_of_noise, amplitude=START_OF_NOISE, scales=self.scales)
-        if self.num_bins > 1:
-            return joint_base.measured(maps, self.num_bins, self.base_power == "fourfold", room)
-        return measured(maps, self.base_power == "fourfold", room)
+        fourfold, room = self._how_measured
+        if self.num_bins == 1:
+            return measured(maps(), fourfold, room)
+        mixing, sums = bins_apart.measured(maps()), JointSums(self.num_bins)
+        for some_maps in maps():
+            sums.add(bins_apart.apart_in_float64(some_maps, mixing))
+        return joint_base.base_of(sums, fourfold, room, mixing)
 
     def measured_at(self, maps: TrainingMaps) -> ConditionalBase:
         """Return the base at any cosmology, of training maps of several, and what it errs by at others.
@@ -132,17 +140,18 @@ class LognormalGan:
         made = conditioning.measured(theta, self.parameters, self.theta_order)
         points, of_map = np.unique(theta, axis=0, return_inverse=True)
         sums, start = [JointSums(self.num_bins) for _ in points], 0
+        mixing = bins_apart.measured(maps()) if self.num_bins > 1 else np.eye(1)
         for some_maps in maps():
             own = of_map.reshape(-1)[start : start + len(some_maps)]
+            some_maps = bins_apart.apart_in_float64(some_maps, mixing)
             for number in np.unique(own):
-                sums[number].add(np.asarray(some_maps[own == number], np.float64))
+                sums[number].add(some_maps[own == number])
             start += len(some_maps)
-        room = functools.partial(share_of_noise, amplitude=START_OF_NOISE, scales=self.scales)
-        fourfold = self.base_power == "fourfold"
+        fourfold, room = self._how_measured
         phi = np.asarray(conditioning.regressors(made, jnp.asarray(points), self.parameters, self.theta_order))
         num_maps = np.bincount(of_map.reshape(-1)).astype(float)
         if self.num_bins > 1:
-            joint = [joint_base.base_of(each, fourfold, room) for each in sums]
+            joint = [joint_base.base_of(each, fourfold, room, mixing) for each in sums]
             errors = joint_base_of_theta.errors_left_out(joint, phi, num_maps)
             return ConditionalBase(made, joint_base_of_theta.regressed(joint, phi, num_maps), errors)
         bases = [base_of(each.each[0], fourfold, room) for each in sums]
@@ -230,7 +239,7 @@ class LognormalGan:
         base = self.base_of(variables["base"], cosmologies)
         x = self.generator.apply(variables["params"], self.inputs(base, latent, margin), cosmologies.t)
         if isinstance(base, JointBase):
-            return of_maps(base.each.mean) + of_maps(base.each.sigma) * x
+            return joint_base.of_units(x, base)
         return (base.mean[..., None, None] + base.sigma[..., None, None] * x)[..., None]
 
     def left_out(self, variables: Variables) -> dict[str, float]:
@@ -280,13 +289,11 @@ def base_axes(base: AnyBase) -> int:
     return base.mean.ndim if isinstance(base, Base) else base.each.mean.ndim - 1
 
 
-def of_maps(numbers: Float[Array, "*batch bins"]) -> Float[Array, "*batch 1 1 bins"]:
-    """Return numbers of each bin as they go with maps."""
-    return numbers[..., None, None, :]
-
-
 def units(x: Float[Array, "batch size size *bins"], base: AnyBase) -> Float[Array, "batch size size *bins"]:
-    """Convert maps from network units to units of the training maps' sigma about their mean, bin by bin."""
+    """Convert maps from network units to units of the training maps' sigma about their mean.
+
+    Of several bins, of the sigma of each bin's own part (`bins_apart.py`).
+    """
     if isinstance(base, JointBase):
-        return (x - of_maps(base.each.mean)) / jnp.maximum(of_maps(base.each.sigma), 1e-30)
+        return joint_base.in_units(x, base)
     return (x - base.mean[..., None, None]) / jnp.maximum(base.sigma[..., None, None], 1e-30)

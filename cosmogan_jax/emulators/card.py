@@ -1,9 +1,11 @@
 """The model card in words; every number in it is the card's."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from cosmogan_jax.compare.sky_limits import HEAD, SkyLimits, rows, words
 from cosmogan_jax.emulators.card_cosmologies import flag_of_the_mean, section
@@ -44,7 +46,7 @@ Cosmology: {cosmology}. Crops: {", ".join(f"{n} {split}" for split, n in data["c
 Step {training["step"]} of {training["steps"]}{average} (batch {training["flags"]["batch_size"]}, \
 {training["steps"] / training["steps_per_epoch"]:.3g} epochs, {training["seconds"] / 60:.0f} minutes), \
 {_kind(card["architecture"])}, normalisation {card["normalisation"]["kind"]} \
-(scale {card["normalisation"]["scale"]:g}), commit {training["commit"]}.
+({_scale(card["normalisation"]["scale"])}), commit {training["commit"]}.
 Weights: {weights["numbers"]} numbers, parameters as {weights["dtype"]}, SHA-256 `{weights["sha256"]}`. \
 As stored they change {change["maps"]} maps by {change["rms_change_in_sigma"]:.2g} of their sigma (rms) and no \
 band of their power by more than a factor {change["largest_power_factor"]:.6g}.
@@ -115,6 +117,15 @@ def _sources(card: dict[str, Any]) -> str:
     return f"{len(redshifts)} source bins made together, at redshifts {', '.join(map(_or_unknown, redshifts))}"
 
 
+def _scale(scale: float | list[float]) -> str:
+    """Say by what kappa was divided."""
+    return f"scales of the bins {_numbers(scale)}" if isinstance(scale, list) else f"scale {scale:g}"
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
+
+
 def _fixed(card: dict[str, Any]) -> str:
     """Say what all of its maps have in common."""
     varied = card["parameters"]
@@ -147,11 +158,12 @@ def _kind(described: dict[str, Any]) -> str:
 def _largest(card: dict[str, Any], model: Model) -> list[str]:
     if model.limit is None:
         return []
-    top = float(Normalisation.from_json(card["normalisation"]).inverse(jnp.float32(model.limit)))
+    tops = np.ravel(Normalisation.from_json(card["normalisation"]).inverse(jnp.float32(model.limit)))
+    each = " (bin by bin)" if len(tops) > 1 else ""
     share = card["data"]["share_of_crops_outside_network_range"]
     return [
-        f"No generated pixel exceeds |kappa| = {top:.4g}; a share {share:.2g} of the training crops hold "
-        "one that does."
+        f"No generated pixel exceeds |kappa| = {_numbers(tops)}{each}; a share {share:.2g} of the training "
+        "crops hold one that does."
     ]
 
 

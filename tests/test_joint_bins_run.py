@@ -11,7 +11,7 @@ from cosmogan_jax.emulators import packed, weights
 from cosmogan_jax.emulators.card import as_markdown
 from cosmogan_jax.maps.crop_table import open_crop_table
 from cosmogan_jax.maps.store import open_map_store
-from cosmogan_jax.stages import emulators
+from cosmogan_jax.stages import emulators, pack
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -112,6 +112,7 @@ def test_a_packed_emulator_of_several_bins_samples_all(run, kind, folder):
         "architecture": emulator.model.describe(),
         "source_redshift": None,
         **source.bins,
+        "fidelity_of_bins": [like["fidelity"]] * 2,
         "geometry": {"num_pixels": 16, "side_deg": emulator.geometry.side_deg},
         "normalisation": open_crop_table(run / "prepare").manifest.normalisation,
         "keys": emulator.key_scheme,
@@ -120,6 +121,9 @@ def test_a_packed_emulator_of_several_bins_samples_all(run, kind, folder):
     weights.write_card(two, card, as_markdown(card, emulator.model))
     words = (two / "card.md").read_text()
     assert "2 source bins made together, at redshifts 0.5, 1" in words
+    assert (
+        words.count("## Source bin 1 (redshift 1)\n") == words.count("- Source bin 1: mean power within") == 1
+    )
     if kind == "dcgan":
         assert "normalisation linear (scales of the bins 0.05, 0.15)" in words
         assert "No generated pixel exceeds |kappa| = 0.05, 0.15 (bin by bin)" in words
@@ -129,6 +133,8 @@ def test_a_packed_emulator_of_several_bins_samples_all(run, kind, folder):
     np.testing.assert_array_equal(kappa, emulator.sample(0, 3))
     np.testing.assert_array_equal(loaded.sample(0, 1, first=2)[0], kappa[2])
     if kind == "dcgan":
+        change = pack._change(loaded, emulator, "float32")
+        assert change == {"maps": 64, "rms_change_in_sigma": 0.0, "largest_power_factor": 1.0}
         latents = emulator.latents(emulator.key(0), np.arange(3))
         x = np.asarray(emulator.model.sample(emulator.variables, latents, np.zeros((3, 0))))
         np.testing.assert_allclose(kappa, [0.05, 0.15] * x, rtol=1e-5)

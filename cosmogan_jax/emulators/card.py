@@ -52,7 +52,7 @@ As stored they change {change["maps"]} maps by {change["rms_change_in_sigma"]:.2
 band of their power by more than a factor {change["largest_power_factor"]:.6g}.
 
 ## Measured fidelity
-{_fidelity(card["fidelity"])}
+{_fidelities(card)}
 ## Limits
 {_limits(card, model)}
 """
@@ -66,6 +66,18 @@ def _sky(card: dict[str, Any]) -> str:
     head = [f"| {' | '.join(HEAD)} |", "|" + "---|" * len(HEAD)]
     table = [f"| {' | '.join(row)} |" for row in rows(limits)]
     return "\n".join(["## The sky of its training maps", *words(limits), "", *head, *table, "", ""])
+
+
+def _fidelities(card: dict[str, Any]) -> str:
+    """Say what was measured, of every source bin by itself where there are several."""
+    of_bins = card.get("fidelity_of_bins")
+    if not of_bins:
+        return _fidelity(card["fidelity"])
+    redshifts = card["bin_redshifts"]
+    return "\n".join(
+        f"### Source bin {number} (redshift {_or_unknown(redshift)})\n{_fidelity(fidelity)}"
+        for number, (redshift, fidelity) in enumerate(zip(redshifts, of_bins, strict=True))
+    )
 
 
 def _fidelity(fidelity: dict[str, Any]) -> str:
@@ -96,18 +108,30 @@ def _fidelity(fidelity: dict[str, Any]) -> str:
 
 
 def _limits(card: dict[str, Any], model: Model) -> str:
-    validated = card["fidelity"]["validated"]
     independence = card["data"]["origin"].get("independence", "not known")
     lines = [
-        f"Mean power within a factor {validated['factor']:g} of the validation maps': "
-        f"{_range('ell', validated['ell'])}; pixel density: {_range('kappa', validated['kappa'])}. Outside, "
-        "nothing is claimed.",
+        *_validated(card),
         f"{_fixed(card)}: not to be rescaled. " + _sizes(card, model),
         *_largest(card, model),
         f"Independence of the maps it was trained on and measured with: {independence}.",
         CAUTION,
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _validated(card: dict[str, Any]) -> list[str]:
+    """Say where maps were found to agree, in a line for every source bin."""
+    of_bins = card.get("fidelity_of_bins")
+    lines = []
+    for number, fidelity in enumerate(of_bins or [card["fidelity"]]):
+        validated = fidelity["validated"]
+        lines.append(
+            (f"Source bin {number}: mean" if of_bins else "Mean")
+            + f" power within a factor {validated['factor']:g} of the validation maps': "
+            f"{_range('ell', validated['ell'])}; pixel density: {_range('kappa', validated['kappa'])}. "
+            "Outside, nothing is claimed."
+        )
+    return lines
 
 
 def _sources(card: dict[str, Any]) -> str:

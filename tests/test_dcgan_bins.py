@@ -180,6 +180,14 @@ def test_a_step_on_bins_in_another_order_is_the_same_in_that_order(begun):
     assert np.abs(off[0] - off[1]).max() > 0.1 * np.abs(off[1]).max()
 
 
+def test_maps_of_another_number_of_bins_are_refused(begun):
+    _, engine, fresh, _, (maps, _) = begun
+    for bins in (1, 3):
+        kappa = jnp.zeros((BATCH, SIZE, SIZE, bins))
+        with pytest.raises(ValueError, match=f"maps of {bins} source bins: this dcgan makes 2"):
+            jax.eval_shape(engine.step, fresh, Batch(kappa, jnp.asarray(maps.theta[:BATCH])))
+
+
 def test_maps_have_all_bins_and_follow_theta(begun):
     model, engine, _, (state, _), _ = begun
     variables, theta = engine.variables(state, "last"), jnp.array([[0.2], [0.4]])

@@ -28,7 +28,7 @@ OF_KIND = {
         "--replayed_steps=2", "--warm_up_steps=1", "--decay_from_step=2", "--decay_to_step=4",
     ),
     "dcgan": ("--num_filters=2", "--latent_size=8", "--match=", "--normalisation=linear",
-              "--bin_scales=0.05,0.15"),
+              "--bin_scales=0.03,0.09"),
 }  # fmt: skip
 
 
@@ -77,7 +77,10 @@ def test_all_bins_are_prepared_trained_on_and_written(run, kind):
         assert np.corrcoef(kappa.reshape(-1, 2).T)[0, 1] > 0.5
         assert kappa[..., 1].std() > 1.5 * kappa[..., 0].std()
     else:
-        assert table.manifest.normalisation == {"kind": "linear", "scale": [0.05, 0.15]}
+        assert table.manifest.normalisation == {"kind": "linear", "scale": [0.03, 0.09]}
+        beyond = (np.abs(table.cut(table.crops["train"])) > [0.03, 0.09]).any((1, 2, 3)).mean()
+        assert 0 < beyond < 1
+        assert table.manifest.share_of_crops_outside_network_range == pytest.approx(beyond)
     line = json.loads((run / "train/metrics.jsonl").read_text().splitlines()[-1])
     own = {"lognormal_gan": "match_rms", "dcgan": "saturated"}[kind]
     assert np.isfinite([line["spectrum_chi2"], line["variance_ratio"], line[own]]).all()
@@ -125,8 +128,8 @@ def test_a_packed_emulator_of_several_bins_samples_all(run, kind, folder):
         words.count("## Source bin 1 (redshift 1)\n") == words.count("- Source bin 1: mean power within") == 1
     )
     if kind == "dcgan":
-        assert "normalisation linear (scales of the bins 0.05, 0.15)" in words
-        assert "No generated pixel exceeds |kappa| = 0.05, 0.15 (bin by bin)" in words
+        assert "normalisation linear (scales of the bins 0.03, 0.09)" in words
+        assert "No generated pixel exceeds |kappa| = 0.03, 0.09 (bin by bin)" in words
     loaded = packed.load(two)
     kappa = loaded.sample(0, 3)
     assert kappa.shape == (3, 16, 16, 2)
@@ -137,7 +140,7 @@ def test_a_packed_emulator_of_several_bins_samples_all(run, kind, folder):
         assert change == {"maps": 64, "rms_change_in_sigma": 0.0, "largest_power_factor": 1.0}
         latents = emulator.latents(emulator.key(0), np.arange(3))
         x = np.asarray(emulator.model.sample(emulator.variables, latents, np.zeros((3, 0))))
-        np.testing.assert_allclose(kappa, [0.05, 0.15] * x, rtol=1e-5)
+        np.testing.assert_allclose(kappa, [0.03, 0.09] * x, rtol=1e-5)
     opened = emulators.pretrained(str(two))
     assert opened.bin_redshifts == (0.5, 1.0)
     card["normalisation"] = {"kind": "linear", "scale": [0.05, 0.1, 0.15]}
@@ -151,8 +154,8 @@ def test_a_packed_emulator_of_several_bins_samples_all(run, kind, folder):
     [
         (True, [], "source bin 1 of 2 is constant in every map: sigma=0"),
         (False, ["--bin_scales=0.1,0.2,0.3"], "bin_scales=0.1,0.2,0.3 must be 2, one for each source bin"),
-        (False, ["--channel=1"], "bin_scales=0.05,0.15 must be 1, one for each source bin"),
-        (False, ["--normalisation=none"], "bin_scales=0.05,0.15 goes with --normalisation=linear or arcsinh"),
+        (False, ["--channel=1"], "bin_scales=0.03,0.09 must be 1, one for each source bin"),
+        (False, ["--normalisation=none"], "bin_scales=0.03,0.09 goes with --normalisation=linear or arcsinh"),
     ],
 )
 def test_bins_that_cannot_be_trained_on_are_one_line(run_main, tmp_path, constant, flags, words):

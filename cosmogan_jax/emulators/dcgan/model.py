@@ -51,7 +51,13 @@ class Dcgan:
     def without_one_bin(
         self, maps: Float[Array, "batch size size bins"]
     ) -> Float[Array, "batch size size *bins"]:
-        """Take the axis of bins away, the last, where there is one: as its networks take and give maps."""
+        """Take the axis of bins away, the last, where there is one: as its networks take and give maps.
+
+        Raises:
+          ValueError: maps of another number of bins.
+        """
+        if maps.shape[-1] != self.num_bins:
+            raise ValueError(f"maps of {maps.shape[-1]} source bins: this dcgan makes {self.num_bins}")
         return maps[..., 0] if self.num_bins == 1 else maps
 
     @property

@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toy_kind
 
 from cosmogan_jax.emulators import joint_bands, matching
 from cosmogan_jax.emulators.bands import share_of_rings
 from cosmogan_jax.emulators.interface import Batch
 from cosmogan_jax.emulators.joint_statistics import JOINT_STATISTICS
-from cosmogan_jax.emulators.kinds import build
+from cosmogan_jax.emulators.kinds import KINDS, build
 from cosmogan_jax.emulators.lognormal_gan import joint_base, joint_base_of_theta, waves
 from cosmogan_jax.emulators.lognormal_gan.engine import make_engine, make_model
 from cosmogan_jax.emulators.lognormal_gan.fields import COARSE, share_of_noise
@@ -285,9 +286,13 @@ def test_maps_of_the_trained_generator_have_all_bins(trained):
     np.testing.assert_allclose(whole[:, 2:-2, 2:-2], x, atol=1e-5)
 
 
-def test_a_kind_of_one_bin_refuses_several():
-    settings = dataclasses.replace(SETTINGS, emulator="dcgan", of_kind=None)
-    with pytest.raises(ValueError, match="emulator=dcgan makes maps of one source bin and these have 4"):
+def test_a_kind_of_one_bin_refuses_several(monkeypatch):
+    monkeypatch.setitem(KINDS, "toy", toy_kind.TOY)
+    settings = dataclasses.replace(SETTINGS, emulator="toy", of_kind=toy_kind.ToySettings())
+    words = (
+        "emulator=toy makes maps of one source bin and these have 4: .* train --emulator=dcgan or lognormal_gan"
+    )
+    with pytest.raises(ValueError, match=words):
         build(settings, num_bins=4)
 
 

@@ -15,7 +15,7 @@ from cosmogan_jax.emulators.dcgan.state import GanState
 from cosmogan_jax.emulators.interface import Batch
 from cosmogan_jax.settings import Evaluate, Train
 from cosmogan_jax.settings.dcgan import Dcgan
-from cosmogan_jax.stages.evaluate.training_targets import trained_on, was_selected
+from cosmogan_jax.stages.evaluate.training_targets import trained_on, trained_on_of_pairs, was_selected
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -162,7 +162,11 @@ def test_what_a_dcgan_matched_is_trained_on(tmp_path, parse):
     settings = parse(f"--workdir={tmp_path}").by_stage["evaluate"]
     assert isinstance(settings, Evaluate)
     assert trained_on(settings, tmp_path) == {"power_spectrum", "power_bands", "minima"}
+    assert trained_on_of_pairs(settings, tmp_path) == {"cross_power", "coherence", "joint_moments"}
     assert was_selected(settings, tmp_path)
+    nothing = {**record, "flags": {"emulator": "dcgan", "match": [], "match_weight": 0.3}}
+    (tmp_path / "train/stage.json").write_text(json.dumps(nothing))
+    assert trained_on_of_pairs(settings, tmp_path) == trained_on(settings, tmp_path) == set()
     last = {**record, "flags": {"checkpoint": "last", "pretrained": None}}
     (tmp_path / "generate/stage.json").write_text(json.dumps(last))
     assert not was_selected(settings, tmp_path)

@@ -25,9 +25,36 @@ def test_what_they_are():
     np.testing.assert_allclose(bent, np.arcsinh(KAPPA / 0.03) / 3, rtol=2e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_bins_with_scales_of_their_own_are_bins_by_themselves(kind):
+    kappa = jnp.asarray(KAPPA[:30].reshape(5, 3, 2))
+    both = Normalisation.from_json({"kind": kind, "scale": [0.03, 0.09]})
+    for number, scale in enumerate((0.03, 0.09)):
+        alone = Normalisation(kind, scale)
+        np.testing.assert_allclose(
+            both.forward(kappa)[..., number], alone.forward(kappa[..., number]), rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            both.inverse(kappa)[..., number], alone.inverse(kappa[..., number]), rtol=1e-6
+        )
+    both.check_bins(2)
+    with pytest.raises(
+        ValueError, match=r"scales 0\.03,0\.09 of the normalisation are not those of 3 source bins"
+    ):
+        both.check_bins(3)
+    Normalisation(kind, 0.03).check_bins(3)
+    # Scatter of 1 to 3 becomes alike.
+    np.testing.assert_allclose(both.relative().forward(jnp.array([0.5, 1.5])), [0.5, 0.5], rtol=1e-6)
+    assert Normalisation(kind, 0.03).relative().forward(kappa) is kappa
+
+
 @pytest.mark.parametrize(
     "said",
     [
+        {"kind": "linear", "scale": []},
+        {"kind": "linear", "scale": [0.1, 0.0]},
+        {"kind": "linear", "scale": [0.1, "0.2"]},
+        {"kind": "linear", "scale": [0.1, None]},
         {"kind": "log", "scale": 1.0},
         {"kind": "linear", "scale": 0.0},
         {"kind": "linear", "scale": float("inf")},

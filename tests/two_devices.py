@@ -25,9 +25,12 @@ def main(dtype):
     if dtype == "float64":  # every kernel gradient by matrix products, as large ones are on CPUs
         convolutions._MANY_PIXELS, convolutions._MANY_CHANNELS = 1, 1
     order = "sequential" if dtype == "float64" else "joint"
-    networks, optimizer = build_networks(Architecture(SIZE, 4, FILTERS, LATENT)), adam(2e-4, 0.5)
+    bins = 2 if dtype == "float64" else 1
+    networks = build_networks(Architecture(SIZE, 4, FILTERS, LATENT, num_bins=bins))
+    optimizer = adam(2e-4, 0.5)
     start = begin(networks, optimizer, dtype)
-    batches = 0.3 * np.random.default_rng(0).normal(size=(STEPS, BATCH, SIZE, SIZE)).astype(dtype)
+    shape = STEPS, BATCH, *networks.arch.map_shape
+    batches = 0.3 * np.random.default_rng(0).normal(size=shape).astype(dtype)
     one, _ = train(networks, optimizer, order, start, batches, 1)
     two, program = train(networks, optimizer, order, start, batches, 2)
     print(

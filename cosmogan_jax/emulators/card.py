@@ -1,9 +1,11 @@
 """The model card in words; every number in it is the card's."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from cosmogan_jax.compare.sky_limits import HEAD, SkyLimits, rows, words
 from cosmogan_jax.emulators.card_cosmologies import flag_of_the_mean, section
@@ -44,13 +46,13 @@ Cosmology: {cosmology}. Crops: {", ".join(f"{n} {split}" for split, n in data["c
 Step {training["step"]} of {training["steps"]}{average} (batch {training["flags"]["batch_size"]}, \
 {training["steps"] / training["steps_per_epoch"]:.3g} epochs, {training["seconds"] / 60:.0f} minutes), \
 {_kind(card["architecture"])}, normalisation {card["normalisation"]["kind"]} \
-(scale {card["normalisation"]["scale"]:g}), commit {training["commit"]}.
+({_scale(card["normalisation"]["scale"])}), commit {training["commit"]}.
 Weights: {weights["numbers"]} numbers, parameters as {weights["dtype"]}, SHA-256 `{weights["sha256"]}`. \
 As stored they change {change["maps"]} maps by {change["rms_change_in_sigma"]:.2g} of their sigma (rms) and no \
 band of their power by more than a factor {change["largest_power_factor"]:.6g}.
 
 ## Measured fidelity
-{_fidelity(card["fidelity"])}
+{_fidelities(card)}
 ## Limits
 {_limits(card, model)}
 """
@@ -64,6 +66,18 @@ def _sky(card: dict[str, Any]) -> str:
     head = [f"| {' | '.join(HEAD)} |", "|" + "---|" * len(HEAD)]
     table = [f"| {' | '.join(row)} |" for row in rows(limits)]
     return "\n".join(["## The sky of its training maps", *words(limits), "", *head, *table, "", ""])
+
+
+def _fidelities(card: dict[str, Any]) -> str:
+    """Say what was measured, of every source bin by itself where there are several."""
+    of_bins = card.get("fidelity_of_bins")
+    if not of_bins:
+        return _fidelity(card["fidelity"])
+    redshifts = card["bin_redshifts"]
+    return "\n".join(
+        f"### Source bin {number} (redshift {_or_unknown(redshift)})\n{_fidelity(fidelity)}"
+        for number, (redshift, fidelity) in enumerate(zip(redshifts, of_bins, strict=True))
+    )
 
 
 def _fidelity(fidelity: dict[str, Any]) -> str:
@@ -94,12 +108,9 @@ def _fidelity(fidelity: dict[str, Any]) -> str:
 
 
 def _limits(card: dict[str, Any], model: Model) -> str:
-    validated = card["fidelity"]["validated"]
     independence = card["data"]["origin"].get("independence", "not known")
     lines = [
-        f"Mean power within a factor {validated['factor']:g} of the validation maps': "
-        f"{_range('ell', validated['ell'])}; pixel density: {_range('kappa', validated['kappa'])}. Outside, "
-        "nothing is claimed.",
+        *_validated(card),
         f"{_fixed(card)}: not to be rescaled. " + _sizes(card, model),
         *_largest(card, model),
         f"Independence of the maps it was trained on and measured with: {independence}.",
@@ -108,11 +119,35 @@ def _limits(card: dict[str, Any], model: Model) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
+def _validated(card: dict[str, Any]) -> list[str]:
+    """Say where maps were found to agree, in a line for every source bin."""
+    of_bins = card.get("fidelity_of_bins")
+    lines = []
+    for number, fidelity in enumerate(of_bins or [card["fidelity"]]):
+        validated = fidelity["validated"]
+        lines.append(
+            (f"Source bin {number}: mean" if of_bins else "Mean")
+            + f" power within a factor {validated['factor']:g} of the validation maps': "
+            f"{_range('ell', validated['ell'])}; pixel density: {_range('kappa', validated['kappa'])}. "
+            "Outside, nothing is claimed."
+        )
+    return lines
+
+
 def _sources(card: dict[str, Any]) -> str:
     """Say of which sources the maps are."""
     if not (redshifts := card.get("bin_redshifts")):
         return f"source redshift {_or_unknown(card['source_redshift'])}"
     return f"{len(redshifts)} source bins made together, at redshifts {', '.join(map(_or_unknown, redshifts))}"
+
+
+def _scale(scale: float | list[float]) -> str:
+    """Say by what kappa was divided."""
+    return f"scales of the bins {_numbers(scale)}" if isinstance(scale, list) else f"scale {scale:g}"
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
 
 
 def _fixed(card: dict[str, Any]) -> str:
@@ -147,11 +182,12 @@ def _kind(described: dict[str, Any]) -> str:
 def _largest(card: dict[str, Any], model: Model) -> list[str]:
     if model.limit is None:
         return []
-    top = float(Normalisation.from_json(card["normalisation"]).inverse(jnp.float32(model.limit)))
+    tops = np.ravel(Normalisation.from_json(card["normalisation"]).inverse(jnp.float32(model.limit)))
+    each = " (bin by bin)" if len(tops) > 1 else ""
     share = card["data"]["share_of_crops_outside_network_range"]
     return [
-        f"No generated pixel exceeds |kappa| = {top:.4g}; a share {share:.2g} of the training crops hold "
-        "one that does."
+        f"No generated pixel exceeds |kappa| = {_numbers(tops)}{each}; a share {share:.2g} of the training "
+        "crops hold one that does."
     ]
 
 

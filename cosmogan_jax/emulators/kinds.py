@@ -44,7 +44,7 @@ def build(settings: Train, batch_sharding: Any = None, num_bins: int = 1) -> tup
     if num_bins == 1:
         model = settings_kind.model(settings)
     elif settings_kind.joint is None:
-        several = ", ".join(name for name, each in KINDS.items() if each.joint)
+        several = " or ".join(name for name, each in KINDS.items() if each.joint)
         raise ValueError(
             f"emulator={settings.emulator} makes maps of one source bin and these have {num_bins}: choose one "
             f"with --channel, or train --emulator={several} on all"

@@ -1,6 +1,6 @@
 """Measurements on training maps before the first step, for any kind: scales, and targets to match."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -17,7 +17,24 @@ _TOGETHER = 128  # maps whose statistics are computed by one call
 Units = Callable[[Float[Array, "batch size size *bins"]], Float[Array, "batch size size *bins"]]
 
 
-def mean_and_sigma(maps: MapParts) -> tuple[float, float]:
+def of_each_bin(maps: MapParts, num_bins: int) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, " bins"]]:
+    """Return `mean_and_sigma` of every bin's pixels.
+
+    Raises:
+      ValueError: as `mean_and_sigma`; the bin is named.
+    """
+
+    def of_bin(number: int) -> tuple[float, float]:
+        try:
+            return mean_and_sigma(lambda: (some_maps[..., number] for some_maps in maps()))
+        except ValueError as error:
+            raise ValueError(f"source bin {number} of 0 to {num_bins - 1}: {error}") from error
+
+    mean, sigma = np.array([of_bin(number) for number in range(num_bins)]).T
+    return mean, sigma
+
+
+def mean_and_sigma(maps: Callable[[], Iterator[Float[np.ndarray, "maps ..."]]]) -> tuple[float, float]:
     """Return mean and standard deviation of all pixels of all maps.
 
     Raises:
@@ -37,7 +54,33 @@ def mean_and_sigma(maps: MapParts) -> tuple[float, float]:
     return float(mean + near), float(np.sqrt(variance))
 
 
+def unmeasured_scale(
+    size: int, num_bins: int, num_slopes: int, matcher: matching.Matcher | None = None
+) -> AnyScale:
+    """Return a scale of the shapes that `scale_of` gives of maps of so many bins, their sides `size` pixels."""
+    with_roughness = matcher is not None and matcher.needs_roughness
+    if num_bins > 1:
+        return joint_bands.unmeasured(size, num_bins, num_slopes, with_roughness)
+    return bands.unmeasured(size, num_slopes, with_roughness)
+
+
 def scale_of(
+    maps: MapParts,
+    units: Units,
+    num_bins: int = 1,
+    phi: Float[np.ndarray, "maps terms"] | None = None,
+    matcher: matching.Matcher | None = None,
+) -> AnyScale:
+    """Return the scale of maps of one bin, or of each of several and of what every two share.
+
+    phi: as `bands.scale_of`. matcher: what is matched, of which some needs scales of its own.
+    """
+    if num_bins > 1:
+        return joint_scale_of(maps, units, num_bins, phi, matcher)
+    return one_scale_of(maps, units, phi, matcher)
+
+
+def one_scale_of(
     maps: MapParts,
     units: Units,
     phi: Float[np.ndarray, "maps terms"] | None = None,
@@ -73,7 +116,7 @@ def joint_scale_of(
     def of_bin(number: int) -> Callable[[Array], Array]:
         return lambda x: units(x)[..., number]
 
-    each = [scale_of(maps, of_bin(number), phi, matcher) for number in range(num_bins)]
+    each = [one_scale_of(maps, of_bin(number), phi, matcher) for number in range(num_bins)]
     (numbers,) = over(maps, lambda x: joint_bands.spectral_numbers(units(x)))
     return joint_bands.scale_of(each, numbers, phi)
 

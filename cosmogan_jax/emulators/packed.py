@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from cosmogan_jax import keys
 from cosmogan_jax.emulators.emulator import Emulator
+from cosmogan_jax.emulators.interface import num_bins
 from cosmogan_jax.emulators.kinds import model_of
 from cosmogan_jax.emulators.weights import CARD, read_card, read_weights
 from cosmogan_jax.switches import with_usual
@@ -53,6 +54,10 @@ def load(name: str | Path, *, forward_mode: bool = False) -> Emulator:
     card = read_card(folder)
     model, size = model_of(card.architecture, forward_mode=forward_mode), card.geometry.num_pixels
     any_key = keys.key(0, "weights")
+    try:
+        card.normalisation.check_bins(num_bins(model))
+    except ValueError as error:
+        raise ValueError(f"{folder / CARD}: {error}") from error
     try:
         jax.eval_shape(lambda key: model.latent(key, size), any_key)
     except ValueError as error:

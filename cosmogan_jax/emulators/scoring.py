@@ -179,19 +179,24 @@ def _joint_scorers(
 ) -> Scorers:
     """Make scorers of maps of several bins: every score is the mean of the bins', each by itself.
 
+    Where bins have scales of their own, all are taken to the first one's, so that one program scores them, by
+    one largest |kappa| and by edges that fit each; scores are ratios and shares, which do not change with it.
     All maps are drawn once and held, as many times larger than one bin's as there are bins.
     """
-    crops, key, theta = drawn_as
+    (crops, key, theta), alike = drawn_as, emulator.normalisation.relative()
+
+    def of_bin(number):
+        return (np.asarray(alike.forward(jnp.asarray(kappa)))[..., number] for kappa in crops.batches(batch))
+
     reals = [
-        reference(measures, (kappa[..., number] for kappa in crops.batches(batch)), crops.parents, what)
-        for number in range(num_bins(emulator.model))
+        reference(measures, of_bin(number), crops.parents, what) for number in range(num_bins(emulator.model))
     ]
 
     @jax.jit
     def draw(variables):
         index = jnp.arange(num_maps).reshape(-1, batch)
         kappa = jax.lax.map(lambda some: emulator.draw(key, some, theta[some], variables), index)
-        return jnp.moveaxis(kappa.reshape(num_maps, *kappa.shape[2:]), -1, 0)
+        return jnp.moveaxis(alike.forward(kappa.reshape(num_maps, *kappa.shape[2:])), -1, 0)
 
     def on_host(score: Callable[[Any, Any], Scores]) -> Callable[[Variables], HostScores]:
         compiled = jax.jit(score)
@@ -216,7 +221,7 @@ def _measures(development: Development, emulator: Emulator, first_batch: np.ndar
     return Measures(
         geometry,
         development.l_edges,
-        pixel_bins(first_batch),
+        pixel_bins(np.asarray(emulator.normalisation.relative().forward(jnp.asarray(first_batch)))),
         emulator.model.upsamplings,
         _saturated_from(emulator),
         len(first_batch),
@@ -225,9 +230,8 @@ def _measures(development: Development, emulator: Emulator, first_batch: np.ndar
 
 
 def _saturated_from(emulator: Emulator) -> float | None:
-    """Return the kappa from which on a pixel counts as saturated; None where the model has no limit."""
+    """Return the kappa, of the first bin, from which on pixels count as saturated; None: there is no limit."""
     if emulator.model.limit is None:
         return None
-    return float(
-        emulator.normalisation.inverse(jnp.float32(emulator.model.limit * sample_health.SATURATED_FROM))
-    )
+    limit = jnp.float32(emulator.model.limit * sample_health.SATURATED_FROM)
+    return float(np.ravel(emulator.normalisation.inverse(limit))[0])

@@ -30,7 +30,7 @@ _FIELDS: Fields = {
 }  # fmt: skip
 _INSIDE: dict[str, Fields] = {
     "weights": {"sha256": str},
-    "normalisation": {"kind": str, "scale": float},
+    "normalisation": {"kind": str, "scale": (float, list)},
     "geometry": {"num_pixels": int, "side_deg": float},
     "training": {"step": int},
     "fidelity": {"validated": dict},

@@ -33,7 +33,7 @@ class CropManifest:
       maps: where the map store lies, from the table's folder.
       side_deg: of a crop.
       source_redshift: None where it is not known, or not one.
-      normalisation: "kind" and "scale".
+      normalisation: "kind" and "scale", one or that of each source bin.
       parents, boxes: one entry a map.
       bin: which of several source bins the crops are of; None where there is one, or where they are of all.
       share_of_crops_outside_network_range: of the training crops; None where it is not recorded.
@@ -55,7 +55,7 @@ class CropManifest:
         """Check what a manifest at `path` holds; ValueError names what is missing or of another form."""
         known = {**_REQUIRED, **{name: kinds for name, kinds in _OPTIONAL.items() if name in content}}
         check_object(content, known, path)
-        check_object(content["normalisation"], {"kind": str, "scale": float}, f"{path}, normalisation")
+        check_object(content["normalisation"], {"kind": str, "scale": (float, list)}, f"{path}, normalisation")
         if content["maps"] not in _STORES:
             raise ValueError(
                 f"{path}: maps={content['maps']!r} is none of this run's map stores, {', '.join(_STORES)}"

@@ -65,7 +65,7 @@ def check_positions(
 def draw_crops(
     store: MapStore,
     settings: Prepare,
-    limit: float,
+    limit: float | Float[np.ndarray, " bins"],
     trained_bin: int | None = 0,
     observed: Callable[[int], Bool[np.ndarray, "height width"] | None] = lambda index: None,
 ) -> tuple[dict[str, Int[np.ndarray, "crops 3"]], dict[str, float]]:
@@ -80,8 +80,8 @@ def draw_crops(
       observed: where a map of the store is not masked; None where nothing is known to be.
 
     Returns:
-      the table; and the shares of training crops with a pixel outside [-1, 1] and outside [-limit, limit], in
-      the bin that is trained on, or in any.
+      the table; and the shares of training crops with a pixel outside [-1, 1] (paper: below 0.9 %) and outside
+      [-limit, limit], in the bin that is trained on, or in any by its own limit.
 
     Maps with fewer positions than crops are found before (check_positions).
     """
@@ -114,16 +114,12 @@ def draw_crops(
             tables[target].append(crops[first : first + count])
             first += count
         if "train" in counts and every is not None:
-            kappa = _extremes(every) if trained_bin is None else every[..., trained_bin]
-            outside += [_crops_beyond(kappa, crops[: counts["train"]], size, bound) for bound in (1.0, limit)]
+            kappa = np.abs(every if trained_bin is None else every[..., trained_bin, None])
+            beyond = [(kappa > bound).any(-1) for bound in (1.0, limit)]
+            outside += [_crops_holding(pixels, crops[: counts["train"]], size) for pixels in beyond]
     joined = {split: np.concatenate(table) for split, table in tables.items() if table}
     shares = outside / len(joined["train"])
     return joined, {"outside_unit_range": float(shares[0]), "outside_network_range": float(shares[1])}
-
-
-def _extremes(kappa: Float[np.ndarray, "height width bins"]) -> Float[np.ndarray, "height width"]:
-    """Return the value of each pixel, in any bin, that is furthest from 0."""
-    return np.take_along_axis(kappa, np.abs(kappa).argmax(-1)[..., None], -1)[..., 0]
 
 
 def _window_sums(flags: np.ndarray) -> Int[np.ndarray, "height width"]:
@@ -155,7 +151,7 @@ def valid_positions(
     return np.flatnonzero(valid.ravel())
 
 
-def _crops_beyond(kappa: np.ndarray, crops: np.ndarray, size: int, bound: float) -> int:
-    """Count the crops with a pixel outside [-bound, bound] (paper: below 0.9 % at 1)."""
-    sums = _window_sums(np.abs(kappa) > bound)
+def _crops_holding(pixels: Bool[np.ndarray, "height width"], crops: np.ndarray, size: int) -> int:
+    """Count the crops that hold one of these pixels."""
+    sums = _window_sums(pixels)
     return int((_in_windows(sums, crops[:, 1], crops[:, 2], size) > 0).sum())

@@ -86,3 +86,9 @@ class Prepare(MapFiles):
         "kappa/scale, or arcsinh(kappa/scale)/3.",
     )
     normalisation_scale: float = setting(1.0, "Scale of the normalisation, in kappa (dimensionless).")
+    bin_scales: tuple[float, ...] = setting(
+        (),
+        "Scale of the normalisation of each source bin that is trained on, in their order, in place of one "
+        "--normalisation_scale for all: bins of higher redshift scatter more.",
+        like="0.06,0.12",
+    )

@@ -15,6 +15,7 @@ MATMUL_PRECISIONS = ("float32", "tensorfloat32", "default")
 REMATS = ("none", "generator", "both")
 DISC_NORMS = ("batch", "none")
 _SIZES = ("map_size", "num_layers", "num_filters", "latent_size")
+_NUMBERS = (*_SIZES, "num_bins")  # of one bin, which is the paper's, a card says nothing
 _LARGEST_SIZE = 2**16  # of a card's: pixels, features and lengths beyond this are damage
 
 
@@ -38,6 +39,8 @@ class Architecture:
       remat: "none", "generator" or "both": networks whose activations are computed again for the gradients.
       disc_norm: "batch" (the paper) or "none": the discriminator's norm from its second convolution on. A
         gradient penalty asks for "none": with batch norm a logit depends on all maps of the batch.
+      num_bins: source bins that are made and judged together: channels of G's last layer and of D's first.
+        Maps of one (the paper) have no axis of bins; of several it is the last.
     """
 
     map_size: int
@@ -50,6 +53,7 @@ class Architecture:
     matmul_precision: Literal["float32", "tensorfloat32", "default"] = "float32"
     remat: Literal["none", "generator", "both"] = "none"
     disc_norm: Literal["batch", "none"] = "batch"
+    num_bins: int = 1
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Architecture":
@@ -64,7 +68,7 @@ class Architecture:
         if odd or lacking:
             raise ValueError(f"architecture: {(odd or lacking)[0]!r} is {'unknown' if odd else 'missing'}")
         for name, value in fields.items():
-            kind = int if name in _SIZES else str
+            kind = int if name in _NUMBERS else str
             if type(value) is not kind:
                 raise ValueError(f"architecture: {name}={value!r} is not of type {kind.__name__}")
             if isinstance(value, int) and value > _LARGEST_SIZE:
@@ -74,7 +78,7 @@ class Architecture:
     def __post_init__(self):
         if self.num_layers < MIN_LAYERS:
             raise ValueError(f"num_layers={self.num_layers} must be at least {MIN_LAYERS}")
-        for name in ("map_size", "num_filters", "latent_size"):
+        for name in ("map_size", "num_filters", "latent_size", "num_bins"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be positive")
         if self.map_size % 2**self.num_layers:
@@ -101,6 +105,11 @@ class Architecture:
         return {"float32": Products(), "bfloat16": Products(half, half)}.get(
             self.compute_dtype, Products(None, half)
         )
+
+    @property
+    def map_shape(self) -> tuple[int, ...]:
+        """Return the shape of a map: height, width, and bins where there are several."""
+        return (self.map_size, self.map_size, *(() if self.num_bins == 1 else (self.num_bins,)))
 
     @property
     def base_size(self) -> int:

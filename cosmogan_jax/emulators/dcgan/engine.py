@@ -29,7 +29,7 @@ from cosmogan_jax.emulators.dcgan.step_parts import StepSettings
 from cosmogan_jax.emulators.dcgan.train_step import make_train_step
 from cosmogan_jax.emulators.interface import Batch, Engine, Features, Kind, Metrics, TrainingMaps, Weights
 from cosmogan_jax.emulators.matching import Matcher
-from cosmogan_jax.emulators.measuring import mean_and_sigma, scale_of, targets_of
+from cosmogan_jax.emulators.measuring import mean_and_sigma, of_each_bin, scale_of, targets_of
 from cosmogan_jax.settings import Train
 
 # Of numbers of order one. A generator that begins at noise has pixels where no training map has any.
@@ -39,7 +39,7 @@ _LEAST_DEVIATION = 1e-6
 def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
     """Make the engine of the settings; both networks have an Adam of their own."""
     networks, optimizer = model.networks, adam(settings.learning_rate, settings.adam_beta1)
-    matcher, order = matching.matcher(settings.of_kind), settings.of_kind.theta_order
+    matcher, order = matching.matcher(settings.of_kind, model.num_bins), settings.of_kind.theta_order
     train_step = make_train_step(
         networks, optimizer, StepSettings.of_training(settings), matcher=matcher, batch_sharding=batch_sharding
     )
@@ -59,7 +59,8 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
         return _with_targets(matcher, state, maps, phi)
 
     def step(state: GanState, batch: Batch) -> tuple[GanState, Metrics]:
-        return train_step(state, batch.kappa[..., 0], _cosmologies(model, state, batch.theta, order))
+        real = model.without_one_bin(batch.kappa)
+        return train_step(state, real, _cosmologies(model, state, batch.theta, order))
 
     def variables(state: GanState, weights: Weights) -> Variables:
         """Return the generator; an average gets batch statistics of its own, of the same z for every state."""
@@ -80,7 +81,8 @@ def make_engine(model: Dcgan, settings: Train, batch_sharding: jax.sharding.Shar
         step,
         variables,
         *shown(settings.of_kind.loss, matched=matcher is not None),
-        features,
+        None if model.num_bins > 1 else features,
+        "the discriminator looks at all source bins together, and novelty at one",
         begin=None if matcher is None and not model.parameters else begin,
     )
 
@@ -130,12 +132,13 @@ def _with_targets(
     """Return the state with what is matched measured: their scale, and targets, which follow phi."""
     assert isinstance(state, MatchingState)
     assert state.matched is not None
-    mean, sigma = mean_and_sigma(maps)
+    num_bins = matcher.num_bins
+    mean, sigma = mean_and_sigma(maps) if num_bins == 1 else of_each_bin(maps, num_bins)
     matched = state.matched._replace(mean=jnp.float32(mean), sigma=jnp.float32(sigma))
-    scale = scale_of(maps, matched.units, phi, matcher)
+    scale = scale_of(maps, matched.units, num_bins, phi, matcher)
     targets = targets_of(maps, matched.units, matcher, scale, _LEAST_DEVIATION, phi)
     matched = matched._replace(scale=scale, targets=targets, running=targets.reached())
     return dataclasses.replace(state, matched=matched)
 
 
-DCGAN = Kind(make_model, make_engine, model_of)
+DCGAN = Kind(make_model, make_engine, model_of, make_model)

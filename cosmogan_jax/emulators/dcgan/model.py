@@ -44,6 +44,23 @@ class Dcgan:
             raise ValueError(f"parameters={names!r} of a dcgan must be names")
 
     @property
+    def num_bins(self) -> int:
+        """Count the source bins of its maps."""
+        return self.arch.num_bins
+
+    def without_one_bin(
+        self, maps: Float[Array, "batch size size bins"]
+    ) -> Float[Array, "batch size size *bins"]:
+        """Take the axis of bins away, the last, where there is one: as its networks take and give maps.
+
+        Raises:
+          ValueError: maps of another number of bins.
+        """
+        if maps.shape[-1] != self.num_bins:
+            raise ValueError(f"maps of {maps.shape[-1]} source bins: this dcgan makes {self.num_bins}")
+        return maps[..., 0] if self.num_bins == 1 else maps
+
+    @property
     def upsamplings(self) -> int:
         """Count the layers of the generator: every one doubles the resolution."""
         return self.arch.num_layers
@@ -91,7 +108,7 @@ class Dcgan:
         latent: Float[Array, "batch latent"],
         theta: Float[Array, "batch parameters"],
         margin: int = 0,
-    ) -> Float[Array, "batch size size 1"]:
+    ) -> Float[Array, "batch size size bins"]:
         """Compute G(z), in (-1, 1), or G(z, t) where it has parameters.
 
         Raises:
@@ -101,7 +118,7 @@ class Dcgan:
             raise ValueError(f"margin={margin} must be 0: this generator makes nothing around its maps")
         t = self.standardised(variables["standardisation"], theta) if self.parameters else None
         x, _ = self.networks.gen.apply(variables["params"], variables["batch_stats"], latent, t, train=False)
-        return x[..., None]
+        return x[..., None] if self.num_bins == 1 else x
 
     def left_out(self, variables: Variables) -> dict[str, float]:
         """Return nothing: no part of it is a regression whose error is known."""
@@ -110,10 +127,12 @@ class Dcgan:
     def describe(self) -> dict[str, Any]:
         """Return the fields of the architecture, without the convolutions' form: how, not what is computed.
 
-        Beside them the parameters, where it has any.
+        Beside them the parameters, where it has any, and the number of bins, where they are several.
         """
         fields = dataclasses.asdict(self.arch)
         fields.pop("convolution_form")
+        if self.num_bins == 1:
+            fields.pop("num_bins")  # as cards have it
         return {"kind": KIND, **fields, **({"parameters": self.parameters} if self.parameters else {})}
 
 
@@ -129,8 +148,8 @@ def model_of(description: Mapping[str, Any], forward_mode: bool) -> Dcgan:
     return Dcgan(Architecture.from_json(fields | form), tuple(names) if isinstance(names, list) else names)
 
 
-def make_model(settings: Train) -> Dcgan:
-    """Make the model of the settings.
+def make_model(settings: Train, num_bins: int = 1) -> Dcgan:
+    """Make the model of the settings, of maps of so many source bins.
 
     Raises:
       ValueError: sizes that no network can have, a batch too small for batch norm, a loss, a statistic or a
@@ -155,6 +174,7 @@ def make_model(settings: Train) -> Dcgan:
             own.matmul_precision,
             own.remat,
             own.disc_norm,
+            num_bins,
         ),
         tuple(settings.condition_on),
     )

@@ -90,8 +90,9 @@ class _Generator(nn.Module):
         for i, layer in enumerate(range(a.num_layers - 1, 0, -1), start=1):
             x = within(_TransposedConv(a, a.features(layer), name=f"deconv{i}")(x), i)
             x = nn.relu(_batch_norm(train, f"bn{i}")(x))
-        x = _TransposedConv(a, 1, name=f"deconv{a.num_layers}")(x)
-        return nn.tanh(within(x, a.num_layers))[..., 0]
+        x = _TransposedConv(a, a.num_bins, name=f"deconv{a.num_layers}")(x)
+        x = nn.tanh(within(x, a.num_layers))
+        return x[..., 0] if a.num_bins == 1 else x
 
 
 class _Discriminator(nn.Module):
@@ -100,7 +101,7 @@ class _Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x, t=None, *, train: bool):
         a = self.arch
-        x = x[..., None]
+        x = x[..., None] if a.num_bins == 1 else x
         for layer in range(1, a.num_layers + 1):
             x = _StridedConv(a, a.features(layer), name=f"conv{layer}")(x)
             if layer > 1 and a.disc_norm == "batch":
@@ -176,7 +177,7 @@ class Network:
             return evaluate(params, batch_stats, x, *(() if t is None else (t,)))
 
     def last_convolution(
-        self, params: Variables, batch_stats: Variables, x: Float[Array, "batch size size"]
+        self, params: Variables, batch_stats: Variables, x: Float[Array, "batch size size *bins"]
     ) -> Float[Array, "batch features"]:
         """Compute phi, a discriminator's last convolution as its dense layer sees it, whatever the parameters.
 
@@ -193,7 +194,8 @@ class Network:
 class Networks:
     """Both networks: gen maps z (batch, latent) to maps in (-1, 1); disc maps maps to logits (batch,).
 
-    Either takes as many standardised parameters beside as both are conditioned on.
+    Maps have a last axis of source bins where the architecture has several. Either network takes as many
+    standardised parameters beside as both are conditioned on.
     """
 
     arch: Architecture
@@ -212,7 +214,8 @@ def build_networks(arch: Architecture, num_parameters: int = 0) -> Networks:
     A bias stands in every dense and convolutional layer, also before a batch norm, as in the authors'
     code: 12,824,449 and 4,436,225 trainable parameters at the paper's size. A canvas adds 3,494,400 to the
     dense layer (19^2 instead of 16^2 features) and 24 % to the generator's operations; a parameter that they
-    are conditioned on 131,072 to either network.
+    are conditioned on 131,072 to either network; a source bin beside the first 1601 to G's last layer and 1600
+    to D's first.
     """
     return Networks(
         arch,
@@ -225,7 +228,7 @@ def build_networks(arch: Architecture, num_parameters: int = 0) -> Networks:
         ),
         disc=Network(
             _Discriminator(arch),
-            (arch.map_size, arch.map_size),
+            arch.map_shape,
             arch.matmul_precision,
             arch.remat == "both",
             num_parameters,

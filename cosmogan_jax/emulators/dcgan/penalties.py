@@ -17,18 +17,22 @@ from jaxtyping import Array, Float
 from cosmogan_jax.emulators.slopes import Judge, r1, squared_slopes
 
 Term = Callable[
-    [Judge, Float[Array, "batch size size"], Float[Array, "batch size size"], Array], Float[Array, ""]
+    [Judge, Float[Array, "batch size size *bins"], Float[Array, "batch size size *bins"], Array],
+    Float[Array, ""],
 ]
 
 
 def gradient_penalty(
-    judge: Judge, real: Float[Array, "batch size size"], fake: Float[Array, "batch size size"], key: Array
+    judge: Judge,
+    real: Float[Array, "batch size size *bins"],
+    fake: Float[Array, "batch size size *bins"],
+    key: Array,
 ) -> Float[Array, ""]:
     """Return E (|dD/dx| - 1)^2 at x = u real + (1 - u) fake, u uniform in [0, 1) for each pair of maps.
 
     Gulrajani et al. 2017, Eq. 3 without its lambda, and their algorithm 1.
     """
-    share = jax.random.uniform(key, (real.shape[0], 1, 1), real.dtype)
+    share = jax.random.uniform(key, (real.shape[0], *(1,) * (real.ndim - 1)), real.dtype)
     squared = squared_slopes(judge, share * real + (1 - share) * fake)
     # The square root's own slope at 0 is infinite, and 0 times that no number: there it is taken as 0.
     slope = jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.emulators.bands import MapScale, unmeasured
 from cosmogan_jax.emulators.conditioning import Standardisation, num_terms, unstandardised
 from cosmogan_jax.emulators.dcgan.networks import Networks, Variables
+from cosmogan_jax.emulators.matched_statistics import AnyScale
 from cosmogan_jax.emulators.matching import Matcher, Targets
+from cosmogan_jax.emulators.measuring import unmeasured_scale
 
 
 @flax.struct.dataclass
@@ -31,16 +32,17 @@ AVERAGED_OVER = 1024
 class Matched(NamedTuple):
     """Matched statistics: measured on the training maps before the first step, all but the running means.
 
-    mean and sigma are of the training maps' pixels in network units; the rest is in units of that sigma.
+    mean and sigma are of the training maps' pixels in network units, of every bin where there are several; the
+    rest is in units of that sigma.
     """
 
-    mean: Float[Array, ""]
-    sigma: Float[Array, ""]
-    scale: MapScale
+    mean: Float[Array, "*bins"]
+    sigma: Float[Array, "*bins"]
+    scale: AnyScale
     targets: Targets
     running: Float[Array, "*terms numbers"]
 
-    def units(self, x: Float[Array, "batch size size"]) -> Float[Array, "batch size size"]:
+    def units(self, x: Float[Array, "batch size size *bins"]) -> Float[Array, "batch size size *bins"]:
         """Convert maps from network units to units of the training maps' sigma about their mean."""
         return (x - self.mean) / self.sigma
 
@@ -139,6 +141,7 @@ def init_state(
 
 
 def _unmeasured(matcher: Matcher, size: int, num_slopes: int) -> Matched:
-    scale = unmeasured(size, num_slopes, matcher.needs_roughness)
+    scale = unmeasured_scale(size, matcher.num_bins, num_slopes, matcher)
     targets = matcher.unmeasured(size, scale, num_slopes)
-    return Matched(jnp.zeros(()), jnp.ones(()), scale, targets, targets.reached())
+    bins = () if matcher.num_bins == 1 else (matcher.num_bins,)
+    return Matched(jnp.zeros(bins), jnp.ones(bins), scale, targets, targets.reached())

@@ -27,7 +27,7 @@ class Step(Protocol):
     """A step on real maps, and what they are conditioned on: by default on nothing."""
 
     def __call__(
-        self, state: GanState, real: Float[Array, "batch size size"], cosmologies: Cosmologies = ONE, /
+        self, state: GanState, real: Float[Array, "batch size size *bins"], cosmologies: Cosmologies = ONE, /
     ) -> tuple[GanState, Metrics]:
         """Return the state after it, and its metrics."""
         ...
@@ -104,7 +104,7 @@ class Parts:
     matcher: Matcher | None = None
     batch_sharding: jax.sharding.Sharding | None = None
 
-    def draws(self, state: GanState, real: Float[Array, "batch size size"]) -> "Draws":
+    def draws(self, state: GanState, real: Float[Array, "batch size size *bins"]) -> "Draws":
         """Draw what is random in the step from this state."""
         return draws_of_a_step(
             state, real, self.networks.arch.latent_size, self.settings.label_flip_probability
@@ -120,7 +120,10 @@ class Draws(NamedTuple):
 
 
 def draws_of_a_step(
-    state: GanState, real: Float[Array, "batch size size"], latent_size: int, label_flip_probability: float
+    state: GanState,
+    real: Float[Array, "batch size size *bins"],
+    latent_size: int,
+    label_flip_probability: float,
 ) -> Draws:
     """Draw z, the label flip and the key of the objective's terms from fold_in(state.key, state.step)."""
     key = jax.random.fold_in(state.key, state.step)

@@ -18,7 +18,6 @@ from cosmogan_jax.emulators.interface import (
     Engine,
     Features,
     Kind,
-    MapParts,
     Metrics,
     TrainingMaps,
     Variables,
@@ -32,7 +31,7 @@ from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate
 from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState, NetState
 from cosmogan_jax.emulators.lognormal_gan.train_step import Parts, train_step
 from cosmogan_jax.emulators.matched_statistics import AnyScale
-from cosmogan_jax.emulators.measuring import Units, joint_scale_of, scale_of, targets_of
+from cosmogan_jax.emulators.measuring import scale_of, targets_of, unmeasured_scale
 from cosmogan_jax.settings import Train
 
 
@@ -110,12 +109,7 @@ def _init(parts: Parts, key: Array) -> LognormalGanState:
     gen, disc = parts.model.generator.init(gen_key), parts.disc.init(disc_key)
     count, num_slopes = parts.disc.num_features, parts.model.num_slopes
     bins = () if (num_bins := parts.model.num_bins) == 1 else (num_bins,)
-    needs_roughness = parts.matcher is not None and parts.matcher.needs_roughness
-    scale: AnyScale
-    if bins:
-        scale = joint_bands.unmeasured(size, num_bins, num_slopes, needs_roughness)
-    else:
-        scale = bands.unmeasured(size, num_slopes, needs_roughness)
+    scale = unmeasured_scale(size, num_bins, num_slopes, parts.matcher)
     # One number that nobody looks at where nothing is matched: checkpoints hold no arrays without any.
     targets = matching.Targets(jnp.zeros(1), jnp.zeros((1, 1)))
     if parts.matcher is not None:
@@ -149,7 +143,8 @@ def _begin(
         base, scale, targets, theta = _measured_at_cosmologies(parts, state, maps, wider)
     else:
         own_base, theta = model.measured(lambda: map(model.without_one_bin, wider())), None
-        base, scale = own_base, _scale_of(parts, maps, lambda x: units(x, own_base))
+        base = own_base
+        scale = scale_of(maps, lambda x: units(x, own_base), model.num_bins, matcher=parts.matcher)
         if parts.matcher is not None:
             targets = targets_of(maps, lambda x: units(x, own_base), parts.matcher, scale)
 
@@ -191,18 +186,12 @@ def _measured_at_cosmologies(
             yield in_units[..., None] if model.num_bins == 1 else in_units
             start += len(some_maps)
 
-    scale, targets = _scale_of(parts, in_units, lambda x: x, phi), state.targets
+    scale, targets = scale_of(in_units, lambda x: x, model.num_bins, phi, parts.matcher), state.targets
     if parts.matcher is not None:
         targets = targets_of(in_units, lambda x: x, parts.matcher, scale, phi=phi)
     key = jax.random.fold_in(state.key, 2**31 - 2)  # no step's, and not that of the latents
     chosen = jax.random.randint(key, (len(state.replayed),), 0, len(theta))
     return base, scale, targets, theta[chosen]
-
-
-def _scale_of(parts: Parts, maps: MapParts, in_units: Units, phi: np.ndarray | None = None) -> AnyScale:
-    if (num_bins := parts.model.num_bins) > 1:
-        return joint_scale_of(maps, in_units, num_bins, phi, parts.matcher)
-    return scale_of(maps, in_units, phi, parts.matcher)
 
 
 LOGNORMAL_GAN = Kind(make_model, make_engine, model_of, make_model)

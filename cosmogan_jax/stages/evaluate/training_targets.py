@@ -46,7 +46,7 @@ def trained_on_of_pairs(settings: Evaluate, workdir: Path) -> set[str]:
     Raises:
       ValueError: as `trained_on`.
     """
-    if _losses(settings, workdir) is None:
+    if not _losses(settings, workdir):
         return set()
     return {row.name for row in JOINT_STATISTICS.values() if row.matched_by}
 

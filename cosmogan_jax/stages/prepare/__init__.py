@@ -29,6 +29,7 @@ from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.runs.directory import stage_directory
 from cosmogan_jax.settings import Prepare
 from cosmogan_jax.stages import planning
+from cosmogan_jax.stages.prepare import scales
 from cosmogan_jax.stages.prepare.map_import import assign_splits, check_room, import_maps, parents_of
 
 # Settings that say something of maps in files only.
@@ -70,7 +71,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
     trained = sources.trained_bin
     kept = [number for number in range(len(inspection.maps)) if number not in set(dropped)]
     table, shares = crop_positions.draw_crops(
-        store, settings, _network_limit(settings), trained, lambda index: sources.observed(kept[index])
+        store, settings, scales.network_limit(settings), trained, lambda index: sources.observed(kept[index])
     )
     _say(
         f"{', '.join(f'{len(rows)} {split}' for split, rows in table.items())} crops; "
@@ -85,7 +86,7 @@ def run(settings: Prepare, workdir: Path, out: Path) -> dict[str, Any]:
         "side_deg": store.crop_geometry(settings.crop_size).side_deg,
         "source_redshift": sources.source_redshift,
         **({} if store.num_bins == 1 or trained is None else {"bin": trained}),
-        "normalisation": {"kind": settings.normalisation, "scale": settings.normalisation_scale},
+        "normalisation": scales.normalisation(settings),
         **{f"share_of_crops_{name}": share for name, share in shares.items()},
         "split_by": settings.split_by,
         "seed": settings.seed,
@@ -130,9 +131,9 @@ def check_unchanged(settings: Prepare, workdir: Path) -> None:
 
 def check(settings: Prepare) -> None:
     """Refuse flags that cannot be meant, by a ValueError, before an earlier stage works for hours."""
-    for name in ("crops_per_map", "normalisation_scale"):
-        if not getattr(settings, name) > 0:
-            raise ValueError(f"{name}={getattr(settings, name)} must be positive")
+    if not settings.crops_per_map > 0:
+        raise ValueError(f"crops_per_map={settings.crops_per_map} must be positive")
+    scales.check(settings)
     shares = settings.development_share + settings.validation_share
     if min(settings.development_share, settings.validation_share) <= 0 or shares >= 1:
         raise ValueError(
@@ -221,6 +222,7 @@ def _examine(
     inspection = inspect(sources, settings.crop_size, progress)
     print(as_table(inspection), flush=True)
     _check_bins(inspection)
+    scales.check_bins(settings, sources.num_bins if sources.trained_bin is None else 1)
     dropped = unusable(inspection, settings.invalid_pixels)
     for line in as_left_out(inspection, dropped):
         _say(line)
@@ -265,13 +267,6 @@ def _check_crops(settings: Prepare, image: tuple[int, int]) -> None:
             f"{settings.crop_size} pixels in a map of {pixels}"
             + (": maps that are crops already go with --crops_per_map=1" if room == 1 else "")
         )
-
-
-def _network_limit(settings: Prepare) -> float:
-    """Return the largest convergence that tanh can make: the normalisation's inverse of 1."""
-    if settings.normalisation == "none":
-        return 1.0
-    return settings.normalisation_scale * (math.sinh(3.0) if settings.normalisation == "arcsinh" else 1.0)
 
 
 def _say(line: str) -> None:

@@ -86,7 +86,8 @@ def spread_over(
 def check_not_observed(store: MapStore, stage: str) -> None:
     """Check that maps are without shape noise and smoothing; ValueError where they are not."""
     if observed := store.manifest.observed:
-        by = ", ".join(f"{name}={value:g}" for name, value in observed.items())
+        values = {name: of if isinstance(of, list) else [of] for name, of in observed.items()}
+        by = ", ".join(f"{name}={','.join(f'{value:g}' for value in of)}" for name, of in values.items())
         raise ValueError(
             f"{store.path} holds maps as they are observed ({by}), and stage {stage} compares convergence: "
             "generate without --generate_noise and --generate_smoothing_arcmin in another --workdir"

@@ -185,13 +185,16 @@ def test_arrays_of_several_bins_are_judged_as_stage_evaluate_judges_files(two_bi
 
 @pytest.fixture
 def pairs_only(monkeypatch):
-    """Each bin passes unseen; pairs are judged."""
+    """Each bin passes unseen; pairs are judged. What is told of the bins."""
+    told = []
 
     def pass_unseen(sets, settings, out, **how):
+        told.append((out.name.startswith("bin_"), how["bin_"], how["evaluations"]))
         (out / "statistics.json").write_text("{}")
         return {"overall": {"outcome": "pass", "said": "pass"}}
 
     monkeypatch.setattr(evaluate, "judge_sets", pass_unseen)
+    return told
 
 
 def test_bins_that_changed_places_fail(pairs_only):
@@ -202,6 +205,7 @@ def test_bins_that_changed_places_fail(pairs_only):
         first, own, third = rng.normal(size=(3, 60, 16, 16))
         sets[name] = np.stack([first, 0.9 * first + 0.436 * own, third], -1) * 0.02
     right = judge_maps(**sets, side_deg=0.5, **SETTINGS)
+    assert pairs_only == [(False, 0, 4), (True, 1, 4), (True, 2, 4)]
     assert not [name for name in right.results["overall"]["fails"] if "coherence" in name]
     sets["generated"] = sets["generated"][..., [0, 2, 1]]
     swapped = judge_maps(**sets, side_deg=0.5, **SETTINGS)

@@ -162,6 +162,9 @@ def test_sets_whose_bins_differ_are_refused(run_main, tmp_path, quickly):
     assert "source_bins=0,2 must lie in 0 to 1" in error
     error = judge(run_main, tmp_path, sky(8, 0), sky(8, 1)[..., 0], flags=("--source_bins=all",), code=1)
     assert "maps disagree" in error or "source bins of generated maps" in error
+    many = ("--source_bins=all", "--galaxies_per_arcmin2=4,5,6")
+    error = judge(run_main, tmp_path, sky(8, 0), sky(8, 1), flags=many, code=1)
+    assert "galaxies_per_arcmin2=4,5,6: galaxies of 3 source bins, and maps have 2" in error
     empty = sky(8, 0)
     empty[..., 1] = 0
     error = judge(run_main, tmp_path, empty, sky(8, 1), flags=("--source_bins=all",), code=1)

@@ -1,5 +1,6 @@
 """Pairs of source bins as observers see them: noise of each bin's own galaxies, in closed form."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from cosmogan_jax.compare.coherence import coherence_of_set
 from cosmogan_jax.geometry import MapGeometry, half_plane_indices, log_l_edges
 from cosmogan_jax.maps.sets import MapSet, MapSets
-from cosmogan_jax.stages.evaluate import pairs_of_bins
+from cosmogan_jax.stages.evaluate import judged_bins, pairs_of_bins
 from cosmogan_jax.stages.evaluate.observing import view_of_bins, views
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -108,6 +109,19 @@ def test_every_set_and_bin_has_noise_of_its_own(parse):
         own = evaluate_settings(parse, f"--galaxies_per_arcmin2={galaxies:.17g}")
         alone = views(own, GEOMETRY, b)[LABEL](blank[:, b], index, "auxiliary")
         np.testing.assert_allclose(smoothed[:, b], alone, atol=1e-6 * SIGMAS[b])
+
+
+def test_a_bin_by_itself_is_seen_with_its_own_galaxies(parse):
+    settings = evaluate_settings(parse)
+    for b in range(2):
+        own = judged_bins.settings_of(settings, judged_bins.SourceBin(7 + b, None, b))
+        assert own.galaxies_per_arcmin2 == (GALAXIES[b],)
+    one = dataclasses.replace(settings, galaxies_per_arcmin2=(5.0,))
+    assert judged_bins.settings_of(one, judged_bins.SourceBin(1, None, 1)) == one
+    for given, count in ((settings, 2), (one, 2), (one, 0)):
+        judged_bins.check_galaxies(given, [judged_bins.SourceBin(b, None, b) for b in range(count)])
+    with pytest.raises(ValueError, match="galaxies of 2 source bins, and maps have 1"):
+        judged_bins.check_galaxies(settings, ())
 
 
 def test_bands_that_smoothing_wipes_out_are_left_out():

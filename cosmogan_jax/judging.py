@@ -10,7 +10,7 @@ verdict.results["overall"]["outcome"]        # everything that results.json hold
 import dataclasses
 import itertools
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,12 +21,13 @@ from jaxtyping import Array, Float, Shaped
 
 from cosmogan_jax import flags
 from cosmogan_jax.compare.parents import numbered
-from cosmogan_jax.figures import page, verdict
+from cosmogan_jax.figures import page, source_bins, verdict
 from cosmogan_jax.files.json_files import read_json
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.sets import MapSet, MapSets, check_alike
 from cosmogan_jax.settings import Evaluate, GivenMaps
-from cosmogan_jax.stages.evaluate import judge_sets
+from cosmogan_jax.stages.evaluate import all_bins, judge_sets, judge_sets_of_bins
+from cosmogan_jax.stages.evaluate.judged_bins import LOOKED_AT, SourceBin, check_galaxies, check_varies
 
 # Columns of the report's table that are printed: what, where, how far, how far real maps, margin, verdict.
 _PRINTED = (0, 1, 2, 4, 5, 9, 10)
@@ -44,15 +45,21 @@ _OF_FILES = {field.name for field in dataclasses.fields(GivenMaps)} | {
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class MapsVerdict:
-    """The verdict on maps; prints as the outcome and a table.
+    """The verdict on maps; prints as the outcome and a table, of several source bins as tables of all.
 
     Attributes:
-      results: as results.json of stage evaluate (`stages/evaluate` and its `judgement.py` say what is what).
-      tables: as its statistics.json: mean and scatter of every statistic, by set.
+      results: as results.json of stage evaluate (`stages/evaluate` and its `judgement.py` say what is what). Of
+        several source bins it is of the first, but for "overall", the outcome of all bins and pairs together.
+      tables: as its statistics.json: mean and scatter of every statistic, by set; of the first bin.
+      source_bins: as source_bins.json (`stages/evaluate/all_bins.py`): "cross" is of every pair of bins; None
+        of one bin.
+      of_bins: the verdict on each of several bins by itself; none of one.
     """
 
     results: dict[str, Any]
     tables: dict[str, Any]
+    source_bins: dict[str, Any] | None = None
+    of_bins: "tuple[MapsVerdict, ...]" = ()
 
     @property
     def outcome(self) -> str:
@@ -61,40 +68,78 @@ class MapsVerdict:
 
     @property
     def table(self) -> page.Table:
-        """Every effect with its limits, margin and verdict, as in the report: head, rows and marks."""
+        """Every effect of `results` with limits, margin and verdict, as in the report: head, rows and marks."""
         return verdict.section(self.results).tables[0]
 
+    @property
+    def sections(self) -> list[page.Section]:
+        """What is told under the outcome, as in the report; of several bins all bins, their pairs, and each."""
+        if self.source_bins is None:
+            return [page.Section("Verdict", tables=(self.table,))]
+        titles = [_title(entry["number"], entry["redshift"]) for entry in self.source_bins["bins"]]
+        return [
+            source_bins.outcomes(self.source_bins)._replace(text=()),
+            source_bins.pairs(self.source_bins),
+            *source_bins.told_apart(self.source_bins),
+            *(
+                page.Section(title, (of.results["overall"]["said"],), tables=(of.table,))
+                for title, of in zip(titles, self.of_bins, strict=True)
+            ),
+        ]
+
     def __str__(self) -> str:
-        table = self.table
-        lines = [[row[column] for column in _PRINTED] for row in (table.head, *table.rows)]
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        printed = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
-        return "\n".join((self.results["overall"]["said"], "", *printed))
+        lines = [self.results["overall"]["said"]]
+        for section in self.sections:
+            if self.source_bins is not None:
+                lines += ["", section.title, *section.text]
+            for table in section.tables:
+                lines += ["", *_lines(table)]
+        return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """As a notebook shows it."""
-        return page.paragraph(self.results["overall"]["said"]) + page.table(self.table)
+        parts = [page.paragraph(self.results["overall"]["said"])]
+        for section in self.sections:
+            if self.source_bins is not None:
+                parts += map(page.paragraph, (section.title, *section.text))
+            parts += map(page.table, section.tables)
+        return "".join(parts)
+
+
+def _title(number: int, redshift: float | None) -> str:
+    return f"Source bin {number}" + ("" if redshift is None else f" (redshift {redshift:g})")
+
+
+def _lines(table: page.Table) -> list[str]:
+    """Return a table as lines of columns; of one of effects those that matter most."""
+    columns = _PRINTED if len(table.head) > max(_PRINTED) else range(len(table.head))
+    rows = [[row[column] for column in columns] for row in (table.head, *table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def judge_maps(
-    generated: Float[Array | np.ndarray, "maps size size"],
-    validation: Float[Array | np.ndarray, "maps size size"],
-    auxiliary: Float[Array | np.ndarray, "maps size size"] | None,
+    generated: Float[Array | np.ndarray, "maps size size *bins"],
+    validation: Float[Array | np.ndarray, "maps size size *bins"],
+    auxiliary: Float[Array | np.ndarray, "maps size size *bins"] | None,
     side_deg: float,
     *,
     parents: Mapping[str, Shaped[np.ndarray, " maps"]] = _NO_LABELS,
     boxes: Mapping[str, Shaped[np.ndarray, " maps"]] = _NO_LABELS,
     parameters: Mapping[str, Mapping[str, Float[np.ndarray, " maps"]]] = _NO_PARAMETERS,
-    source_redshift: float | None = None,
+    source_redshift: float | Sequence[float] | None = None,
     cosmology: Mapping[str, float] = _NOTHING,
     **settings: Any,
 ) -> MapsVerdict:
     """Judge generated maps by real ones: what stage evaluate does, by the same code, for arrays.
 
+    Maps of several source bins, their last axis, are judged as one: every bin by itself, every pair of bins by
+    what their maps have in common, all at once by a classifier that sees all bins.
+
     Args:
-      generated: convergence (dimensionless), square maps; so are the others.
+      generated: convergence (dimensionless), square maps; so are the others, of the same bins in one order.
       validation: real maps that the generator never saw.
       auxiliary: more real maps, independent of these (other boxes): the yardstick. None: one half of the
         validation units against the other.
@@ -106,14 +151,17 @@ def judge_maps(
         map to map, every cosmology is judged by itself too (results["cosmologies"]); boxes of one label at
         several cosmologies are of one seed.
       source_redshift, cosmology: of the validation maps, for what it all means for Omega_m and sigma8; without
-        a redshift that is left out, parameters not named are the paper's.
+        a redshift that is left out, parameters not named are the paper's. Of several source bins a redshift of
+        each, in their order.
       **settings: stage evaluate's flags by name, with the flags' defaults: margins="tight", classifier_steps=0
         (no classifier: seconds instead of minutes, and no pass), observer_smoothing_arcmin=[] (not as an
-        observer sees them), num_permutations, num_resamples, evaluate_l_bins, independent_unit and others.
+        observer sees them), galaxies_per_arcmin2=[4, 6, 9] (in each bin), num_permutations, num_resamples,
+        evaluate_l_bins, independent_unit and others.
 
     Raises:
-      ValueError: maps of another form than (maps, size, size), of different sizes, fewer than two, not finite,
-        or in two sets; labels of a wrong number; a setting that there is not, or that the command line refuses.
+      ValueError: maps of another form than (maps, size, size) or (maps, size, size, bins), of different sizes
+        or bins, fewer than two, not finite, or in two sets; a bin that is constant; labels or redshifts of a
+        wrong number; a setting that there is not, or that the command line refuses.
     """
     own = {field.name for field in dataclasses.fields(Evaluate)} - _OF_FILES
     for name, value in settings.items():
@@ -127,26 +175,67 @@ def judge_maps(
         if maps.get(name) is None:
             raise ValueError(f"labels of {name!r} are of no set of maps that is given")
     sets = {
-        name: _as_set(name, kappa, side_deg, parents.get(name), boxes.get(name), parameters.get(name, {}))
+        name: _as_sets(name, kappa, side_deg, parents.get(name), boxes.get(name), parameters.get(name, {}))
         for name, kappa in maps.items()
         if kappa is not None
     }
-    sets["validation"] = sets["validation"]._replace(source_redshift=source_redshift, cosmology=cosmology)
-    judged = MapSets(sets["generated"], sets["validation"], sets.get("auxiliary"))
-    check_alike(judged)
+    for name, of_set in sets.items():
+        if len(of_set) != len(sets["validation"]):
+            raise ValueError(
+                f"{name} maps are of {len(of_set)} source bins, validation maps of {len(sets['validation'])}: "
+                "sets that are compared must have the same bins in one order"
+            )
+    bins = _source_bins(len(sets["validation"]), source_redshift)
+    sets["validation"] = [
+        of_bin._replace(source_redshift=one.redshift, cosmology=cosmology)
+        for of_bin, one in zip(sets["validation"], bins)
+    ]
+    others = sets.get("auxiliary", [None] * len(bins))
+    judged = [MapSets(*of_bin) for of_bin in zip(sets["generated"], sets["validation"], others)]
+    check_alike(judged[0])
+    check_galaxies(evaluate, bins)
     with tempfile.TemporaryDirectory() as folder:
-        results = judge_sets(judged, evaluate, Path(folder), matched=frozenset(), selected=False)
-        return MapsVerdict(results, read_json(Path(folder) / "statistics.json"))
+        if len(bins) == 1:
+            results = judge_sets(judged[0], evaluate, Path(folder), matched=frozenset(), selected=False)
+            return MapsVerdict(results, read_json(Path(folder) / "statistics.json"))
+        first = {f"{name} maps": np.asarray(of[:LOOKED_AT]) for name, of in maps.items() if of is not None}
+        check_varies(first, bins)
+        judge_sets_of_bins(judged, bins, evaluate, Path(folder))
+        return _of_bins(Path(folder), bins)
 
 
-def _as_set(
+def _source_bins(count: int, redshift: float | Sequence[float] | None) -> list[SourceBin]:
+    """Return the bins; ValueError where redshifts are of others."""
+    redshifts = np.atleast_1d([np.nan] * count if redshift is None else np.asarray(redshift, np.float64))
+    if redshifts.shape != (count,) or (redshift is not None and not (redshifts > 0).all()):
+        raise ValueError(
+            f"source_redshift={redshift} must be positive, one redshift for each of the {count} source bins"
+        )
+    known = [None if redshift is None else float(value) for value in redshifts]
+    return [SourceBin(number, value, number) for number, value in enumerate(known)]
+
+
+def _of_bins(folder: Path, bins: Sequence[SourceBin]) -> MapsVerdict:
+    """Read what was written of several bins, and of all together."""
+    each = []
+    for name in all_bins.folders(bins):
+        results = read_json(folder / name / "results.json")
+        own = results.get("overall_of_bin", results["overall"])
+        each.append(MapsVerdict({**results, "overall": own}, read_json(folder / name / "statistics.json")))
+    results, of_all = (read_json(folder / f"{name}.json") for name in ("results", "source_bins"))
+    return MapsVerdict(results, each[0].tables, of_all, tuple(each))
+
+
+def _as_sets(
     name: str, kappa: Any, side_deg: float, parents: Any, boxes: Any, parameters: Mapping[str, Any]
-) -> MapSet:
+) -> list[MapSet]:
+    """Return a set of every source bin of maps, with what is known of them."""
     kappa = np.asarray(kappa)
     real = jnp.issubdtype(kappa.dtype, jnp.floating) or jnp.issubdtype(kappa.dtype, jnp.integer)
-    if kappa.ndim != 3 or kappa.shape[1] != kappa.shape[2] or not real:
+    if kappa.ndim not in (3, 4) or kappa.shape[1] != kappa.shape[2] or not real:
         raise ValueError(
-            f"{name}: shape={kappa.shape} of {kappa.dtype} must be (maps, size, size) of real numbers"
+            f"{name}: shape={kappa.shape} of {kappa.dtype} must be (maps, size, size) of real numbers, or "
+            "(maps, size, size, bins)"
         )
     numbers = {}
     for kind, labels in (("parents", parents), ("boxes", boxes)):
@@ -163,7 +252,7 @@ def _as_set(
             raise ValueError(
                 f"{parameter} of {name}: shape={of_maps.shape} must be {kappa.shape[:1]}, a finite value a map"
             )
-    return MapSet(
+    of_one = MapSet(
         name,
         MapGeometry(kappa.shape[1], side_deg),
         len(kappa),
@@ -175,3 +264,13 @@ def _as_set(
         {},
         parameters=values,
     )
+    if kappa.ndim == 3:
+        return [of_one]
+    return [of_one._replace(read=_reader(kappa, number)) for number in range(kappa.shape[3])]
+
+
+def _reader(
+    kappa: Float[np.ndarray, "maps size size bins"], number: int
+) -> Callable[[int, int], Float[np.ndarray, "maps size size"]]:
+    """Return what reads maps of one source bin."""
+    return lambda start, stop: np.asarray(kappa[start:stop, ..., number], np.float32)

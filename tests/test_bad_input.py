@@ -120,6 +120,9 @@ VALUES = {
     "--novelty_steps=3": "--novelty_steps=3: must be even",
     "--novelty_fraction=nan": "--novelty_fraction=nan: must lie between 0 and 1",
     "--observer_smoothing_arcmin=1,-1": "expected positive numbers, as 1,2",
+    "--galaxies_per_arcmin2=0": "expected positive numbers, as 30 or 4,6,7,9",
+    "--galaxies_per_arcmin2=": "must be one number, or one of each source bin",
+    "--galaxies_per_arcmin2=4,6": "galaxies of 2 source bins, and maps have 1; give one number for all",
     "--evaluate_l_bins=99": "--evaluate_l_bins=99: 99 is not an integer in the range [2, 20]",
     # Simulate.
     "--map_pixels=0": "map_pixels=0 must be positive",
@@ -255,7 +258,6 @@ SETS = {
     "--generated={}/other.npy --reference={}/set.npy --independent_unit=box": "do not say which box",
     "--generated={}/other.npy --reference={}/set.npy --observer_smoothing_arcmin=90": "=90 leaves nothing",
     "--generated={}/other.npy --reference={}/set.npy --shape_noise_sigma_e=nan": "must be a finite",
-    "--generated={}/other.npy --reference={}/set.npy --galaxies_per_arcmin2=0": "0.0 is not",
 }  # fmt: skip
 OF_FITS = {
     "--generated={}/near --reference={}/wide": "generated maps have 16 pixels over 1 deg",

@@ -12,7 +12,10 @@ from cosmogan_jax.stages.stage import STAGES
 
 PACKAGE = Path(__file__).resolve().parents[1] / "cosmogan_jax"
 LIBRARIES = {"emulators", "layers", "compare", "sky", "figures", "maps", "runs", "files"}
-BOTTOM = {"summaries", "geometry", "symmetries", "settings", "layers", "keys", "side_by_side", "switches"}
+BOTTOM = {
+    "summaries", "geometry", "symmetries", "even_choice", "settings", "layers", "keys", "side_by_side",
+    "switches",
+}  # fmt: skip
 MAY_IMPORT = {
     "main": {"flags", "stages", "runs", "machine"},
     "judging": {"compare", "flags", "stages", "settings", "maps", "files", "figures", "geometry"},
@@ -23,7 +26,7 @@ MAY_IMPORT = {
     **{library: {library} | BOTTOM for library in ("compare", "figures")},
     "sky": {"sky", "files"} | BOTTOM,
     "inference": {"inference", "compare"} | BOTTOM,
-    "maps": {"maps", "files", "settings", "geometry"},
+    "maps": {"maps", "files", "settings", "geometry", "even_choice"},
     "runs": {"runs", "files", "keys", "settings"},
     "files": {"files"},
     "layers": {"layers"},
@@ -31,6 +34,7 @@ MAY_IMPORT = {
     "summaries": {"summaries", "geometry", "switches"},
     "geometry": set(),
     "symmetries": set(),
+    "even_choice": set(),
     "keys": {"settings"},
     "side_by_side": {"switches"},
     "switches": set(),

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from whole_runs import last_state
 
+from cosmogan_jax import GalaxyNoise
 from cosmogan_jax.emulators import packed, weights
 from cosmogan_jax.emulators.card import as_markdown
 from cosmogan_jax.maps.crop_table import open_crop_table
+from cosmogan_jax.maps.sets import check_not_observed
 from cosmogan_jax.maps.store import open_map_store
 from cosmogan_jax.stages import emulators, pack
 
@@ -101,7 +103,7 @@ def test_a_training_of_several_bins_that_stops_goes_on_to_the_same_state(run, ki
     shutil.rmtree(workdir)
 
 
-def test_a_packed_emulator_of_several_bins_samples_all(run, kind, folder):
+def test_a_packed_emulator_of_several_bins_samples_all(run, kind, folder, run_main):
     """What stage pack writes of the emulator, but for the verdict."""
     source = emulators.trained(run, "last", "last")
     emulator = source.emulator
@@ -143,6 +145,19 @@ def test_a_packed_emulator_of_several_bins_samples_all(run, kind, folder):
         np.testing.assert_allclose(kappa, [0.03, 0.09] * x, rtol=1e-5)
     opened = emulators.pretrained(str(two))
     assert opened.bin_redshifts == (0.5, 1.0)
+    # By the command line with the galaxies of each bin, of which the manifest tells.
+    flags = [f"--pretrained={two}", "--stages=generate", "--num_generated=3", "--generate_batch=3"]
+    code, _, error = run_main(f"--workdir={two}-seen", *flags, "--generate_noise=400,100,0.26")
+    assert code == 0, error
+    store = open_map_store(two.with_name(f"{two.name}-seen") / "generate/maps")
+    expected = loaded.sample(0, 3, noise=GalaxyNoise((400, 100), 0.26))
+    np.testing.assert_allclose(store.read(), expected, atol=1e-5 * float(expected.std()))
+    assert store.manifest.observed == {"galaxies_per_arcmin2": [400, 100], "sigma_e": 0.26}
+    with pytest.raises(ValueError, match=r"observed .galaxies_per_arcmin2=400,100, sigma_e=0.26., and stage"):
+        check_not_observed(store, "evaluate")
+    code, _, error = run_main(f"--workdir={two}-three", *flags, "--generate_noise=4,5,6,0.26")
+    assert code == 1
+    assert "galaxies_per_arcmin2=4,5,6: galaxies of 3 source bins, and maps have 2" in error
     card["normalisation"] = {"kind": "linear", "scale": [0.05, 0.1, 0.15]}
     weights.write_card(two, card, words)
     with pytest.raises(ValueError, match=r"scales 0\.05,0\.1,0\.15 of the normalisation are not those of 2"):

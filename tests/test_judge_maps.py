@@ -10,8 +10,10 @@ import pytest
 from conftest import load_script, quickly_compiled
 
 import cosmogan_jax.compare
+from cosmogan_jax import judging
 from cosmogan_jax.compare import judge_maps
 from cosmogan_jax.figures import verdict
+from cosmogan_jax.stages import evaluate
 
 SETTINGS = {
     "classifier_steps": 0, "observer_smoothing_arcmin": [], "num_permutations": 9, "num_resamples": 50,
@@ -113,6 +115,149 @@ def test_maps_that_are_not_finite_or_in_two_sets_are_refused(sets):
             judge_maps(**{**sets, "generated": spoilt}, side_deg=0.5, **SETTINGS)
         with pytest.raises(ValueError, match="2 of the 14 generated maps are among the validation maps"):
             judge_maps(**{**sets, "generated": shared}, side_deg=0.5, **SETTINGS)
+
+
+BINS = {"observer_smoothing_arcmin": [2.0], "galaxies_per_arcmin2": [9.0, 16.0], "num_permutations": 0}
+
+
+@pytest.fixture(scope="module")
+def two_bins(sets):
+    """The sets with a second bin, twice as wide and of the same skies in part."""
+    rng = np.random.default_rng(8)
+    own = {name: 0.01 * rng.normal(size=kappa.shape) for name, kappa in sets.items()}
+    return {name: np.stack([k, 2 * k + own[name]], -1).astype(np.float32) for name, k in sets.items()}
+
+
+def without_names(results):
+    """What a judgement of arrays and one of files have in common: all but where maps are from, and times."""
+    results = json.loads(json.dumps(results))
+    for of in results["sets"].values():
+        of.pop("source")
+    return {name: of for name, of in results.items() if name not in ("baseline", "seconds")}
+
+
+def test_arrays_of_several_bins_are_judged_as_stage_evaluate_judges_files(two_bins, tmp_path, run_main):
+    settings = {**SETTINGS, **BINS}
+    with quickly_compiled():
+        ours = judge_maps(**two_bins, side_deg=0.5, source_redshift=[0.5, 1.0], **settings)
+    flags = {"generated": "generated", "validation": "reference", "auxiliary": "auxiliary"}
+    told = [f"--{flags[name]}={tmp_path}/{name}.npy" for name in two_bins]
+    for name, kappa in two_bins.items():
+        np.save(tmp_path / f"{name}.npy", kappa)
+    code, _, error = run_main(
+        f"--workdir={tmp_path}/run", *told, "--side_deg=0.5", "--source_bins=all", "--bin_redshifts=0.5,1",
+        "--stages=evaluate",
+        *(f"--{name}={','.join(map(str, v)) if isinstance(v, list) else v}" for name, v in settings.items()),
+    )  # fmt: skip
+    assert code == 0, error
+    place = tmp_path / "run/evaluate"
+    theirs = [json.loads((place / name / "results.json").read_text()) for name in ("", "bin_1")]
+    assert ours.source_bins == json.loads((place / "source_bins.json").read_text())
+    assert without_names(ours.results) == without_names(theirs[0])
+    for of_bin, results in zip(ours.of_bins, theirs, strict=True):
+        own = {"overall": results.get("overall_of_bin", results["overall"])}
+        assert without_names(of_bin.results) == without_names({**results, **own})
+    tables = [json.loads((place / name / "statistics.json").read_text()) for name in ("", "bin_1")]
+    assert [of.tables["statistics"] for of in ours.of_bins] == [of["statistics"] for of in tables]
+    assert ours.outcome == "fail"  # half of more amplitude, in both bins
+    assert [of["outcome"] for of in ours.source_bins["bins"]] == [of.outcome for of in ours.of_bins]
+    # As observers see the pairs it is told too, of noise that is not the same: other effects.
+    (label,) = ours.source_bins["observed"]
+    assert label in ours.results["views"]
+    pairs = [ours.source_bins["cross"]["judged"], ours.source_bins["observed"][label]["judged"]]
+    assert [[(e["statistic"], e["name"]) for e in of] for of in pairs[:1]] == [
+        [(e["statistic"], e["name"]) for e in of] for of in pairs[1:]
+    ]
+    assert pairs[0][0]["effect"] != pairs[1][0]["effect"]
+    # The printed form: the joint outcome, the bins, their pairs, each bin.
+    text = str(ours)
+    lines = text.splitlines()
+    assert lines[0] == ours.results["overall"]["said"]
+    at = [lines.index(title) for title in ("Source bins", "Pairs of source bins", "Source bin 0 (redshift 0.5)",
+                                           "Source bin 1 (redshift 1)")]  # fmt: skip
+    assert at == sorted(at)
+    assert lines[at[0] + 2].split() == ["source", "bin", "redshift", "outcome"]
+    assert lines[at[0] + 4].split() == ["1", "1", ours.of_bins[1].outcome]
+    assert "cross power of bins 0 and 1" in text
+    assert lines[at[2] + 1] == ours.of_bins[0].results["overall"]["said"]
+    assert ours._repr_html_().count("<table") == 4
+
+
+@pytest.fixture
+def pairs_only(monkeypatch):
+    """Each bin passes unseen; pairs are judged. What is told of the bins."""
+    told = []
+
+    def pass_unseen(sets, settings, out, **how):
+        told.append((out.name.startswith("bin_"), how["bin_"], how["evaluations"]))
+        (out / "statistics.json").write_text("{}")
+        return {"overall": {"outcome": "pass", "said": "pass"}}
+
+    monkeypatch.setattr(evaluate, "judge_sets", pass_unseen)
+    return told
+
+
+def test_bins_that_changed_places_fail(pairs_only):
+    """Of three bins two share their sky; r is known to 0.02 of 60 maps with 100 modes and more in all bands."""
+    sets = {}
+    for number, name in enumerate(("generated", "validation", "auxiliary")):
+        rng = np.random.default_rng(number)
+        first, own, third = rng.normal(size=(3, 60, 16, 16))
+        sets[name] = np.stack([first, 0.9 * first + 0.436 * own, third], -1) * 0.02
+    right = judge_maps(**sets, side_deg=0.5, **SETTINGS)
+    assert pairs_only == [(False, 0, 4), (True, 1, 4), (True, 2, 4)]
+    assert not [name for name in right.results["overall"]["fails"] if "coherence" in name]
+    sets["generated"] = sets["generated"][..., [0, 2, 1]]
+    swapped = judge_maps(**sets, side_deg=0.5, **SETTINGS)
+    assert swapped.outcome == "fail"
+    failed = [name for name in swapped.results["overall"]["fails"] if name.endswith(": coherence")]
+    assert [name.split(" of ")[1] for name in failed] == ["bins 0 and 1: coherence", "bins 0 and 2: coherence"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"generated": (14, 3)}, "generated maps are of 3 source bins, validation maps of 2"),
+        ({"auxiliary": (14,)}, "auxiliary maps are of 1 source bins, validation maps of 2"),
+        ({"source_redshift": 1.0}, "source_redshift=1.0 must be positive, one redshift for each of the 2"),
+        ({"source_redshift": [1.0, -1.0]}, r"source_redshift=\[1.0, -1.0\] must be positive"),
+        (
+            {"galaxies_per_arcmin2": [1, 2, 3]},
+            "galaxies_per_arcmin2=1,2,3: galaxies of 3 source bins, and maps",
+        ),
+        ({"generated": (14, 0)}, r"source bin 1 \(redshift 1\) of the generated maps is 0 in every pixel"),
+        ({"validation": (14, 2, 2)}, r"validation: shape=\(14, 16, 16, 2, 2\)"),
+    ],
+)
+def test_bins_that_cannot_be_judged_are_refused(changed, words):
+    rng = np.random.default_rng(5)
+    given = {name: rng.normal(size=(14, 16, 16, 2)) for name in ("generated", "validation", "auxiliary")}
+    for name, shape in changed.items():
+        if name in given and shape[1:] == (0,):
+            given[name][..., 1] = 0
+        elif name in given:
+            given[name] = rng.normal(size=(14, 16, 16, *shape[1:]))
+        else:
+            given[name] = shape
+    with pytest.raises(ValueError, match=words):
+        judge_maps(**{"source_redshift": [0.5, 1.0], **given}, side_deg=0.5, **SETTINGS)
+
+
+def test_one_bin_as_a_last_axis_is_one_bin(sets, judged, monkeypatch):
+    """The same maps are handed on, and what is returned is a verdict on one bin."""
+
+    def look(given, settings, out, **how):
+        (out / "statistics.json").write_text("{}")
+        for of, maps in zip(sets.values(), given, strict=True):
+            np.testing.assert_array_equal(maps.read(0, len(of)), of)
+        assert given.validation.source_redshift == 1.0
+        return judged.results
+
+    monkeypatch.setattr(judging, "judge_sets", look)
+    given = {name: kappa[..., None] for name, kappa in sets.items()}
+    verdict = judge_maps(**given, side_deg=0.5, source_redshift=[1.0], **SETTINGS)
+    assert verdict.source_bins is None
+    assert str(verdict) == str(judged)
 
 
 def test_crops_of_a_map_and_maps_of_a_box_count_as_one(sets):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from cosmogan_jax.figures import source_bins
+from cosmogan_jax.figures import source_bins, spectra_triangle
 from cosmogan_jax.geometry import MapGeometry, log_l_edges
 from cosmogan_jax.maps.crop_table import write_crop_table
 from cosmogan_jax.maps.store_writing import write_map_store
@@ -162,6 +162,9 @@ def test_sets_whose_bins_differ_are_refused(run_main, tmp_path, quickly):
     assert "source_bins=0,2 must lie in 0 to 1" in error
     error = judge(run_main, tmp_path, sky(8, 0), sky(8, 1)[..., 0], flags=("--source_bins=all",), code=1)
     assert "maps disagree" in error or "source bins of generated maps" in error
+    many = ("--source_bins=all", "--galaxies_per_arcmin2=4,5,6")
+    error = judge(run_main, tmp_path, sky(8, 0), sky(8, 1), flags=many, code=1)
+    assert "galaxies_per_arcmin2=4,5,6: galaxies of 3 source bins, and maps have 2" in error
     empty = sky(8, 0)
     empty[..., 1] = 0
     error = judge(run_main, tmp_path, empty, sky(8, 1), flags=("--source_bins=all",), code=1)
@@ -341,7 +344,8 @@ def test_a_report_tells_of_every_bin_and_of_their_pairs():
         {"number": 7, "redshift": None, "outcome": "fail", "folder": "bin_7"},
     ]
     told = {"overall": {}, "bins": bins, "cross": {"refused": None, "judged": [one]}}
-    of_all, cross = source_bins.overview(told)
+    of_all, cross = source_bins.outcomes(told), source_bins.pairs(told)
+    assert not list(source_bins.pairs_observed(told))
     assert of_all.tables[0].rows == [("3", "0.5", "pass"), ("7", "not known", "fail")]
     assert of_all.tables[0].marks == ("pass", "fail")
     (row,) = cross.tables[0].rows
@@ -354,7 +358,11 @@ def test_a_report_tells_of_every_bin_and_of_their_pairs():
     assert other.title == "Verdict on source bin 7"
     assert other.tables[0].rows[0][:4] == ("peak counts", "mean", "ell 200 to 300", "-0.17 σ")
     none = {**told, "cross": {"refused": "too few boxes", "judged": []}}
-    assert list(source_bins.overview(none))[1].text == ("No verdict: too few boxes.",)
+    assert source_bins.pairs(none).text == ("No verdict: too few boxes.",)
+    observed = {**told, "observed": {"shape noise, 1 arcmin": {"refused": "few boxes", "judged": []}}}
+    (seen,) = source_bins.pairs_observed(observed)
+    assert seen.title == "Verdict on pairs of source bins with shape noise, 1 arcmin"
+    assert seen.text == ("No verdict: few boxes.",)
 
 
 def test_the_triangle_draws_each_pair_in_its_place():
@@ -376,7 +384,7 @@ def test_the_triangle_draws_each_pair_in_its_place():
                      ((0, 0.5), (1, 1.0), (2, None))],
             "cross": {"refused": "few", "judged": []}, "spectra": spectra, "classifier": None,
             "statistics": {}}  # fmt: skip
-    _, triangle, _ = source_bins.overview(told)
+    triangle = spectra_triangle.section(told)
     axes = np.array(triangle.figure.axes).reshape(3, 3)
     ell = np.sqrt([100.0 * 200, 200 * 400])
     for row, column in np.ndindex(3, 3):

@@ -69,3 +69,24 @@ def test_halves_share_no_parent():
     assert np.ptp(np.unique(parents[chosen], return_counts=True)[1]) <= 1
     # Errors want two parents to test on, however few there are.
     assert [len(part) for part in parts_by_parent(np.arange(4), (4, 3, 1), seed=0)] == [2, 1, 1]
+
+
+@pytest.mark.parametrize("count", [1, 5, 12, 30, 41, 59])
+def test_as_many_of_each_parent_from_the_first_to_the_last(count):
+    """Parents stand box by box: where the last turn is cut, the first boxes alone had one more."""
+    parents = np.repeat(np.arange(30), 2)
+    offset = 7 + np.arange(60)  # of a larger set
+    chosen = equally_many(count, np.concatenate([np.zeros(7, int), parents]), offset) - 7
+    assert len(set(chosen)) == count
+    counts = np.bincount(parents[chosen], minlength=30)
+    assert np.ptp(counts) <= 1
+    # In every third of the parents as many as in any other, to one.
+    assert np.ptp(counts.reshape(3, 10).sum(1)) <= 1
+
+
+def test_parents_that_have_no_more_maps_are_left_to_the_others():
+    """One, two and nine maps: of eight each gives what it has, and the largest the rest, its first ones."""
+    parents = np.array(["b", "a", "c", "c", "b", *"ccccccc"])
+    np.testing.assert_array_equal(equally_many(8, parents, np.arange(12)), [0, 1, 2, 3, 4, 5, 6, 7])
+    np.testing.assert_array_equal(equally_many(12, parents, np.arange(12)), np.arange(12))
+    assert len(equally_many(0, parents, np.arange(12))) == 0

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from cosmogan_jax.even_choice import equally_of_each, turns
+
 
 def numbered(
     labels: Shaped[np.ndarray, " maps"] | Sequence[Any],
@@ -109,14 +111,16 @@ def parts_by_parent(
 def equally_many(
     count: int, parents: Shaped[np.ndarray, " maps"], index: Int[np.ndarray, " some"]
 ) -> Int[np.ndarray, " count"]:
-    """Return `count` of the indexed maps, as many of each parent as of any other while they last."""
-    order, turn = _turns(np.asarray(parents)[index])
-    return np.sort(index[order][np.argsort(turn, kind="stable")[:count]])
+    """Return `count` of the indexed maps, as many of each parent as of any other while they last.
+
+    Parents with one more than others are spread evenly over all.
+    """
+    return np.sort(index[equally_of_each(np.asarray(parents)[index], count)])
 
 
 def every_other(parents: Shaped[np.ndarray, " maps"]) -> Int[np.ndarray, " some"]:
     """Return every other map of each parent, beginning with its first."""
-    order, turn = _turns(parents)
+    order, turn = turns(parents)
     return np.sort(order[turn % 2 == 0])
 
 
@@ -124,12 +128,3 @@ def one_of_each(parents: Shaped[np.ndarray, " maps"], seed: int) -> Int[np.ndarr
     """Return one map of every parent, at random, in ascending order."""
     order = generator(seed, 0).permutation(len(parents))
     return np.sort(order[np.unique(parents[order], return_index=True)[1]])
-
-
-def _turns(
-    parents: Shaped[np.ndarray, " maps"],
-) -> tuple[Int[np.ndarray, " maps"], Int[np.ndarray, " maps"]]:
-    """Return the maps parent by parent, and for each its number among those of its parent."""
-    order = np.argsort(parents, kind="stable")
-    _, num_maps = np.unique(parents, return_counts=True)
-    return order, np.concatenate([np.arange(number) for number in num_maps])

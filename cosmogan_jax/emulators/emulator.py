@@ -167,7 +167,7 @@ class Emulator:
             law of the maps is the same; the maps of a seed in two sizes are different ones.
           allow_untested_size: make maps of more than twice the training maps' side too, whose longest waves
             were in no map that it learnt from.
-          noise: shape noise of galaxies, added to the very maps that are made without (`observed.py`: keys).
+          noise: shape noise of the galaxies in each bin, added to the very maps that are made without.
           smoothing_arcmin: standard deviation of a Gaussian, applied last; `summaries.observer.smooth`. Without
             borders where the kind of emulator knows what lies around a map, else periodic.
           extrapolate: make maps of cosmologies outside the hull of the training maps', too.

@@ -7,8 +7,9 @@ Noise comes from keys of its own: with `key` the root of a seed's latents, map n
     fold_in(fold_in(key, 2**32 - 1), n)
 
 a number that no map has. So map n of a seed has one convergence and one draw of the noise, whatever is asked
-for beside. Kinds that know what lies around a map are smoothed there too and cut: no border is seen. Of the
-others opposite borders are neighbours, as evaluate sees all maps (`summaries/observer.py`).
+for beside. Every source bin has noise of its own, as each galaxy is in one. Kinds that know what lies around a
+map are smoothed there too and cut: no border is seen. Of the others opposite borders are neighbours, as
+evaluate sees all maps (`summaries/observer.py`).
 """
 
 from typing import NamedTuple
@@ -18,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from cosmogan_jax.emulators.interface import Model
+from cosmogan_jax.emulators.interface import Model, num_bins
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.summaries.observer import GalaxyNoise, margin_of, smooth_inside
 
@@ -49,11 +50,13 @@ def look_of(
     """Return how maps of height x width pixels are seen; None where they are shown as they are.
 
     Raises:
-      ValueError: another noise than a `GalaxyNoise`; smoothing that is negative, not finite, or too wide for
-        the maps.
+      ValueError: another noise than a `GalaxyNoise`, or of another number of source bins than the model's;
+        smoothing that is negative, not finite, or too wide for the maps.
     """
     if noise is not None and not isinstance(noise, GalaxyNoise):
         raise ValueError(f"noise={noise!r} must be a GalaxyNoise")
+    if noise is not None:
+        noise.of_bins(num_bins(model))
     if not 0 <= smoothing_arcmin < np.inf:
         raise ValueError(f"smoothing_arcmin={smoothing_arcmin} must be 0 or positive, and finite")
     if noise is None and not smoothing_arcmin:
@@ -82,6 +85,7 @@ def look_at(
         root = jax.random.fold_in(key, _STREAM)
         shape = kappa.shape[1:]
         white = jax.vmap(lambda n: _white(jax.random.fold_in(root, n), shape, look.margin))(index)
+        # One number, or one of each source bin, which are the last axis.
         kappa = kappa + jnp.float32(look.noise.sigma(look.pixels)) * white
     smoothed = smooth_inside(jnp.moveaxis(kappa, -1, 1), look.pixels, look.smoothing_arcmin, look.margin)
     return jnp.moveaxis(smoothed, 1, -1)

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from cosmogan_jax.even_choice import equally_of_each
 from cosmogan_jax.files.json_files import Fields, check_object, read_object, write_json
 from cosmogan_jax.files.numpy_files import read_npy
 from cosmogan_jax.files.whole_files import write_whole
@@ -96,15 +97,7 @@ class CropTable(NamedTuple):
         names, parents = np.unique(self.parents(crops), return_inverse=True)
         if half is not None and len(names) > 1:
             crops = crops[parents % 2 == half]
-        _, counts = np.unique(crops[:, 0], return_counts=True)
-        turn = np.concatenate([np.arange(count) for count in counts])
-        order = np.argsort(turn, kind="stable")
-        if limit is not None and limit < len(order):
-            last = turn[order[limit]]
-            whole, cut = order[turn[order] < last], order[turn[order] == last]
-            left = limit - len(whole)
-            order = np.concatenate([whole, cut[np.arange(left) * len(cut) // max(left, 1)]])
-        return crops[np.sort(order)]
+        return crops[equally_of_each(crops[:, 0], limit)]
 
     def of_size(self, num_pixels: int) -> "CropTable":
         """Move to crops of another size that begin where these do, or as near as the map's borders allow.

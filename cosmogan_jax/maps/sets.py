@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from cosmogan_jax.even_choice import evenly_spread
 from cosmogan_jax.geometry import MapGeometry
 from cosmogan_jax.maps.judged_files import open_judged_files
 from cosmogan_jax.maps.map_parameters import told_cosmology
@@ -74,7 +75,7 @@ def spread_over(
     read: Callable[[int, int], Float[np.ndarray, "maps size size"]], num_maps: int, most: int
 ) -> Iterator[tuple[Float[np.ndarray, "some size size"], Int[np.ndarray, " some"]]]:
     """Yield at most so many of a set's maps in float32, evenly spread over it, with their numbers."""
-    wanted = np.arange(min(num_maps, most)) * num_maps // min(num_maps, most)
+    wanted = evenly_spread(num_maps, most)
     for start in range(0, num_maps, _AT_ONCE):
         inside = wanted[(wanted >= start) & (wanted < start + _AT_ONCE)]
         if len(inside):
@@ -85,7 +86,8 @@ def spread_over(
 def check_not_observed(store: MapStore, stage: str) -> None:
     """Check that maps are without shape noise and smoothing; ValueError where they are not."""
     if observed := store.manifest.observed:
-        by = ", ".join(f"{name}={value:g}" for name, value in observed.items())
+        values = {name: of if isinstance(of, list) else [of] for name, of in observed.items()}
+        by = ", ".join(f"{name}={','.join(f'{value:g}' for value in of)}" for name, of in values.items())
         raise ValueError(
             f"{store.path} holds maps as they are observed ({by}), and stage {stage} compares convergence: "
             "generate without --generate_noise and --generate_smoothing_arcmin in another --workdir"

@@ -36,7 +36,8 @@ class StoreManifest:
       bin_names: that of each bin, bin0 and so on where they have none.
       splits, parents, boxes: one entry a map; empty where they are not recorded.
       seed: None where it is not recorded.
-      observed: noise and smoothing that the maps were given; empty where they are as they were made.
+      observed: noise (galaxies of each source bin where they differ) and smoothing that the maps were given;
+        empty where they are as they were made.
       content: all of the manifest as it is written, for who writes it again.
     """
 
@@ -55,7 +56,7 @@ class StoreManifest:
     parameters: Parameters
     origin: dict[str, Any]
     seed: Any
-    observed: dict[str, float]
+    observed: dict[str, float | list[float]]
     content: dict[str, Any]
 
     @classmethod

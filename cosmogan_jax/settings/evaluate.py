@@ -57,12 +57,20 @@ class Evaluate(GivenMaps):
     num_resamples: int = setting(400, "Bootstrap resamples of every error.", least=50)
     observer_smoothing_arcmin: tuple[float, ...] = setting(
         (1.0, 2.0),
-        "Everything is judged again with shape noise on both sides and this Gaussian smoothing; empty: not.",
+        "Everything is judged again with shape noise on both sides and this Gaussian smoothing; empty: not. "
+        "Pairs of source bins too, with noise of its own in each.",
     )
     shape_noise_sigma_e: float = setting(
         0.26, "Scatter of galaxies' ellipticities, of one component.", least=0.0
     )
-    galaxies_per_arcmin2: float = setting(30.0, "Galaxies with shapes on a square arcminute.", least=1e-3)
+    galaxies_per_arcmin2: tuple[float, ...] = setting(
+        (30.0,),
+        "Galaxies with shapes on a square arcminute; of several source bins in EACH bin (not in all together): "
+        "one number for all, or one of each, as 4,6,7,9.",
+        like="30 or 4,6,7,9",
+        valid=bool,
+        words="must be one number, or one of each source bin",
+    )
     survey_area_deg2: float = setting(
         1000.0,
         "Area for which the bias of Omega_m and sigma8 is given, in square degrees.",

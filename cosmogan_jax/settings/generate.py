@@ -36,11 +36,12 @@ class Generate:
     generate_noise: tuple[float, ...] = setting(
         (),
         "Shape noise on the generated maps: galaxies on a square arcminute and the scatter of one component of "
-        "their ellipticities, as 30,0.26. Not for stage evaluate, which adds its own to both sides.",
-        size=2,
+        "their ellipticities, as 30,0.26; of several source bins the galaxies in EACH bin (not in all of them "
+        "together), one number for all or one of each, and the scatter last: 4,6,7,9,0.26. Not for stage "
+        "evaluate, which adds its own to both sides.",
         like="30,0.26",
-        valid=lambda noise: len(noise) in (0, 2),
-        words="must be galaxies_per_arcmin2,sigma_e, as 30,0.26",
+        valid=lambda noise: len(noise) != 1,
+        words="must be galaxies_per_arcmin2,sigma_e, as 30,0.26 (of four source bins also 4,6,7,9,0.26)",
     )
     generate_smoothing_arcmin: float = setting(
         0.0,

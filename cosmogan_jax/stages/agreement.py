@@ -85,12 +85,17 @@ def _check_stage(workdir: Path, stage: str, settings: AllSettings, defaults: dic
     ordered = sorted(own, key=inherited.__contains__)
     for name in (*ordered, *sorted((recorded.keys() | now.keys()) - own.keys())):
         old, new = recorded.get(name, defaults.get(name)), now.get(name)
-        if old != new:
+        if _listed(old) != _listed(new):
             raise ValueError(
                 f"{name}={_as_word(new)} differs from {name}={_as_word(old)}, with which stage {stage!r} was "
                 f"run in {place}; choose another --workdir, remove that directory, or go on with "
                 f"--flagfile={workdir / 'flags.txt'}"
             )
+
+
+def _listed(value: Any) -> Any:
+    """Return a number as the list of one that it is where a setting, once a number, became one of each bin."""
+    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 def check_trained_data(workdir: Path) -> None:

@@ -1,5 +1,6 @@
 """Stage generate: any number of maps from a checkpoint and a seed, to the map store."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -182,12 +183,14 @@ def _wrong_size(settings: Generate, error: ValueError) -> ValueError:
 
 
 def _noise(settings: Generate) -> GalaxyNoise | None:
-    return GalaxyNoise(*settings.generate_noise) if settings.generate_noise else None
+    given = settings.generate_noise
+    return GalaxyNoise(given[:-1], given[-1]) if given else None
 
 
-def _observed(settings: Generate) -> dict[str, float]:
+def _observed(settings: Generate) -> dict[str, Any]:
     """Return how the maps are seen, for the manifest; nothing where they are as they are made."""
-    observed = dict(zip(("galaxies_per_arcmin2", "sigma_e"), settings.generate_noise))
+    noise = _noise(settings)
+    observed: dict[str, Any] = {} if noise is None else dataclasses.asdict(noise)
     if settings.generate_smoothing_arcmin:
         observed["smoothing_arcmin"] = settings.generate_smoothing_arcmin
     return observed

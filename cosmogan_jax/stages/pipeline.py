@@ -157,9 +157,30 @@ def _check_sizes(chosen: list[str], settings: AllSettings) -> None:
         raise ValueError(f"crop_size={crop_size} is larger than map_pixels={map_pixels}")
     if "simulate" in chosen and "prepare" in chosen:
         _module("simulate").check_channel(settings["simulate"], settings["prepare"].channel)
+        _check_galaxies(chosen, settings)
     weights, decay = settings["generate"].weights, settings["train"].ema_decay
     if "train" in chosen and {"select", "generate"} & set(chosen) and weights == "ema" and not decay:
         raise ValueError(f"weights={weights}, but ema_decay={decay:g} keeps no average")
+
+
+def _check_galaxies(chosen: list[str], settings: AllSettings) -> None:
+    """Check that galaxies are told of as many source bins as the maps that are to be simulated will have."""
+    generate, evaluate, channel = settings["generate"], settings["evaluate"], settings["prepare"].channel
+    bins = 1 if channel is not None else len(_module("simulate").source_bins(settings["simulate"]))
+    told = {
+        "generate_noise": (generate.generate_noise[:-1], "generate" in chosen and not generate.pretrained),
+        "galaxies_per_arcmin2": (
+            evaluate.galaxies_per_arcmin2,
+            "evaluate" in chosen and not (evaluate.generated and evaluate.reference),
+        ),
+    }
+    for name, (galaxies, is_used) in told.items():
+        if is_used and len(galaxies) > 1 and len(galaxies) != bins:
+            values = ",".join(f"{of:g}" for of in galaxies)
+            raise ValueError(
+                f"{name}={values}: galaxies of {len(galaxies)} source bins, and maps have {bins}; give one "
+                "number for all, or one of each"
+            )
 
 
 def _check_judged(chosen: list[str], settings: AllSettings) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,25 +21,53 @@ class GalaxyNoise:
     """The shape noise of a survey's source galaxies, white in the convergence: `shape_noise_sigma`.
 
     Attributes:
-      galaxies_per_arcmin2: galaxies with shapes on a square arcminute.
+      galaxies_per_arcmin2: galaxies with shapes on a square arcminute, in each source bin: one number for all
+        bins, or one of every bin in their order (not the total over bins, of which each has its share).
       sigma_e: scatter of one component of their ellipticities.
 
     Raises:
       ValueError: galaxies_per_arcmin2 not positive, sigma_e negative, or one that is not finite.
     """
 
-    galaxies_per_arcmin2: float = 30.0
+    galaxies_per_arcmin2: float | tuple[float, ...] = 30.0
     sigma_e: float = 0.26
 
     def __post_init__(self):
-        if not 0 < self.galaxies_per_arcmin2 < math.inf:
+        if np.ndim(self.galaxies_per_arcmin2):
+            given = tuple(np.asarray(self.galaxies_per_arcmin2).tolist())
+            # One is for all bins, however it is given.
+            object.__setattr__(self, "galaxies_per_arcmin2", given[0] if len(given) == 1 else given)
+        densities = self._densities
+        if not densities or not all(0 < density < math.inf for density in densities):
             raise ValueError(f"galaxies_per_arcmin2={self.galaxies_per_arcmin2} must be positive and finite")
         if not 0 <= self.sigma_e < math.inf:
             raise ValueError(f"sigma_e={self.sigma_e} must be 0 or positive, and finite")
 
-    def sigma(self, geometry: MapGeometry) -> float:
-        """Return standard deviation of the convergence noise in one of the geometry's pixels."""
-        return shape_noise_sigma(geometry, self.sigma_e, self.galaxies_per_arcmin2)
+    @property
+    def _densities(self) -> tuple[float, ...]:
+        of = self.galaxies_per_arcmin2
+        return of if isinstance(of, tuple) else (of,)
+
+    def sigma(self, geometry: MapGeometry) -> float | Float[np.ndarray, " bins"]:
+        """Return standard deviation of convergence noise in one of the geometry's pixels, of each density."""
+        if not isinstance(self.galaxies_per_arcmin2, tuple):
+            return shape_noise_sigma(geometry, self.sigma_e, self.galaxies_per_arcmin2)
+        return np.array([shape_noise_sigma(geometry, self.sigma_e, of) for of in self.galaxies_per_arcmin2])
+
+    def of_bins(self, num_bins: int) -> tuple["GalaxyNoise", ...]:
+        """Return the noise of each of so many source bins.
+
+        Raises:
+          ValueError: densities of another number of bins.
+        """
+        densities = self._densities
+        if len(densities) not in (1, num_bins):
+            values = ",".join(f"{of:g}" for of in densities)
+            raise ValueError(
+                f"galaxies_per_arcmin2={values}: galaxies of {len(densities)} source bins, and maps have "
+                f"{num_bins}; give one number for all, or one of each"
+            )
+        return tuple(GalaxyNoise(of, self.sigma_e) for of in densities * (num_bins // len(densities)))
 
 
 def shape_noise_sigma(
@@ -82,15 +111,8 @@ def add_shape_noise(
       ValueError: maps of another size than the geometry's, indices of another length; as `shape_noise_sigma`.
     """
     kappa = _checked(kappa, geometry)
-    map_index = jnp.asarray(map_index)
-    if map_index.shape != kappa.shape[:1] or kappa.ndim != 3:
-        raise ValueError(f"map_index.shape={map_index.shape} must be ({len(kappa)},), one for each map")
     sigma = shape_noise_sigma(geometry, sigma_e_per_component, galaxies_per_arcmin2)
-
-    def noise(index):
-        return jax.random.normal(jax.random.fold_in(key, index), kappa.shape[1:], kappa.dtype)
-
-    return kappa + jnp.asarray(sigma, kappa.dtype) * jax.vmap(noise)(map_index)
+    return _with_white_noise(key, kappa, map_index, sigma)
 
 
 @with_usual
@@ -99,31 +121,29 @@ def add_shape_noise_of_bins(
     kappa: Float[Array, "maps bins size size"],
     map_index: Int[Array, " maps"],
     geometry: MapGeometry,
-    noise: Sequence[GalaxyNoise],
+    noise: GalaxyNoise | Sequence[GalaxyNoise],
 ) -> Float[Array, "maps bins size size"]:
     """Add white Gaussian noise to maps of several source bins, of the galaxies that are in each.
 
     Each galaxy is in one bin: the noise has no cross power. Bin b is `add_shape_noise` with fold_in(key, b).
 
+    Args:
+      noise: of all bins, with one density or one of each; or a noise of every bin.
+
     Raises:
-      ValueError: a noise that is missing for a bin, or left over; as `add_shape_noise`.
+      ValueError: a noise or a density that is missing for a bin, or left over; as `add_shape_noise`.
     """
     kappa = _checked(kappa, geometry)
-    if kappa.ndim != 4 or len(noise) != kappa.shape[1]:
-        raise ValueError(
-            f"kappa.shape={kappa.shape} must be (maps, {len(noise)}, size, size), a bin for each noise"
-        )
-    noisy = [
-        add_shape_noise(
-            jax.random.fold_in(key, number),
-            kappa[:, number],
-            map_index,
-            geometry,
-            sigma_e_per_component=of_bin.sigma_e,
-            galaxies_per_arcmin2=of_bin.galaxies_per_arcmin2,
-        )
-        for number, of_bin in enumerate(noise)
-    ]
+    if kappa.ndim != 4:
+        raise ValueError(f"kappa.shape={kappa.shape} must be (maps, bins, size, size)")
+    bins = kappa.shape[1]
+    of_each = noise.of_bins(bins) if isinstance(noise, GalaxyNoise) else tuple(noise)
+    if len(of_each) != bins:
+        raise ValueError(f"kappa.shape={kappa.shape} must be (maps, {len(of_each)}, ...), a bin for each noise")
+    noisy = []
+    for number, of_bin in enumerate(of_each):
+        sigma = of_bin.of_bins(1)[0].sigma(geometry)
+        noisy.append(_with_white_noise(jax.random.fold_in(key, number), kappa[:, number], map_index, sigma))
     return jnp.stack(noisy, 1)
 
 
@@ -173,6 +193,19 @@ def margin_of(geometry: MapGeometry, theta_arcmin: float) -> int:
     Two more, since the kernel that is a Gaussian in Fourier space up to the Nyquist mode rings about its own.
     """
     return math.ceil(5 * theta_arcmin / geometry.pixel_arcmin) + 2 if theta_arcmin else 0
+
+
+def _with_white_noise(
+    key: Array, kappa: Float[Array, "maps size size"], map_index: Int[Array, " maps"], sigma: Any
+) -> Array:
+    map_index = jnp.asarray(map_index)
+    if map_index.shape != kappa.shape[:1] or kappa.ndim != 3:
+        raise ValueError(f"map_index.shape={map_index.shape} must be ({len(kappa)},), one for each map")
+
+    def noise(index):
+        return jax.random.normal(jax.random.fold_in(key, index), kappa.shape[1:], kappa.dtype)
+
+    return kappa + jnp.asarray(sigma, kappa.dtype) * jax.vmap(noise)(map_index)
 
 
 def _smoothed(kappa: Float[Array, "*batch height width"], geometry: MapGeometry, theta_arcmin: float) -> Array:

@@ -15,6 +15,8 @@ import math
 import numpy as np
 from jaxtyping import Float, Int
 
+from cosmogan_jax.even_choice import evenly_spread
+
 # Areas of a tangent plane's corners are 1.2 times the sky's at this width.
 _WIDEST_DEG = 30.0
 
@@ -58,9 +60,7 @@ def patch_centres(side_deg: float) -> Float[np.ndarray, "patches 2"]:
 def chosen_centres(side_deg: float, most: int | None) -> Float[np.ndarray, "patches 2"]:
     """Choose all of `patch_centres`, or so many of them, evenly spread over their order."""
     every = patch_centres(side_deg)
-    if most is None or most >= len(every):
-        return every
-    return every[np.arange(most) * len(every) // most]
+    return every if most is None else every[evenly_spread(len(every), most)]
 
 
 def patch_directions(

@@ -14,9 +14,8 @@ sky.json              up to where the run's training maps are a sky (`compare/sk
 
 import dataclasses
 import functools
-import itertools
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -33,6 +32,7 @@ from cosmogan_jax.maps.sets import MapSets
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import parse
 from cosmogan_jax.stages.evaluate import (
+    all_bins,
     classification,
     classified_cosmologies,
     duplicates,
@@ -51,7 +51,12 @@ from cosmogan_jax.stages.evaluate.beginning import spread, what_is_judged
 from cosmogan_jax.stages.evaluate.compared_sets import few_boxes, open_map_sets, units_of
 from cosmogan_jax.stages.evaluate.observing import View, views
 from cosmogan_jax.stages.evaluate.summarising import Summaries
-from cosmogan_jax.stages.evaluate.training_targets import trained_at, trained_on, was_selected
+from cosmogan_jax.stages.evaluate.training_targets import (
+    trained_at,
+    trained_on,
+    trained_on_of_pairs,
+    was_selected,
+)
 
 _SHOWN = 8
 _UNKNOWN: Mapping[str, np.ndarray] = MappingProxyType({})
@@ -60,20 +65,24 @@ _UNKNOWN: Mapping[str, np.ndarray] = MappingProxyType({})
 def run(settings: Evaluate, workdir: Path, out: Path) -> dict[str, Any]:
     """Compare the sets as they are and as an observer sees them; of several source bins each, and pairs."""
     bins = judged_bins.judged_bins(settings, workdir)
+    judged_bins.check_galaxies(settings, bins)
     if len(bins) < 2:
         return _judge(settings, workdir, out, *bins)
     judged_bins.check_not_empty(settings, workdir, bins)
     summaries = []
-    for number, source_bin in enumerate(bins):
-        folder = out if not number else out / f"bin_{source_bin.number}"
+    for source_bin, name in zip(bins, all_bins.folders(bins)):
+        folder = out / name
         if not (folder / "results.json").is_file():  # those of an interrupted run stay
             folder.mkdir(exist_ok=True)
             print(f"evaluate: source bin {source_bin.in_words()}", flush=True)
             of_bin = judged_bins.settings_of(settings, source_bin)
-            summaries.append(_judge(of_bin, workdir, folder, source_bin, evaluations=1 + len(bins)))
+            summaries.append(
+                _judge(of_bin, workdir, folder, source_bin, evaluations=all_bins.evaluations(bins))
+            )
         else:
             summaries.append(_summary(folder))
-    joint = judged_bins.judge(settings, workdir, bins, out)
+    sets = judged_bins.open_bins(settings, workdir, bins)
+    joint = all_bins.judge(sets, bins, settings, out, matched=trained_on_of_pairs(settings, workdir))
     print(f"evaluate: {joint['said']}", flush=True)
     return {**summaries[0], "outcome": joint["outcome"], "source_bins": len(bins)}
 
@@ -102,6 +111,7 @@ def _judge(
         selected=was_selected(settings, workdir),
         training=trained_at(settings, workdir, table),
         evaluations=evaluations,
+        bin_=None if source_bin is None or evaluations == 1 else source_bin.position,
     )
     results["seconds"] = round(time.monotonic() - began, 1)
     if table is not None:
@@ -125,6 +135,7 @@ def judge_sets(
     selected: bool,
     training: Mapping[str, np.ndarray] = _UNKNOWN,
     evaluations: int = 1,
+    bin_: int | None = None,
 ) -> dict[str, Any]:
     """Return what results.json holds, of any sets; write statistics.json and the arrays to `out`.
 
@@ -135,6 +146,7 @@ def judge_sets(
       selected: whether the generator was chosen among others by its scores.
       training: parameters of its training maps, by name, where they are known.
       evaluations: how many are given as one (of several source bins): what fails then does so at 95 % in all.
+      bin_: which of several source bins they are of, as `observing.views` takes it.
 
     Raises:
       ValueError: maps that are not finite or constant, sets that share maps or have not the same cosmologies,
@@ -150,7 +162,7 @@ def judge_sets(
     results, design = what_is_judged(sets, units, matched, masked), None
     how: dict[str, Any] = {"no_verdict": few_boxes(sets, units), "selected": selected}
     together = by_cosmology.together(cosmologies, evaluations)
-    for label, view in views(settings, geometry).items():
+    for label, view in views(settings, geometry, bin_).items():
         if label and masked:
             break
         seen = np.asarray(view(shown, np.arange(len(shown)), "validation"))
@@ -179,12 +191,31 @@ def judge_sets(
     return _with_outcome(results, sets, labels, settings, cosmologies, design, evaluations)
 
 
+def judge_sets_of_bins(
+    sets: Sequence[MapSets], bins: Sequence[judged_bins.SourceBin], settings: Evaluate, out: Path
+) -> None:
+    """Judge any sets of several source bins; write what `judge_sets` returns of each, and source_bins.json."""
+    for of_bin, source_bin, name in zip(sets, bins, all_bins.folders(bins)):
+        (out / name).mkdir(exist_ok=True)
+        results = judge_sets(
+            of_bin,
+            judged_bins.settings_of(settings, source_bin),
+            out / name,
+            matched=frozenset(),
+            selected=False,
+            evaluations=all_bins.evaluations(bins),
+            bin_=source_bin.position,
+        )
+        write_json(out / name / "results.json", results)
+    all_bins.judge(sets, bins, settings, out, matched=frozenset())
+
+
 def _each_map(summaries: dict[str, Any], *, check_apart: bool) -> dict[str, dict[str, np.ndarray]]:
     """Return what was measured of each map of every set, whose digests say whether sets share maps."""
     each = {name: summarising.of_each_map(values) for name, values in summaries.items()}
     digests = {name: values.pop("digest") for name, values in each.items()}
     if check_apart:
-        _check_apart(digests)
+        summarising.check_apart(digests)
     return each
 
 
@@ -261,14 +292,3 @@ def _summary(out: Path) -> dict[str, Any]:
         "num_validation": results["sets"]["validation"]["maps"],
         "worst_power_factor_ell_700_7000": tables.worst_power_factor(out),
     }
-
-
-def _check_apart(digests: dict[str, np.ndarray]) -> None:
-    """Check that no two sets hold the same map, by which they would agree; ValueError where they do."""
-    for (name, ours), (other, theirs) in itertools.combinations(digests.items(), 2):
-        shared = np.flatnonzero(np.isin(ours, theirs))
-        if len(shared):
-            raise ValueError(
-                f"{len(shared)} of the {len(ours)} {name} maps are among the {other} maps, the first is number "
-                f"{shared[0]}; sets that share maps agree by them"
-            )

@@ -140,8 +140,8 @@ class Judge:
         if self._too_few(each):
             return []
         quantities, sets = self._quantities(each)
-        numbers = {"seed": _SEED, "num_resamples": self._num_resamples}
-        return key_numbers(sets, quantities, self._margins, **numbers)
+        resamples = self._num_resamples
+        return key_numbers(sets, quantities, self._margins, seed=_SEED, num_resamples=resamples)
 
     def _too_few(self, each: dict[str, Summaries]) -> str | None:
         """Say which set has too few units; None where all have enough."""

@@ -4,6 +4,9 @@
     judged     an entry for each effect, as in results.json; statistic: which; quantity: which bins
     refused    why there are none
   key_numbers  of every pair, in words, how far it is off in a few numbers (`compare/effects/key_numbers.py`)
+  observed     by the label of an observer the same as `cross`, of maps with its noise and smoothing: bins have
+               noise of their own galaxies, independent of each other's. Bands of ell that smoothing wipes out
+               are left out
   statistics   title of each, and whether a loss was trained on it
   spectra      what the triangle of spectra is drawn of
     l_edges    bands of ell
@@ -14,7 +17,7 @@ Values of every map lie in pairs_<set>.npz. Masked maps have none of these.
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
@@ -35,19 +38,24 @@ from cosmogan_jax.compare.joint_statistics import (
     measure_pairs,
 )
 from cosmogan_jax.compare.parents import numbered
-from cosmogan_jax.geometry import log_l_edges
+from cosmogan_jax.even_choice import evenly_spread
+from cosmogan_jax.geometry import ARCMIN_PER_DEG, log_l_edges
 from cosmogan_jax.machine.progress import progress
 from cosmogan_jax.maps.sets import MapSet, MapSets, spread_over
 from cosmogan_jax.settings import Evaluate
 from cosmogan_jax.settings.margins import MeanUnit, parse
 from cosmogan_jax.stages.evaluate.judgement import effect_entry
+from cosmogan_jax.stages.evaluate.observing import ViewOfBins, observers, view_of_bins
 
 _AT_ONCE = 16  # maps in memory, of all bins
 _SPREAD = 256  # validation maps that say what sigma is
 _SEED = 0
 # A mean of so many standard errors is a unit of relative differences (`differences.py` asks for 5).
 _SIGNIFICANT = 10.0
+# Of the power of a band, as smoothing leaves it; float32 rounds at 1e-14 of the largest.
+_LEFT_BY_SMOOTHING = 1e-10
 Values = dict[str, Float[np.ndarray, "maps pairs modes"]]
+Measure = Callable[[np.ndarray, np.ndarray, str], Mapping[str, jax.Array]]
 
 
 class Bins(NamedTuple):
@@ -82,12 +90,31 @@ class Bins(NamedTuple):
         return any(maps.masked for sets in self.sets for maps in sets.present())
 
 
-def measured(bins: Bins, settings: Evaluate) -> tuple[JointScales, dict[str, Values]]:
-    """Return the scales, and by set every statistic of every pair of every map."""
-    scales = _scales(bins.of("validation"), settings)
-    # The same program for all sets.
-    measure = jax.jit(lambda kappa: measure_pairs(kappa, scales))
-    return scales, {name: _of_set(bins.of(name), measure) for name in bins.units}
+class Seen(NamedTuple):
+    """Maps as they are, or as an observer sees them: the scales, and by set every statistic of every pair."""
+
+    scales: JointScales
+    values: dict[str, Values]
+
+
+def measured(bins: Bins, settings: Evaluate) -> tuple[Seen, dict[str, Seen]]:
+    """Return what is measured of maps as they are, and by its label of what each observer sees of them.
+
+    Every map is read once for all of them.
+    """
+    validation = bins.of("validation")
+    scales = {"": _scales(validation, settings)}
+    measures = {"": _measuring(scales[""])}
+    for label, theta in observers(settings, validation[0].geometry).items():
+        view = view_of_bins(settings, validation[0].geometry, theta)
+        scales[label] = _scales_seen(validation, view, _seen_edges(scales[""].l_edges, theta))
+        measures[label] = _measuring(scales[label], view)
+    by_set = {name: _of_set(bins.of(name), measures) for name in bins.units}
+    seen = {
+        label: Seen(of, {name: values[label] for name, values in by_set.items()})
+        for label, of in scales.items()
+    }
+    return seen.pop(""), seen
 
 
 def _scales(validation: Sequence[MapSet], settings: Evaluate) -> JointScales:
@@ -99,19 +126,57 @@ def _scales(validation: Sequence[MapSet], settings: Evaluate) -> JointScales:
     return JointScales(log_l_edges(geometry, settings.evaluate_l_bins), geometry.side_deg, mean, sigma)
 
 
-def _of_set(by_bin: Sequence[MapSet], measure: Any) -> Values:
-    """Measure a set that is given bin by bin."""
-    num_maps, parts = by_bin[0].num_maps, []
-    for start in progress(range(0, num_maps, _AT_ONCE), desc=f"evaluate {by_bin[0].name} pairs", unit="chunk"):
+def _scales_seen(
+    validation: Sequence[MapSet], view: ViewOfBins, l_edges: Float[np.ndarray, " edges"]
+) -> JointScales:
+    """Return the scales of observed maps, with means and sigmas of so many validation maps as they are seen."""
+    index, moments = evenly_spread(validation[0].num_maps, _SPREAD), []
+    for some in np.split(index, np.arange(_AT_ONCE, len(index), _AT_ONCE)):
+        kappa = np.stack([np.concatenate([maps.read(n, n + 1) for n in some]) for maps in validation], axis=1)
+        seen = np.asarray(view(kappa, some, "validation"), np.float64)
+        moments.append(np.stack([seen.mean((2, 3)), (seen**2).mean((2, 3))]))
+    mean, square = np.concatenate(moments, 1).mean(1)
+    return JointScales(l_edges, validation[0].geometry.side_deg, mean, np.sqrt(square - mean**2))
+
+
+def _seen_edges(
+    l_edges: Float[np.ndarray, " edges"], smoothing_arcmin: float
+) -> Float[np.ndarray, " seen_edges"]:
+    """Return the edges of the bands of which smoothing leaves something beyond the rounding of the others."""
+    ell_theta = l_edges[:-1] * np.radians(smoothing_arcmin / ARCMIN_PER_DEG)
+    count = max(1, int((np.exp(-(ell_theta**2)) > _LEFT_BY_SMOOTHING).sum()))
+    return l_edges[: count + 1]
+
+
+def _measuring(scales: JointScales, view: ViewOfBins | None = None) -> Measure:
+    """Return what measures maps, by their numbers in a set, as they are or as a view shows them."""
+    # The same program for all sets.
+    measure = jax.jit(lambda kappa: measure_pairs(kappa, scales))
+    if view is None:
+        return lambda kappa, index, name: measure(kappa)
+    return lambda kappa, index, name: measure(view(kappa, index, name))
+
+
+def _of_set(by_bin: Sequence[MapSet], measures: Mapping[str, Measure]) -> dict[str, Values]:
+    """Measure a set that is given bin by bin, by every label."""
+    name, num_maps = by_bin[0].name, by_bin[0].num_maps
+    parts: dict[str, list[Values]] = {label: [] for label in measures}
+    for start in progress(range(0, num_maps, _AT_ONCE), desc=f"evaluate {name} pairs", unit="chunk"):
         stop = min(start + _AT_ONCE, num_maps)
         index = np.minimum(np.arange(start, start + _AT_ONCE), num_maps - 1)  # filled up: one program
         kappa = np.stack([maps.read_finite(start, stop) for maps in by_bin], axis=1)[index - start]
-        parts.append({key: np.asarray(of)[: stop - start] for key, of in measure(kappa).items()})
-    return {key: np.concatenate([part[key] for part in parts]).astype(np.float64) for key in parts[0]}
+        for label, measure in measures.items():
+            of_each = measure(kappa, index, name)
+            parts[label].append({key: np.asarray(of)[: stop - start] for key, of in of_each.items()})
+    return {
+        label: {key: np.concatenate([one[key] for one in some]).astype(np.float64) for key in some[0]}
+        for label, some in parts.items()
+    }
 
 
-def judge(bins: Bins, scales: JointScales, values: dict[str, Values], settings: Evaluate) -> dict[str, Any]:
-    """Return the entry `cross`."""
+def judge(bins: Bins, seen: Seen, settings: Evaluate) -> dict[str, Any]:
+    """Return the entry `cross`, or one of `observed`."""
+    scales, values = seen
     quantities, of = _quantities(bins, scales, values)
     sets = {
         name: Measured(
@@ -144,10 +209,9 @@ def judge(bins: Bins, scales: JointScales, values: dict[str, Values], settings: 
     return {"refused": bins.no_verdict, "judged": entries}
 
 
-def numbers_of_pairs(
-    bins: Bins, scales: JointScales, values: dict[str, Values], settings: Evaluate
-) -> dict[str, list[dict[str, Any]]]:
+def numbers_of_pairs(bins: Bins, seen: Seen, settings: Evaluate) -> dict[str, list[dict[str, Any]]]:
     """Return the entry `key_numbers`; none of too few units."""
+    scales, values = seen
     quantities, of = _quantities(bins, scales, values)
     entries = {}
     for pair, words in enumerate(bins.pairs):
@@ -203,8 +267,9 @@ def titles(matched: AbstractSet[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def spectra(bins: Bins, scales: JointScales, values: dict[str, Values]) -> dict[str, Any] | None:
+def spectra(bins: Bins, seen: Seen) -> dict[str, Any] | None:
     """Return the entry `spectra`; None where a set is one unit, of which no error is known."""
+    scales, values = seen
     if min(len(np.unique(units)) for units in bins.units.values()) < 2:
         return None
     power = {name: mean_and_error(of["power"], bins.units[name]) for name, of in values.items()}

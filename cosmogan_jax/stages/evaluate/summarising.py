@@ -165,6 +165,17 @@ def _digest(kappa: Float[np.ndarray, "size size"]) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.blake2b(some.tobytes(), digest_size=8).digest(), "little"))
 
 
+def check_apart(digests: dict[str, np.ndarray]) -> None:
+    """Check that no two sets hold the same map, by which they would agree; ValueError where they do."""
+    for (name, ours), (other, theirs) in itertools.combinations(digests.items(), 2):
+        shared = np.flatnonzero(np.isin(ours, theirs))
+        if len(shared):
+            raise ValueError(
+                f"{len(shared)} of the {len(ours)} {name} maps are among the {other} maps, the first is number "
+                f"{shared[0]}; sets that share maps agree by them"
+            )
+
+
 def remove_parts(out: Path) -> None:
     """Remove the chunks that `in_parts` kept."""
     for part in out.glob("part_*"):

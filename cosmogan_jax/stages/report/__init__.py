@@ -4,7 +4,7 @@ report.html       the page; needs no network
 figures/          every figure as PDF and PNG
 results.json      what evaluate found (`stages/evaluate` and its `judgement.py` say what is what)
 statistics.json   tables of the statistics
-source_bins.json  of maps of several source bins: outcomes of all of them (`stages/evaluate/judged_bins.py`)
+source_bins.json  of maps of several source bins: outcomes of all of them (`stages/evaluate/all_bins.py`)
 """
 
 import shutil

@@ -44,8 +44,8 @@ def of_bins(
         _side_by_side("source bin", {str(b["number"]): of for b, of in zip(bins, of_each, strict=True)}),
         _side_by_side("pair of bins", of_pairs),
     )
-    tables = tuple(table for table in tables if table is not None)
-    return Section(_TITLE, (_WORDS,), tables=tables) if tables else None
+    measured = tuple(table for table in tables if table is not None)
+    return Section(_TITLE, (_WORDS,), tables=measured) if measured else None
 
 
 def _side_by_side(what: str, content: Mapping[str, Sequence[dict[str, Any]]]) -> Table | None:

@@ -15,6 +15,7 @@ from cosmogan_jax.figures import (
     selection,
     sheets,
     source_bins,
+    spectra_triangle,
     statistics,
     training,
     verdict,
@@ -42,9 +43,7 @@ def sections(workdir: Path, evaluated: Evaluated) -> Iterator[Section]:
     """Give every section of the page."""
     results = evaluated.results
     if evaluated.bins:
-        of_each = [of_bin.get("key_numbers", []) for of_bin in (results, *evaluated.of_bins)]
-        numbers = key_numbers.of_bins(evaluated.bins["bins"], of_each, evaluated.bins.get("key_numbers", {}))
-        yield from source_bins.overview(evaluated.bins, numbers)
+        yield from _source_bins(evaluated, evaluated.bins)
     if evaluated.design is None:
         yield verdict.section(results)
         numbers = None if evaluated.bins else key_numbers.section(results.get("key_numbers", []))
@@ -75,7 +74,22 @@ def sections(workdir: Path, evaluated: Evaluated) -> Iterator[Section]:
     if evaluated.design is not None:
         yield from cosmologies.each(evaluated.design, evaluated.tables, evaluated.titles)
     yield from _views(evaluated)
+    if evaluated.bins:
+        yield from source_bins.pairs_observed(evaluated.bins)
     yield from _run(workdir)
+
+
+def _source_bins(evaluated: Evaluated, of_all: dict[str, Any]) -> Iterator[Section]:
+    """Give what several source bins are judged by together, of source_bins.json."""
+    yield source_bins.outcomes(of_all)
+    of_each = [of_bin.get("key_numbers", []) for of_bin in (evaluated.results, *evaluated.of_bins)]
+    numbers = key_numbers.of_bins(of_all["bins"], of_each, of_all.get("key_numbers", {}))
+    if numbers is not None:
+        yield numbers
+    if of_all.get("spectra"):
+        yield spectra_triangle.section(of_all)
+    yield source_bins.pairs(of_all)
+    yield from source_bins.told_apart(of_all)
 
 
 def _statistics(evaluated: Evaluated) -> Iterator[Section]:

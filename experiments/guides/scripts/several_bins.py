@@ -22,7 +22,7 @@ from cosmogan_jax.maps.source_bins import bins_first
 from cosmogan_jax.sky.lognormal import lognormal_amplitudes, lognormal_maps
 from cosmogan_jax.summaries.observer import add_shape_noise_of_bins, smooth
 
-GALAXIES = (5.0, 7.0, 8.0, 10.0)  # an arcmin^2, of the bins
+GALAXIES = (5.0, 7.0, 8.0, 10.0)  # an arcmin^2, in each bin
 
 
 def shells(number: int) -> tuple[jax.Array, MapGeometry]:
@@ -40,10 +40,11 @@ def main(folder: str = "runs/guides/bins", name: str = "", number: str = "400") 
     else:
         maps, geometry = shells(int(number))
     kappa = bins_first(jnp.asarray(maps))  # (maps, bins, size, size)
-    noise = [cosmogan_jax.GalaxyNoise(galaxies_per_arcmin2=of) for of in GALAXIES[: kappa.shape[1]]]
+    galaxies = GALAXIES[: kappa.shape[1]]
+    noise = cosmogan_jax.GalaxyNoise(galaxies_per_arcmin2=galaxies)
     seen = add_shape_noise_of_bins(jax.random.key(1), kappa, jnp.arange(len(kappa)), geometry, noise)
     vector = joint_data_vector(smooth(seen, geometry, 1.0), geometry, num_bands=8, statistics=["peaks"])
-    about = [f"bin {b + 1}: {of.galaxies_per_arcmin2:g} galaxies an arcmin^2" for b, of in enumerate(noise)]
+    about = [f"bin {b + 1}: {of:g} galaxies an arcmin^2" for b, of in enumerate(galaxies)]
     write_data_vector(Path(folder), vector.tables(), vector.covariance, vector.labels, about)
 
     figure = Figure(figsize=(6, 5), layout="constrained")

@@ -136,7 +136,7 @@ def test_scales_are_each_bins_own_and_what_bins_share_is_matched(begun):
     # A checkpoint is restored into a fresh state's form.
     shapes = [jax.tree.map(jnp.shape, dataclasses.replace(each, key=None)) for each in (fresh, state)]
     assert shapes[0] == shapes[1]
-    assert set(JOINT_STATISTICS) == {"cross_power", "coherence", "joint_moments"}
+    assert set(JOINT_STATISTICS) == {"cross_power", "coherence", "joint_moments", "joint_roughness"}
     # The mean and its square of each bin; of the pair, two moments at each of three sizes of pixels, and rings.
     assert state.matched.targets.mean.shape[0] > 2 * 2 + 2
     assert engine.features is None

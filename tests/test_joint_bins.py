@@ -266,11 +266,38 @@ def test_what_is_matched_of_two_bins(trained):
     assert rows.shape == (6, sum(counts))
     second = matching.matcher(OWN).statistics(x[..., 1], jax.tree.map(lambda leaf: leaf[1], state.scale.each))
     np.testing.assert_allclose(rows[:, counts[0] : 2 * counts[0]], second[:, : counts[0]], rtol=1e-4)
-    moments = rows[:, -counts[-1] :][:, 0]
+    moments = rows[:, -counts[-2] - counts[-1]]
     u = 6 * np.tanh(np.asarray(x) / 6)
     np.testing.assert_allclose(moments, (u[..., 0] ** 2 * u[..., 1]).mean((1, 2)), rtol=1e-3, atol=1e-4)
     with pytest.raises(ValueError, match="match='cross_power' is matched whenever"):
         matching.check_names(["power", "cross_power"])
+
+
+def test_where_one_bin_is_rough_another_is_high():
+    """Against loops over the pixels; and 0 where bins have nothing to do with each other."""
+    x = np.random.default_rng(8).normal(size=(3, 8, 8, 2))
+    x[..., 1] = 0.5 * x[..., 0] ** 2
+    rows = np.asarray(JOINT_STATISTICS["joint_roughness"](jnp.asarray(x, jnp.float32), None))
+    assert rows.shape == (3, 2 * 2 * 2)  # of 1 and 2 pixels, gradients and curvatures, of (0, 1) and (1, 0)
+
+    def limited(value):
+        return 6 * np.tanh(value / 6)
+
+    for number, one_map in enumerate(x):
+        rough, curved = np.zeros((7, 7, 2)), np.zeros((6, 6, 2))
+        for i, j in np.ndindex(7, 7):
+            here, below, right = one_map[i, j], one_map[i + 1, j], one_map[i, j + 1]
+            square = 6 * limited(((below - here) ** 2 + (right - here) ** 2) / 6)
+            rough[i, j] = square * limited((here + below + right) / 3)[::-1]
+        for i, j in np.ndindex(6, 6):
+            near = one_map[i, j + 1] + one_map[i + 2, j + 1] + one_map[i + 1, j] + one_map[i + 1, j + 2]
+            curve = limited(4 * one_map[i + 1, j + 1] - near)
+            curved[i, j] = curve**2 * curve[::-1]
+        np.testing.assert_allclose(rows[number, :2], rough.mean((0, 1)), rtol=1e-4)
+        np.testing.assert_allclose(rows[number, 2:4], curved.mean((0, 1)), rtol=1e-3, atol=1e-4)
+    apart = np.random.default_rng(9).normal(size=(200, 16, 16, 2)).astype(np.float32)
+    means = np.asarray(JOINT_STATISTICS["joint_roughness"](jnp.asarray(apart), None))
+    np.testing.assert_allclose(means.mean(0), 0, atol=6 * means.std(0).max() / np.sqrt(200))
 
 
 def test_maps_of_the_trained_generator_have_all_bins(trained):

@@ -14,6 +14,7 @@ from cosmogan_jax.emulators.bands import POOLED
 from cosmogan_jax.emulators.joint_bands import JointScale
 from cosmogan_jax.summaries.pixels import block_means
 
+_ROUGH = (1, 2)  # pixels that are averaged before they are compared with the next ones
 _LARGEST_PIXEL = 6.0  # standard deviations: the third power of one halo's pixel is no map's
 
 JointStatistic = Callable[[Float[Array, "batch size size bins"], JointScale], Float[Array, "batch numbers"]]
@@ -29,17 +30,44 @@ def _coherence(x, scale):
     return joint_bands.shared(x).reshape(len(x), -1)
 
 
+def _joint_roughness(x, scale):
+    """Return <|grad u_i|^2 u_j> and <l_i^2 l_j> of every two different bins, of pixels and of means of 2x2.
+
+    Where one bin is rough another is high, or curved: slabs of matter that both see. grad u is the difference
+    to the next pixel along either axis, l four times a pixel less its four neighbours; all are limited.
+    """
+    first, second = np.nonzero(~np.eye(x.shape[-1], dtype=bool))
+    moments = []
+    for pixels in _ROUGH:
+        u = jnp.stack([block_means(maps, pixels) for maps in jnp.moveaxis(x, -1, 0)], -1)
+        here, below, right = u[:, :-1, :-1], u[:, 1:, :-1], u[:, :-1, 1:]
+        squares = (below - here) ** 2 + (right - here) ** 2
+        around = u[:, 2:, 1:-1] + u[:, :-2, 1:-1] + u[:, 1:-1, 2:] + u[:, 1:-1, :-2]
+        curved = _limited(4 * u[:, 1:-1, 1:-1] - around)
+        for ours, theirs in (
+            (_LARGEST_PIXEL * _limited(squares / _LARGEST_PIXEL), _limited((here + below + right) / 3)),
+            (curved**2, curved),
+        ):
+            products = jnp.einsum("bxyi,bxyj->bij", ours, theirs, precision="highest")
+            moments.append(products[:, first, second] / (ours.shape[1] * ours.shape[2]))
+    return jnp.concatenate(moments, -1)
+
+
+def _limited(values):
+    """Return L tanh(x / L), L = 6: x but for the highest peaks, whose third power would outweigh all others."""
+    return _LARGEST_PIXEL * jnp.tanh(values / _LARGEST_PIXEL)
+
+
 def _joint_moments(x, scale):
     """Return <u_i^2 u_j> of every two different bins, of maps averaged over blocks of pixels.
 
-    u = L tanh(x / L), L = 6 standard deviations, is the pixel but for the highest peaks, whose third power
-    would outweigh all others.
+    u is the pixel in standard deviations, limited.
     """
     first, second = np.nonzero(~np.eye(x.shape[-1], dtype=bool))
     moments = []
     for pixels in POOLED:
         u = jnp.stack([block_means(maps, pixels) for maps in jnp.moveaxis(x, -1, 0)], -1)
-        u = _LARGEST_PIXEL * jnp.tanh(u / _LARGEST_PIXEL)
+        u = _limited(u)
         products = jnp.einsum("bxyi,bxyj->bij", u**2, u, precision="highest") / (u.shape[1] * u.shape[2])
         moments.append(products[:, first, second])
     return jnp.concatenate(moments, -1)
@@ -49,4 +77,5 @@ JOINT_STATISTICS: dict[str, JointStatistic] = {
     "cross_power": _cross_power,
     "coherence": _coherence,
     "joint_moments": _joint_moments,
+    "joint_roughness": _joint_roughness,
 }

@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("joint_bins")
 
 
-@pytest.fixture(params=OF_KIND)
+@pytest.fixture(params=["lognormal_gan", pytest.param("dcgan", marks=pytest.mark.slow)])
 def kind(request):
     return request.param
 
@@ -89,9 +89,7 @@ def test_all_bins_are_prepared_trained_on_and_written(run, kind):
     assert list((run / "train").glob("samples/*.png"))
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param("lognormal_gan", marks=pytest.mark.slow), "dcgan"], indirect=True
-)
+@pytest.mark.slow
 def test_a_training_of_several_bins_that_stops_goes_on_to_the_same_state(run, kind, folder, run_main):
     workdir = folder / "again"
     given = [f"--workdir={workdir}", f"--maps={folder}/maps.npy", *of(kind), "--stages=prepare,train"]

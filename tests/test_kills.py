@@ -91,18 +91,18 @@ def killed_again_and_again(workdir, flags, reference, moments):
     return hit
 
 
-def test_five_kills(run_main, tmp_path):
-    """In five stages, at a random moment of each; every next run has to mend what the one before left."""
-    flags = [*LOGNORMAL, "--stages=simulate,prepare,train,generate,export", "--checkpoint=last"]
+def test_three_kills(run_main, tmp_path):
+    """In three stages, at a random moment of each; every next run has to mend what the one before left."""
+    flags = [*LOGNORMAL, "--stages=simulate,prepare,train,generate", "--checkpoint=last"]
     flags.append("--score_every_steps=0")
     code, _, error = run_main(f"--workdir={tmp_path}/whole", *flags)
     assert code == 0, error
     assert_maps_vary(tmp_path / "whole")
-    share = np.random.default_rng(8).uniform(0, 1, 5)
-    seconds = [("simulate", 0.4), ("prepare", 0.6), ("train", 2.5), ("generate", 0.5), ("export", 0.05)]
+    share = np.random.default_rng(8).uniform(0, 1, 3)
+    seconds = [("simulate", 0.4), ("train", 2.5), ("generate", 0.5)]
     moments = [(stage, x * s) for x, (stage, s) in zip(share, seconds)]
     hit = killed_again_and_again(tmp_path / "killed", flags, tmp_path / "whole", moments)
-    assert len(hit) >= 4, hit  # on a slow machine a kill comes early; on a fast one a stage may be over
+    assert len(hit) >= 2, hit  # on a slow machine a kill comes early; on a fast one a stage may be over
     assert "train" in hit, hit
 
 

@@ -38,17 +38,23 @@ def judged(sets):
         return judge_maps(**sets, side_deg=0.5, source_redshift=1.0, **SETTINGS)
 
 
-def test_arrays_are_judged_as_stage_evaluate_judges_files(sets, judged, tmp_path, run_main):
-    flags = {"generated": "generated", "validation": "reference", "auxiliary": "auxiliary"}
-    told = [f"--{flags[name]}={tmp_path}/{name}.npy" for name in sets]
+def judged_by_the_stage(run_main, tmp_path, sets, settings, *flags):
+    """Where stage evaluate wrote what it found of the same maps in files."""
+    roles = {"generated": "generated", "validation": "reference", "auxiliary": "auxiliary"}
+    told = [f"--{roles[name]}={tmp_path}/{name}.npy" for name in sets]
     for name, kappa in sets.items():
         np.save(tmp_path / f"{name}.npy", kappa)
     code, _, error = run_main(
-        f"--workdir={tmp_path}/run", *told, "--side_deg=0.5", "--source_redshift=1", "--stages=evaluate",
-        *(f"--{name}={','.join(map(str, v)) if isinstance(v, list) else v}" for name, v in SETTINGS.items()),
+        f"--workdir={tmp_path}/run", *told, "--side_deg=0.5", *flags, "--stages=evaluate",
+        *(f"--{name}={','.join(map(str, v)) if isinstance(v, list) else v}" for name, v in settings.items()),
     )  # fmt: skip
     assert code == 0, error
-    theirs = json.loads((tmp_path / "run/evaluate/results.json").read_text())
+    return tmp_path / "run/evaluate"
+
+
+def test_arrays_are_judged_as_stage_evaluate_judges_files(sets, judged, tmp_path, run_main):
+    place = judged_by_the_stage(run_main, tmp_path, sets, SETTINGS, "--source_redshift=1")
+    theirs = json.loads((place / "results.json").read_text())
     ours = json.loads(json.dumps(judged.results))
     theirs.pop("seconds")
     for results in (ours, theirs):
@@ -56,7 +62,7 @@ def test_arrays_are_judged_as_stage_evaluate_judges_files(sets, judged, tmp_path
         for of in results["sets"].values():
             of.pop("source")
     assert ours == theirs
-    tables = json.loads((tmp_path / "run/evaluate/statistics.json").read_text())
+    tables = json.loads((place / "statistics.json").read_text())
     assert judged.tables["statistics"] == tables["statistics"]
 
 
@@ -140,17 +146,8 @@ def test_arrays_of_several_bins_are_judged_as_stage_evaluate_judges_files(two_bi
     settings = {**SETTINGS, **BINS}
     with quickly_compiled():
         ours = judge_maps(**two_bins, side_deg=0.5, source_redshift=[0.5, 1.0], **settings)
-    flags = {"generated": "generated", "validation": "reference", "auxiliary": "auxiliary"}
-    told = [f"--{flags[name]}={tmp_path}/{name}.npy" for name in two_bins]
-    for name, kappa in two_bins.items():
-        np.save(tmp_path / f"{name}.npy", kappa)
-    code, _, error = run_main(
-        f"--workdir={tmp_path}/run", *told, "--side_deg=0.5", "--source_bins=all", "--bin_redshifts=0.5,1",
-        "--stages=evaluate",
-        *(f"--{name}={','.join(map(str, v)) if isinstance(v, list) else v}" for name, v in settings.items()),
-    )  # fmt: skip
-    assert code == 0, error
-    place = tmp_path / "run/evaluate"
+    bins = "--source_bins=all", "--bin_redshifts=0.5,1"
+    place = judged_by_the_stage(run_main, tmp_path, two_bins, settings, *bins)
     theirs = [json.loads((place / name / "results.json").read_text()) for name in ("", "bin_1")]
     assert ours.source_bins == json.loads((place / "source_bins.json").read_text())
     assert without_names(ours.results) == without_names(theirs[0])

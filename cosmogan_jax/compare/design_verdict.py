@@ -138,7 +138,7 @@ def table(design: JudgedDesign) -> tuple[tuple[str, ...], list[tuple[str, ...]]]
     Numbers are in the units of the head, relative ones in per cent.
     """
     titles = list(dict.fromkeys(n.title for one in design.cosmologies for n in one.key_numbers))
-    units = {n.title: "%" if n.relative else n.unit for one in design.cosmologies for n in one.key_numbers}
+    units = {n.title: n.shown_unit for one in design.cosmologies for n in one.key_numbers}
     head = (
         "no.", *design.names, *(f"{title} [{units[title]}]" for title in titles), "AUC (real)",
         "ratio, worst [%]", "largest / margin", "outcome",

@@ -94,14 +94,18 @@ class KeyNumber:
         """Return the value in units of the margin."""
         return None if self.value is None else self.value / self.margin
 
+    @property
+    def shown_unit(self) -> str:
+        """Return what the number is shown in: %, where it is relative, σ, or nothing."""
+        return "%" if self.relative else self.unit
+
     def told(self, unit: bool = False) -> str:
         """Return the value, its upper limit in brackets, relative ones in %; empty where it is not known."""
         if self.value is None:
             return ""
         scale, digits = (100, 1) if self.relative else (1, 2 if self.unit else 4)
         upper = "" if self.upper is None else f" ({scale * self.upper:.{digits}f})"
-        shown = ("%" if self.relative else self.unit) if unit else ""
-        return f"{scale * self.value:.{digits}f}{upper} {shown}".rstrip()
+        return f"{scale * self.value:.{digits}f}{upper} {self.shown_unit if unit else ''}".rstrip()
 
 
 def key_numbers(

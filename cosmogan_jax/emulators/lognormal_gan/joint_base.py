@@ -77,8 +77,11 @@ def measured(
     num_bins: int,
     fourfold: bool = False,
     share_of_noise: ShareOfNoise | None = None,
+    mixing: Float[np.ndarray, "bins bins"] | None = None,
 ) -> JointBase:
     """Measure the base of maps of several bins in network units; arguments as of `base.measured`.
+
+    mixing: what puts the bins together, where they were taken apart; None where they are as they are.
 
     Raises:
       ValueError: no map, or a bin of which `base.measured` makes no base; it is named.
@@ -86,7 +89,7 @@ def measured(
     sums = JointSums(num_bins)
     for some_maps in maps:
         sums.add(np.asarray(some_maps, np.float64))
-    return base_of(sums, fourfold, share_of_noise)
+    return base_of(sums, fourfold, share_of_noise, mixing)
 
 
 def base_of(

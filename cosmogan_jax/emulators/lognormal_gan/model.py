@@ -125,10 +125,9 @@ class LognormalGan:
         fourfold, room = self._how_measured
         if self.num_bins == 1:
             return measured(maps(), fourfold, room)
-        mixing, sums = bins_apart.measured(maps()), JointSums(self.num_bins)
-        for some_maps in maps():
-            sums.add(bins_apart.apart_in_float64(some_maps, mixing))
-        return joint_base.base_of(sums, fourfold, room, mixing)
+        mixing = bins_apart.measured(maps())
+        apart = (bins_apart.apart_in_float64(some_maps, mixing) for some_maps in maps())
+        return joint_base.measured(apart, self.num_bins, fourfold, room, mixing)
 
     def measured_at(self, maps: TrainingMaps) -> ConditionalBase:
         """Return the base at any cosmology, of training maps of several, and what it errs by at others.

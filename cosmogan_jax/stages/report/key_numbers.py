@@ -18,7 +18,7 @@ def section(content: Sequence[dict[str, Any]]) -> Section | None:
     """Return the numbers of maps of one kind; None where none were measured."""
     numbers = [KeyNumber.from_json(entry) for entry in content]
     rows = [
-        (number.title, number.told(unit=True), _margin(number), _worst(number))
+        (number.title, number.told(unit=True), _margin(number), number.worst_band if number.worst else "")
         for number in numbers
         if number.value is not None
     ]
@@ -54,20 +54,12 @@ def _side_by_side(what: str, content: Mapping[str, Sequence[dict[str, Any]]]) ->
     columns = {title: number for of in each.values() for title, number in of.items()}
     if not columns:
         return None
-    head = (what, *(f"{title} [{_unit(n)}]" if _unit(n) else title for title, n in columns.items()))
+    head = (what, *(f"{title} [{n.shown_unit}]" if n.shown_unit else title for title, n in columns.items()))
     rows = [
         (name, *(of[title].told() if title in of else "" for title in columns)) for name, of in each.items()
     ]
     return Table(head, rows)
 
 
-def _unit(number: KeyNumber) -> str:
-    return "%" if number.relative else number.unit
-
-
 def _margin(number: KeyNumber) -> str:
-    return f"{100 * number.margin:g} %" if number.relative else f"{number.margin:g} {number.unit}".rstrip()
-
-
-def _worst(number: KeyNumber) -> str:
-    return "" if number.worst is None or not number.worst else number.worst_band
+    return f"{(100 if number.relative else 1) * number.margin:g} {number.shown_unit}".rstrip()

@@ -278,26 +278,30 @@ def test_where_one_bin_is_rough_another_is_high():
     x = np.random.default_rng(8).normal(size=(3, 8, 8, 2))
     x[..., 1] = 0.5 * x[..., 0] ** 2
     rows = np.asarray(JOINT_STATISTICS["joint_roughness"](jnp.asarray(x, jnp.float32), None))
-    assert rows.shape == (3, 2 * 2 * 2)  # of 1 and 2 pixels, gradients and curvatures, of (0, 1) and (1, 0)
+    # Of 1 and 2 pixels: gradients and curvatures of all bins with all, and squares of curvatures of all pairs.
+    assert rows.shape == (3, 2 * (4 + 4 + 3))
 
     def limited(value):
         return 6 * np.tanh(value / 6)
 
     for number, one_map in enumerate(x):
-        rough, curved = np.zeros((7, 7, 2)), np.zeros((6, 6, 2))
+        rough, curved, squared = np.zeros((7, 7, 2, 2)), np.zeros((6, 6, 2, 2)), np.zeros((6, 6, 3))
         for i, j in np.ndindex(7, 7):
             here, below, right = one_map[i, j], one_map[i + 1, j], one_map[i, j + 1]
             square = 6 * limited(((below - here) ** 2 + (right - here) ** 2) / 6)
-            rough[i, j] = square * limited((here + below + right) / 3)[::-1]
+            rough[i, j] = np.outer(square, limited((here + below + right) / 3))
         for i, j in np.ndindex(6, 6):
             near = one_map[i, j + 1] + one_map[i + 2, j + 1] + one_map[i + 1, j] + one_map[i + 1, j + 2]
             curve = limited(4 * one_map[i + 1, j + 1] - near)
-            curved[i, j] = curve**2 * curve[::-1]
-        np.testing.assert_allclose(rows[number, :2], rough.mean((0, 1)), rtol=1e-4)
-        np.testing.assert_allclose(rows[number, 2:4], curved.mean((0, 1)), rtol=1e-3, atol=1e-4)
+            curved[i, j] = np.outer(curve**2, curve)
+            squared[i, j] = np.outer(curve**2, curve**2)[np.triu_indices(2)]
+        np.testing.assert_allclose(rows[number, :4], rough.mean((0, 1)).ravel(), rtol=1e-4)
+        np.testing.assert_allclose(rows[number, 4:8], curved.mean((0, 1)).ravel(), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(rows[number, 8:11], squared.mean((0, 1)), rtol=1e-3)
     apart = np.random.default_rng(9).normal(size=(200, 16, 16, 2)).astype(np.float32)
-    means = np.asarray(JOINT_STATISTICS["joint_roughness"](jnp.asarray(apart), None))
-    np.testing.assert_allclose(means.mean(0), 0, atol=6 * means.std(0).max() / np.sqrt(200))
+    means = np.asarray(JOINT_STATISTICS["joint_roughness"](jnp.asarray(apart), None)).reshape(200, 2, 11)
+    thirds = means[..., :8]
+    np.testing.assert_allclose(thirds.mean(0), 0, atol=6 * thirds.std(0).max() / np.sqrt(200))
 
 
 def test_maps_of_the_trained_generator_have_all_bins(trained):

@@ -104,6 +104,27 @@ def _less(values: Array, offset: Array | None) -> Array:
 @functools.cache
 def share_of_modes(size: int) -> Float[np.ndarray, "modes bands"]:
     """Return weights that average the modes of the half plane into each band."""
+    return mode_shares([region for _, region in _regions(size)])
+
+
+@functools.cache
+def bands_of_rings(size: int) -> tuple[Float[np.ndarray, " rings"], Float[np.ndarray, "rings bands"]]:
+    """Return mean |k|, radian a pixel, of the rings that bands are parts of, and weights that average those."""
+    parts = _regions(size)
+    numbers = np.array([number for number, _ in parts])
+    shares = (np.unique(numbers)[:, None] == numbers).astype(np.float32)
+    shares /= shares.sum(1, keepdims=True)
+    k = (
+        2
+        * np.pi
+        * np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)).ravel()
+        @ share_of_modes(size)
+    )
+    return shares @ k, shares
+
+
+def _regions(size: int) -> list[tuple[int, Bool[np.ndarray, "height half"]]]:
+    """Return the modes of every band, and the number of the ring that it is a part of."""
     geometry = MapGeometry(size, 1.0)
     edges = log_l_edges(geometry, NUM_BANDS)
     corners = np.linspace(edges[-1], 1.001 * np.sqrt(2) * edges[-1], _CORNERS + 1)[1:]
@@ -115,8 +136,8 @@ def share_of_modes(size: int) -> Float[np.ndarray, "modes bands"]:
         kept = [ring & sector for sector in _sectors(size) if (ring & sector).sum() >= _FEWEST_MODES]
         if not divided or sum(region.sum() for region in kept) < ring.sum():
             kept = [ring]
-        regions += [region for region in kept if region.any()]
-    return mode_shares(regions)
+        regions += [(number, region) for region in kept if region.any()]
+    return regions
 
 
 @functools.cache

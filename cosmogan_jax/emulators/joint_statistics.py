@@ -31,12 +31,13 @@ def _coherence(x, scale):
 
 
 def _joint_roughness(x, scale):
-    """Return <|grad u_i|^2 u_j> and <l_i^2 l_j> of every two different bins, of pixels and of means of 2x2.
+    """Return <|grad u_i|^2 u_j>, <l_i^2 l_j> and <l_i^2 l_j^2> of all bins, of pixels and of means of 2x2.
 
     Where one bin is rough another is high, or curved: slabs of matter that both see. grad u is the difference
-    to the next pixel along either axis, l four times a pixel less its four neighbours; all are limited.
+    to the next pixel along either axis, l four times a pixel less its four neighbours; all are limited. Those
+    of one bin are among them: shares of wavelets above heights know of them, but as one of many.
     """
-    first, second = np.nonzero(~np.eye(x.shape[-1], dtype=bool))
+    first, second = np.triu_indices(x.shape[-1])
     moments = []
     for pixels in _ROUGH:
         u = jnp.stack([block_means(maps, pixels) for maps in jnp.moveaxis(x, -1, 0)], -1)
@@ -44,13 +45,16 @@ def _joint_roughness(x, scale):
         squares = (below - here) ** 2 + (right - here) ** 2
         around = u[:, 2:, 1:-1] + u[:, :-2, 1:-1] + u[:, 1:-1, 2:] + u[:, 1:-1, :-2]
         curved = _limited(4 * u[:, 1:-1, 1:-1] - around)
-        for ours, theirs in (
-            (_LARGEST_PIXEL * _limited(squares / _LARGEST_PIXEL), _limited((here + below + right) / 3)),
-            (curved**2, curved),
-        ):
-            products = jnp.einsum("bxyi,bxyj->bij", ours, theirs, precision="highest")
-            moments.append(products[:, first, second] / (ours.shape[1] * ours.shape[2]))
+        rough = _LARGEST_PIXEL * _limited(squares / _LARGEST_PIXEL)
+        moments.append(_products(rough, _limited((here + below + right) / 3)).reshape(len(x), -1))
+        moments.append(_products(curved**2, curved).reshape(len(x), -1))
+        moments.append(_products(curved**2, curved**2)[:, first, second])
     return jnp.concatenate(moments, -1)
+
+
+def _products(ours, theirs):
+    """Return <a_i b_j> over the pixels of every map."""
+    return jnp.einsum("bxyi,bxyj->bij", ours, theirs, precision="highest") / (ours.shape[1] * ours.shape[2])
 
 
 def _limited(values):
@@ -68,8 +72,7 @@ def _joint_moments(x, scale):
     for pixels in POOLED:
         u = jnp.stack([block_means(maps, pixels) for maps in jnp.moveaxis(x, -1, 0)], -1)
         u = _limited(u)
-        products = jnp.einsum("bxyi,bxyj->bij", u**2, u, precision="highest") / (u.shape[1] * u.shape[2])
-        moments.append(products[:, first, second])
+        moments.append(_products(u**2, u)[:, first, second])
     return jnp.concatenate(moments, -1)
 
 

@@ -29,12 +29,19 @@ class LognormalGan(Matching):
         "match_weight": 1.0,
         "match_rate": 0.05,
         "base_power": "fourfold",
+        "base_rate": 0.005,
     }
 
     base_power: BasePower = setting(
         "isotropic",
         "Of lognormal_gan: whether its base has the same power in all directions, or as much along the axes "
         "and along the diagonals as the training maps have: those read off a grid differ there near Nyquist.",
+    )
+    base_rate: float = setting(
+        0.0,
+        "Of lognormal_gan: rate at which its base's fields follow, wave by wave, the power that generated maps "
+        "lack, where --match names it; it falls as the learning rates do. 0: they stay as measured.",
+        least=0.0,
     )
     gen_layers: int = setting(
         5, "Of lognormal_gan: its generator's 3x3 convolutions; it sees as many pixels around each.", least=1

@@ -25,8 +25,9 @@ class NetState:
 class LognormalGanState:
     """All that a step reads and writes. Randomness of step n is fold_in(key, n): resuming needs no history.
 
-    base, scale and targets are measured on the training maps before the first step and then stay. running holds
-    the generated maps' running means of what is matched, standard those of D's pooled features over real maps,
+    base, scale and targets are measured on the training maps before the first step; scale and targets then
+    stay, and the base's fields follow the power that generated maps lack (`following.py`). running holds the
+    generated maps' running means of what is matched, standard those of D's pooled features over real maps,
     replayed the last generated maps, replayed_theta their parameters (None where all maps are of one
     cosmology), ema the moving average of gen's parameters (None where none is kept).
     """

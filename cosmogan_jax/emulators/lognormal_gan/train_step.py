@@ -18,9 +18,13 @@ from cosmogan_jax.emulators.conditioning import Cosmologies
 from cosmogan_jax.emulators.drawing import latents_of
 from cosmogan_jax.emulators.interface import Metrics
 from cosmogan_jax.emulators.joint_bands import spectral_numbers
+from cosmogan_jax.emulators.lognormal_gan.base import Base
+from cosmogan_jax.emulators.lognormal_gan.conditional_base import ConditionalBase
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
+from cosmogan_jax.emulators.lognormal_gan.following import POWER, followed, lacking_power
+from cosmogan_jax.emulators.lognormal_gan.joint_base import JointBase
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, units
-from cosmogan_jax.emulators.lognormal_gan.schedule import matching_rate
+from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate, matching_rate
 from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState
 from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.emulators.moving_average import moved
@@ -75,13 +79,14 @@ def train_step(
     gen_loss, slope = jax.value_and_grad(lambda maps: _gen_loss(parts, state, maps, fresh, judgement.standard))(
         fake
     )
-    running = state.running
+    running, base_after = state.running, state.base
     matching: Metrics = {}
     if parts.matcher is not None:
         rate = matching_rate(state.step, parts.settings)
         slope, running, matching = parts.matcher.added(
             slope, fake, state.targets, running, fresh.scale(state.scale), state.step, rate, phi=fresh.phi
         )
+        base_after = _base_followed(parts, state, running)
     gen_grads = gen_pullback(slope)[0]
 
     gen = updated(parts.gen_optimizer, state.gen, gen_grads)
@@ -89,6 +94,7 @@ def train_step(
     after = dataclasses.replace(
         state,
         step=step,
+        base=base_after,
         gen=gen,
         disc=updated(parts.disc_optimizer, state.disc, disc_grads),
         standard=judgement.standard,
@@ -105,6 +111,19 @@ def train_step(
         "r1": judgement.penalty,
         **matching,
     }
+
+
+def _base_followed(
+    parts: Parts, state: LognormalGanState, running: Float[Array, "*terms numbers"]
+) -> Base | JointBase | ConditionalBase:
+    """Return the base after the step, its fields moved towards the power that generated maps lack."""
+    peak = parts.settings.of_kind.base_rate
+    if parts.matcher is None or POWER not in parts.matcher.names or peak == 0:
+        return state.base
+    rate = learning_rate(peak, parts.settings)(state.step)
+    size = state.replayed.shape[1]
+    lacking = lacking_power(parts.matcher, size, state.scale, state.targets, running)
+    return followed(state.base, lacking, rate)
 
 
 class _Judgement(NamedTuple):

@@ -27,6 +27,7 @@ STATISTICS = {
     "cross_power_spectra": lambda k: summaries.cross_power_spectra(k, L_EDGES, SIDE_DEG),
     "pair_power_spectra": lambda k: summaries.pair_power_spectra(k, L_EDGES, SIDE_DEG),
     "joint_moments": lambda k: summaries.joint_moments(k, np.zeros(2), np.full(2, 0.02)),
+    "joint_roughness": lambda k: summaries.joint_roughness(k, np.zeros(2), np.full(2, 0.02)),
     "bispectrum": lambda k: summaries.bispectrum(k, L_EDGES, SIDE_DEG),
     "minkowski_functionals": lambda k: summaries.minkowski_functionals(k, summaries.PAPER_THRESHOLDS),
     "pixel_histogram": lambda k: summaries.pixel_histogram(k, EDGES),
@@ -61,7 +62,12 @@ def kappa():
 
 def test_every_public_statistic_is_here():
     functions = {name for name in summaries.__all__ if inspect.isfunction(getattr(summaries, name))}
-    assert functions - set(STATISTICS) == {"scattering_labels", "roughness_labels", "coherence"}  # of no maps
+    assert functions - set(STATISTICS) == {
+        "scattering_labels",
+        "roughness_labels",
+        "joint_roughness_labels",
+        "coherence",
+    }  # of no maps
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -25,6 +25,8 @@ from cosmogan_jax.emulators.lognormal_gan.generator import START_OF_NOISE
 from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of, units
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.lognormal_gan import LognormalGan as OwnSettings
+from cosmogan_jax.summaries import joint_roughness
+from cosmogan_jax.summaries.roughness import NUM_ROUGHNESSES
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -278,8 +280,14 @@ def test_where_one_bin_is_rough_another_is_high():
     x = np.random.default_rng(8).normal(size=(3, 8, 8, 2))
     x[..., 1] = 0.5 * x[..., 0] ** 2
     rows = np.asarray(JOINT_STATISTICS["joint_roughness"](jnp.asarray(x, jnp.float32), None))
-    # Of 1 and 2 pixels: gradients and curvatures of all bins with all, and squares of curvatures of all pairs.
-    assert rows.shape == (3, 2 * (4 + 4 + 3))
+    # Of 1 and 2 pixels: gradients and curvatures of all bins with all, and squares of curvatures of all pairs;
+    # then roughness of each bin by height of the other.
+    assert rows.shape == (3, 2 * (4 + 4 + 3) + 2 * NUM_ROUGHNESSES)
+    elsewhere = np.asarray(joint_roughness(np.moveaxis(x, -1, 1).astype(np.float32), np.zeros(2), np.ones(2)))[
+        :, 0
+    ]
+    ours, theirs = np.split(elsewhere, 2, -1)
+    np.testing.assert_allclose(rows[:, 22:], np.concatenate([theirs, ours], -1), rtol=1e-4)
 
     def limited(value):
         return 6 * np.tanh(value / 6)
@@ -299,8 +307,8 @@ def test_where_one_bin_is_rough_another_is_high():
         np.testing.assert_allclose(rows[number, 4:8], curved.mean((0, 1)).ravel(), rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(rows[number, 8:11], squared.mean((0, 1)), rtol=1e-3)
     apart = np.random.default_rng(9).normal(size=(200, 16, 16, 2)).astype(np.float32)
-    means = np.asarray(JOINT_STATISTICS["joint_roughness"](jnp.asarray(apart), None)).reshape(200, 2, 11)
-    thirds = means[..., :8]
+    means = np.asarray(JOINT_STATISTICS["joint_roughness"](jnp.asarray(apart), None))
+    thirds = means[:, :22].reshape(200, 2, 11)[..., :8]
     np.testing.assert_allclose(thirds.mean(0), 0, atol=6 * thirds.std(0).max() / np.sqrt(200))
 
 

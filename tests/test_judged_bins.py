@@ -106,6 +106,7 @@ def test_each_bin_is_judged_and_so_are_their_pairs(run_main, tmp_path, quickly):
     assert effects.keys() == {
         ("cross_power", "mean"), ("cross_power", "scatter"), ("coherence", "coherence"),
         ("joint_moments", "mean"), ("joint_moments", "scatter"),
+        ("joint_roughness", "mean"), ("joint_roughness", "scatter"),
     }  # fmt: skip
     # Two sets of one distribution: no fail, and within three of their own 95 % limits.
     assert "fail" not in [one["outcome"] for one in effects.values()]

@@ -46,7 +46,9 @@ def numbers():
 
 def test_numbers_of_a_pair_are_what_its_powers_were_made_with(numbers):
     """Cross power 1.1 * 0.83 / 0.80 times as large; r 0.03 larger; its logarithm scatters alike."""
-    assert list(numbers) == list(PAIR_ROWS)
+    assert list(numbers) == [
+        name for name in PAIR_ROWS if name != "joint_roughness"
+    ]  # which is not measured here
     # The means of 1200 maps with a scatter of 0.2 are known to 0.6 % on either side.
     assert numbers["cross_power"].value == pytest.approx(1.1 * 0.83 / 0.80 - 1, abs=0.02)
     assert numbers["log_cross_power_scatter"].value < 0.03  # 1/sqrt(2 1200) = 2 % in a band

@@ -162,7 +162,12 @@ def test_what_a_dcgan_matched_is_trained_on(tmp_path, parse):
     settings = parse(f"--workdir={tmp_path}").by_stage["evaluate"]
     assert isinstance(settings, Evaluate)
     assert trained_on(settings, tmp_path) == {"power_spectrum", "power_bands", "minima"}
-    assert trained_on_of_pairs(settings, tmp_path) == {"cross_power", "coherence", "joint_moments"}
+    assert trained_on_of_pairs(settings, tmp_path) == {
+        "cross_power",
+        "coherence",
+        "joint_moments",
+        "joint_roughness",
+    }
     assert was_selected(settings, tmp_path)
     nothing = {**record, "flags": {"emulator": "dcgan", "match": [], "match_weight": 0.3}}
     (tmp_path / "train/stage.json").write_text(json.dumps(nothing))

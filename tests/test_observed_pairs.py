@@ -91,6 +91,7 @@ def test_noise_lowers_the_coherence_and_leaves_the_cross_power(parse, kappa):
             "cross_power",
             "coherence",
             "joint_moments",
+            "joint_roughness",
         }
 
 

@@ -21,9 +21,12 @@ from cosmogan_jax.summaries import (
     coherence,
     cross_power_spectra,
     joint_moments,
+    joint_roughness,
+    joint_roughness_labels,
     kappa_to_shear,
     pair_power_spectra,
     power_spectrum,
+    roughness,
 )
 from cosmogan_jax.summaries.observer import GalaxyNoise, add_shape_noise, add_shape_noise_of_bins, smooth
 
@@ -141,6 +144,35 @@ def test_joint_moments_of_lognormal_maps_in_closed_form():
         joint_moments(kappa, [0, 0], [1, 0])
     with pytest.raises(ValueError, match=r"mean.shape=\(3,\) must be \(2,\)"):
         joint_moments(kappa, [0, 0, 0], sigma)
+
+
+def test_roughness_of_one_bin_by_height_of_another():
+    """Noise that is louder where the other bin is high; of a bin with itself it is the one bin's roughness."""
+    rng = np.random.default_rng(2)
+    k = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.rfftfreq(32)) * 32
+    smooth = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(60, 32, 32))) / (1 + k) ** 1.5, s=(32, 32))
+    smooth /= smooth.std()
+    loudness = np.where(smooth > 0.4, 2.0, 1.0)
+    noise = np.stack([rng.normal(size=smooth.shape) * of for of in (1.0, loudness)])
+    noise[1] /= noise[1].std()  # both of power 1, white: no spectrum tells them
+    kappa = 0.5 + 0.02 * np.stack([[smooth, of] for of in noise]).swapaxes(1, 2)
+    found = np.asarray(joint_roughness(kappa, np.full(2, 0.5), np.full(2, 0.02)), np.float64)[:, :, 0]
+    assert found.shape == (2, 60, len(joint_roughness_labels()))
+    assert joint_roughness_labels()[0] == "bin j where i is pixels below -0.9 sigma"
+    # Squared differences of white noise of variance v have mean 4 v; the logarithm's of few pixels is lower.
+    even, planted = found[..., :5].mean(1)
+    np.testing.assert_allclose(even[1:4], np.log(4), atol=0.1)
+    share = (smooth > 0.4).mean()
+    more = np.log(np.array([1, 4]) / (1 + 3 * share))
+    np.testing.assert_allclose(
+        (planted - even)[[0, 4]], more, atol=0.1
+    )  # pixels at a border have both beside them
+    assert found[:, :, 10:].mean(1) == pytest.approx(np.tile(found[0, :, 10:].mean(0), (2, 1)), abs=0.1)
+    twice = np.asarray(joint_roughness(kappa[0][:, [0, 0]], np.full(2, 0.5), np.full(2, 0.02)))[:, 0]
+    own = np.asarray(roughness(kappa[0][:, 0], 0.5, 0.02))
+    np.testing.assert_allclose(twice, np.concatenate([own, own], -1), atol=1e-4)
+    with pytest.raises(ValueError, match=r"sigma=.* must be positive in every bin"):
+        joint_roughness(kappa[0], [0, 0], [1, 0])
 
 
 def measured(seed, correlation=R, count=MAPS):

@@ -142,6 +142,7 @@ PUBLIC = {
     "bispectrum": lambda: summaries.bispectrum(KAPPA, ELL, 1.0),
     "cross_power_spectra": lambda: summaries.cross_power_spectra(KAPPA, ELL, 1.0),
     "joint_moments": lambda: summaries.joint_moments(KAPPA, np.zeros(3), np.full(3, 0.02)),
+    "joint_roughness": lambda: summaries.joint_roughness(KAPPA, np.zeros(3), np.full(3, 0.02)),
     "kappa_to_shear": lambda: summaries.kappa_to_shear(KAPPA),
     "minimum_counts": lambda: summaries.minimum_counts(KAPPA, HEIGHTS),
     "minkowski_functionals": lambda: summaries.minkowski_functionals(KAPPA, HEIGHTS),
@@ -171,7 +172,7 @@ NO_MAPS = {"PAPER_L_EDGES", "PAPER_THRESHOLDS", "MinkowskiFunctionals", "Shear",
 
 
 def test_every_public_statistic_is_tried():
-    of_no_maps = {"scattering_labels", "roughness_labels", "coherence"}
+    of_no_maps = {"scattering_labels", "roughness_labels", "joint_roughness_labels", "coherence"}
     assert set(summaries.__all__) - NO_MAPS - of_no_maps <= PUBLIC.keys()
 
 

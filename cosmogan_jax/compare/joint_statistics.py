@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from cosmogan_jax.compare.statistics import ell_labels
 from cosmogan_jax.settings.margins import MeanUnit
-from cosmogan_jax.summaries.source_bins import joint_moments
+from cosmogan_jax.summaries.source_bins import joint_moments, joint_roughness, joint_roughness_labels
 from cosmogan_jax.summaries.spectrum import pair_power_spectra
 
 
@@ -106,6 +106,11 @@ _ROWS = (
         lambda m: joint_moments(m.kappa, m.scales.mean, m.scales.sigma),
         lambda s: ["<κi κj>", "<κi² κj>", "<κi κj²>", "<κi² κj²>"], matched_by=("joint_moments",),
         required=False,
+    ),
+    JointStatistic(
+        "joint_roughness", "roughness of one bin by height of another",
+        lambda m: joint_roughness(m.kappa, m.scales.mean, m.scales.sigma),
+        lambda s: joint_roughness_labels(), matched_by=("joint_roughness",),
     ),
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 Matched beside what `--match` names of each bin, whenever maps are of several bins.
 """
 
+import itertools
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from cosmogan_jax.emulators import joint_bands
 from cosmogan_jax.emulators.bands import POOLED
 from cosmogan_jax.emulators.joint_bands import JointScale
 from cosmogan_jax.summaries.pixels import block_means
+from cosmogan_jax.summaries.roughness import log_squared_gradients
 
 _ROUGH = (1, 2)  # pixels that are averaged before they are compared with the next ones
 _LARGEST_PIXEL = 6.0  # standard deviations: the third power of one halo's pixel is no map's
@@ -35,7 +37,8 @@ def _joint_roughness(x, scale):
 
     Where one bin is rough another is high, or curved: slabs of matter that both see. grad u is the difference
     to the next pixel along either axis, l four times a pixel less its four neighbours; all are limited. Those
-    of one bin are among them: shares of wavelets above heights know of them, but as one of many.
+    of one bin are among them: shares of wavelets above heights know of them, but as one of many. Last stand
+    logarithms of |grad u_i|^2 by height of u_j, of every two different bins (`summaries/roughness.py`).
     """
     first, second = np.triu_indices(x.shape[-1])
     moments = []
@@ -49,6 +52,8 @@ def _joint_roughness(x, scale):
         moments.append(_products(rough, _limited((here + below + right) / 3)).reshape(len(x), -1))
         moments.append(_products(curved**2, curved).reshape(len(x), -1))
         moments.append(_products(curved**2, curved**2)[:, first, second])
+    maps = jnp.moveaxis(x, -1, 0)
+    moments += [log_squared_gradients(maps[i], maps[j]) for i, j in itertools.permutations(range(len(maps)), 2)]
     return jnp.concatenate(moments, -1)
 
 

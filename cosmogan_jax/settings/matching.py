@@ -17,8 +17,8 @@ class Matching:
         "pixels above heights that training maps have, pdf: above even ones; roughness: squared gradients by "
         "height, and how they vary from map to map. Empty: none, as in the paper; lognormal_gan: "
         "power,mean,heights,roughness,covariance,wavelets. The verdict marks them as trained on. Of several "
-        "source bins they are matched in each, and cross power, coherence and joint moments of every two "
-        "beside them.",
+        "source bins they are matched in each, and cross power, coherence, joint moments and joint roughness "
+        "of every two beside them.",
     )
     match_weight: float = setting(0.3, "Weight of what is matched; 0: none; lognormal_gan: 1.", least=0.0)
     match_cap: float = setting(

@@ -15,7 +15,7 @@ from cosmogan_jax.summaries.shear import (
     shear_of_canvas,
     shear_to_kappa,
 )
-from cosmogan_jax.summaries.source_bins import coherence, joint_moments
+from cosmogan_jax.summaries.source_bins import coherence, joint_moments, joint_roughness, joint_roughness_labels
 from cosmogan_jax.summaries.spectrum import cross_power_spectra, pair_power_spectra, power_spectrum
 from cosmogan_jax.summaries.starlet import (
     StarletStatistics,
@@ -36,6 +36,8 @@ __all__ = [
     "coherence",
     "cross_power_spectra",
     "joint_moments",
+    "joint_roughness",
+    "joint_roughness_labels",
     "kappa_to_shear",
     "minimum_counts",
     "minkowski_functionals",

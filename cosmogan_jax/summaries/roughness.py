@@ -47,13 +47,19 @@ def roughness(
     return over_maps(lambda one_map: log_squared_gradients(((one_map - mean) / sigma)[None])[0], kappa)
 
 
-def log_squared_gradients(x: Float[Array, "batch height width"]) -> Float[Array, "batch roughnesses"]:
-    """Compute `roughness` of maps of mean 0 and sigma 1, all at once; for losses."""
+def log_squared_gradients(
+    x: Float[Array, "batch height width"], heights_of: Float[Array, "batch height width"] | None = None
+) -> Float[Array, "batch roughnesses"]:
+    """Compute `roughness` of maps of mean 0 and sigma 1, all at once; for losses.
+
+    heights_of: maps of the same sky whose pixels' heights are meant, those of another source bin; None: x.
+    """
     numbers = []
     for pixels in _POOLED:
-        maps = block_means(x, pixels)
-        here, below, right = maps[:, :-1, :-1], maps[:, 1:, :-1], maps[:, :-1, 1:]
-        squares, height = (below - here) ** 2 + (right - here) ** 2, (here + below + right) / 3
+        here, below, right = _neighbours(block_means(x, pixels))
+        squares = (below - here) ** 2 + (right - here) ** 2
+        at = (here, below, right) if heights_of is None else _neighbours(block_means(heights_of, pixels))
+        height = sum(at) / 3
         above = [jax.nn.sigmoid(_LOGISTIC * (height - h) / _WIDTH) for h in ROUGHNESS_HEIGHTS]
         above = [jnp.ones_like(height), *above, jnp.zeros_like(height)]
         for low, high in itertools.pairwise(above):
@@ -61,6 +67,11 @@ def log_squared_gradients(x: Float[Array, "batch height width"]) -> Float[Array,
             mean = ((within * squares).mean((1, 2)) + _FAINT) / (within.mean((1, 2)) + _FEWEST)
             numbers.append(jnp.log(mean))
     return jnp.stack(numbers, -1)
+
+
+def _neighbours(maps: Array) -> tuple[Array, Array, Array]:
+    """Return pixels, those below and those to the right, of all that have both."""
+    return maps[:, :-1, :-1], maps[:, 1:, :-1], maps[:, :-1, 1:]
 
 
 def roughness_labels() -> list[str]:

@@ -1,10 +1,13 @@
 """What maps of one sky in several source bins say together, beside their power spectra (`spectrum.py`)."""
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from cosmogan_jax.summaries.roughness import log_squared_gradients, roughness_labels
 from cosmogan_jax.summaries.spectrum import check_bins_of_sources
 from cosmogan_jax.switches import with_usual
 
@@ -60,6 +63,46 @@ def joint_moments(
       ValueError: maps not square or not of real numbers, fewer than two bins; another number of means or
         sigmas, or of known ones a sigma that is not positive.
     """
+    unit = _in_units(kappa, mean, sigma)
+
+    def of_pair(a, b):
+        return jnp.stack([(a**p * b**q).mean((-2, -1)) for p, q in JOINT_POWERS], -1)
+
+    return _of_pairs(of_pair, unit)
+
+
+@with_usual
+def joint_roughness(
+    kappa: Float[Array, "*batch bins size size"],
+    mean: Float[Array | np.ndarray, " bins"],
+    sigma: Float[Array | np.ndarray, " bins"],
+) -> Float[Array, "*batch crosses numbers"]:
+    """Compute `roughness` of each bin by the height of the other, of pairs i < j of source bins.
+
+    First how rough bin j is where bin i is low, ..., high, then the other way round: `joint_roughness_labels`.
+    Bins whose cross spectra and joint moments are right may have their peaks' sharp edges in other places than
+    the sky, where light of far sources passes the lenses of near ones.
+
+    Raises:
+      ValueError: as `joint_moments`.
+    """
+    unit = _in_units(kappa, mean, sigma)
+
+    def of_pair(a, b):
+        flat = [v.reshape(-1, *v.shape[-2:]) for v in (a, b)]
+        both = [log_squared_gradients(of, heights_of=at) for of, at in (flat[::-1], flat)]
+        return jnp.concatenate(both, -1).reshape(*a.shape[:-2], -1)
+
+    return _of_pairs(of_pair, unit)
+
+
+def joint_roughness_labels() -> list[str]:
+    """Return what each number of `joint_roughness` is."""
+    return [f"bin {of} where {at} is {label}" for of, at in ("ji", "ij") for label in roughness_labels()]
+
+
+def _in_units(kappa: Array, mean: Array | np.ndarray, sigma: Array | np.ndarray) -> Array:
+    """Return (kappa_i - mean_i) / sigma_i of every bin, what is given checked."""
     kappa = check_bins_of_sources(kappa)
     bins = kappa.shape[-3]
     for name, values in (("mean", mean), ("sigma", sigma)):
@@ -68,12 +111,17 @@ def joint_moments(
     if not isinstance(sigma, jax.core.Tracer) and not (np.asarray(sigma) > 0).all():
         raise ValueError(f"sigma={np.asarray(sigma)} must be positive in every bin")
     mean, sigma = (jnp.asarray(values, kappa.dtype)[:, None, None] for values in (mean, sigma))
-    unit = (kappa - mean) / sigma
-    first, second = np.triu_indices(bins, 1)
+    return (kappa - mean) / sigma
 
-    def of_pair(pair):
-        a, b = unit[..., pair[0], :, :], unit[..., pair[1], :, :]
-        return jnp.stack([(a**p * b**q).mean((-2, -1)) for p, q in JOINT_POWERS], -1)
 
-    # In turn, as cross spectra are: the pairs of forty bins are twenty times their maps.
+def _of_pairs(numbers: Callable[[Array, Array], Array], unit: Array) -> Array:
+    """Return numbers of every pair i < j, as (..., pairs, numbers).
+
+    In turn, as cross spectra are: the pairs of forty bins are twenty times their maps.
+    """
+    first, second = np.triu_indices(unit.shape[-3], 1)
+
+    def of_pair(pair: Array) -> Array:
+        return numbers(unit[..., pair[0], :, :], unit[..., pair[1], :, :])
+
     return jnp.moveaxis(jax.lax.map(of_pair, jnp.stack([jnp.asarray(first), jnp.asarray(second)], 1)), 0, -2)

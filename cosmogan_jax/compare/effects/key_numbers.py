@@ -54,6 +54,7 @@ PAIR_ROWS: Mapping[str, Row] = {
         "sd of log cross power", "cross_power", relative_scatters, "scatter", logarithm=True
     ),
     "coherence": Row("r(ℓ)", "coherence", coherence_differences, "coherence"),
+    "joint_roughness": Row("roughness by other's height", "joint_roughness", mean_shifts, "mean_in_scatter"),
 }
 # Of margins: what a number is told in where it is no relative one.
 _UNITS = {"mean_in_scatter": "σ", "coherence": ""}

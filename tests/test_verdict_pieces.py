@@ -135,6 +135,21 @@ def test_a_generator_that_was_not_chosen_is_not_said_to_be(view, parse):
         assert chosen == ({"power_bands"} if selected else set())
 
 
+def test_power_that_few_boxes_do_not_know_is_said_and_the_rest_goes_on(view, parse):
+    """A dozen boxes whose longest waves scatter by three times their mean: no relative difference is known."""
+    units, each = view
+    faint = {name: {**of, "power_bands": of["power_bands"].copy()} for name, of in each.items()}
+    scatter = np.repeat(np.random.default_rng(3).normal(1.0, 3.0, UNITS), CROPS)
+    faint["validation"]["power_bands"][:, 0] = scatter - scatter.mean() + 1
+    settings = parse("--workdir=w", "--num_permutations=0", "--num_resamples=50").by_stage["evaluate"]
+    judge_ = Judge(units, settings, SCALES)
+    found = judge_.judge(faint, heights=False)
+    assert "modes [0] have means within 5 standard errors of 0" in found["verdicts"]["refused"]
+    assert found["verdicts"]["judged"] == []
+    assert judge_.key_numbers(faint) == []
+    assert found["distances"]["generated"]["V0"]["value"]  # what is told beside it is there
+
+
 def test_halves_of_validation_have_no_unit_in_common(view, parse):
     units, each = view
     without = {name: of for name, of in each.items() if name != "auxiliary"}

@@ -86,18 +86,14 @@ def judge(
             for name, maps in here.items()
         }
         judge_own = Judge(own_labels, settings, scale, no_verdict, selected, together=of_all)
-        try:
-            verdicts, key = judge_own.verdicts(own), tuple(judge_own.key_numbers(own))
-        except ValueError as error:  # of so few maps that a statistic hardly varies; the others are judged
-            verdicts, key = {"refused": str(error), "judged": []}, ()
         judged.append(
             JudgedCosmology(
                 number,
                 cosmologies.values(number),
                 {name: len(maps) for name, maps in here.items()},
                 {name: len(np.unique(units)) for name, units in own_labels.items()},
-                verdicts,
-                key,
+                judge_own.verdicts(own),
+                tuple(judge_own.key_numbers(own)),
             )
         )
     return _design(cosmologies, judged, each, labels, scale, training, settings.num_resamples)

@@ -119,16 +119,19 @@ class Judge:
         if refused := self._too_few(each):
             return {"refused": refused, "judged": []}
         quantities, sets = self._quantities(each)
-        judged = judge(
-            sets["generated"],
-            sets["validation"],
-            sets.get("auxiliary"),
-            quantities,
-            margins=self._margins,
-            seed=_SEED,
-            num_resamples=self._num_resamples,
-            together=self._together,
-        )
+        try:
+            judged = judge(
+                sets["generated"],
+                sets["validation"],
+                sets.get("auxiliary"),
+                quantities,
+                margins=self._margins,
+                seed=_SEED,
+                num_resamples=self._num_resamples,
+                together=self._together,
+            )
+        except ValueError as error:  # of so few maps that a statistic hardly varies, or a mean is not known
+            return {"refused": str(error), "judged": []}
         entries = [effect_entry(effect, required=STATISTICS[effect.quantity].required) for effect in judged]
         if self._no_verdict:
             none = {"outcome": "no verdict", "outcomes": None, "margin": None, "needs": None}
@@ -136,12 +139,15 @@ class Judge:
         return {"refused": self._no_verdict, "judged": entries}
 
     def key_numbers(self, each: dict[str, Summaries]) -> list[KeyNumber]:
-        """Return `compare/effects/key_numbers.py`'s; none of too few units."""
+        """Return `compare/effects/key_numbers.py`'s; none of too few units or maps."""
         if self._too_few(each):
             return []
         quantities, sets = self._quantities(each)
         resamples = self._num_resamples
-        return key_numbers(sets, quantities, self._margins, seed=_SEED, num_resamples=resamples)
+        try:
+            return key_numbers(sets, quantities, self._margins, seed=_SEED, num_resamples=resamples)
+        except ValueError:  # `verdicts` says which
+            return []
 
     def _too_few(self, each: dict[str, Summaries]) -> str | None:
         """Say which set has too few units; None where all have enough."""

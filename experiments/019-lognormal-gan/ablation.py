@@ -30,7 +30,7 @@ from cosmogan_jax.summaries import peak_counts, power_spectrum
 from cosmogan_jax.summaries.batching import in_batches
 
 ROOT = Path(__file__).resolve().parents[2]
-MATCHED = ("power", "mean", "heights", "covariance", "wavelets")
+MATCHED = ("power", "mean", "heights", "roughness", "covariance", "wavelets")
 LAST_WEIGHTS = "last weights instead of their average"  # of the training with all parts
 PEAK_EDGES = np.array([-1, 0, 1, 2, 3, 4, 5, 7, 10.0])  # of validation maps' sigma
 
@@ -48,6 +48,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no penalty on pixels": ("--pixel_penalty=0",),
     "no penalty on bands": ("--band_penalty=0",),
     "isotropic base": ("--base_power=isotropic",),
+    "base that stays as measured": ("--base_rate=0",),
     "rates do not fall": (),  # from the last step but one on
     LAST_WEIGHTS: ("--weights=last",),
     "maps not turned": ("--augment=none",),

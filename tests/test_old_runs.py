@@ -22,9 +22,9 @@ FLAGS = f"--flagfile={GOLDEN / 'old_run.flags'}"
 # Maps of other versions and processors agree up to rounding: some hundred terms of 6e-8 in three layers.
 MAPS = 1e-5
 # Eight steps of an adversarial training at a rate a hundred times the usual, compiled with and without
-# optimisation: equal starts that differ by rounding come apart by 1e-4 in the losses (and by 6e-2 four steps
-# later); other z, crops or turns change them by 1e-2 and more from the first step on.
-RESUMED = 1e-3
+# optimisation: equal starts that differ by rounding come apart by 1e-4 in the losses (on another processor by
+# 2e-3, and by 6e-2 four steps later); other z, crops or turns change them by 1e-2 and more from the first step on.
+RESUMED, RESUMED_AT_LAST = 1e-3, 1e-2
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,9 @@ def test_the_training_goes_on_where_it_was(old, run_main, expected, left):
     lines = read_log(old / "train/metrics.jsonl")
     assert [line["step"] for line in lines] == expected["steps"][:5].tolist() == [4, 8, 12, 16, 20]
     for name in ("disc_loss", "gen_loss"):
-        np.testing.assert_allclose([line[name] for line in lines], expected[name][:5], rtol=RESUMED)
+        found = [line[name] for line in lines]
+        np.testing.assert_allclose(found[:4], expected[name][:4], rtol=RESUMED)
+        np.testing.assert_allclose(found[4], expected[name][4], rtol=RESUMED_AT_LAST)
 
 
 def test_settings_that_came_later_are_their_defaults_and_others_are_still_refused(old, run_main):

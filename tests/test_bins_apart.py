@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.emulators.lognormal_gan import bins_apart, joint_base
-from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, units
+from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan
+from cosmogan_jax.emulators.lognormal_gan.units import judged, units
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -87,3 +88,17 @@ def test_units_are_of_each_bins_own_part(sky, base):
     np.testing.assert_allclose(u.std((0, 1, 2)), 1, atol=0.02)
     np.testing.assert_allclose(u.mean((0, 1, 2)), 0, atol=0.02)
     np.testing.assert_allclose(np.corrcoef(u.reshape(-1, 3).T), np.eye(3), atol=0.01)
+
+
+def test_bins_as_they_are_are_judged_beside_their_parts(sky, base):
+    u = units(jnp.asarray(sky[:300], jnp.float32), base)
+    seen = np.asarray(judged(u, base), np.float64)
+    np.testing.assert_array_equal(seen[..., :3], u)
+    as_they_are = (sky[:300] - sky.mean((0, 1, 2))) / sky.std((0, 1, 2))
+    # Means and scatters of all 800 maps in float32.
+    np.testing.assert_allclose(seen[..., 3:], as_they_are[..., 1:], atol=2e-3 * np.abs(as_they_are).max())
+    # A base of each map's own: the same of each.
+    some = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), base)
+    both = np.asarray(judged(u[:2], some))
+    np.testing.assert_allclose(both[0], seen[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(both[1], judged(u[1:2], jax.tree.map(lambda leaf: 2 * leaf, base))[0], atol=1e-5)

@@ -78,13 +78,14 @@ def test_of_several_cosmologies_power_is_followed_at_each(num_bins):
     np.testing.assert_allclose(jnp.log(new.amplitude / old.amplitude) / rate, expected / 2, atol=0.02)
 
 
-@pytest.mark.parametrize("num_bins", [1, 3])
-def test_what_power_is_lacking_is_told_ring_by_ring(num_bins):
+@pytest.mark.parametrize(("num_bins", "num_sums"), [(1, 0), (3, 0), (3, 2)])
+def test_what_power_is_lacking_is_told_ring_by_ring(num_bins, num_sums):
     own = LognormalGan(match=("mean", "power", "heights"), match_weight=1.0)
-    matcher = matching.matcher(own, num_bins)
+    matcher = matching.matcher(own, num_bins, num_sums)
     scale = unmeasured_scale(SIZE, num_bins, 0, matcher)
     targets = matcher.unmeasured(SIZE, scale)
-    count, before = bands.num_bands(SIZE), 2 * num_bins  # mean and its square of every bin stand first
+    # Mean and its square of every bin and sum stand first.
+    count, before = bands.num_bands(SIZE), 2 * (num_bins + num_sums)
     power = before + np.arange(num_bins * count).reshape(num_bins, count)
     targets = targets._replace(mean=targets.mean.at[power].set(1.3))
     running = targets.mean.at[power[:, 0]].multiply(0.8).at[power[-1, 2]].multiply(1.1)

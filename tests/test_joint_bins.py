@@ -22,7 +22,8 @@ from cosmogan_jax.emulators.lognormal_gan import joint_base, joint_base_of_theta
 from cosmogan_jax.emulators.lognormal_gan.engine import make_engine, make_model
 from cosmogan_jax.emulators.lognormal_gan.fields import COARSE, share_of_noise
 from cosmogan_jax.emulators.lognormal_gan.generator import START_OF_NOISE
-from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of, units
+from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of
+from cosmogan_jax.emulators.lognormal_gan.units import judged, units
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.lognormal_gan import LognormalGan as OwnSettings
 from cosmogan_jax.summaries import joint_roughness
@@ -256,18 +257,26 @@ def test_a_training_of_two_bins_depends_on_state_and_batch_alone(trained):
 
 
 def test_what_is_matched_of_two_bins(trained):
-    """Statistics bin by bin, then those of both; each block whitened by itself."""
+    """Statistics bin by bin, the second as it is too, then those of both; each block whitened by itself."""
     _, _, state, batches = trained
-    matcher = matching.matcher(OWN, 2)
+    matcher = matching.matcher(OWN, 2, 1)
     assert matcher.names == ("power", "mean", *JOINT_STATISTICS)
     counts = matcher.numbers(16, state.scale)
-    assert counts[0] == counts[1]
-    assert counts[2:4] == (2, 2)
+    assert counts[0] == counts[1] == counts[2]
+    assert counts[3:6] == (2, 2, 2)
     x = units(batches[0].kappa, state.base)
-    rows = np.asarray(matcher.statistics(x, state.scale))
+    seen = judged(x, state.base)
+    rows = np.asarray(matcher.statistics(seen, state.scale))
     assert rows.shape == (6, sum(counts))
-    second = matching.matcher(OWN).statistics(x[..., 1], jax.tree.map(lambda leaf: leaf[1], state.scale.each))
-    np.testing.assert_allclose(rows[:, counts[0] : 2 * counts[0]], second[:, : counts[0]], rtol=1e-4)
+    by_itself = matching.matcher(OWN).statistics
+    second = by_itself(x[..., 1], jax.tree.map(lambda leaf: leaf[1], state.scale.each))
+    as_it_is = by_itself(seen[..., 2], jax.tree.map(lambda leaf: leaf[0], state.scale.sums))
+    for number, own in ((1, second), (2, as_it_is)):
+        place = slice(number * counts[0], (number + 1) * counts[0])
+        np.testing.assert_allclose(rows[:, place], own[:, : counts[0]], rtol=1e-4)
+    # Power of what is as it is in units of what is typical of it: about 1, over some hundred crops' error.
+    typical = np.asarray(by_itself(seen[..., 2], jax.tree.map(lambda leaf: leaf[0], state.scale.sums)))
+    assert 0.5 < np.median(typical[:, : counts[0]]) < 2
     moments = rows[:, -counts[-2] - counts[-1]]
     u = 6 * np.tanh(np.asarray(x) / 6)
     np.testing.assert_allclose(moments, (u[..., 0] ** 2 * u[..., 1]).mean((1, 2)), rtol=1e-3, atol=1e-4)

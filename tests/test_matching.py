@@ -11,7 +11,7 @@ import pytest
 from cosmogan_jax.compare.scales import triangle_edges
 from cosmogan_jax.compare.statistics import STATISTICS as JUDGED
 from cosmogan_jax.compare.statistics import trained_on_by
-from cosmogan_jax.emulators import bands, matched_statistics, matching, roughness
+from cosmogan_jax.emulators import bands, large_heights, matched_statistics, matching, roughness
 from cosmogan_jax.emulators.joint_statistics import JOINT_STATISTICS
 from cosmogan_jax.emulators.matched_statistics import STATISTICS
 from cosmogan_jax.geometry import MapGeometry
@@ -36,7 +36,10 @@ def scale(maps):
     fine = (np.asarray(bands.wavelets(maps)) ** 2).mean((2, 3))
     logs = bands.log_band_power(maps), bands.log_ring_power(maps)
     scale = bands.scale_of(*map(np.asarray, logs), fine, np.asarray(bands.heights(maps)))
-    return scale._replace(roughness=roughness.scale_of(np.asarray(log_squared_gradients(maps))))
+    return scale._replace(
+        roughness=roughness.scale_of(np.asarray(log_squared_gradients(maps))),
+        large_heights=large_heights.of_rows(np.asarray(large_heights.rows_of_blocks(maps)), 24),
+    )
 
 
 def test_bands_are_means_over_modes_by_direction_and_into_the_corners(maps):
@@ -145,7 +148,7 @@ def test_gradients_are_finite_and_those_of_the_loss(maps, scale, name):
 
     def loss(x):
         means = statistics(x, scale.about(x)).mean(0)
-        beyond = jnp.maximum(jnp.abs((means - targets.mean) @ targets.axes) - noise, 0)
+        beyond = jnp.maximum(jnp.abs(targets.combined(means - targets.mean)) - noise, 0)
         # Beyond the clip the loss goes on straight, with the slope that it has there.
         return jnp.where(beyond < 0.5, beyond**2 / 2, 0.5 * beyond - 0.125).sum(), means
 
@@ -235,9 +238,24 @@ def test_a_capped_gradient_keeps_its_direction():
     np.testing.assert_allclose(matching.capped(0 * one, other, 0.5), 0)
 
 
+def axes_of(targets):
+    """Each column a combination."""
+    return np.asarray(targets.combined(jnp.eye(len(targets.mean))), np.float64)
+
+
+def test_combinations_and_their_transpose():
+    rng = np.random.default_rng(1)
+    targets = matching.targets_of(rng.normal(size=(100, 5)) @ rng.normal(size=(5, 5)), [2, 3])
+    axes, pressed = axes_of(targets), rng.normal(size=(4, 10))
+    assert not axes[:2, 7:].any()  # of one statistic each
+    assert not axes[2:, 5:7].any()
+    for some in (pressed, pressed[0]):
+        np.testing.assert_allclose(targets.towards(jnp.asarray(some)), some @ axes.T, rtol=1e-4, atol=1e-5)
+
+
 def test_what_does_not_vary_is_not_matched():
     targets = matching.targets_of(np.stack([np.full(50, 3.0), np.arange(50.0)], 1), [1, 1])
-    axes = np.asarray(targets.axes)
+    axes = axes_of(targets)
     assert not axes[0].any()
     np.testing.assert_allclose(axes[1], [0, 1 / np.arange(50).std(), 0, 1 / np.arange(50).std()], rtol=1e-6)
     off = np.asarray(matching.deviations(jnp.asarray([9.0, 24.5]), targets))
@@ -251,8 +269,9 @@ def test_combinations_have_variance_one_and_do_not_vary_together():
     alone = rng.normal(size=(4000, 2)) @ np.array([[3.0, 1.0], [0.0, 0.5]])
     values = np.concatenate([np.stack([common, 2 * (common + 0.01 * own)], 1), alone], 1)
     targets = matching.targets_of(values, [2, 2])
-    assert targets.axes.shape == (4, 8)
-    scores = np.asarray((values - values.mean(0)) @ np.asarray(targets.axes, np.float64))
+    axes = axes_of(targets)
+    assert axes.shape == (4, 8)
+    scores = np.asarray((values - values.mean(0)) @ axes)
     np.testing.assert_allclose(scores.std(0), 1, rtol=1e-3)
     np.testing.assert_allclose(np.corrcoef(scores[:, 4:6].T), np.eye(2), atol=1e-3)
     np.testing.assert_allclose(np.corrcoef(scores[:, 6:].T), np.eye(2), atol=1e-3)
@@ -262,14 +281,34 @@ def test_combinations_have_variance_one_and_do_not_vary_together():
     assert np.abs(off[:4]).max() < 0.02
     assert np.sqrt((off[4:] ** 2).sum()) == pytest.approx(1, rel=0.05)
     # Of fewer maps than ten a number no such combination is known.
-    few = np.asarray(matching.targets_of(values[:15], [2, 2]).axes)
+    few = axes_of(matching.targets_of(values[:15], [2, 2]))
     assert not few[:, 4:].any()
     np.testing.assert_allclose(np.diag(few[:, :4]), 1 / values[:15].std(0), rtol=1e-5)
 
 
+def test_large_blocks_lie_above_heights_of_all_maps_together(maps, scale):
+    """By hand: 9 blocks of 8x8 and one of 16x16 of each 24x24 map; of smaller maps all pixels."""
+    x = np.asarray(maps, np.float64)
+    eights = x.reshape(40, 3, 8, 3, 8).mean((2, 4)).reshape(40, 9)
+    sixteen = x[:, :16, :16].mean((1, 2))[:, None]
+    for blocks, heights in zip((eights, sixteen), np.asarray(scale.large_heights)):
+        # The median of all is the height that half lies above: the fourth of the shares.
+        assert heights[3] == pytest.approx(np.median(blocks), abs=1e-4)
+        assert (np.diff(heights) > 0).all()
+    rows = np.asarray(STATISTICS["large_heights"](maps, scale))
+    count = scale.large_heights.shape[1]
+    above = rows[:, :count]
+    # Smooth by half the gap of neighbouring heights: of the middle ones a few per cent of the blocks.
+    expected = np.stack([(eights > height).mean(1) for height in np.asarray(scale.large_heights[0])], 1)
+    np.testing.assert_allclose(above.mean(0)[1:6], expected.mean(0)[1:6], atol=0.05)
+    assert np.isfinite(STATISTICS["large_heights"](maps[:, :8, :8], scale)).all()
+    with pytest.raises(ValueError, match="no large_heights"):
+        STATISTICS["large_heights"](maps, scale._replace(large_heights=None))
+
+
 def test_what_is_off_by_the_error_of_the_mean_does_not_pull(maps, scale):
     statistics = matched_statistics.matched(["mean"])
-    targets = matching.Targets(jnp.zeros(2), jnp.asarray([[1.0], [0.0]]))
+    targets = matching.Targets(jnp.zeros(2), jnp.asarray([1.0, 0.0]), (jnp.zeros((2, 2)),))
     rate, x = 0.25, jnp.zeros((4, 24, 24))
     noise = np.sqrt(rate / (2 - rate) / 4)
     for start, expected in ((0.9 * noise, 0), (-0.9 * noise, 0), (noise + 0.1, 0.1), (-noise - 9, -0.5)):
@@ -291,8 +330,8 @@ def test_what_is_trained_on_is_named_as_the_verdict_names_it():
 
 def test_what_no_training_map_comes_near_is_not_matched():
     values = np.stack([1e-9 * np.arange(50.0), np.arange(50.0)], 1)
-    assert not np.asarray(matching.targets_of(values, [1, 1], least=1e-6).axes)[0].any()
-    assert np.asarray(matching.targets_of(values, [1, 1]).axes).any(1).all()
+    assert not axes_of(matching.targets_of(values, [1, 1], least=1e-6))[0].any()
+    assert axes_of(matching.targets_of(values, [1, 1])).any(1).all()
 
 
 def test_more_statistics_are_what_they_say(maps, scale):

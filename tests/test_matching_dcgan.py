@@ -98,7 +98,7 @@ def test_a_step_adds_the_capped_gradient_and_moves_the_running_means(begun, crop
         def loss(x):
             x = (x - of.mean) / of.sigma
             now = matcher.statistics(x, of.scale.about(x)).mean(0)
-            off = (now - of.targets.mean) @ of.targets.axes
+            off = of.targets.combined(now - of.targets.mean)
             off = jnp.maximum(jnp.abs(off) - 1 / np.sqrt(len(x)), 0)  # the first step's rate is 1
             return jnp.where(off < 0.5, off**2 / 2, 0.5 * off - 0.125).sum()
 
@@ -115,7 +115,7 @@ def test_a_step_adds_the_capped_gradient_and_moves_the_running_means(begun, crop
     found, share, added = expected(state.gen.params)
     np.testing.assert_allclose(after.matched.running, found, rtol=1e-3, atol=1e-4)
     assert float(metrics["match_share"]) == pytest.approx(float(share), rel=1e-2)
-    off = (found - state.matched.targets.mean) @ state.matched.targets.axes
+    off = state.matched.targets.combined(found - state.matched.targets.mean)
     assert float(metrics["match_rms"]) == pytest.approx(float(jnp.sqrt((off**2).mean())), rel=1e-2)
     difference = jax.tree.map(lambda a, b: (a - b) / (1 - SETTINGS.adam_beta1), mu, plain_mu)
     norm = lambda tree: float(jnp.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(tree))))  # noqa: E731

@@ -188,7 +188,7 @@ def _density_labels(scales: Scales) -> list[str]:
 
 def _minkowski_losses(name: str) -> tuple[str, ...]:
     """Return the losses of a functional; V0 is the pixels' cumulative density."""
-    return ("pdf", "heights") if name == "V0" else ("minkowski",)
+    return ("pdf", "heights", "large_heights") if name == "V0" else ("minkowski",)
 
 
 _ROWS = (
@@ -205,7 +205,7 @@ _ROWS = (
     ),
     Statistic(
         "pdf", "density of the pixels", _density,
-        _density_labels, matched_by=("pdf", "heights"), required=True, takes_masks=True,
+        _density_labels, matched_by=("pdf", "heights", "large_heights"), required=True, takes_masks=True,
     ),
     *(
         Statistic(

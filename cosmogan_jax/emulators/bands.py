@@ -6,14 +6,14 @@ too much into the corners. So the rings of short waves are divided by direction,
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from cosmogan_jax.emulators import roughness
+from cosmogan_jax.emulators import large_heights, roughness
 from cosmogan_jax.emulators.roughness import RoughnessScale
 from cosmogan_jax.emulators.trends import without_trend
 from cosmogan_jax.geometry import MapGeometry, half_plane_weights, log_l_edges
@@ -52,6 +52,7 @@ class MapScale(NamedTuple):
       trend: of emulators of several cosmologies; centres are then those of the mean cosmology.
       band_offset, ring_offset: by how much log power is expected above the centres, of certain maps (`at`).
       roughness: of the maps' roughness by height; None where it is not matched.
+      large_heights: of means over large blocks (`large_heights.py`); None where they are not matched.
     """
 
     centre: Float[Array, " bands"]
@@ -64,6 +65,7 @@ class MapScale(NamedTuple):
     band_offset: Float[Array, "batch bands"] | None = None
     ring_offset: Float[Array, "batch rings"] | None = None
     roughness: RoughnessScale | None = None
+    large_heights: Float[Array, "sides heights"] | None = None
 
     def at(self, phi: Float[Array, "batch terms"]) -> "MapScale":
         """Return the scale of maps of these cosmologies, whose regressors phi begin with a constant."""
@@ -205,14 +207,17 @@ def heights(x: Float[Array, "batch size size"]) -> Float[Array, "batch poolings 
     return jnp.moveaxis(jnp.stack(of_poolings), -1, 0)
 
 
-def unmeasured(size: int, num_slopes: int = 0, with_roughness: bool = False) -> MapScale:
-    """Return a scale of the shapes that `scale_of` gives, with one of roughness where that is matched."""
+def unmeasured(size: int, num_slopes: int = 0, matched: Collection[str] = ()) -> MapScale:
+    """Return a scale of the shapes that are measured where statistics of these names are matched."""
     bands, rings = num_bands(size), share_of_rings(size).shape[1]
     of_rings = jnp.zeros(rings), jnp.ones(rings)
     even = jnp.tile(jnp.linspace(-1.0, 1.0, len(_SHARES_ABOVE)), (len(POOLED), 1))
     trend = Trend(jnp.zeros((num_slopes, bands)), jnp.zeros((num_slopes, rings))) if num_slopes else None
     scale = MapScale(jnp.zeros(bands), jnp.eye(bands), *of_rings, jnp.ones(NUM_WAVELETS), even, trend)
-    return scale._replace(roughness=roughness.unmeasured(num_slopes)) if with_roughness else scale
+    return scale._replace(
+        roughness=roughness.unmeasured(num_slopes) if "roughness" in matched else None,
+        large_heights=large_heights.unmeasured() if "large_heights" in matched else None,
+    )
 
 
 def scale_of(

@@ -10,6 +10,7 @@ bins six pairs are more than the four autos. All are whitened together, so that 
 together the differences count too.
 """
 
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import jax
@@ -33,6 +34,7 @@ class JointScale(NamedTuple):
       centre, whitening: of `spectral_numbers`, as a MapScale has them of its bands.
       trend: slopes of their mean in phi[1:], of emulators of several cosmologies.
       offset: by how much they are expected above the centre, of certain maps (`at`).
+      sums: of sums of bins, which follow the bins on the last axis of maps, as `each`; None where none do.
     """
 
     each: MapScale
@@ -40,6 +42,14 @@ class JointScale(NamedTuple):
     whitening: Float[Array, "numbers numbers"]
     trend: Float[Array, "slopes numbers"] | None = None
     offset: Float[Array, "batch numbers"] | None = None
+    sums: MapScale | None = None
+
+    @property
+    def every(self) -> MapScale:
+        """Return the scales of bins and sums, with one leading axis of all."""
+        if self.sums is None:
+            return self.each
+        return jax.tree.map(lambda ours, theirs: jnp.concatenate([ours, theirs]), self.each, self.sums)
 
     @property
     def num_bins(self) -> int:
@@ -50,12 +60,20 @@ class JointScale(NamedTuple):
         """Return the scale of maps of these cosmologies, whose regressors phi begin with a constant."""
         if self.trend is None:
             return self
-        each = jax.vmap(lambda own: own.at(phi))(self.each)
-        return self._replace(each=each, offset=phi[:, 1:] @ self.trend)
+        at_phi = jax.vmap(lambda own: own.at(phi))
+        sums = None if self.sums is None else at_phi(self.sums)
+        return self._replace(each=at_phi(self.each), sums=sums, offset=phi[:, 1:] @ self.trend)
 
-    def about(self, x: Float[Array, "batch size size bins"]) -> "JointScale":
-        """Return the scale with every bin's rings about these maps' own means."""
-        return self._replace(each=jax.vmap(lambda own, maps: own.about(maps), (0, -1))(self.each, x))
+    def about(self, x: Float[Array, "batch size size bins_and_sums"]) -> "JointScale":
+        """Return the scale with every bin's rings, and every sum's, about these maps' own means."""
+
+        def of_each(scale: MapScale, maps: Array) -> MapScale:
+            return jax.vmap(lambda own, one: own.about(one), (0, -1))(scale, maps)
+
+        each, sums = of_each(self.each, x[..., : self.num_bins]), self.sums
+        if sums is not None:
+            sums = of_each(sums, x[..., self.num_bins :])
+        return self._replace(each=each, sums=sums)
 
     def whitened(self, numbers: Float[Array, "batch numbers"]) -> Float[Array, "batch numbers"]:
         """Return combinations of spectral numbers at mean 0, uncorrelated, of variance 1 at most."""
@@ -121,25 +139,35 @@ def _z(power: Array, cross: Array) -> Float[Array, "batch pairs rings"]:
     return jnp.arctanh(_INSIDE * r)
 
 
-def unmeasured(size: int, num_bins: int, num_slopes: int = 0, with_roughness: bool = False) -> JointScale:
-    """Return a scale of the shapes that `scale_of` gives."""
+def unmeasured(
+    size: int, num_bins: int, num_slopes: int = 0, matched: Collection[str] = (), num_sums: int = 0
+) -> JointScale:
+    """Return a scale of the shapes that are measured where statistics of these names are matched."""
     count = num_spectral_numbers(size, num_bins)
-    own = bands.unmeasured(size, num_slopes, with_roughness)
-    each = jax.tree.map(lambda leaf: jnp.stack([leaf] * num_bins), own)
+    own = bands.unmeasured(size, num_slopes, matched)
+    each, sums = (_stacked([own] * number) for number in (num_bins, num_sums))
+    assert each is not None
     trend = jnp.zeros((num_slopes, count)) if num_slopes else None
-    return JointScale(each, jnp.zeros(count), jnp.eye(count), trend)
+    return JointScale(each, jnp.zeros(count), jnp.eye(count), trend, sums=sums)
 
 
 def scale_of(
-    each: list[MapScale],
+    each: Sequence[MapScale],
     numbers: Float[np.ndarray, "maps numbers"],
     phi: Float[np.ndarray, "maps terms"] | None = None,
+    sums: Sequence[MapScale] = (),
 ) -> JointScale:
     """Return the scale of maps of these spectral numbers, whose bins by themselves have these scales.
 
-    phi: as `bands.scale_of`.
+    phi: as `bands.scale_of`. sums: of the sums of bins that follow them.
     """
     numbers, slopes = without_trend(numbers, phi)
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    stacked = _stacked(each)
+    assert stacked is not None
     centre, whitening = (jnp.asarray(v, jnp.float32) for v in (numbers.mean(0), bands.whitening_of(numbers)))
-    return JointScale(stacked, centre, whitening, jnp.asarray(slopes, jnp.float32) if len(slopes) else None)
+    trend = jnp.asarray(slopes, jnp.float32) if len(slopes) else None
+    return JointScale(stacked, centre, whitening, trend, sums=_stacked(sums))
+
+
+def _stacked(scales: Sequence[MapScale]) -> MapScale | None:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *scales) if scales else None

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from cosmogan_jax.compare.scales import SCATTERING_FROM, num_scattering_scales, triangle_edges
+from cosmogan_jax.emulators import large_heights
 from cosmogan_jax.emulators.bands import (
     NUM_WAVELETS,
     POOLED,
@@ -57,7 +58,7 @@ _ANGLES = 4
 
 AnyScale = MapScale | JointScale
 Statistic = Callable[[Float[Array, "batch size size"], MapScale], Float[Array, "batch numbers"]]
-# Of maps of one bin, or with a last axis of several and their JointScale.
+# Of maps of one bin, or with a last axis of several, and sums of them, and their JointScale.
 OfAnyBins = Callable[[Float[Array, "batch size size *bins"], AnyScale], Float[Array, "batch numbers"]]
 
 
@@ -104,9 +105,19 @@ def _heights(x, scale):
     where shares as smooth as elsewhere would see nothing. A share that is small scatters from map to map as its
     root does, and the mean root knows of the scatter (Anscombe 1948).
     """
+    return _shares_of_heights([block_means(x, pixels) for pixels in POOLED], scale.heights)
+
+
+def _large_heights(x, scale):
+    """Return the same of maps averaged over large blocks, of heights of all training maps' blocks."""
+    if scale.large_heights is None:
+        raise ValueError("the scale of the training maps has no large_heights, which are matched")
+    return _shares_of_heights(large_heights.blocks(x), scale.large_heights)
+
+
+def _shares_of_heights(pooled, heights_of_each):
     shares = []
-    for pixels, heights in zip(POOLED, scale.heights):
-        maps = block_means(x, pixels)
+    for maps, heights in zip(pooled, heights_of_each):
         gaps = jnp.maximum(jnp.diff(heights), _SMALLEST_GAP)
         widths = (jnp.append(gaps, gaps[-1]) + jnp.insert(gaps, 0, gaps[0])) / 4
         above = jnp.concatenate([_above(maps, [h], w) for h, w in zip(heights, widths)], -1)
@@ -203,6 +214,7 @@ STATISTICS: dict[str, Statistic] = {
     "pdf": _pdf,
     "covariance": _covariance,
     "heights": _heights,
+    "large_heights": _large_heights,
     "roughness": _roughness,
     "wavelets": _wavelets,
     "minkowski": _minkowski,
@@ -233,13 +245,14 @@ def check_names(names: Sequence[str]) -> None:
 def matched(names: Sequence[str]) -> OfAnyBins:
     """Return all statistics of these names in one row a map: of several bins those of all, bin by bin.
 
-    Statistics of several bins together are among the names (`joint_statistics.py`).
+    Sums of bins follow the bins, on the maps' last axis and in the scale. Statistics of several bins together,
+    among the names too, are of the bins alone (`joint_statistics.py`).
     """
 
     def of_bins(name, x, scale):
         if name in JOINT_STATISTICS:
-            return JOINT_STATISTICS[name](x, scale)
-        rows = jax.vmap(STATISTICS[name], (-1, 0), 1)(x, scale.each)
+            return JOINT_STATISTICS[name](x[..., : scale.num_bins], scale)
+        rows = jax.vmap(STATISTICS[name], (-1, 0), 1)(x, scale.every)
         return rows.reshape(len(x), -1)
 
     def statistics(x, scale):

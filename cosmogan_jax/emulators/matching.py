@@ -1,8 +1,8 @@
 """Summary statistics as losses: a generator is drawn towards the training maps' means of what is matched.
 
 With f(x) the statistics of a map (`matched_statistics.py`), t their mean over training maps, a_c a combination
-of them that has variance 1 over training maps (`Targets.axes`), and mu a running mean over generated maps, G's
-gradient with respect to a map x of a batch of B is that of
+of them that has variance 1 over training maps (`Targets.combined`), and mu a running mean over generated maps,
+G's gradient with respect to a map x of a batch of B is that of
 
     weight / B  sum_c  s(a_c . (mu - t)) a_c . f(x),     s(u) = sign(u) clip(|u| - n, 0, 1/2)
 
@@ -48,13 +48,32 @@ class Targets(NamedTuple):
 
     Attributes:
       mean: over the maps.
-      axes: each column a combination of the numbers whose standard deviation over the maps is 1.
+      per_deviation: one over the standard deviation of each number; 0 of what is not matched.
+      whitening: of each statistic in turn, columns that are combinations of its own numbers alone.
       slopes: of the mean in what a map's cosmology is regressed on; None where maps are of one.
     """
 
     mean: Float[Array, " numbers"]
-    axes: Float[Array, "numbers combinations"]
+    per_deviation: Float[Array, " numbers"]
+    whitening: tuple[Float[Array, "own own"], ...]
     slopes: Float[Array, "slopes numbers"] | None = None
+
+    def combined(self, off: Float[Array, "*terms numbers"]) -> Float[Array, "*terms combinations"]:
+        """Return a_c . off of every combination: each number by itself, then each statistic's uncorrelated."""
+        parts, start = [off * self.per_deviation], 0
+        for own in self.whitening:
+            parts.append(off[..., start : start + len(own)] @ own)
+            start += len(own)
+        return jnp.concatenate(parts, -1)
+
+    def towards(self, pressed: Float[Array, "*terms combinations"]) -> Float[Array, "*terms numbers"]:
+        """Return sum_c pressed_c a_c, the transpose of `combined`."""
+        count = len(self.mean)
+        parts, start = list[Array](), count
+        for own in self.whitening:
+            parts.append(pressed[..., start : start + len(own)] @ own.T)
+            start += len(own)
+        return pressed[..., :count] * self.per_deviation + jnp.concatenate(parts, -1)
 
     def reached(self) -> Float[Array, "*terms numbers"]:
         """Return running means as they are where generated maps are what is asked for; a copy."""
@@ -70,6 +89,7 @@ class Matcher(NamedTuple):
       names: of statistics of maps in units of the training maps' standard deviation.
       weight, cap, rate: as in `settings/matching.py`.
       num_bins: source bins of the maps; more than one are the last axis of maps.
+      num_sums: of what follows them on that axis, sums of bins of which the same is matched as of each.
     """
 
     names: tuple[str, ...]
@@ -77,33 +97,34 @@ class Matcher(NamedTuple):
     cap: float
     rate: float
     num_bins: int = 1
+    num_sums: int = 0
+
+    @property
+    def num_channels(self) -> int:
+        """Count what each statistic is matched of by itself."""
+        return self.num_bins + self.num_sums
 
     @property
     def statistics(self) -> OfAnyBins:
         """Return all of them in one row a map."""
         return matched(self.names)
 
-    @property
-    def needs_roughness(self) -> bool:
-        """Tell whether roughness is matched, which has a scale of its own."""
-        return "roughness" in self.names
-
     def numbers(self, size: int, scale: AnyScale) -> tuple[int, ...]:
-        """Count the numbers of each statistic of a map of this size; of each bin where there are several."""
-        bins = () if self.num_bins == 1 else (self.num_bins,)
+        """Count the numbers of each statistic of a map of this size; of each bin, and sum, of several."""
+        bins = () if self.num_bins == 1 else (self.num_channels,)
         some = jax.ShapeDtypeStruct((1, size, size, *bins), jnp.float32)
         counts: list[int] = []
         for name in self.names:
             count = jax.eval_shape(matched((name,)), some, scale).shape[1]
-            shares = 1 if name in JOINT_STATISTICS else self.num_bins
+            shares = 1 if name in JOINT_STATISTICS else self.num_channels
             counts += [count // shares] * shares
         return tuple(counts)
 
     def unmeasured(self, size: int, scale: AnyScale, num_slopes: int = 0) -> Targets:
         """Return targets of the shapes that `targets_of` gives."""
-        count = sum(self.numbers(size, scale))
-        slopes = jnp.zeros((num_slopes, count)) if num_slopes else None
-        return Targets(jnp.zeros(count), jnp.tile(jnp.eye(count), 2), slopes)
+        counts = self.numbers(size, scale)
+        slopes = jnp.zeros((num_slopes, sum(counts))) if num_slopes else None
+        return Targets(jnp.zeros(sum(counts)), jnp.ones(sum(counts)), tuple(map(jnp.eye, counts)), slopes)
 
     def added(
         self,
@@ -122,7 +143,8 @@ class Matcher(NamedTuple):
         """Add the gradient of the loss above to the adversarial one of maps; return running means and metrics.
 
         In the first steps the running means are those of all maps so far; rate takes the place of the setting.
-        units takes the maps to units of the training maps' standard deviation where they are in others. phi:
+        units takes the maps to units of the training maps' standard deviation where they are in others, and
+        puts the sums of bins beside them where there are any. phi:
         regressors of the maps' cosmologies, where the targets have slopes; the scale is then that at phi.
         """
         rate = jnp.maximum(self.rate if rate is None else rate, 1 / (step + 1.0))
@@ -137,10 +159,11 @@ class Matcher(NamedTuple):
         return slope + capped(towards, slope, self.cap), running, metrics
 
 
-def matcher(settings: Settings, num_bins: int = 1) -> Matcher | None:
+def matcher(settings: Settings, num_bins: int = 1, num_sums: int = 0) -> Matcher | None:
     """Make the matcher of a kind's settings; None where nothing is matched.
 
-    Of several bins it matches what is named of each, and what they have together (`joint_statistics.py`).
+    Of several bins it matches what is named of each, and of so many sums of them, and what they have together
+    (`joint_statistics.py`).
 
     Raises:
       ValueError: a name that cannot be matched, or twice the same.
@@ -149,7 +172,8 @@ def matcher(settings: Settings, num_bins: int = 1) -> Matcher | None:
     if not settings.match or not settings.match_weight > 0:
         return None
     names = (*settings.match, *JOINT_STATISTICS) if num_bins > 1 else tuple(settings.match)
-    return Matcher(names, settings.match_weight, settings.match_cap, settings.match_rate, num_bins)
+    how = settings.match_weight, settings.match_cap, settings.match_rate
+    return Matcher(names, *how, num_bins, num_sums)
 
 
 def targets_of(
@@ -168,18 +192,18 @@ def targets_of(
     mean, deviation = values.mean(0), values.std(0)
     varies = deviation > np.maximum(1e-6 * np.maximum(np.abs(mean), 1e-12), least)
     per_deviation = np.where(varies, 1 / np.where(varies, deviation, 1.0), 0.0)
-    whitening = np.zeros((len(mean), len(mean)))
-    start = 0
+    whitening, start = list[Array](), 0
     for count in numbers:
         own = slice(start, start + count)
         unit = (values[:, own] - mean[own]) * per_deviation[own]
         variance, axes = np.linalg.eigh(unit.T @ unit / len(unit))
         kept = (variance > _SMALLEST_VARIANCE * variance[-1]) & (len(values) >= _MAPS_A_NUMBER * count)
-        whitening[own, own] = per_deviation[own, None] * axes * np.where(kept, np.abs(variance), np.inf) ** -0.5
+        columns = per_deviation[own, None] * axes * np.where(kept, np.abs(variance), np.inf) ** -0.5
+        whitening.append(jnp.asarray(columns, jnp.float32))
         start += count
-    axes = np.concatenate([np.diag(per_deviation), whitening], 1)
     of_cosmology = jnp.asarray(slopes, jnp.float32) if len(slopes) else None
-    return Targets(jnp.asarray(mean, jnp.float32), jnp.asarray(axes, jnp.float32), of_cosmology)
+    means, scales = (jnp.asarray(v, jnp.float32) for v in (mean, per_deviation))
+    return Targets(means, scales, tuple(whitening), of_cosmology)
 
 
 def pull(
@@ -210,9 +234,9 @@ def pull(
     noise = jnp.sqrt(rate / (2 - rate) / len(x))
     pressed = jnp.sign(off) * jnp.clip(jnp.abs(off) - noise, 0, _LARGEST_DEVIATION)
     if phi is None:
-        slope = jnp.broadcast_to(targets.axes @ pressed / len(x), values.shape)
+        slope = jnp.broadcast_to(targets.towards(pressed) / len(x), values.shape)
     else:
-        slope = phi @ (pressed @ targets.axes.T) / len(x)
+        slope = phi @ targets.towards(pressed) / len(x)
     return running, pullback(slope)[0]
 
 
@@ -230,7 +254,7 @@ def deviations(
     expected = targets.mean
     if targets.slopes is not None:
         expected = jnp.zeros_like(running).at[0].set(targets.mean)
-    return (running - expected) @ targets.axes
+    return targets.combined(running - expected)
 
 
 def capped(gradient: Array, other: Array, share: float) -> Array:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from cosmogan_jax.emulators import bands, joint_bands, matching, roughness
+from cosmogan_jax.emulators import bands, joint_bands, large_heights, matching, roughness
 from cosmogan_jax.emulators.interface import MapParts
 from cosmogan_jax.emulators.matched_statistics import AnyScale
 from cosmogan_jax.summaries.batching import in_batches
@@ -58,10 +58,10 @@ def unmeasured_scale(
     size: int, num_bins: int, num_slopes: int, matcher: matching.Matcher | None = None
 ) -> AnyScale:
     """Return a scale of the shapes that `scale_of` gives of maps of so many bins, their sides `size` pixels."""
-    with_roughness = matcher is not None and matcher.needs_roughness
+    names, num_sums = ((), 0) if matcher is None else (matcher.names, matcher.num_sums)
     if num_bins > 1:
-        return joint_bands.unmeasured(size, num_bins, num_slopes, with_roughness)
-    return bands.unmeasured(size, num_slopes, with_roughness)
+        return joint_bands.unmeasured(size, num_bins, num_slopes, names, num_sums)
+    return bands.unmeasured(size, num_slopes, names)
 
 
 def scale_of(
@@ -73,7 +73,8 @@ def scale_of(
 ) -> AnyScale:
     """Return the scale of maps of one bin, or of each of several and of what every two share.
 
-    phi: as `bands.scale_of`. matcher: what is matched, of which some needs scales of its own.
+    phi: as `bands.scale_of`. matcher: what is matched, of which some needs scales of its own; sums of bins,
+    where it matches any, are what `units` puts after the bins.
     """
     if num_bins > 1:
         return joint_scale_of(maps, units, num_bins, phi, matcher)
@@ -98,10 +99,14 @@ def one_scale_of(
         lambda x: bands.heights(units(x)),
     )
     scale = bands.scale_of(log_power, log_ring_power, wavelet_variance, heights, phi)
-    if matcher is None or not matcher.needs_roughness:
-        return scale
-    (values,) = over(maps, lambda x: log_squared_gradients(units(x)))
-    return scale._replace(roughness=roughness.scale_of(values, phi))
+    names = () if matcher is None else matcher.names
+    if "roughness" in names:
+        (values,) = over(maps, lambda x: log_squared_gradients(units(x)))
+        scale = scale._replace(roughness=roughness.scale_of(values, phi))
+    if "large_heights" in names:
+        (rows,) = over(maps, lambda x: large_heights.rows_of_blocks(units(x)))
+        scale = scale._replace(large_heights=large_heights.of_rows(rows, next(maps()).shape[1]))
+    return scale
 
 
 def joint_scale_of(
@@ -116,9 +121,10 @@ def joint_scale_of(
     def of_bin(number: int) -> Callable[[Array], Array]:
         return lambda x: units(x)[..., number]
 
-    each = [one_scale_of(maps, of_bin(number), phi, matcher) for number in range(num_bins)]
-    (numbers,) = over(maps, lambda x: joint_bands.spectral_numbers(units(x)))
-    return joint_bands.scale_of(each, numbers, phi)
+    num_channels = num_bins if matcher is None else matcher.num_channels
+    each = [one_scale_of(maps, of_bin(number), phi, matcher) for number in range(num_channels)]
+    (numbers,) = over(maps, lambda x: joint_bands.spectral_numbers(units(x)[..., :num_bins]))
+    return joint_bands.scale_of(each[:num_bins], numbers, phi, each[num_bins:])
 
 
 def targets_of(

@@ -12,9 +12,10 @@ class Matching:
     match: tuple[str, ...] = setting(
         (),
         "Statistics whose means over generated maps are drawn to the training maps', of power, mean, pdf, "
-        "heights, roughness, covariance, wavelets, minkowski, peaks, minima, starlet_l1, starlet_peaks, "
-        "scattering, bispectrum, moments; of maps as the networks see them (after --normalisation). heights: "
-        "pixels above heights that training maps have, pdf: above even ones; roughness: squared gradients by "
+        "heights, large_heights, roughness, covariance, wavelets, minkowski, peaks, minima, starlet_l1, "
+        "starlet_peaks, scattering, bispectrum, moments; of maps as the networks see them (after "
+        "--normalisation). heights: pixels above heights that training maps have, pdf: above even ones, "
+        "large_heights: means over 8x8 and 16x16 pixels above theirs; roughness: squared gradients by "
         "height, and how they vary from map to map. Empty: none, as in the paper; lognormal_gan: "
         "power,mean,heights,roughness,covariance,wavelets. The verdict marks them as trained on. Of several "
         "source bins they are matched in each, and cross power, coherence, joint moments and joint roughness "

@@ -74,6 +74,15 @@ def together(
     return jnp.stack(maps, -1)
 
 
+def weighted(
+    u: Float[Array, "*batch height width bins"], weights: Float[Array, "*batch sums bins"]
+) -> Float[Array, "*batch height width sums"]:
+    """Return sum_j w_ij u_j; weights may be one a map."""
+    own = [u[..., number] for number in range(u.shape[-1])]
+    sums = [jnp.asarray(_sum_of(own, weights[..., number, :])) for number in range(weights.shape[-2])]
+    return jnp.stack(sums, -1)
+
+
 def _sum_of(own: list[Array], weights: Float[Array, "*batch bins"]) -> Array | float:
     """Return the weighted sum of these; no product of matrices, whose precision differs between devices."""
     return sum(weights[..., number, None, None] * part for number, part in enumerate(own))

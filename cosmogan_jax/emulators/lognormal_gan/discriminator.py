@@ -82,14 +82,18 @@ class _Head(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Discriminator:
-    """Pure functions; parameters are {"pooled", "pixels", "bands"}. Maps of one bin have no axis of bins."""
+    """Pure functions; parameters are {"pooled", "pixels", "bands"}.
+
+    Maps of one channel have no axis of channels; of several bins a
+    map has more than these (`units.judged`).
+    """
 
     size: int
     num_layers: int
     num_filters: int
     num_bands: int
     num_parameters: int = 0
-    num_bins: int = 1
+    num_channels: int = 1
 
     def __post_init__(self):
         if self.size % 2**self.num_layers:
@@ -106,9 +110,9 @@ class Discriminator:
     def init(self, key: Array) -> Variables:
         """Make fresh parameters in float32."""
         keys = jax.random.split(key, 3)
-        bins = () if self.num_bins == 1 else (self.num_bins,)
+        channels = () if self.num_channels == 1 else (self.num_channels,)
         heads = {
-            "pooled": (self._pooled, (1, self.size, self.size, *bins)),
+            "pooled": (self._pooled, (1, self.size, self.size, *channels)),
             "pixels": (_Head(_HIDDEN), (1, self.num_features + self.num_parameters)),
             "bands": (_Head(_HIDDEN_OF_BANDS), (1, 2 * self.num_bands + self.num_parameters)),
         }
@@ -122,7 +126,7 @@ class Discriminator:
         return _Pooled(self.num_layers, self.num_filters)
 
     def pooled(
-        self, params: Variables, x: Float[Array, "batch size size *bins"]
+        self, params: Variables, x: Float[Array, "batch size size *channels"]
     ) -> Float[Array, "batch features"]:
         """Compute mean, root mean square and maximum of every layer's features over the map."""
         return _applied(self._pooled, params["pooled"], x)
@@ -130,7 +134,7 @@ class Discriminator:
     def of_pixels(
         self,
         params: Variables,
-        x: Float[Array, "batch size size *bins"],
+        x: Float[Array, "batch size size *channels"],
         standard: Standard,
         cosmologies: Cosmologies = ONE,
     ) -> Float[Array, " batch"]:

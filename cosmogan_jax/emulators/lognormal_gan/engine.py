@@ -26,10 +26,11 @@ from cosmogan_jax.emulators.interface import (
 from cosmogan_jax.emulators.lognormal_gan.conditional_base import ConditionalBase
 from cosmogan_jax.emulators.lognormal_gan.curves import shown
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
-from cosmogan_jax.emulators.lognormal_gan.model import AnyBase, LognormalGan, model_of, units
+from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, model_of
 from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate
 from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState, NetState
 from cosmogan_jax.emulators.lognormal_gan.train_step import Parts, train_step
+from cosmogan_jax.emulators.lognormal_gan.units import AnyBase, judged, num_sums, units
 from cosmogan_jax.emulators.matched_statistics import AnyScale
 from cosmogan_jax.emulators.measuring import scale_of, targets_of, unmeasured_scale
 from cosmogan_jax.settings import Train
@@ -62,10 +63,10 @@ def make_model(settings: Train, num_bins: int = 1) -> LognormalGan:
 def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:
     """Make the engine of the settings; each network has an Adam and a learning rate of its own."""
     own, size = settings.of_kind, settings.crop_size
-    matcher = matching.matcher(own, model.num_bins)
-    num_parameters, num_bins = len(model.parameters), model.num_bins
+    num_parameters, num_bins, sums = len(model.parameters), model.num_bins, num_sums(model.num_bins)
+    matcher = matching.matcher(own, num_bins, sums)
     numbers = bands.num_bands(size) if num_bins == 1 else joint_bands.num_spectral_numbers(size, num_bins)
-    disc = Discriminator(size, own.disc_layers, own.disc_filters, numbers, num_parameters, num_bins)
+    disc = Discriminator(size, own.disc_layers, own.disc_filters, numbers, num_parameters, num_bins + sums)
 
     def adam(peak: float) -> optax.GradientTransformation:
         return optax.adam(learning_rate(peak, settings), b1=settings.adam_beta1, b2=own.adam_beta2)
@@ -111,7 +112,7 @@ def _init(parts: Parts, key: Array) -> LognormalGanState:
     bins = () if (num_bins := parts.model.num_bins) == 1 else (num_bins,)
     scale = unmeasured_scale(size, num_bins, num_slopes, parts.matcher)
     # One number that nobody looks at where nothing is matched: checkpoints hold no arrays without any.
-    targets = matching.Targets(jnp.zeros(1), jnp.zeros((1, 1)))
+    targets = matching.Targets(jnp.zeros(1), jnp.zeros(1), (jnp.zeros((1, 1)),))
     if parts.matcher is not None:
         targets = parts.matcher.unmeasured(size, scale, num_slopes)
     return LognormalGanState(
@@ -144,9 +145,13 @@ def _begin(
     else:
         own_base, theta = model.measured(lambda: map(model.without_one_bin, wider())), None
         base = own_base
-        scale = scale_of(maps, lambda x: units(x, own_base), model.num_bins, matcher=parts.matcher)
+
+        def in_units(x: Array) -> Array:
+            return judged(units(x, own_base), own_base)
+
+        scale = scale_of(maps, in_units, model.num_bins, matcher=parts.matcher)
         if parts.matcher is not None:
-            targets = targets_of(maps, lambda x: units(x, own_base), parts.matcher, scale)
+            targets = targets_of(maps, in_units, parts.matcher, scale)
 
     @jax.jit
     def first_maps(params, index, theta):
@@ -182,7 +187,7 @@ def _measured_at_cosmologies(
         start = 0
         for some_maps in maps():
             own = model.base_of(base, cosmologies.rows(slice(start, start + len(some_maps))))
-            in_units = np.asarray(units(model.without_one_bin(jnp.asarray(some_maps)), own))
+            in_units = np.asarray(judged(units(model.without_one_bin(jnp.asarray(some_maps)), own), own))
             yield in_units[..., None] if model.num_bins == 1 else in_units
             start += len(some_maps)
 

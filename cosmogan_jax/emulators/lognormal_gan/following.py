@@ -97,10 +97,10 @@ def lacking_power(
 
 
 def _power_of(matcher: Matcher, size: int, scale: AnyScale) -> slice:
-    """Return where the matched power stands among the numbers, that of all bins."""
+    """Return where the matched power stands among the numbers, that of all bins; not of their sums."""
     counts, place = matcher.numbers(size, scale), matcher.names.index(POWER)
     assert matcher.names[: place + 1].count(POWER) == 1
-    before = place * matcher.num_bins
+    before = place * matcher.num_channels
     start = sum(counts[:before])
     return slice(start, start + sum(counts[before : before + matcher.num_bins]))
 

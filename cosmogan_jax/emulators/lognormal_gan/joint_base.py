@@ -130,6 +130,18 @@ def of_units(
     return bins_apart.together(own, base.mixing)
 
 
+def with_bins_as_they_are(
+    u: Float[Array, "*batch height width bins"], base: JointBase
+) -> Float[Array, "*batch height width bins_and_sums"]:
+    """Return bins taken apart, in units, and behind them all but the first as they are, in their own sigma.
+
+    The first is the same either way. Parts are uncorrelated, so that sigma_i^2 = sum_j a_ij^2 sigma_j^2 of x_i.
+    """
+    weights = base.mixing * base.each.sigma[..., None, :]
+    weights = weights / jnp.maximum(jnp.sqrt((weights**2).sum(-1, keepdims=True)), 1e-30)
+    return jnp.concatenate([u, bins_apart.weighted(u, weights)[..., 1:]], -1)
+
+
 def positive_definite(
     coherence: Float[np.ndarray, "waves bins bins"],
 ) -> tuple[Float[np.ndarray, "waves bins bins"], float]:

@@ -31,6 +31,7 @@ from cosmogan_jax.emulators.lognormal_gan.generator import START_OF_NOISE, Gener
 from cosmogan_jax.emulators.lognormal_gan.joint_base import JointBase
 from cosmogan_jax.emulators.lognormal_gan.joint_base_of_theta import JointBaseOfTheta
 from cosmogan_jax.emulators.lognormal_gan.map_sums import JointSums
+from cosmogan_jax.emulators.lognormal_gan.units import AnyBase, base_axes
 from cosmogan_jax.layers.initialisation import Variables
 from cosmogan_jax.settings.lognormal_gan import BASE_POWERS
 
@@ -40,7 +41,6 @@ _OF_THETA: dict[str, Any] = {"parameters": (), "theta_order": 2}
 _EARLIER = {"base_power": BASE_POWERS[0]}  # of cards that say nothing of it
 _OF_BINS = {"num_bins": 1}
 _MOST_BINS = 64
-AnyBase = Base | JointBase
 Maps = TypeVar("Maps", Array, np.ndarray)
 
 
@@ -281,18 +281,3 @@ def model_of(description: Mapping[str, Any], forward_mode: bool) -> LognormalGan
     if isinstance(fields["parameters"], list):
         fields["parameters"] = tuple(fields["parameters"])
     return LognormalGan(**fields)
-
-
-def base_axes(base: AnyBase) -> int:
-    """Count the axes of maps that a base has: 1 where every map is of its own, else 0."""
-    return base.mean.ndim if isinstance(base, Base) else base.each.mean.ndim - 1
-
-
-def units(x: Float[Array, "batch size size *bins"], base: AnyBase) -> Float[Array, "batch size size *bins"]:
-    """Convert maps from network units to units of the training maps' sigma about their mean.
-
-    Of several bins, of the sigma of each bin's own part (`bins_apart.py`).
-    """
-    if isinstance(base, JointBase):
-        return joint_base.in_units(x, base)
-    return (x - base.mean[..., None, None]) / jnp.maximum(base.sigma[..., None, None], 1e-30)

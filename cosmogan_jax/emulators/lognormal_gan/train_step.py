@@ -7,6 +7,7 @@ bands; G minimises softplus(-D(fake)) (Goodfellow et al. 2014), and follows what
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -23,9 +24,10 @@ from cosmogan_jax.emulators.lognormal_gan.conditional_base import ConditionalBas
 from cosmogan_jax.emulators.lognormal_gan.discriminator import Discriminator, Standard
 from cosmogan_jax.emulators.lognormal_gan.following import POWER, followed, lacking_power
 from cosmogan_jax.emulators.lognormal_gan.joint_base import JointBase
-from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan, units
+from cosmogan_jax.emulators.lognormal_gan.model import LognormalGan
 from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate, matching_rate
 from cosmogan_jax.emulators.lognormal_gan.state import LognormalGanState
+from cosmogan_jax.emulators.lognormal_gan.units import judged, units
 from cosmogan_jax.emulators.matching import Matcher
 from cosmogan_jax.emulators.moving_average import moved
 from cosmogan_jax.emulators.optimizing import updated
@@ -83,8 +85,9 @@ def train_step(
     matching: Metrics = {}
     if parts.matcher is not None:
         rate = matching_rate(state.step, parts.settings)
+        scale, seen = fresh.scale(state.scale), _seen(parts, state, fresh)
         slope, running, matching = parts.matcher.added(
-            slope, fake, state.targets, running, fresh.scale(state.scale), state.step, rate, phi=fresh.phi
+            slope, fake, state.targets, running, scale, state.step, rate, seen, fresh.phi
         )
         base_after = _base_followed(parts, state, running)
     gen_grads = gen_pullback(slope)[0]
@@ -126,6 +129,12 @@ def _base_followed(
     return followed(state.base, lacking, rate)
 
 
+def _seen(parts: Parts, state: LognormalGanState, cosmologies: Cosmologies) -> Callable[[Array], Array]:
+    """Return what makes of maps of these cosmologies that which is judged: they, and bins as they are."""
+    base = parts.model.base_of(state.base, cosmologies)
+    return lambda maps: judged(maps, base)
+
+
 class _Judgement(NamedTuple):
     """Loss and logits of D of a batch of real and generated maps; the loss is without the penalty."""
 
@@ -147,15 +156,18 @@ def _disc_gradients(
     (real, of_real), (fake, of_fake) = real_maps, fake_maps
     both, of_both = jnp.concatenate([real, fake]), of_real.followed_by(of_fake)
     bands = of_both.scale(state.scale).whitened(spectral_numbers(both))
+    seen, seen_of_real = _seen(parts, state, of_both)(both), _seen(parts, state, of_real)
 
     def objective(params):
-        features = disc.pooled(params, both)
+        features = disc.pooled(params, seen)
         standard = _moved(state.standard, jax.lax.stop_gradient(features[: len(real)]), of_real, state.step)
         logits = disc.of_features(params, features, standard, of_both)
         logits += disc.of_bands(params, bands, of_both)
         real_logits, fake_logits = logits[: len(real)], logits[len(real) :]
         loss = jax.nn.softplus(-real_logits).mean() + jax.nn.softplus(fake_logits).mean()
-        penalty = own.pixel_penalty * r1(lambda x: disc.of_pixels(params, x, standard, of_real), real)
+        penalty = own.pixel_penalty * r1(
+            lambda x: disc.of_pixels(params, seen_of_real(x), standard, of_real), real
+        )
         penalty += own.band_penalty * r1(lambda b: disc.of_bands(params, b, of_real), bands[: len(real)])
         return loss + penalty, _Judgement(loss, penalty, real_logits, fake_logits, standard)
 
@@ -168,7 +180,8 @@ def _gen_loss(
     """Return J(G) of its maps."""
     disc, params = parts.disc, state.disc.params
     bands = cosmologies.scale(state.scale).whitened(spectral_numbers(fake))
-    logits = disc.of_pixels(params, fake, standard, cosmologies) + disc.of_bands(params, bands, cosmologies)
+    logits = disc.of_pixels(params, _seen(parts, state, cosmologies)(fake), standard, cosmologies)
+    logits += disc.of_bands(params, bands, cosmologies)
     return jax.nn.softplus(-logits).mean()
 
 

@@ -37,6 +37,13 @@ class LognormalGan(Matching):
         "Of lognormal_gan: whether its base has the same power in all directions, or as much along the axes "
         "and along the diagonals as the training maps have: those read off a grid differ there near Nyquist.",
     )
+    base_blocks: int = setting(
+        1,
+        "Of lognormal_gan: side, in pixels, of the blocks whose means are as skewed in its base as in the "
+        "training maps. 1: pixels. The network mends the pixels' skewness, and not that of waves longer than it "
+        "sees: of sources so near that one structure fills a map 8 is better (experiments/027-source-bins).",
+        least=1,
+    )
     base_rate: float = setting(
         0.0,
         "Of lognormal_gan: rate at which its base's fields follow, wave by wave, the power that generated maps "

@@ -78,17 +78,19 @@ def measured(
     maps: Iterable[Float[np.ndarray, "maps size size"]],
     fourfold: bool = False,
     share_of_noise: ShareOfNoise | None = None,
+    blocks: int = 1,
 ) -> Base:
     """Measure the base of maps in network units, which come in parts, all of one size.
 
     Args:
       fourfold: whether directions are told apart.
       share_of_noise: |k| in radian a pixel -> the share of the power that noise beside the base is to hold.
+      blocks: side in pixels of the blocks whose means are as skewed as the maps'.
 
     Raises:
       ValueError: no map, maps without variance, or of a skewness that is not positive, as no lognormal field's.
     """
-    sums = Sums()
+    sums = Sums(blocks)
     for some_maps in maps:
         sums.add(np.asarray(some_maps, np.float64))
     return base_of(sums, fourfold, share_of_noise)
@@ -149,11 +151,11 @@ def spectra_of(sums: Sums) -> Spectra:
     if not variance > 0:
         raise ValueError(f"variance={variance:g} of the training maps must be positive")
     if not skewness > 0:
+        of_blocks = "" if sums.blocks == 1 else f" averaged over blocks of base_blocks={sums.blocks} pixels"
         raise ValueError(
-            f"skewness={skewness:.3g} of the training maps in network units must be positive, as a lognormal "
-            "field's is (normalisation=arcsinh takes most of it away; linear keeps it)"
+            f"skewness={skewness:.3g} of the training maps{of_blocks} in network units must be positive, as a "
+            "lognormal field's is (normalisation=arcsinh takes most of it away; linear keeps it)"
         )
-    shift, spread = shift_of(skewness)
     canvas = fast_size(4 * sums.size)
     k = wave_numbers((canvas, canvas))
     of_pairs = power_of_pairs(k, *sums.correlation(mean), sums.size)
@@ -161,6 +163,7 @@ def spectra_of(sums: Sums) -> Spectra:
     level = float(power.mean())
     power /= level
     xi = np.fft.ifft2(power).real
+    shift, spread = shift_of(skewness, *_third_of_blocks(xi, sums.blocks))
     # A correlation below -shift^2 is none that a lognormal field has; real maps' stay far above.
     log_power = np.maximum(np.fft.fft2(np.log1p(np.maximum(xi / shift**2, _LEAST))).real, 0)
     of_g = np.fft.ifft2(log_power / log_power.mean()).real
@@ -168,12 +171,31 @@ def spectra_of(sums: Sums) -> Spectra:
     return Spectra(k, mean, variance, shift, spread, power, level, log_power, lognormal_power)
 
 
-def shift_of(skewness: float) -> tuple[float, float]:
-    """Find shift and s of a lognormal field of variance 1: skewness = (w + 3) sqrt(w), w = exp(s^2) - 1."""
+def shift_of(third: float, twos: float = 1.0, threes: float = 1.0) -> tuple[float, float]:
+    """Find shift and s of a lognormal field of variance 1 from the third moment of its means over blocks.
+
+    With w = exp(s^2) - 1 = 1 / shift^2 and means over all pixels i, j, l of a block,
+
+        third = (threes w + 3 twos) sqrt(w),    twos = <xi_ij xi_il>,    threes = <xi_ij xi_il xi_jl>
+
+    since <y_i y_j y_l> is that sum for a lognormal field. Of single pixels both are 1, and the third moment is
+    the skewness.
+    """
     from scipy.optimize import brentq  # here: what opens an emulator measures no maps
 
-    w = brentq(lambda w: (w + 3) * np.sqrt(w) - skewness, 1e-12, 1e6)
+    w = brentq(lambda w: (threes * w + 3 * twos) * np.sqrt(w) - third, 1e-12, 1e6)
     return 1 / np.sqrt(w), float(np.sqrt(np.log1p(w)))
+
+
+def _third_of_blocks(xi: Float[np.ndarray, "side side"], blocks: int) -> tuple[float, float]:
+    """Return the two means of `shift_of` of a correlation function, by lag."""
+    if blocks == 1:
+        return 1.0, 1.0
+    at = np.arange(blocks**2)
+    row, column = at // blocks, at % blocks
+    of_pairs = xi[np.subtract.outer(row, row), np.subtract.outer(column, column)]
+    threes = np.einsum("ij,ij->", of_pairs @ of_pairs, of_pairs) / blocks**6
+    return float((of_pairs.mean(1) ** 2).mean()), float(threes)
 
 
 def power_of_pairs(

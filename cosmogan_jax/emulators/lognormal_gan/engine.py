@@ -52,6 +52,10 @@ def make_model(settings: Train, num_bins: int = 1) -> LognormalGan:
         raise ValueError(
             f"decay_to_step={own.decay_to_step} must be more than decay_from_step={own.decay_from_step}"
         )
+    if own.base_blocks > settings.crop_size:
+        raise ValueError(
+            f"base_blocks={own.base_blocks} must be at most crop_size={settings.crop_size}, the side of a map"
+        )
     if settings.crop_size % 2**own.disc_layers:
         raise ValueError(
             f"crop_size={settings.crop_size} must be divisible by 2**disc_layers={2**own.disc_layers}"
@@ -143,7 +147,7 @@ def _begin(
     if model.parameters:
         base, scale, targets, theta = _measured_at_cosmologies(parts, state, maps, wider)
     else:
-        own_base, theta = model.measured(lambda: map(model.without_one_bin, wider())), None
+        own_base, theta = model.measured(lambda: map(model.without_one_bin, wider()), own.base_blocks), None
         base = own_base
 
         def in_units(x: Array) -> Array:
@@ -179,7 +183,7 @@ def _measured_at_cosmologies(
 ) -> tuple[ConditionalBase, AnyScale, matching.Targets, Array]:
     """Measure base, bands and targets as functions of the cosmology; draw parameters of the maps to replay."""
     model, theta = parts.model, jnp.asarray(maps.theta)
-    base = model.measured_at(wider)
+    base = model.measured_at(wider, parts.settings.of_kind.base_blocks)
     cosmologies = model.cosmologies(base, theta)
     phi = np.asarray(cosmologies.phi)
 

@@ -78,6 +78,7 @@ def measured(
     fourfold: bool = False,
     share_of_noise: ShareOfNoise | None = None,
     mixing: Float[np.ndarray, "bins bins"] | None = None,
+    blocks: int = 1,
 ) -> JointBase:
     """Measure the base of maps of several bins in network units; arguments as of `base.measured`.
 
@@ -86,7 +87,7 @@ def measured(
     Raises:
       ValueError: no map, or a bin of which `base.measured` makes no base; it is named.
     """
-    sums = JointSums(num_bins)
+    sums = JointSums(num_bins, blocks)
     for some_maps in maps:
         sums.add(np.asarray(some_maps, np.float64))
     return base_of(sums, fourfold, share_of_noise, mixing)

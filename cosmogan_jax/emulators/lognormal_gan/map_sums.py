@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from cosmogan_jax.emulators.lognormal_gan.waves import LARGEST_WAVE, cos_4_phi, wave_numbers
+from cosmogan_jax.summaries.pixels import block_means
 
 _TAPERED_BANDS = 64
 # Longer waves come from too few modes to tell directions apart, and shorter than Nyquist from corners alone.
@@ -18,10 +19,14 @@ _DIRECTED_BANDS, _FEWEST_MODES = 24, 24  # that tell directions apart; of each
 
 
 class Sums:
-    """Sums over maps from which moments, pairs and tapered power follow, whatever the mean turns out to be."""
+    """Sums over maps from which moments, pairs and tapered power follow, whatever the mean turns out to be.
 
-    def __init__(self):
-        self.size, self.count, self._powers = 0, 0, np.zeros(4)
+    blocks: side in pixels of the blocks of whose means the third moment is taken.
+    """
+
+    def __init__(self, blocks: int = 1):
+        self.size, self.count, self._powers, self.blocks = 0, 0, np.zeros(4), blocks
+        self._powers_of_blocks = np.zeros(4)
 
     def add(self, maps: Float[np.ndarray, "maps size size"]) -> tuple[np.ndarray, np.ndarray]:
         """Add maps, all of one size; return their transforms, on a doubled canvas and under the window."""
@@ -37,6 +42,8 @@ class Sums:
             self.near = maps.mean()
         maps = maps - self.near
         self._powers += [(maps**p).sum() for p in range(4)]
+        of_blocks = block_means(maps, self.blocks)
+        self._powers_of_blocks += [(of_blocks**p).sum() for p in range(4)]
         self.count += len(maps)
         self.pixels += maps.sum(0)
         doubled = np.fft.rfft2(maps, s=self._double)
@@ -47,14 +54,18 @@ class Sums:
         return doubled, tapered
 
     def moments(self) -> tuple[float, float, float]:
-        """Return mean, variance and skewness over all pixels."""
+        """Return the pixels' mean and variance, and the third moment of blocks in their sigma.
+
+        Where a block is a pixel that is the skewness.
+        """
         if not self.count:
             raise ValueError("no training map: the base field has nothing to be measured on")
-        m1, m2, m3 = self._powers[1:] / self._powers[0]
+        m1, m2, _ = self._powers[1:] / self._powers[0]
         variance = m2 - m1**2
-        third = m3 - 3 * m1 * m2 + 2 * m1**3
-        skewness = third / variance**1.5 if variance > 0 else 0.0
-        return float(m1 + self.near), float(variance), float(skewness)
+        b1, b2, b3 = self._powers_of_blocks[1:] / self._powers_of_blocks[0]
+        third = b3 - 3 * b1 * b2 + 2 * b1**3
+        in_sigma = third / variance**1.5 if variance > 0 else 0.0
+        return float(m1 + self.near), float(variance), float(in_sigma)
 
     def correlation(self, mean: float) -> tuple[np.ndarray, np.ndarray]:
         """Return distances in pixels and the mean product there, over all pairs of pixels of one map."""
@@ -94,11 +105,11 @@ class JointSums:
     """Sums over maps of several bins: those of each bin, and of the products of every two.
 
     Attributes:
-      each: the sums of every bin.
+      each: the sums of every bin; blocks: theirs.
     """
 
-    def __init__(self, num_bins: int):
-        self.each = [Sums() for _ in range(num_bins)]
+    def __init__(self, num_bins: int, blocks: int = 1):
+        self.each = [Sums(blocks) for _ in range(num_bins)]
         self._pairs: dict[tuple[int, int], np.ndarray] = {}
         self._tapered: dict[tuple[int, int], np.ndarray] = {}
 

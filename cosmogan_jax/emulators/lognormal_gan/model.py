@@ -114,22 +114,24 @@ class LognormalGan:
         room = functools.partial(share_of_noise, amplitude=START_OF_NOISE, scales=self.scales)
         return self.base_power == "fourfold", room
 
-    def measured(self, maps: Callable[[], Iterable[Float[np.ndarray, "maps size size *bins"]]]) -> AnyBase:
+    def measured(
+        self, maps: Callable[[], Iterable[Float[np.ndarray, "maps size size *bins"]]], blocks: int = 1
+    ) -> AnyBase:
         """Measure the base of training maps in network units; a fresh network's noise has room beside it.
 
-        Maps of one bin have no axis of bins; of several they are read twice.
+        Maps of one bin have no axis of bins; of several they are read twice. blocks: as `base.measured`.
 
         Raises:
           ValueError: as `base.measured`; the bin is named where there are several.
         """
         fourfold, room = self._how_measured
         if self.num_bins == 1:
-            return measured(maps(), fourfold, room)
+            return measured(maps(), fourfold, room, blocks)
         mixing = bins_apart.measured(maps())
         apart = (bins_apart.apart_in_float64(some_maps, mixing) for some_maps in maps())
-        return joint_base.measured(apart, self.num_bins, fourfold, room, mixing)
+        return joint_base.measured(apart, self.num_bins, fourfold, room, mixing, blocks)
 
-    def measured_at(self, maps: TrainingMaps) -> ConditionalBase:
+    def measured_at(self, maps: TrainingMaps, blocks: int = 1) -> ConditionalBase:
         """Return the base at any cosmology, of training maps of several, and what it errs by at others.
 
         Raises:
@@ -138,7 +140,7 @@ class LognormalGan:
         theta = maps.theta
         made = conditioning.measured(theta, self.parameters, self.theta_order)
         points, of_map = np.unique(theta, axis=0, return_inverse=True)
-        sums, start = [JointSums(self.num_bins) for _ in points], 0
+        sums, start = [JointSums(self.num_bins, blocks) for _ in points], 0
         mixing = bins_apart.measured(maps()) if self.num_bins > 1 else np.eye(1)
         for some_maps in maps():
             own = of_map.reshape(-1)[start : start + len(some_maps)]

@@ -19,6 +19,7 @@ from cosmogan_jax.emulators.lognormal_gan.schedule import learning_rate, matchin
 from cosmogan_jax.emulators.moving_average import moved
 from cosmogan_jax.settings import Train
 from cosmogan_jax.settings.lognormal_gan import LognormalGan as OwnSettings
+from cosmogan_jax.summaries.pixels import block_means
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -62,6 +63,22 @@ def test_the_lognormal_field_behind_the_maps_is_found(sky, of_sky):
     assert float(of_sky.shift) == pytest.approx(shift, rel=1e-4)
 
 
+def skewness_of_blocks(maps, pixels):
+    means = block_means(np.asarray(maps, np.float64), pixels)
+    off = means - means.mean()
+    return (off**3).mean() / (off**2).mean() ** 1.5
+
+
+def test_of_a_lognormal_sky_blocks_tell_what_pixels_do(sky, of_sky):
+    """The closed form of a lognormal field: its blocks' third moment is that of the same shift."""
+    of_blocks = base.measured([sky], blocks=4)
+    # The blocks' skewness is known less well than the pixels', of which there are 16 times as many.
+    assert float(of_blocks.spread) == pytest.approx(float(of_sky.spread), rel=0.08)
+    np.testing.assert_array_equal(of_blocks.amplitude, of_sky.amplitude)
+    with pytest.raises(ValueError, match=r"averaged over blocks of base_blocks=4 pixels in network units must"):
+        base.measured([-sky], blocks=4)
+
+
 def test_parts_and_an_offset_change_nothing(sky, of_sky):
     again = base.measured([sky[:7], sky[7:8], sky[8:]])
     for one, other in zip(jax.tree.leaves(of_sky), jax.tree.leaves(again), strict=True):
@@ -82,6 +99,29 @@ def drawn(of_sky, count, size, seed=0):
 
     parts = [some(jnp.arange(start, start + 50)) for start in range(0, count, 50)]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def test_blocks_of_the_base_are_as_skewed_as_asked():
+    """A sum of two lognormal skies, the smoother one with the longer tail: no one field has both skewnesses."""
+    rng, side = np.random.default_rng(6), 512
+    k = waves.wave_numbers((side, side))
+    maps = []
+    for _ in range(24):
+        parts = []
+        for width, spread in ((3.0, 0.5), (0.8, 0.1)):
+            colour = np.exp(-((k * width) ** 2) / 2)
+            white = np.fft.fft2(rng.normal(size=(side, side)))
+            g = np.fft.ifft2(white * colour / np.sqrt((colour**2).mean())).real
+            parts.append(np.expm1(spread * g - spread**2 / 2) / np.sqrt(np.expm1(spread**2)))
+        y = (parts[0] + parts[1]) / np.sqrt(2)
+        maps.append(y.reshape(side // 64, 64, side // 64, 64).swapaxes(1, 2).reshape(-1, 64, 64))
+    maps = np.concatenate(maps)
+    found = {blocks: base.measured([maps], blocks=blocks) for blocks in (1, 8)}
+    skewness = {blocks: skewness_of_blocks(drawn(own, 300, 96).base, 8) for blocks, own in found.items()}
+    expected = skewness_of_blocks(maps, 8)
+    # 300 maps of some 100 independent patches know it to a few per cent, the sky as well.
+    assert skewness[8] == pytest.approx(expected, rel=0.15)
+    assert skewness[1] < 0.7 * expected
 
 
 @pytest.fixture(scope="module")
@@ -465,6 +505,7 @@ def test_the_average_is_the_weighted_mean_of_all_weights_so_far():
         ({"match": ("power", "voids")}, "match='voids' is none of the statistics there are: power, mean"),
         ({"match": ("power", "power")}, "match=power,power names a statistic twice"),
         ({"disc_layers": 5}, r"crop_size=16 must be divisible by 2\*\*disc_layers=32"),
+        ({"base_blocks": 17}, r"base_blocks=17 must be at most crop_size=16, the side of a map"),
         ({"decay_to_step": 3}, "decay_to_step=3 must be more than decay_from_step=3"),
         ({"disc_learning_rate": 0.0}, "disc_learning_rate=0.0 must be positive"),
         ({"gen_channels": 2000}, "num_channels=2000"),

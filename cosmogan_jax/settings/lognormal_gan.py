@@ -40,8 +40,8 @@ class LognormalGan(Matching):
     base_blocks: int = setting(
         1,
         "Of lognormal_gan: side, in pixels, of the blocks whose means are as skewed in its base as in the "
-        "training maps. 1: pixels. The network mends the pixels' skewness, and not that of waves longer than it "
-        "sees: of sources so near that one structure fills a map 8 is better (experiments/027-source-bins).",
+        "training maps. 1: pixels. The network mends the pixels' skewness, and not that of waves longer than "
+        "it sees: of sources so near that one structure fills a map 8 is better (experiments/027-source-bins).",
         least=1,
     )
     base_rate: float = setting(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cosmogan_jax.emulators import conditioning
-from cosmogan_jax.emulators.lognormal_gan import base, base_of_theta, waves
+from cosmogan_jax.emulators.lognormal_gan import base, base_of_theta, tails, waves
 from cosmogan_jax.emulators.lognormal_gan.fields import draw, inputs
 
 NAMES = ("omega_m", "w0")
@@ -84,7 +84,7 @@ def test_maps_that_tell_nothing_of_their_parameters_are_one_line(theta, order, w
 
 def lognormal_maps(rng, sigma, skewness, slope, count=60, size=48):
     """Shifted lognormal maps of a power law, cut from twice as wide ones; by numpy alone."""
-    shift, spread = base.shift_of(skewness)
+    shift, spread = tails.shift_of(skewness)
     wide = (2 * size, 2 * size)
     k = waves.wave_numbers(wide)
     colour = np.where(k > 0, np.maximum(k, 1e-9) ** slope, 0) * np.exp(-((k / 2) ** 2))
@@ -112,7 +112,7 @@ def test_the_base_of_a_cosmology_that_was_not_there_has_its_variance_skewness_an
     found = base_of_theta.at(regressed, phi(there))
     sigma, skewness, _ = law(there)
     np.testing.assert_allclose(found.sigma, sigma, rtol=0.02)  # 16 sets of 60 maps know it to 1 %
-    np.testing.assert_allclose(found.spread, base.shift_of(skewness)[1], rtol=0.05)
+    np.testing.assert_allclose(found.spread, tails.shift_of(skewness)[1], rtol=0.05)
     of_many = base.measured([lognormal_maps(rng, *law(there), count=960)], fourfold=True)
     # A map of 48 pixels tells waves 15 of the table's apart; from its second on there are enough of them.
     bands = [

@@ -44,6 +44,12 @@ class LognormalGan(Matching):
         "it sees: of sources so near that one structure fills a map 8 is better (experiments/027-source-bins).",
         least=1,
     )
+    base_modulated: bool = setting(
+        False,
+        "Of lognormal_gan: whether its base's amplitude varies slowly across the sky, so far that blocks (see "
+        "--base_blocks) have the training maps' fourth moment too; of several source bins in the first. Tails "
+        "of near sources are heavier than a lognormal field's.",
+    )
     base_rate: float = setting(
         0.0,
         "Of lognormal_gan: rate at which its base's fields follow, wave by wave, the power that generated maps "

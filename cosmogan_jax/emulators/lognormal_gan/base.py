@@ -27,6 +27,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.lognormal_gan.map_sums import Sums
+from cosmogan_jax.emulators.lognormal_gan.tails import correlations_of_block, modulation_of, shift_of
 from cosmogan_jax.emulators.lognormal_gan.waves import (
     NUM_WAVES,
     WAVES,
@@ -54,6 +55,7 @@ class Base(NamedTuple):
       amplitude: square root of the maps' power there; white noise of variance sigma^2 has 1.
       window: what y is multiplied by there, so that its power, and that of noise beside it, is the maps'.
       fourfold: b above there; None where the power is taken to be the same in all directions.
+      modulation: beta, by which the field's amplitude varies slowly (`tails.py`); None where it does not.
     """
 
     mean: Float[Array, ""]
@@ -64,14 +66,16 @@ class Base(NamedTuple):
     amplitude: Float[Array, " waves"]
     window: Float[Array, " waves"]
     fourfold: Float[Array, " waves"] | None = None
+    modulation: Float[Array, ""] | None = None
 
 
-def unmeasured(fourfold: bool = False) -> Base:
+def unmeasured(fourfold: bool = False, modulated: bool = False) -> Base:
     """Return white noise of variance 1, of the shapes that `measured` gives; it can be drawn."""
     ones = jnp.ones(NUM_WAVES, jnp.float32)
     mean, sigma, shift, spread = (jnp.float32(value) for value in (0, 1, 4, 0.25))
     directed = jnp.zeros_like(ones) if fourfold else None
-    return Base(mean, sigma, shift, spread, ones, jnp.copy(ones), jnp.copy(ones), directed)
+    beta = jnp.float32(0) if modulated else None
+    return Base(mean, sigma, shift, spread, ones, jnp.copy(ones), jnp.copy(ones), directed, beta)
 
 
 def measured(
@@ -79,6 +83,7 @@ def measured(
     fourfold: bool = False,
     share_of_noise: ShareOfNoise | None = None,
     blocks: int = 1,
+    modulated_over: float | None = None,
 ) -> Base:
     """Measure the base of maps in network units, which come in parts, all of one size.
 
@@ -86,6 +91,8 @@ def measured(
       fourfold: whether directions are told apart.
       share_of_noise: |k| in radian a pixel -> the share of the power that noise beside the base is to hold.
       blocks: side in pixels of the blocks whose means are as skewed as the maps'.
+      modulated_over: smoothing in pixels of the Gaussian field by which the base's amplitude varies, so far
+        that blocks have the maps' fourth moment too; None: it does not vary.
 
     Raises:
       ValueError: no map, maps without variance, or of a skewness that is not positive, as no lognormal field's.
@@ -93,16 +100,17 @@ def measured(
     sums = Sums(blocks)
     for some_maps in maps:
         sums.add(np.asarray(some_maps, np.float64))
-    return base_of(sums, fourfold, share_of_noise)
+    return base_of(sums, fourfold, share_of_noise, modulated_over)
 
 
 def base_of(
     sums: Sums,
     fourfold: bool = False,
     share_of_noise: ShareOfNoise | None = None,
+    modulated_over: float | None = None,
 ) -> Base:
     """Return the base of the maps that were added up; arguments and errors as of `measured`."""
-    return tabulated(spectra_of(sums), sums, fourfold, share_of_noise)
+    return tabulated(spectra_of(sums, modulated_over), sums, fourfold, share_of_noise)
 
 
 def tabulated(
@@ -110,7 +118,7 @@ def tabulated(
 ) -> Base:
     """Return the base of a field, with what the sums tell of directions; arguments as of `measured`."""
     k, power = field.k, field.power
-    of_base = power if share_of_noise is None else power * (1 - share_of_noise(k))
+    of_base = field.unmodulated if share_of_noise is None else field.unmodulated * (1 - share_of_noise(k))
     window = np.sqrt(of_base / np.maximum(field.lognormal_power, 1e-12 * field.lognormal_power.max()))
     roots = np.sqrt(field.log_power), np.sqrt(power), np.minimum(window, 2.0)
     tables = [by_wave(k, values) for values in roots]
@@ -119,7 +127,8 @@ def tabulated(
         on_average = np.sqrt(by_wave(k, np.exp(2 * np.interp(k, *b) * cos_4_phi(shape))))
         tables = [tables[0], tables[1] / on_average, tables[2] / on_average, np.interp(WAVES, *b)]
     numbers = (field.mean, np.sqrt(field.variance), field.shift, field.spread)
-    return Base(*(jnp.float32(v) for v in numbers), *(jnp.asarray(t, jnp.float32) for t in tables))
+    base = Base(*(jnp.float32(v) for v in numbers), *(jnp.asarray(t, jnp.float32) for t in tables))
+    return base if field.modulation is None else base._replace(modulation=jnp.float32(field.modulation))
 
 
 class Spectra(NamedTuple):
@@ -132,6 +141,8 @@ class Spectra(NamedTuple):
       level: what it was before, in network units squared.
       log_power: of g, in arbitrary units.
       lognormal_power: that of the field with g's power, before the window.
+      unmodulated: power of what is to be modulated, so that it then is the maps'.
+      modulation: as in `Base`.
     """
 
     k: Float[np.ndarray, "side side"]
@@ -143,9 +154,11 @@ class Spectra(NamedTuple):
     level: float
     log_power: Float[np.ndarray, "side side"]
     lognormal_power: Float[np.ndarray, "side side"]
+    unmodulated: Float[np.ndarray, "side side"]
+    modulation: float | None = None
 
 
-def spectra_of(sums: Sums) -> Spectra:
+def spectra_of(sums: Sums, modulated_over: float | None = None) -> Spectra:
     """Compute the lognormal field behind the maps that were added up; errors as of `measured`."""
     mean, variance, skewness = sums.moments()
     if not variance > 0:
@@ -162,40 +175,27 @@ def spectra_of(sums: Sums) -> Spectra:
     power = joined(k, of_pairs, power_of_bands(k, *sums.tapered(mean)), least=0.0)
     level = float(power.mean())
     power /= level
-    xi = np.fft.ifft2(power).real
-    shift, spread = shift_of(skewness, *_third_of_blocks(xi, sums.blocks))
+    xi, unmodulated, beta = np.fft.ifft2(power).real, power, None
+    block = None if sums.blocks == 1 else correlations_of_block(xi, sums.blocks)
+    if modulated_over is not None:
+        beta = modulation_of(skewness, sums.fourth(), np.ones((1, 1)) if block is None else block)
+        skewness *= np.exp(-1.5 * beta**2)
+        xi = xi / _correlation_of_modulation(beta, modulated_over, canvas)
+        unmodulated = np.maximum(np.fft.fft2(xi).real, 0.0)
+    shift, spread = shift_of(skewness, block)
     # A correlation below -shift^2 is none that a lognormal field has; real maps' stay far above.
     log_power = np.maximum(np.fft.fft2(np.log1p(np.maximum(xi / shift**2, _LEAST))).real, 0)
     of_g = np.fft.ifft2(log_power / log_power.mean()).real
     lognormal_power = np.fft.fft2(shift**2 * np.expm1(spread**2 * of_g)).real
-    return Spectra(k, mean, variance, shift, spread, power, level, log_power, lognormal_power)
+    laws = mean, variance, shift, spread
+    return Spectra(k, *laws, power, level, log_power, lognormal_power, unmodulated, beta)
 
 
-def shift_of(third: float, twos: float = 1.0, threes: float = 1.0) -> tuple[float, float]:
-    """Find shift and s of a lognormal field of variance 1 from the third moment of its means over blocks.
-
-    With w = exp(s^2) - 1 = 1 / shift^2 and means over all pixels i, j, l of a block,
-
-        third = (threes w + 3 twos) sqrt(w),    twos = <xi_ij xi_il>,    threes = <xi_ij xi_il xi_jl>
-
-    since <y_i y_j y_l> is that sum for a lognormal field. Of single pixels both are 1, and the third moment is
-    the skewness.
-    """
-    from scipy.optimize import brentq  # here: what opens an emulator measures no maps
-
-    w = brentq(lambda w: (threes * w + 3 * twos) * np.sqrt(w) - third, 1e-12, 1e6)
-    return 1 / np.sqrt(w), float(np.sqrt(np.log1p(w)))
-
-
-def _third_of_blocks(xi: Float[np.ndarray, "side side"], blocks: int) -> tuple[float, float]:
-    """Return the two means of `shift_of` of a correlation function, by lag."""
-    if blocks == 1:
-        return 1.0, 1.0
-    at = np.arange(blocks**2)
-    row, column = at // blocks, at % blocks
-    of_pairs = xi[np.subtract.outer(row, row), np.subtract.outer(column, column)]
-    threes = np.einsum("ij,ij->", of_pairs @ of_pairs, of_pairs) / blocks**6
-    return float((of_pairs.mean(1) ** 2).mean()), float(threes)
+def _correlation_of_modulation(beta: float, smoothing: float, side: int) -> Float[np.ndarray, "side side"]:
+    """Return <M M'> by lag of amplitudes M = exp(beta g - beta^2), g smooth noise: exp(beta^2 (xi_g - 1))."""
+    lag = np.fft.fftfreq(side, 1 / side)
+    xi_g = np.exp(-(lag[:, None] ** 2 + lag**2) / (2 * smoothing) ** 2)
+    return np.exp(beta**2 * (xi_g - 1))
 
 
 def power_of_pairs(

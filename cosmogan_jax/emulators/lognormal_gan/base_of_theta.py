@@ -32,6 +32,7 @@ class BaseOfTheta(NamedTuple):
     power: Float[Array, "terms waves"]
     window: Float[Array, "terms waves"]
     fourfold: Float[Array, "terms waves"] | None = None
+    modulation: Float[Array, " terms"] | None = None
 
 
 class ErrorsLeftOut(NamedTuple):
@@ -47,13 +48,15 @@ class ErrorsLeftOut(NamedTuple):
     power: Float[Array, ""]
 
 
-def unmeasured(num_terms: int, fourfold: bool) -> tuple[BaseOfTheta, ErrorsLeftOut]:
+def unmeasured(num_terms: int, fourfold: bool, modulated: bool = False) -> tuple[BaseOfTheta, ErrorsLeftOut]:
     """Return white noise of variance 1 at every cosmology, and no errors."""
     nothing, no_table = jnp.zeros(num_terms), jnp.zeros((num_terms, NUM_WAVES))
     spread, even = nothing.at[0].set(jnp.log(0.25)), no_table.at[0].set(1.0)
     tables = even, jnp.copy(even), jnp.copy(even)
     directed = jnp.copy(no_table) if fourfold else None
-    return BaseOfTheta(nothing, jnp.copy(nothing), spread, *tables, directed), ErrorsLeftOut(*jnp.zeros(3))
+    beta = jnp.copy(nothing) if modulated else None
+    of_theta = BaseOfTheta(nothing, jnp.copy(nothing), spread, *tables, directed, beta)
+    return of_theta, ErrorsLeftOut(*jnp.zeros(3))
 
 
 def regressed(
@@ -79,6 +82,7 @@ def at(base: BaseOfTheta, phi: Float[Array, " terms"]) -> Base:
         amplitude=_root(phi @ base.power),
         window=jnp.clip(phi @ base.window, 0.0, _WIDEST_WINDOW),
         fourfold=None if base.fourfold is None else phi @ base.fourfold,
+        modulation=None if base.modulation is None else phi @ base.modulation,
     )
 
 
@@ -131,4 +135,5 @@ def _numbers(bases: Sequence[Base]) -> dict[str, np.ndarray]:
         "power": rows("amplitude") ** 2,
         "window": rows("window"),
     }
-    return numbers if bases[0].fourfold is None else {**numbers, "fourfold": rows("fourfold")}
+    optional = (name for name in ("fourfold", "modulation") if getattr(bases[0], name) is not None)
+    return numbers | {name: rows(name) for name in optional}

@@ -61,7 +61,7 @@ def make_model(settings: Train, num_bins: int = 1) -> LognormalGan:
             f"crop_size={settings.crop_size} must be divisible by 2**disc_layers={2**own.disc_layers}"
         )
     sizes = own.gen_layers, own.gen_channels, own.gen_octaves, own.base_power
-    return LognormalGan(*sizes, tuple(settings.condition_on), own.theta_order, num_bins)
+    return LognormalGan(*sizes, tuple(settings.condition_on), own.theta_order, num_bins, own.base_modulated)
 
 
 def make_engine(model: LognormalGan, settings: Train, batch_sharding: jax.sharding.Sharding | None) -> Engine:

@@ -11,19 +11,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.lognormal_gan.base import Base
+from cosmogan_jax.emulators.lognormal_gan.canvas import Canvas, gaussian
 from cosmogan_jax.emulators.lognormal_gan.joint_base import JointBase
-from cosmogan_jax.emulators.lognormal_gan.waves import (
-    LARGEST_WAVE,
-    NUM_WAVES,
-    cos_4_phi,
-    fast_size,
-    wave_numbers,
-)
-from cosmogan_jax.geometry import half_plane_weights
+from cosmogan_jax.emulators.lognormal_gan.waves import fast_size
 
 # Smoothing in pixels, of the fields that tell the network of a pixel's surroundings, and of those that modulate
 # noise.
@@ -148,12 +141,14 @@ def inputs(base: Base, latent: Latent, margin: int = 0, scales: Scales = COARSE)
     repeat themselves from half the canvas' surplus on.
     """
     frame = _Frame(*seen(latent, scales), margin)
-    canvas = _Canvas(latent.field.shape[-2:])
+    canvas = Canvas(latent.field.shape[-2:])
     y, g, around = _lognormal(base, canvas, jnp.fft.rfft2(latent.field), frame, scales)
-    canvas = _Canvas(latent.noise.shape[-2:])
+    canvas = Canvas(latent.noise.shape[-2:])
     fine = _noise(base, canvas, jnp.fft.rfft2(latent.noise), frame, scales)
     amplitude = _amplitude(latent, frame, scales)
     noise = fine * _modulation(amplitude)
+    if base.modulation is not None:
+        y = y * _modulation(amplitude[..., -1, :, :], base.modulation)
     noise, amplitude = (jnp.moveaxis(v, -3, -1) for v in (noise, amplitude))
     features = jnp.concatenate(
         [jnp.stack([g, jnp.arcsinh(y), *around], -1), _NOISE_GAIN * noise, amplitude], -1
@@ -164,20 +159,22 @@ def inputs(base: Base, latent: Latent, margin: int = 0, scales: Scales = COARSE)
 def joint_inputs(base: JointBase, latent: Latent, margin: int = 0, scales: Scales = COARSE) -> Inputs:
     """Compute `inputs` of several source bins, whose white noise is correlated as the base says."""
     frame = _Frame(*seen(latent, scales), margin)
-    canvas = _Canvas(latent.field.shape[-2:])
+    canvas = Canvas(latent.field.shape[-2:])
     white = _correlated(canvas.at_waves(base.field_root), jnp.fft.rfft2(latent.field), -3)
 
     def of_bin(own: Base, white: Array) -> tuple[Array, Array, list[Array]]:
         return _lognormal(own, canvas, white, frame, scales)
 
     y, g, around = jax.vmap(of_bin, (0, white.ndim - 3), -1)(base.each, white)
-    noise_canvas = _Canvas(latent.noise.shape[-2:])
+    noise_canvas = Canvas(latent.noise.shape[-2:])
     white = _correlated(noise_canvas.at_waves(base.noise_root), jnp.fft.rfft2(latent.noise), -4)
     fine = jax.vmap(
         lambda own, white: _noise(own, noise_canvas, white, frame, scales), (0, white.ndim - 4), -1
     )(base.each, white)
     amplitude = _amplitude(latent, frame, scales)
     noise = fine * _modulation(amplitude)[..., None]
+    if base.each.modulation is not None:
+        y = y * _modulation(amplitude[..., -1, :, :, None], base.each.modulation)
     noise, amplitude = jnp.moveaxis(noise, -4, -1), jnp.moveaxis(amplitude, -3, -1)
     flat = (_NOISE_GAIN * noise).reshape(*noise.shape[:-2], -1)
     features = jnp.concatenate([g, jnp.arcsinh(y), *around, flat, amplitude], -1)
@@ -191,11 +188,11 @@ class _Frame(NamedTuple):
     width: int
     margin: int
 
-    def cut(self, transform: Array, canvas: "_Canvas") -> Array:
+    def cut(self, transform: Array, canvas: "Canvas") -> Array:
         return _window(jnp.fft.irfft2(transform, canvas.shape), *self)
 
 
-def _lognormal(base: Base, canvas: "_Canvas", white: Array, frame: _Frame, scales: Scales):
+def _lognormal(base: Base, canvas: "Canvas", white: Array, frame: _Frame, scales: Scales):
     """Return the base, the Gaussian field behind it, and this smoothed, of the transform of white noise."""
     colour = canvas.at_waves(base.log_amplitude)
     smoothed = [canvas.unit(colour * canvas.gaussian(scale)) for scale in scales.surroundings]
@@ -206,7 +203,7 @@ def _lognormal(base: Base, canvas: "_Canvas", white: Array, frame: _Frame, scale
     return y, _window(whole, *frame), around
 
 
-def _noise(base: Base, canvas: "_Canvas", white: Array, frame: _Frame, scales: Scales) -> Array:
+def _noise(base: Base, canvas: "Canvas", white: Array, frame: _Frame, scales: Scales) -> Array:
     """Return noise of the maps' power, an axis of kinds before rows and columns."""
     shares = jnp.stack([_waves_of(kind, canvas.k) for kind in scales.noises])
     return frame.cut(white * (canvas.directed(base.amplitude, base) * shares), canvas)
@@ -216,16 +213,16 @@ def _amplitude(latent: Latent, frame: _Frame, scales: Scales) -> Array:
     """Return the smooth field of variance 1 that modulates each kind of noise."""
     smooth = []
     for of_field, kind in zip(latent.amplitude, scales.noises):
-        canvas = _Canvas(of_field.shape[-2:])
+        canvas = Canvas(of_field.shape[-2:])
         smooth.append(
             frame.cut(jnp.fft.rfft2(of_field) * canvas.unit(canvas.gaussian(kind.modulation)), canvas)
         )
     return jnp.stack(smooth, -3)
 
 
-def _modulation(amplitude: Array) -> Array:
+def _modulation(amplitude: Array, beta: float | Array = _MODULATION) -> Array:
     # <exp(2 beta g)> = exp(2 beta^2): as much noise as without modulation.
-    return jnp.exp(_MODULATION * amplitude - _MODULATION**2)
+    return jnp.exp(beta * amplitude - beta**2)
 
 
 def _correlated(root: Float[Array, "height half bins bins"], white: Array, axis: int) -> Array:
@@ -253,48 +250,5 @@ def share_of_noise(
 
 def _waves_of(kind: Noise, k: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Return the share of every wave that a kind of noise holds; long noise leaves the shortest to short."""
-    high = 1 - _gaussian(k, _HIGH_PASS * kind.stretch)
-    return high if kind.stretch == 1 else high * _gaussian(k, _HIGH_PASS)
-
-
-def _gaussian(k: Float[np.ndarray, "..."], scale: float) -> Float[np.ndarray, "..."]:
-    """Return exp(-(k scale)^2 / 2)."""
-    return np.exp(-0.5 * (k * np.float32(scale)) ** 2)
-
-
-class _Canvas:
-    """Windows on the half plane of a periodic canvas."""
-
-    def __init__(self, shape: tuple[int, ...]):
-        self.shape = shape[0], shape[1]
-        half = shape[1] // 2 + 1
-        self.k = wave_numbers(self.shape)[:, :half].astype(np.float32)
-        # Of one row, which all share: programs, and their bits, are those of the first trainings.
-        self._weight = (half_plane_weights(self.shape)[0] / (shape[0] * shape[1])).astype(np.float32)
-
-    def at_waves(self, table: Float[Array, "waves *more"]) -> Float[Array, "height half *more"]:
-        """Interpolate a table of wave numbers linearly."""
-        place = self.k / np.float32(LARGEST_WAVE) * (NUM_WAVES - 1)
-        low = np.minimum(place.astype(np.int32), NUM_WAVES - 2)
-        share = place - low
-        below, above = (1 - share).astype(np.float32), share.astype(np.float32)
-        if table.ndim > 1:
-            below, above = (v.reshape(*v.shape, *(1,) * (table.ndim - 1)) for v in (below, above))
-        return table[low] * below + table[low + 1] * above
-
-    def directed(self, table: Float[Array, " waves"], base: Base) -> Float[Array, "height half"]:
-        """Interpolate it, with more along axes than along diagonals where the base tells directions apart."""
-        of_ring = self.at_waves(table)
-        if base.fourfold is None:
-            return of_ring
-        cosine = cos_4_phi(self.shape)[:, : self.k.shape[1]].astype(np.float32)
-        return of_ring * jnp.exp(self.at_waves(base.fourfold) * cosine)
-
-    def gaussian(self, scale: float) -> Float[np.ndarray, "height half"]:
-        """Return exp(-(k scale)^2 / 2)."""
-        return _gaussian(self.k, scale)
-
-    def unit(self, window: ArrayLike) -> Float[Array, "height half"]:
-        """Return the window that gives white noise of variance 1 a variance of 1."""
-        window = jnp.asarray(window)
-        return window / jnp.sqrt((window**2 * self._weight).sum())
+    high = 1 - gaussian(k, _HIGH_PASS * kind.stretch)
+    return high if kind.stretch == 1 else high * gaussian(k, _HIGH_PASS)

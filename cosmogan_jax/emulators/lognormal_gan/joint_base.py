@@ -65,9 +65,9 @@ class JointBase(NamedTuple):
     mixing: Float[Array, "bins bins"]
 
 
-def unmeasured(num_bins: int, fourfold: bool = False) -> JointBase:
+def unmeasured(num_bins: int, fourfold: bool = False, modulated: bool = False) -> JointBase:
     """Return independent white noise of variance 1 in every bin, of the shapes that `measured` gives."""
-    each = jax.tree.map(lambda leaf: jnp.stack([leaf] * num_bins), base_of_one.unmeasured(fourfold))
+    each = jax.tree.map(lambda leaf: jnp.stack([leaf] * num_bins), base_of_one.unmeasured(fourfold, modulated))
     alone = jnp.tile(jnp.eye(num_bins), (NUM_WAVES, 1, 1))
     return JointBase(each, alone, jnp.copy(alone), jnp.ones(2), jnp.eye(num_bins))
 
@@ -79,8 +79,11 @@ def measured(
     share_of_noise: ShareOfNoise | None = None,
     mixing: Float[np.ndarray, "bins bins"] | None = None,
     blocks: int = 1,
+    modulated_over: float | None = None,
 ) -> JointBase:
     """Measure the base of maps of several bins in network units; arguments as of `base.measured`.
+
+    Of the bins the first alone is modulated: the field is of all bins, and what far ones have is not near.
 
     mixing: what puts the bins together, where they were taken apart; None where they are as they are.
 
@@ -90,7 +93,7 @@ def measured(
     sums = JointSums(num_bins, blocks)
     for some_maps in maps:
         sums.add(np.asarray(some_maps, np.float64))
-    return base_of(sums, fourfold, share_of_noise, mixing)
+    return base_of(sums, fourfold, share_of_noise, mixing, modulated_over)
 
 
 def base_of(
@@ -98,9 +101,13 @@ def base_of(
     fourfold: bool = False,
     share_of_noise: ShareOfNoise | None = None,
     mixing: Float[np.ndarray, "bins bins"] | None = None,
+    modulated_over: float | None = None,
 ) -> JointBase:
     """Return the base of the maps that were added up; arguments and errors as of `measured`."""
-    fields = [_of_bin(sums, number) for number in range(len(sums.each))]
+    fields = [_of_bin(sums, 0, modulated_over)]
+    fields += [_of_bin(sums, number, None) for number in range(1, len(sums.each))]
+    if modulated_over is not None:
+        fields[1:] = [field._replace(modulation=0.0) for field in fields[1:]]
     each = [
         base_of_one.tabulated(field, own, fourfold, share_of_noise) for field, own in zip(fields, sums.each)
     ]
@@ -164,9 +171,9 @@ def root_of(coherence: Float[np.ndarray, "waves bins bins"]) -> Float[np.ndarray
     return (axes * np.sqrt(np.maximum(values, 0))[:, None]) @ np.swapaxes(axes, 1, 2)
 
 
-def _of_bin(sums: JointSums, number: int) -> Spectra:
+def _of_bin(sums: JointSums, number: int, modulated_over: float | None) -> Spectra:
     try:
-        return base_of_one.spectra_of(sums.each[number])
+        return base_of_one.spectra_of(sums.each[number], modulated_over)
     except ValueError as error:
         raise ValueError(f"source bin {number} of 0 to {len(sums.each) - 1}: {error}") from error
 
@@ -204,7 +211,9 @@ def _coherence_of_gaussians(
     for first, second in itertools.combinations(range(len(fields)), 2):
         ours, theirs = fields[first], fields[second]
         shifts, spreads = ours.shift * theirs.shift, ours.spread * theirs.spread
-        shared = np.interp(ours.k, WAVES, of_maps[:, first, second])
+        # Of what is modulated and what is not, <M> = exp(-beta^2 / 2) of the cross power is left.
+        left = np.exp(-((ours.modulation or 0.0) ** 2 + (theirs.modulation or 0.0) ** 2) / 2)
+        shared = np.interp(ours.k, WAVES, of_maps[:, first, second]) / left
         power = shared * np.sqrt(np.maximum(ours.lognormal_power * theirs.lognormal_power, 0))
         xi = np.fft.ifft2(power).real
         of_g = np.fft.fft2(np.log1p(np.maximum(xi / shifts, _LEAST))).real / spreads

@@ -35,9 +35,11 @@ class JointBaseOfTheta(NamedTuple):
     mixing: Float[Array, "bins bins"]
 
 
-def unmeasured(num_terms: int, num_bins: int, fourfold: bool) -> tuple[JointBaseOfTheta, ErrorsLeftOut]:
+def unmeasured(
+    num_terms: int, num_bins: int, fourfold: bool, modulated: bool = False
+) -> tuple[JointBaseOfTheta, ErrorsLeftOut]:
     """Return independent white noise of variance 1 in every bin at every cosmology, and no errors."""
-    own, errors = base_of_theta.unmeasured(num_terms, fourfold)
+    own, errors = base_of_theta.unmeasured(num_terms, fourfold, modulated)
     each = jax.tree.map(lambda leaf: jnp.stack([leaf] * num_bins), own)
     alone = joint_base.unmeasured(num_bins).field_root
     root = jnp.zeros((num_terms, *alone.shape)).at[0].set(alone)

@@ -21,12 +21,12 @@ _DIRECTED_BANDS, _FEWEST_MODES = 24, 24  # that tell directions apart; of each
 class Sums:
     """Sums over maps from which moments, pairs and tapered power follow, whatever the mean turns out to be.
 
-    blocks: side in pixels of the blocks of whose means the third moment is taken.
+    blocks: side in pixels of the blocks of whose means third and fourth moments are taken.
     """
 
     def __init__(self, blocks: int = 1):
         self.size, self.count, self._powers, self.blocks = 0, 0, np.zeros(4), blocks
-        self._powers_of_blocks = np.zeros(4)
+        self._powers_of_blocks = np.zeros(5)
 
     def add(self, maps: Float[np.ndarray, "maps size size"]) -> tuple[np.ndarray, np.ndarray]:
         """Add maps, all of one size; return their transforms, on a doubled canvas and under the window."""
@@ -43,7 +43,7 @@ class Sums:
         maps = maps - self.near
         self._powers += [(maps**p).sum() for p in range(4)]
         of_blocks = block_means(maps, self.blocks)
-        self._powers_of_blocks += [(of_blocks**p).sum() for p in range(4)]
+        self._powers_of_blocks += [(of_blocks**p).sum() for p in range(5)]
         self.count += len(maps)
         self.pixels += maps.sum(0)
         doubled = np.fft.rfft2(maps, s=self._double)
@@ -62,10 +62,16 @@ class Sums:
             raise ValueError("no training map: the base field has nothing to be measured on")
         m1, m2, _ = self._powers[1:] / self._powers[0]
         variance = m2 - m1**2
-        b1, b2, b3 = self._powers_of_blocks[1:] / self._powers_of_blocks[0]
+        b1, b2, b3, _ = self._powers_of_blocks[1:] / self._powers_of_blocks[0]
         third = b3 - 3 * b1 * b2 + 2 * b1**3
         in_sigma = third / variance**1.5 if variance > 0 else 0.0
         return float(m1 + self.near), float(variance), float(in_sigma)
+
+    def fourth(self) -> float:
+        """Return the fourth moment of blocks in the pixels' sigma."""
+        _, variance, _ = self.moments()
+        b1, b2, b3, b4 = self._powers_of_blocks[1:] / self._powers_of_blocks[0]
+        return float((b4 - 4 * b1 * b3 + 6 * b1**2 * b2 - 3 * b1**4) / variance**2)
 
     def correlation(self, mean: float) -> tuple[np.ndarray, np.ndarray]:
         """Return distances in pixels and the mean product there, over all pairs of pixels of one map."""

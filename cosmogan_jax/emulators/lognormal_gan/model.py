@@ -38,7 +38,7 @@ from cosmogan_jax.settings.lognormal_gan import BASE_POWERS
 KIND = "lognormal_gan"
 _MOST = {"num_layers": (1, 64), "num_channels": (1, 1024), "octaves": (0, 4)}
 _OF_THETA: dict[str, Any] = {"parameters": (), "theta_order": 2}
-_EARLIER = {"base_power": BASE_POWERS[0]}  # of cards that say nothing of it
+_EARLIER = {"base_power": BASE_POWERS[0], "modulated": False}  # of cards that say nothing of it
 _OF_BINS = {"num_bins": 1}
 _MOST_BINS = 64
 Maps = TypeVar("Maps", Array, np.ndarray)
@@ -55,6 +55,7 @@ class LognormalGan:
       parameters: names of what maps are conditioned on, the columns of theta; none for a single cosmology.
       theta_order: of the polynomial in them that the base follows (`conditioning.py`).
       num_bins: source bins that are made together, the last axis of maps.
+      modulated: whether the base's amplitude varies slowly, where tails are heavier than a lognormal field's.
     """
 
     num_layers: int
@@ -64,6 +65,7 @@ class LognormalGan:
     parameters: tuple[str, ...] = ()
     theta_order: int = 2
     num_bins: int = 1
+    modulated: bool = False
     limit: ClassVar[float | None] = None
     upsamplings: ClassVar[int] = 0
     any_size: ClassVar[bool] = True
@@ -109,6 +111,11 @@ class LognormalGan:
         return Scales(self.octaves)
 
     @property
+    def _modulated_over(self) -> float | None:
+        """Return the smoothing of what the base's amplitude follows, the slowest of the noise's."""
+        return self.scales.noises[-1].modulation if self.modulated else None
+
+    @property
     def _how_measured(self) -> tuple[bool, Callable[..., Any]]:
         """Return whether power depends on direction, and the room that is left to a fresh network's noise."""
         room = functools.partial(share_of_noise, amplitude=START_OF_NOISE, scales=self.scales)
@@ -126,10 +133,11 @@ class LognormalGan:
         """
         fourfold, room = self._how_measured
         if self.num_bins == 1:
-            return measured(maps(), fourfold, room, blocks)
+            return measured(maps(), fourfold, room, blocks, self._modulated_over)
         mixing = bins_apart.measured(maps())
         apart = (bins_apart.apart_in_float64(some_maps, mixing) for some_maps in maps())
-        return joint_base.measured(apart, self.num_bins, fourfold, room, mixing, blocks)
+        how = fourfold, room, mixing, blocks, self._modulated_over
+        return joint_base.measured(apart, self.num_bins, *how)
 
     def measured_at(self, maps: TrainingMaps, blocks: int = 1) -> ConditionalBase:
         """Return the base at any cosmology, of training maps of several, and what it errs by at others.
@@ -148,14 +156,14 @@ class LognormalGan:
             for number in np.unique(own):
                 sums[number].add(some_maps[own == number])
             start += len(some_maps)
-        fourfold, room = self._how_measured
+        (fourfold, room), over = self._how_measured, self._modulated_over
         phi = np.asarray(conditioning.regressors(made, jnp.asarray(points), self.parameters, self.theta_order))
         num_maps = np.bincount(of_map.reshape(-1)).astype(float)
         if self.num_bins > 1:
-            joint = [joint_base.base_of(each, fourfold, room, mixing) for each in sums]
+            joint = [joint_base.base_of(each, fourfold, room, mixing, over) for each in sums]
             errors = joint_base_of_theta.errors_left_out(joint, phi, num_maps)
             return ConditionalBase(made, joint_base_of_theta.regressed(joint, phi, num_maps), errors)
-        bases = [base_of(each.each[0], fourfold, room) for each in sums]
+        bases = [base_of(each.each[0], fourfold, room, over) for each in sums]
         errors = base_of_theta.errors_left_out(bases, phi, num_maps)
         return ConditionalBase(made, base_of_theta.regressed(bases, phi, num_maps), errors)
 
@@ -165,19 +173,17 @@ class LognormalGan:
 
     def unmeasured(self) -> AnyBase | ConditionalBase:
         """Return a base of white noise, of the shapes that `measured` or `measured_at` gives."""
-        fourfold = self.base_power == "fourfold"
+        how = self.base_power == "fourfold", self.modulated
         if not self.parameters:
-            return (
-                unmeasured(fourfold) if self.num_bins == 1 else joint_base.unmeasured(self.num_bins, fourfold)
-            )
+            return unmeasured(*how) if self.num_bins == 1 else joint_base.unmeasured(self.num_bins, *how)
         count = len(self.parameters)
         terms, made = (
             conditioning.num_terms(count, self.theta_order),
             conditioning.unmeasured(count, self.theta_order),
         )
         if self.num_bins > 1:
-            return ConditionalBase(made, *joint_base_of_theta.unmeasured(terms, self.num_bins, fourfold))
-        return ConditionalBase(made, *base_of_theta.unmeasured(terms, fourfold))
+            return ConditionalBase(made, *joint_base_of_theta.unmeasured(terms, self.num_bins, *how))
+        return ConditionalBase(made, *base_of_theta.unmeasured(terms, *how))
 
     def cosmologies(
         self, base: AnyBase | ConditionalBase, theta: Float[Array, "batch parameters"]
@@ -265,6 +271,8 @@ class LognormalGan:
             fields = {name: value for name, value in fields.items() if name not in _OF_THETA}
         if self.num_bins == 1:
             fields.pop("num_bins")  # as cards have it
+        if not self.modulated:
+            fields.pop("modulated")
         return {"kind": KIND, **fields}
 
 

@@ -35,13 +35,13 @@ def numbers_of(content: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def area_of(classifier: dict[str, Any]) -> dict[str, float]:
-    if classifier.get("refused") or not classifier.get("auc"):
+    """Return the area of all rules, of single ones, and of the control; nothing where none was trained."""
+    if classifier.get("refused") or "generated" not in classifier:
         return {}
-    rules = {name[len("auc_of_") :]: share for name, share in classifier.items() if name.startswith("auc_of_")}
-    areas = {"AUC": classifier["auc"], **{f"AUC of {rule}": share for rule, share in rules.items()}}
-    if classifier.get("control"):
-        areas["AUC of the control"] = classifier["control"]["auc"]
-    return {name: share["value"] for name, share in areas.items()}
+    generated, control = classifier["generated"], classifier["control"]
+    areas = {"AUC": generated["auc"], "AUC of real maps": control["auc"]}
+    areas |= {name: share for name, share in generated.items() if name.startswith("auc_of_")}
+    return {name.replace("auc_of_", "of "): share["value"] for name, share in areas.items()}
 
 
 def run(workdir: Path) -> dict[str, dict[str, float]]:

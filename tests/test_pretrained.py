@@ -339,13 +339,14 @@ def at_the_middle(emulator):
 
 
 MEASURED_HERE = ("planes-z0.99-64", "pm-zs1-64", "pm-zs1-cosmology")
+SEVERAL_BINS = "pm-four-bins"
 
 
 def test_every_emulator_of_the_package_opens():
     for name in names():
         emulator = load(name)
         assert emulator.card["name"] == name
-        if name in MEASURED_HERE:
+        if name in (*MEASURED_HERE, SEVERAL_BINS):
             continue  # its maps are looked at below
         kappa = np.asarray(emulator.sample(0, 8, **at_the_middle(emulator)))
         assert kappa.shape == (8, emulator.geometry.num_pixels, emulator.geometry.num_pixels)
@@ -395,6 +396,30 @@ def test_the_package_brings_emulators_whose_maps_are_as_their_cards_say(
     assert (np.diff(np.asarray(power)) < 0).all()
     # 256 maps know it to 2 %, 32 of a larger sky each to 4 %.
     assert float(kappa.std()) == pytest.approx(sigma, rel=0.1)
+
+
+# Of the training maps' pixels (experiments/027-source-bins): sigma by bin, correlation by pair.
+SIGMA_OF_BINS = np.array([0.0056, 0.0104, 0.0151, 0.0209])
+CORRELATION_OF_PAIRS = np.array([0.815, 0.644, 0.508, 0.917, 0.779, 0.936])
+
+
+@pytest.mark.usefixtures("optimised")
+def test_four_bins_of_one_sky_are_those_of_the_card():
+    emulator = load(SEVERAL_BINS)
+    kappa = np.asarray(emulator.sample(seed=7, num_maps=256), np.float64)
+    assert kappa.shape == (256, 64, 64, 4)
+    assert emulator.geometry.side_deg == pytest.approx(0.875)
+    pixels = kappa.reshape(-1, 4)
+    # 256 maps know a sigma to 3 %, the nearest bin's to 5 %, and a correlation coefficient to 0.02 and less.
+    np.testing.assert_allclose(pixels.std(0), SIGMA_OF_BINS, rtol=0.1)
+    found = np.corrcoef(pixels.T)[np.triu_indices(4, 1)]
+    np.testing.assert_allclose(found, CORRELATION_OF_PAIRS, atol=0.06)
+    edges = np.array(emulator.card["fidelity"]["l_edges"])
+    for number in range(4):
+        power = power_spectrum(
+            kappa[..., number].astype(np.float32), edges, 0.875, mode_weights="full_plane"
+        ).mean(0)
+        assert (np.diff(np.asarray(power)) < 0).all()
 
 
 # d ln variance / d ln parameter of the simulations at Omega_m 0.3, sigma8 0.8 (experiments/025-any-cosmology):

@@ -1,10 +1,10 @@
 """Takes mean and covariance of all auto and cross powers of maps in several source bins, for other codes.
 
-    python experiments/guides/scripts/several_bins.py [folder] [emulator] [maps]      # runs/guides/bins "" 400
+    several_bins.py [folder] [emulator] [maps]      # runs/guides/bins pm-four-bins 400
 
 Shows: maps of several bins, galaxies' shape noise of each, smoothing, the whole data vector in one call, its
 files in a layout of two-point data, and its correlation matrix as a picture. The emulator is a name or a folder
-that stage pack wrote; without one maps are sums of lognormal shells, the farther bins' of more. Half a minute.
+that stage pack wrote; of "" maps are sums of lognormal shells, the farther bins' of more. Half a minute.
 """
 
 import sys
@@ -33,7 +33,7 @@ def shells(number: int) -> tuple[jax.Array, MapGeometry]:
     return jnp.cumsum(jnp.stack(of_shell, -1), -1), geometry
 
 
-def main(folder: str = "runs/guides/bins", name: str = "", number: str = "400") -> None:
+def main(folder: str = "runs/guides/bins", name: str = "pm-four-bins", number: str = "400") -> None:
     if name:
         emulator = cosmogan_jax.load(name)
         maps, geometry = emulator.sample(seed=0, num_maps=int(number)), emulator.geometry

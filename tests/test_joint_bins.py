@@ -270,13 +270,12 @@ def test_what_is_matched_of_two_bins(trained):
     assert rows.shape == (6, sum(counts))
     by_itself = matching.matcher(OWN).statistics
     second = by_itself(x[..., 1], jax.tree.map(lambda leaf: leaf[1], state.scale.each))
-    as_it_is = by_itself(seen[..., 2], jax.tree.map(lambda leaf: leaf[0], state.scale.sums))
+    as_it_is = by_itself(seen[..., 2], jax.tree.map(lambda leaf: leaf[2], state.scale.each))
     for number, own in ((1, second), (2, as_it_is)):
         place = slice(number * counts[0], (number + 1) * counts[0])
         np.testing.assert_allclose(rows[:, place], own[:, : counts[0]], rtol=1e-4)
     # Power of what is as it is in units of what is typical of it: about 1, over some hundred crops' error.
-    typical = np.asarray(by_itself(seen[..., 2], jax.tree.map(lambda leaf: leaf[0], state.scale.sums)))
-    assert 0.5 < np.median(typical[:, : counts[0]]) < 2
+    assert 0.5 < np.median(np.asarray(as_it_is)[:, : counts[0]]) < 2
     moments = rows[:, -counts[-2] - counts[-1]]
     u = 6 * np.tanh(np.asarray(x) / 6)
     np.testing.assert_allclose(moments, (u[..., 0] ** 2 * u[..., 1]).mean((1, 2)), rtol=1e-3, atol=1e-4)

@@ -15,7 +15,6 @@ from cosmogan_jax.summaries.pixels import block_means
 
 pytestmark = pytest.mark.usefixtures("quick")
 
-PIXEL = np.ones((1, 1))
 SPREAD, BETA, SIDE, SIZE = 0.4, 0.4, 512, 64
 OVER = fields.COARSE.noises[-1].modulation
 
@@ -26,7 +25,7 @@ def test_moments_of_pixels_are_scipys(spread):
     skewness, excess = (float(v) for v in law.stats(moments="sk"))
     shift, found = tails.shift_of(skewness)
     assert found == pytest.approx(spread, rel=1e-6)
-    assert tails.fourth_of(shift, PIXEL) == pytest.approx(excess + 3, rel=1e-6)
+    assert tails.fourth_of(shift, tails.PIXEL) == pytest.approx(excess + 3, rel=1e-6)
 
 
 def test_moments_of_blocks_are_those_of_random_draws():

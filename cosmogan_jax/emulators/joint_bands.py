@@ -30,11 +30,10 @@ class JointScale(NamedTuple):
     """Scales of training maps of several bins.
 
     Attributes:
-      each: the bins' own, with a leading axis of bins.
+      each: the bins' own, with a leading axis of bins, behind which sums of bins stand where maps have any.
       centre, whitening: of `spectral_numbers`, as a MapScale has them of its bands.
       trend: slopes of their mean in phi[1:], of emulators of several cosmologies.
       offset: by how much they are expected above the centre, of certain maps (`at`).
-      sums: of sums of bins, which follow the bins on the last axis of maps, as `each`; None where none do.
     """
 
     each: MapScale
@@ -42,50 +41,29 @@ class JointScale(NamedTuple):
     whitening: Float[Array, "numbers numbers"]
     trend: Float[Array, "slopes numbers"] | None = None
     offset: Float[Array, "batch numbers"] | None = None
-    sums: MapScale | None = None
-
-    @property
-    def every(self) -> MapScale:
-        """Return the scales of bins and sums, with one leading axis of all."""
-        if self.sums is None:
-            return self.each
-        return jax.tree.map(lambda ours, theirs: jnp.concatenate([ours, theirs]), self.each, self.sums)
-
-    @property
-    def num_bins(self) -> int:
-        """Return the number of bins."""
-        return len(self.each.centre)
 
     def at(self, phi: Float[Array, "batch terms"]) -> "JointScale":
         """Return the scale of maps of these cosmologies, whose regressors phi begin with a constant."""
         if self.trend is None:
             return self
-        at_phi = jax.vmap(lambda own: own.at(phi))
-        sums = None if self.sums is None else at_phi(self.sums)
-        return self._replace(each=at_phi(self.each), sums=sums, offset=phi[:, 1:] @ self.trend)
+        each = jax.vmap(lambda own: own.at(phi))(self.each)
+        return self._replace(each=each, offset=phi[:, 1:] @ self.trend)
 
     def about(self, x: Float[Array, "batch size size bins_and_sums"]) -> "JointScale":
         """Return the scale with every bin's rings, and every sum's, about these maps' own means."""
-
-        def of_each(scale: MapScale, maps: Array) -> MapScale:
-            return jax.vmap(lambda own, one: own.about(one), (0, -1))(scale, maps)
-
-        each, sums = of_each(self.each, x[..., : self.num_bins]), self.sums
-        if sums is not None:
-            sums = of_each(sums, x[..., self.num_bins :])
-        return self._replace(each=each, sums=sums)
+        return self._replace(each=jax.vmap(lambda own, maps: own.about(maps), (0, -1))(self.each, x))
 
     def whitened(self, numbers: Float[Array, "batch numbers"]) -> Float[Array, "batch numbers"]:
         """Return combinations of spectral numbers at mean 0, uncorrelated, of variance 1 at most."""
         numbers = numbers if self.offset is None else numbers - self.offset
         return (numbers - self.centre) @ self.whitening
 
-    def typical_cross_power(self) -> Float[Array, "*batch pairs rings"]:
-        """Return the root of the product of what is typical of both bins' rings."""
+    def typical_cross_power(self, num_bins: int) -> Float[Array, "*batch pairs rings"]:
+        """Return the root of the product of what is typical of both bins' rings, of the first so many."""
         logs = self.each.ring_centre
         if self.each.ring_offset is not None:
             logs = jnp.moveaxis(logs[:, None] + self.each.ring_offset, 0, 1)
-        first, second = pairs(self.num_bins)
+        first, second = pairs(num_bins)
         return jnp.exp((logs[..., first, :] + logs[..., second, :]) / 2)
 
 
@@ -145,29 +123,21 @@ def unmeasured(
     """Return a scale of the shapes that are measured where statistics of these names are matched."""
     count = num_spectral_numbers(size, num_bins)
     own = bands.unmeasured(size, num_slopes, matched)
-    each, sums = (_stacked([own] * number) for number in (num_bins, num_sums))
-    assert each is not None
+    each = jax.tree.map(lambda leaf: jnp.stack([leaf] * (num_bins + num_sums)), own)
     trend = jnp.zeros((num_slopes, count)) if num_slopes else None
-    return JointScale(each, jnp.zeros(count), jnp.eye(count), trend, sums=sums)
+    return JointScale(each, jnp.zeros(count), jnp.eye(count), trend)
 
 
 def scale_of(
     each: Sequence[MapScale],
     numbers: Float[np.ndarray, "maps numbers"],
     phi: Float[np.ndarray, "maps terms"] | None = None,
-    sums: Sequence[MapScale] = (),
 ) -> JointScale:
-    """Return the scale of maps of these spectral numbers, whose bins by themselves have these scales.
+    """Return the scale of maps of these spectral numbers, whose bins (and sums) by themselves have these.
 
-    phi: as `bands.scale_of`. sums: of the sums of bins that follow them.
+    phi: as `bands.scale_of`.
     """
     numbers, slopes = without_trend(numbers, phi)
-    stacked = _stacked(each)
-    assert stacked is not None
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
     centre, whitening = (jnp.asarray(v, jnp.float32) for v in (numbers.mean(0), bands.whitening_of(numbers)))
-    trend = jnp.asarray(slopes, jnp.float32) if len(slopes) else None
-    return JointScale(stacked, centre, whitening, trend, sums=_stacked(sums))
-
-
-def _stacked(scales: Sequence[MapScale]) -> MapScale | None:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *scales) if scales else None
+    return JointScale(stacked, centre, whitening, jnp.asarray(slopes, jnp.float32) if len(slopes) else None)

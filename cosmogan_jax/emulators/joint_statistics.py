@@ -24,7 +24,7 @@ JointStatistic = Callable[[Float[Array, "batch size size bins"], JointScale], Fl
 
 def _cross_power(x, scale):
     """Return linear cross power of rings, the mean of which is the spectrum; in units of what is typical."""
-    return (joint_bands.cross_power(x) / scale.typical_cross_power()).reshape(len(x), -1)
+    return (joint_bands.cross_power(x) / scale.typical_cross_power(x.shape[-1])).reshape(len(x), -1)
 
 
 def _coherence(x, scale):

@@ -242,17 +242,17 @@ def check_names(names: Sequence[str]) -> None:
         raise ValueError(f"match={','.join(names)} names a statistic twice")
 
 
-def matched(names: Sequence[str]) -> OfAnyBins:
+def matched(names: Sequence[str], num_bins: int = 1) -> OfAnyBins:
     """Return all statistics of these names in one row a map: of several bins those of all, bin by bin.
 
-    Sums of bins follow the bins, on the maps' last axis and in the scale. Statistics of several bins together,
-    among the names too, are of the bins alone (`joint_statistics.py`).
+    Sums of bins follow so many bins, on the maps' last axis and in the scale. Statistics of several bins
+    together, among the names too, are of the bins alone (`joint_statistics.py`).
     """
 
     def of_bins(name, x, scale):
         if name in JOINT_STATISTICS:
-            return JOINT_STATISTICS[name](x[..., : scale.num_bins], scale)
-        rows = jax.vmap(STATISTICS[name], (-1, 0), 1)(x, scale.every)
+            return JOINT_STATISTICS[name](x[..., :num_bins], scale)
+        rows = jax.vmap(STATISTICS[name], (-1, 0), 1)(x, scale.each)
         return rows.reshape(len(x), -1)
 
     def statistics(x, scale):

@@ -107,7 +107,7 @@ class Matcher(NamedTuple):
     @property
     def statistics(self) -> OfAnyBins:
         """Return all of them in one row a map."""
-        return matched(self.names)
+        return matched(self.names, self.num_bins)
 
     def numbers(self, size: int, scale: AnyScale) -> tuple[int, ...]:
         """Count the numbers of each statistic of a map of this size; of each bin, and sum, of several."""
@@ -115,7 +115,7 @@ class Matcher(NamedTuple):
         some = jax.ShapeDtypeStruct((1, size, size, *bins), jnp.float32)
         counts: list[int] = []
         for name in self.names:
-            count = jax.eval_shape(matched((name,)), some, scale).shape[1]
+            count = jax.eval_shape(matched((name,), self.num_bins), some, scale).shape[1]
             shares = 1 if name in JOINT_STATISTICS else self.num_channels
             counts += [count // shares] * shares
         return tuple(counts)
@@ -144,8 +144,8 @@ class Matcher(NamedTuple):
 
         In the first steps the running means are those of all maps so far; rate takes the place of the setting.
         units takes the maps to units of the training maps' standard deviation where they are in others, and
-        puts the sums of bins beside them where there are any. phi:
-        regressors of the maps' cosmologies, where the targets have slopes; the scale is then that at phi.
+        puts the sums of bins beside them where there are any. phi: regressors of the maps' cosmologies, where
+        the targets have slopes; the scale is then that at phi.
         """
         rate = jnp.maximum(self.rate if rate is None else rate, 1 / (step + 1.0))
         running, towards = pull(self.statistics, targets, running, x, scale, rate, units, phi)

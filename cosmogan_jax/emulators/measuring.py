@@ -124,7 +124,7 @@ def joint_scale_of(
     num_channels = num_bins if matcher is None else matcher.num_channels
     each = [one_scale_of(maps, of_bin(number), phi, matcher) for number in range(num_channels)]
     (numbers,) = over(maps, lambda x: joint_bands.spectral_numbers(units(x)[..., :num_bins]))
-    return joint_bands.scale_of(each[:num_bins], numbers, phi, each[num_bins:])
+    return joint_bands.scale_of(each, numbers, phi)
 
 
 def targets_of(

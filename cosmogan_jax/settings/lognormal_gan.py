@@ -41,7 +41,7 @@ class LognormalGan(Matching):
         1,
         "Of lognormal_gan: side, in pixels, of the blocks whose means are as skewed in its base as in the "
         "training maps. 1: pixels. The network mends the pixels' skewness, and not that of waves longer than "
-        "it sees: of sources so near that one structure fills a map 8 is better (experiments/027-source-bins).",
+        "it sees: of sources so near that one structure fills a map the base has more of it with 8.",
         least=1,
     )
     base_modulated: bool = setting(

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from cosmogan_jax.emulators.lognormal_gan.map_sums import Sums
-from cosmogan_jax.emulators.lognormal_gan.tails import correlations_of_block, modulation_of, shift_of
+from cosmogan_jax.emulators.lognormal_gan.tails import PIXEL, correlations_of_block, modulation_of, shift_of
 from cosmogan_jax.emulators.lognormal_gan.waves import (
     NUM_WAVES,
     WAVES,
@@ -176,9 +176,9 @@ def spectra_of(sums: Sums, modulated_over: float | None = None) -> Spectra:
     level = float(power.mean())
     power /= level
     xi, unmodulated, beta = np.fft.ifft2(power).real, power, None
-    block = None if sums.blocks == 1 else correlations_of_block(xi, sums.blocks)
+    block = PIXEL if sums.blocks == 1 else correlations_of_block(xi, sums.blocks)
     if modulated_over is not None:
-        beta = modulation_of(skewness, sums.fourth(), np.ones((1, 1)) if block is None else block)
+        beta = modulation_of(skewness, sums.fourth(), block)
         skewness *= np.exp(-1.5 * beta**2)
         xi = xi / _correlation_of_modulation(beta, modulated_over, canvas)
         unmodulated = np.maximum(np.fft.fft2(xi).real, 0.0)

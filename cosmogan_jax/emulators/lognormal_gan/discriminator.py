@@ -84,8 +84,7 @@ class _Head(nn.Module):
 class Discriminator:
     """Pure functions; parameters are {"pooled", "pixels", "bands"}.
 
-    Maps of one channel have no axis of channels; of several bins a
-    map has more than these (`units.judged`).
+    Maps of one channel have no axis of channels; of several bins a map has more than these (`units.judged`).
     """
 
     size: int

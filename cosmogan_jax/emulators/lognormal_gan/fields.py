@@ -188,11 +188,11 @@ class _Frame(NamedTuple):
     width: int
     margin: int
 
-    def cut(self, transform: Array, canvas: "Canvas") -> Array:
+    def cut(self, transform: Array, canvas: Canvas) -> Array:
         return _window(jnp.fft.irfft2(transform, canvas.shape), *self)
 
 
-def _lognormal(base: Base, canvas: "Canvas", white: Array, frame: _Frame, scales: Scales):
+def _lognormal(base: Base, canvas: Canvas, white: Array, frame: _Frame, scales: Scales):
     """Return the base, the Gaussian field behind it, and this smoothed, of the transform of white noise."""
     colour = canvas.at_waves(base.log_amplitude)
     smoothed = [canvas.unit(colour * canvas.gaussian(scale)) for scale in scales.surroundings]
@@ -203,7 +203,7 @@ def _lognormal(base: Base, canvas: "Canvas", white: Array, frame: _Frame, scales
     return y, _window(whole, *frame), around
 
 
-def _noise(base: Base, canvas: "Canvas", white: Array, frame: _Frame, scales: Scales) -> Array:
+def _noise(base: Base, canvas: Canvas, white: Array, frame: _Frame, scales: Scales) -> Array:
     """Return noise of the maps' power, an axis of kinds before rows and columns."""
     shares = jnp.stack([_waves_of(kind, canvas.k) for kind in scales.noises])
     return frame.cut(white * (canvas.directed(base.amplitude, base) * shares), canvas)

@@ -25,7 +25,7 @@ class Sums:
     """
 
     def __init__(self, blocks: int = 1):
-        self.size, self.count, self._powers, self.blocks = 0, 0, np.zeros(4), blocks
+        self.size, self.count, self._powers, self.blocks = 0, 0, np.zeros(3), blocks
         self._powers_of_blocks = np.zeros(5)
 
     def add(self, maps: Float[np.ndarray, "maps size size"]) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +41,7 @@ class Sums:
             # Near the mean, so that nothing is lost when the rest of it is taken off later.
             self.near = maps.mean()
         maps = maps - self.near
-        self._powers += [(maps**p).sum() for p in range(4)]
+        self._powers += [(maps**p).sum() for p in range(3)]
         of_blocks = block_means(maps, self.blocks)
         self._powers_of_blocks += [(of_blocks**p).sum() for p in range(5)]
         self.count += len(maps)
@@ -60,7 +60,7 @@ class Sums:
         """
         if not self.count:
             raise ValueError("no training map: the base field has nothing to be measured on")
-        m1, m2, _ = self._powers[1:] / self._powers[0]
+        m1, m2 = self._powers[1:] / self._powers[0]
         variance = m2 - m1**2
         b1, b2, b3, _ = self._powers_of_blocks[1:] / self._powers_of_blocks[0]
         third = b3 - 3 * b1 * b2 + 2 * b1**3

@@ -14,20 +14,19 @@ third moment is exp(3 beta^2 / 2) times and the fourth exp(4 beta^2) times as la
 import numpy as np
 from jaxtyping import Float
 
+PIXEL = np.ones((1, 1))  # the correlations of a block that is a pixel
 _WIDEST = 0.6  # of beta: amplitudes that vary by more are no tail, but most of what there is
 
 
-def shift_of(third: float, blocks: Float[np.ndarray, "pixels pixels"] | None = None) -> tuple[float, float]:
+def shift_of(third: float, blocks: Float[np.ndarray, "pixels pixels"] = PIXEL) -> tuple[float, float]:
     """Find shift and s of a field of variance 1 from the third moment of its blocks; of pixels the skewness.
 
-    blocks: xi between the pixels of a block; None where a block is a pixel.
+    blocks: xi between the pixels of a block.
     """
     from scipy.optimize import brentq  # here: what opens an emulator measures no maps
 
-    twos, threes = 1.0, 1.0
-    if blocks is not None:
-        twos = float((blocks.mean(1) ** 2).mean())
-        threes = float(np.einsum("ij,ij->", blocks @ blocks, blocks) / len(blocks) ** 3)
+    twos = float((blocks.mean(1) ** 2).mean())
+    threes = float(np.einsum("ij,ij->", blocks @ blocks, blocks) / len(blocks) ** 3)
     w = brentq(lambda w: (threes * w + 3 * twos) * np.sqrt(w) - third, 1e-12, 1e6)
     return 1 / np.sqrt(w), float(np.sqrt(np.log1p(w)))
 

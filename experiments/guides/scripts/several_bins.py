@@ -1,6 +1,8 @@
 """Takes mean and covariance of all auto and cross powers of maps in several source bins, for other codes.
 
-    several_bins.py [folder] [emulator] [maps]      # runs/guides/bins pm-four-bins 400
+    python experiments/guides/scripts/several_bins.py [folder] [emulator] [maps]
+
+Where nothing is said: runs/guides/bins, pm-four-bins and 400.
 
 Shows: maps of several bins, galaxies' shape noise of each, smoothing, the whole data vector in one call, its
 files in a layout of two-point data, and its correlation matrix as a picture. The emulator is a name or a folder
